@@ -1,0 +1,178 @@
+package house_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// storey is how high a folder of the root stands in the house. Imports run downwards only.
+type storey int
+
+const (
+	cellar  storey = iota // care: the vocabulary
+	middle                // packages that do not know each other
+	wiring                // daemon: the only place that joins them
+	binary                // cmd
+	outdoor               // test: may look at everything, and nobody looks at it
+)
+
+// rooms gives every folder of the root its storey. A new folder needs a line here and a reason in docs/decisions.md.
+var rooms = map[string]storey{
+	"care": cellar,
+
+	"channels": middle, "config": middle, "console": middle, "delivery": middle,
+	"intake": middle, "scheduler": middle, "store": middle, "templates": middle,
+
+	"daemon": wiring,
+	"cmd":    binary,
+	"test":   outdoor,
+}
+
+// worldly lists what has no business in the vocabulary: everything that touches the world outside of the process.
+var worldly = []string{"database/sql", "net", "net/http", "net/smtp", "os", "os/exec", "os/signal", "syscall", "log", "plugin"}
+
+// room is the first element of a path below the module: the folder of the root it lies in.
+func room(p string) string {
+	p = strings.TrimPrefix(strings.TrimPrefix(p, module), "/")
+	first, _, _ := strings.Cut(p, "/")
+	return first
+}
+
+func own(p string) bool { return p == module || strings.HasPrefix(p, module+"/") }
+func standard(p string) bool {
+	first, _, _ := strings.Cut(p, "/")
+	return !strings.Contains(first, ".")
+}
+
+// checkImports holds the storeys: downwards only, no neighbours in the middle row.
+// Tests may look where they want: they are not part of the binary.
+func checkImports(all []source) []string {
+	var broken []string
+	for _, s := range all {
+		if s.test || slices.Contains(s.tagged, "tools") {
+			continue
+		}
+		if s.dir == "." {
+			broken = append(broken, fmt.Sprintf("%s: the root holds no code: move it into the package it belongs to", s.name))
+			continue
+		}
+		here, known := rooms[room(s.importPath())]
+		if !known {
+			broken = append(broken, fmt.Sprintf("%s: the folder %q has no place in the house: move it below an existing one, or give it a storey in test/house/imports_test.go and a reason in docs/decisions.md", s.name, room(s.importPath())))
+			continue
+		}
+		for _, p := range s.imports {
+			if !own(p) {
+				continue
+			}
+			if why := forbidden(s, here, p); why != "" {
+				broken = append(broken, fmt.Sprintf("%s imports %s: %s", s.name, p, why))
+			}
+		}
+	}
+	return broken
+}
+
+// forbidden says why a file on storey here must not import p, or nothing.
+func forbidden(s source, here storey, p string) string {
+	from, to := room(s.importPath()), room(p)
+	there, known := rooms[to]
+	switch {
+	case !known:
+		return "that folder has no place in the house"
+	case there == outdoor && here != outdoor:
+		return "code of the product must not need test code; move what it needs into the product"
+	case from == "channels" && to == "channels":
+		if p != module+"/channels" && !strings.HasPrefix(s.importPath()+"/", p+"/") && !strings.HasPrefix(p, s.importPath()+"/") {
+			return "one channel must not know another; put what they share into channels"
+		}
+		if s.importPath() == module+"/channels" {
+			return "channels is what its channels share; it must not know them"
+		}
+	case from == to:
+		// A package's own parts may know each other; the compiler refuses circles.
+	case here == middle && there == middle:
+		return "the middle row does not import each other; declare a small interface where it is used and join the two in daemon"
+	case there > here:
+		return "imports run downwards only; declare a small interface here and let daemon hand in the implementation"
+	}
+	return ""
+}
+
+// checkCare holds that the vocabulary is standard library only and does no I/O; care/contact may use libraries for
+// phone numbers and addresses, and therefore care must not import it.
+func checkCare(all []source) []string {
+	var broken []string
+	for _, s := range all {
+		if room(s.importPath()) != "care" || s.test {
+			continue
+		}
+		contact := strings.HasPrefix(s.importPath()+"/", module+"/care/contact/")
+		for _, p := range s.imports {
+			switch {
+			case slices.Contains(worldly, p):
+				broken = append(broken, fmt.Sprintf("%s imports %s: the vocabulary does no I/O; do it in the package that needs it", s.name, p))
+			case contact:
+			case strings.HasPrefix(p+"/", module+"/care/contact/"):
+				broken = append(broken, fmt.Sprintf("%s imports %s: care must stay free of libraries; call care/contact from the package that needs it", s.name, p))
+			case !own(p) && !standard(p):
+				broken = append(broken, fmt.Sprintf("%s imports %s: care is standard library only; use the library in care/contact or in a package above", s.name, p))
+			}
+		}
+	}
+	return broken
+}
+
+// keepers says which folders alone may import a library, and why.
+var keepers = []struct {
+	library string
+	rooms   []string
+	why     string
+}{
+	{"github.com/redis/go-redis", []string{"store"}, "only store knows Redis; ask it for what you need"},
+	{"github.com/alicebob/miniredis", []string{"daemon"}, "the embedded store is the demo's, in daemon, and the tests'"},
+	{"go.uber.org/goleak", nil, "that is for tests"},
+	{"pgregory.net/rapid", nil, "that is for tests"},
+	{"github.com/google/go-cmp", nil, "that is for tests; it may panic"},
+	{"github.com/Shopify/toxiproxy", nil, "that is for tests"},
+	{"github.com/stretchr/testify", nil, "that is for tests, and ours compare with go-cmp"},
+}
+
+// checkLibraries holds that a library stays with its keeper. Tests and the folder test are free.
+func checkLibraries(all []source) []string {
+	var broken []string
+	for _, s := range all {
+		in := room(s.importPath())
+		if s.test || in == "test" || slices.Contains(s.tagged, "tools") {
+			continue
+		}
+		for _, p := range s.imports {
+			for _, k := range keepers {
+				if strings.HasPrefix(p+"/", k.library+"/") && !slices.Contains(k.rooms, in) {
+					broken = append(broken, fmt.Sprintf("%s imports %s: %s", s.name, p, k.why))
+				}
+			}
+			if p == "testing" || strings.HasPrefix(p, "testing/") {
+				broken = append(broken, fmt.Sprintf("%s imports %s: it would put the test flags into the binary; move the code into a _test.go file or below test/", s.name, p))
+			}
+		}
+	}
+	return broken
+}
+
+func TestImportsRunDownwards(t *testing.T) {
+	t.Parallel()
+	report(t, checkImports(house(t)))
+}
+
+func TestCareIsStandardLibraryOnly(t *testing.T) {
+	t.Parallel()
+	report(t, checkCare(house(t)))
+}
+
+func TestLibrariesStayWithTheirKeepers(t *testing.T) {
+	t.Parallel()
+	report(t, checkLibraries(house(t)))
+}
