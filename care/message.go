@@ -1,0 +1,137 @@
+package care
+
+import "time"
+
+// Message is a rendered occurrence on one channel, ready to be handed to a provider.
+type Message struct {
+	ID       string // the occurrence's
+	Channel  Channel
+	Customer string
+	Dealer   string
+	Vehicle  string
+	Program  string
+	Step     string
+	Class    Class
+	Topic    string
+	Template string
+	Locale   string
+	Attempt  int       // from 1
+	Expires  time.Time // a provider that takes a validity period is told
+	At       time.Time // the moment of this attempt
+
+	To      string // address: e-mail, E.164, or endpoint URL ("" = the channel's own)
+	ToName  string
+	Country string // of the recipient's dealer, ISO 3166-1 alpha-2
+
+	From      Mailbox
+	ReplyTo   Mailbox
+	Subject   string
+	HTML      []byte // complete document
+	Text      []byte // plain-text twin; the text of an SMS (without signature)
+	Signature string // SMS signature without brackets
+
+	Gateways    map[string]GatewayTemplate // SMS: the approved template by gateway
+	Unsubscribe string                     // https URL of one-click unsubscribe, "" = none
+
+	Method  string // webhook
+	Headers map[string]string
+	Body    []byte // JSON
+
+	Attachments []Attachment
+}
+
+// GatewayTemplate is the code and parameters of a template that a gateway approved.
+type GatewayTemplate struct {
+	Template string
+	Params   map[string]string
+	Order    []string // the parameters' order, for gateways that number them
+}
+
+// Mailbox is a display name and an address.
+type Mailbox struct{ Name, Address string }
+
+// Attachment is a file that goes with an e-mail; with a ContentID it is shown inline.
+type Attachment struct {
+	Name, Type, ContentID string
+	Data                  []byte
+}
+
+// WireID returns the id on the wire: <id>-<channel>.
+func (m *Message) WireID() string { return m.ID + "-" + string(m.Channel) }
+
+// Links are the personal links of a message; "" where the public listener is not set up.
+type Links struct {
+	Unsubscribe, Survey, RSVP, Odometer, Booking string
+}
+
+// Receipt is what a provider says of a message, at once or later.
+type Receipt struct {
+	ID         string  // the occurrence's, "" if only ProviderID is known
+	Channel    Channel //
+	Gateway    string
+	ProviderID string
+	State      State // sent, delivered, undelivered, failed
+	Kind       Kind  // of a failure
+	Code       string
+	Parts      int // SMS parts as the provider counted them
+	Tries      int // requests made, when a safe one was repeated at once
+	At         time.Time
+}
+
+// Attempt is one try to hand a message to a provider, as it is kept on record.
+type Attempt struct {
+	N        int           `json:"n"`
+	At       time.Time     `json:"at"`
+	Channel  Channel       `json:"channel"`
+	Gateway  string        `json:"gateway,omitempty"`
+	Kind     Kind          `json:"kind,omitempty"` // "" = accepted
+	Code     string        `json:"code,omitempty"`
+	Took     time.Duration `json:"took"`
+	Provider string        `json:"provider_id,omitempty"`
+}
+
+// Record is what is kept of a message, in msg:<day>. Nothing in it is personal but the ids.
+type Record struct {
+	ID        string    `json:"id"`
+	Customer  string    `json:"customer"`
+	Dealer    string    `json:"dealer"`
+	Vehicle   string    `json:"vehicle,omitempty"`
+	Program   string    `json:"program"`
+	Step      string    `json:"step"`
+	Cycle     string    `json:"cycle"`
+	Class     Class     `json:"class"`
+	Template  string    `json:"template,omitempty"`
+	Locale    string    `json:"locale,omitempty"`
+	On        Date      `json:"on"`
+	Release   time.Time `json:"release"`
+	Expires   time.Time `json:"expires"`
+	State     State     `json:"state"`
+	Channel   Channel   `json:"channel"`
+	Tried     []Channel `json:"tried,omitempty"` // channels that failed for good
+	Reason    string    `json:"reason,omitempty"`
+	Attempts  []Attempt `json:"attempts,omitempty"`
+	Repeats   int       `json:"repeats,omitempty"` // sends after an uncertain outcome
+	Crashes   int       `json:"crashes,omitempty"` // claims that ended without a word
+	Parts     int       `json:"parts,omitempty"`
+	Also      []string  `json:"also,omitempty"` // occurrences merged into this one
+	UpdatedAt time.Time `json:"updated_at"`
+	FirstTry  time.Time `json:"first_try,omitzero"`
+	// Owner is the fencing token of the claim that may change the record.
+	Owner int64 `json:"owner,omitempty"`
+}
+
+// EventEntry is one entry of care:events and of the webhook of events.
+type EventEntry struct {
+	At       time.Time `json:"at"`
+	ID       string    `json:"id"`
+	Customer string    `json:"customer"`
+	Dealer   string    `json:"dealer"`
+	Vehicle  string    `json:"vehicle,omitempty"`
+	Program  string    `json:"program"`
+	Step     string    `json:"step"`
+	Channel  Channel   `json:"channel"`
+	State    State     `json:"state"`
+	Reason   string    `json:"reason,omitempty"`
+	Kind     string    `json:"kind,omitempty"`
+	Value    string    `json:"value,omitempty"`
+}

@@ -1,0 +1,121 @@
+package care
+
+import "time"
+
+// Overlay is what the daemon knows of a customer beside the record. A stop in it wins over a true in the record until the
+// customer opts in again.
+type Overlay struct {
+	// Stops are the customer's opt-outs by scope: "*", a channel ("sms"), a class or topic ("commercial"), or channel/class
+	// ("sms/commercial").
+	Stops       map[string]Stop `json:"stops,omitempty"`
+	Grants      map[string]Stop `json:"grants,omitempty"` // opt-ins by the same scopes, newer than the stop they lift
+	Preferences *Preferences    `json:"preferences,omitempty"`
+	Holds       []Hold          `json:"holds,omitempty"`
+	Readings    []VehicleFact   `json:"readings,omitempty"` // odometer readings the customer reported
+	Sold        []VehicleFact   `json:"sold,omitempty"`     // "I sold this car"
+	Answers     []Answer        `json:"answers,omitempty"`
+	Suppressed  []Suppression   `json:"suppressed,omitempty"` // dead addresses
+	Erased      bool            `json:"erased,omitempty"`     // tombstone: never served again
+}
+
+// Stop records that a customer opted out (or, among Grants, in) and how we know.
+type Stop struct {
+	At      time.Time `json:"at"`
+	Source  string    `json:"source"`            // link, one_click, sms, provider, advisor, api
+	Wording string    `json:"wording,omitempty"` // version of the page or text
+}
+
+// VehicleFact is something the customer said about one vehicle.
+type VehicleFact struct {
+	Vehicle string    `json:"vehicle"`
+	On      Date      `json:"on"`
+	KM      int       `json:"km,omitempty"`
+	At      time.Time `json:"at,omitzero"`
+}
+
+// Answer is what a customer answered to a survey or an invitation.
+type Answer struct {
+	Kind  string    `json:"kind"` // survey, rsvp
+	About string    `json:"about"`
+	Value string    `json:"value"`
+	Text  string    `json:"text,omitempty"`
+	At    time.Time `json:"at"`
+}
+
+// Suppression is an address that must not be used again. The address itself is kept as a keyed hash only.
+type Suppression struct {
+	Channel Channel   `json:"channel"`
+	Hash    string    `json:"hash"`
+	Reason  string    `json:"reason"`
+	At      time.Time `json:"at"`
+}
+
+// Stopped reports whether the customer opted out of what a message of this channel, class and topic would be: by any scope
+// that has not been opted in again.
+func (o *Overlay) Stopped(ch Channel, class Class, topic, program string) bool {
+	if o == nil || len(o.Stops) == 0 {
+		return false
+	}
+	for _, scope := range []string{
+		"*", string(ch), string(class), topic, program,
+		string(ch) + "/" + string(class), string(ch) + "/" + topic, string(ch) + "/" + program,
+	} {
+		stop, ok := o.Stops[scope]
+		if !ok {
+			continue
+		}
+		if grant, ok := o.Grants[scope]; ok && grant.At.After(stop.At) {
+			continue
+		}
+		return true
+	}
+	return false
+}
+
+// LedgerEntry is what became of an occurrence.
+type LedgerEntry struct {
+	State   State     `json:"s"`
+	At      time.Time `json:"t"` // release while it is pending, else the moment of the last change
+	Class   Class     `json:"c,omitempty"`
+	Channel Channel   `json:"h,omitempty"`
+	Program string    `json:"p,omitempty"`
+	Vehicle string    `json:"v,omitempty"`
+	Step    string    `json:"e,omitempty"`
+	Cycle   string    `json:"y,omitempty"`
+	On      Date      `json:"o,omitzero"` // the step's date
+	Day     Date      `json:"d,omitzero"` // UTC day of the message record's key
+	Reason  string    `json:"r,omitempty"`
+	Merged  string    `json:"m,omitempty"` // id of the occurrence this one went with
+}
+
+// Ledger is a customer's occurrences of the last 400 days by id.
+type Ledger map[string]LedgerEntry
+
+// Operator is what operators have stopped.
+type Operator struct {
+	All      bool             `json:"all,omitempty"`
+	Programs map[string]bool  `json:"programs,omitempty"`
+	Dealers  map[string]bool  `json:"dealers,omitempty"`
+	Channels map[Channel]bool `json:"channels,omitempty"`
+	Brakes   map[string]bool  `json:"brakes,omitempty"` // "dealer/program": engaged
+}
+
+// Paused reports whether the operator stopped this dealer, program or channel, or everything.
+func (o *Operator) Paused(dealer, program string, ch Channel) bool {
+	return o != nil && (o.All || o.Dealers[dealer] || o.Programs[program] || o.Channels[ch])
+}
+
+// Braked reports whether the brake stands for the dealer's program.
+func (o *Operator) Braked(dealer, program string) bool {
+	return o != nil && o.Brakes[dealer+"/"+program]
+}
+
+// Facts is everything the plan of one customer depends on, besides the book and the operator's stops.
+type Facts struct {
+	ID       string // as in the key, present even when Customer is nil
+	Customer *Customer
+	Defects  []Defect
+	Err      error // why there is no Customer: ErrNotJSON, ErrNoID, ErrGone
+	Overlay  *Overlay
+	Ledger   Ledger
+}
