@@ -1,0 +1,131 @@
+# The front door of the repository. `make` alone lists what there is; .ci/run is the gate that calls it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Exact versions: the gate must say the same tomorrow. golangci-lint takes 75 s to build on two cores and is then kept.
+GOLANGCI_VERSION := v2.15.0
+GOFUMPT_VERSION  := v0.12.0
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO      ?= go
+TOOLS   := $(CURDIR)/bin/tools
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+GOFUMPT  := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
+
+# Build tags under which test code hides; the linters and vet must see it too.
+TAGS := e2e,faults,screens
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# The version says which commit it is; -buildvcs would only fail in a checkout that belongs to another user.
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)"
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## What the targets need. Each pair is a command (or a path) and its Debian package.
+
+.PHONY: deps deps-e2e deps-deploy
+deps: ## install what the tests need (Debian/Ubuntu as root), or say what is missing
+	@.ci/need redis-server:redis-server $(shell $(GO) env CC):gcc $(if $(filter linux,$(shell $(GO) env GOOS)),/usr/include/stdio.h:libc6-dev)
+
+deps-e2e: ## the same for the end-to-end tests
+	@.ci/need redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools \
+	  bearerbox:kannel /usr/lib/kannel/test/fakesmsc:kannel-extras postfix:postfix \
+	  chromium:chromium /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
+
+deps-deploy: ## the same for the check of deploy/
+	@.ci/need systemd-analyze:systemd promtool:prometheus
+
+## The gate
+
+.PHONY: check format vet lint rules modules
+check: format vet lint rules modules ## everything but the tests: format, vet, lint, import rules, modules
+
+format: $(GOFUMPT)
+	@echo "format: gofumpt $(GOFUMPT_VERSION)"
+	@unformatted=$$($(GOFUMPT) -l .); if [ -n "$$unformatted" ]; then \
+	  printf '%s\n' "$$unformatted"; echo "not formatted; run: make fmt" >&2; exit 1; fi
+
+vet:
+	@echo "vet: go vet, also with the tags $(TAGS)"
+	@$(GO) vet ./...
+	@$(GO) vet -tags $(TAGS) ./...
+	@cd deploy/check && $(GO) vet ./...
+
+lint: $(GOLANGCI)
+	@echo "lint: golangci-lint $(GOLANGCI_VERSION)"
+	@$(GOLANGCI) run --build-tags $(TAGS) ./...
+
+rules:
+	@echo "rules: the import rules and manners of the house"
+	@$(GO) test -count=1 ./test/house/
+
+modules:
+	@echo "modules: tidy and verified"
+	@$(GO) mod tidy -diff
+	@$(GO) mod verify
+	@cd deploy/check && $(GO) mod tidy -diff && $(GO) mod verify
+
+.PHONY: fmt
+fmt: $(GOFUMPT) ## format all Go code
+	@$(GOFUMPT) -l -w .
+
+.PHONY: test
+test: deps ## the tests of the module, with the race detector, against a real redis-server
+	$(GO) test -race -timeout 10m ./...
+
+.PHONY: e2e
+e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix and Chromium
+	$(GO) test -tags e2e -count=1 -timeout 15m ./test/e2e/...
+
+.PHONY: bench
+bench: deps ## the Go benchmarks, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem -count $(or $(COUNT),1) ./...
+
+## What is delivered
+
+.PHONY: build
+build: ## the static binary: bin/carebell
+	$(BUILD) -o bin/carebell ./cmd/carebell
+
+.PHONY: dist
+dist: ## the static binaries for Linux on amd64 and arm64, with checksums: dist/
+	@mkdir -p dist
+	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/carebell-linux-amd64 ./cmd/carebell
+	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/carebell-linux-arm64 ./cmd/carebell
+	cd dist && sha256sum carebell-linux-* > SHA256SUMS
+
+.PHONY: deploy
+deploy: deps-deploy build dist ## build and check every deploy artifact: systemd, Kubernetes, container, Prometheus, Grafana
+	deploy/systemd/check bin/carebell
+	deploy/container/check bin/carebell
+	deploy/prometheus/check
+	cd deploy/check && $(GO) test -count=1 ./...
+
+.PHONY: demo
+demo: ## a whole dealership on this machine, with nothing installed
+	$(GO) run -buildvcs=false ./cmd/carebell demo
+
+.PHONY: screens
+screens: ## make the pictures of the README anew (needs Chromium)
+	@.ci/need chromium:chromium /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
+	$(GO) run -buildvcs=false ./test/screens
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist out
+
+## Tools, built once per version
+
+$(GOLANGCI):
+	@echo "building golangci-lint $(GOLANGCI_VERSION)"
+	@mkdir -p $(TOOLS)/tmp && GOFLAGS= GOBIN=$(TOOLS)/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(TOOLS)/tmp/golangci-lint $@
+
+$(GOFUMPT):
+	@echo "building gofumpt $(GOFUMPT_VERSION)"
+	@mkdir -p $(TOOLS)/tmp && GOFLAGS= GOBIN=$(TOOLS)/tmp $(GO) install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
+	@mv $(TOOLS)/tmp/gofumpt $@
