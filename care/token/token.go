@@ -1,0 +1,96 @@
+// Package token makes and checks the signed tokens in customers' links. A token names a customer by id, a message and what the
+// link is for; it holds no name and no address, and only who has the secret key can make one. It does not expire: a customer
+// must be able to opt out with an old mail (16 CFR 316.5 asks for 30 days, people keep mails for years).
+package token
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"github.com/carebell/carebell/care"
+)
+
+// Purpose is what a link is for; a token for one purpose is refused for another.
+type Purpose byte
+
+// The purposes, named after the public paths /u, /s, /e, /o and /calendar.
+const (
+	Unsubscribe Purpose = 'u'
+	Survey      Purpose = 's'
+	RSVP        Purpose = 'e'
+	Odometer    Purpose = 'o'
+	Calendar    Purpose = 'c'
+)
+
+// Token is what a link says.
+type Token struct {
+	Purpose    Purpose
+	Customer   string
+	Occurrence string // "" if the link belongs to no message
+	Channel    care.Channel
+}
+
+// ErrInvalid is returned for a token that was not made with one of the keys, or is for another purpose.
+var ErrInvalid = errors.New("the link is not valid")
+
+const macSize = 16 // 128 bits: more than anyone can guess on-line, and the link stays short in an SMS
+
+// Signer makes tokens with the first of its keys and accepts those of all of them, so that a key can be rotated.
+type Signer struct{ keys [][]byte }
+
+// NewSigner takes the keys of CARE_SECRET_KEY. Without one it returns nil, and no links are made.
+func NewSigner(keys ...[]byte) *Signer {
+	if len(keys) == 0 {
+		return nil
+	}
+	return &Signer{keys}
+}
+
+// Sign returns the token as unpadded base64url (RFC 4648 section 5).
+func (s *Signer) Sign(t Token) string {
+	body := encode(t)
+	return base64.RawURLEncoding.EncodeToString(append(body, mac(s.keys[0], body)...))
+}
+
+// Verify reads a token made for the purpose, in constant time for each key.
+func (s *Signer) Verify(purpose Purpose, text string) (Token, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if s == nil || err != nil || len(text) > 300 || len(raw) <= macSize {
+		return Token{}, ErrInvalid
+	}
+	body, sum := raw[:len(raw)-macSize], raw[len(raw)-macSize:]
+	for _, key := range s.keys {
+		if hmac.Equal(sum, mac(key, body)) {
+			t, ok := decode(body)
+			if !ok || t.Purpose != purpose {
+				return Token{}, ErrInvalid
+			}
+			return t, nil
+		}
+	}
+	return Token{}, ErrInvalid
+}
+
+func mac(key, body []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte("carebell token 1\x00"))
+	h.Write(body)
+	return h.Sum(nil)[:macSize]
+}
+
+func encode(t Token) []byte {
+	b := append([]byte{byte(t.Purpose)}, t.Customer...)
+	b = append(append(b, 0), t.Occurrence...)
+	return append(append(b, 0), t.Channel...)
+}
+
+func decode(b []byte) (Token, bool) {
+	parts := strings.Split(string(b[1:]), "\x00")
+	if len(parts) != 3 || !care.ValidID(parts[0]) {
+		return Token{}, false
+	}
+	return Token{Purpose: Purpose(b[0]), Customer: parts[0], Occurrence: parts[1], Channel: care.Channel(parts[2])}, true
+}
