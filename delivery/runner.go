@@ -59,8 +59,14 @@ func (r *runner) run(claiming, sending context.Context) {
 	done := make(chan struct{}, r.workers)
 	for range r.workers {
 		go func() {
+			// A worker has at most one outcome that is not written yet: with what it is handing over, that bounds what a crash
+			// can make uncertain to twice the connections.
+			var written <-chan struct{}
 			for j := range r.jobs {
-				r.work(claiming, sending, j)
+				if written != nil {
+					<-written
+				}
+				written = r.work(claiming, sending, j)
 			}
 			done <- struct{}{}
 		}()
@@ -239,32 +245,33 @@ func (r *runner) compose(book Book, f *care.Facts, c *care.Claim, occ *care.Occu
 	return nil, err
 }
 
-// work records the intent, hands the message over and settles what comes of it.
-func (r *runner) work(claiming, sending context.Context, j *job) {
+// work records the intent, hands the message over and settles what comes of it. The channel it returns (nil if nothing was
+// handed over) is closed when the outcome is written.
+func (r *runner) work(claiming, sending context.Context, j *job) <-chan struct{} {
 	c := j.claim
 	if claiming.Err() != nil { // a shutdown is no attempt
 		r.putBack(c, r.e.cfg.Now())
-		return
+		return nil
 	}
 	if time.Since(j.prepared) > stale {
 		op, err := r.e.cfg.Operator.Operator(claiming)
 		if err != nil {
 			r.putBack(c, r.e.cfg.Now())
-			return
+			return nil
 		}
 		fresh := r.prepare(claiming, []*care.Claim{c}, op)
 		if len(fresh) == 0 {
-			return // settled by prepare
+			return nil // settled by prepare
 		}
 		j = fresh[0]
 	}
 	if r.e.cfg.DryRun {
 		r.end(c, care.StateSkipped, "dry_run")
-		return
+		return nil
 	}
 	if r.limit.Wait(claiming) != nil {
 		r.putBack(c, r.e.cfg.Now())
-		return
+		return nil
 	}
 	if c.Was == care.StateUncertain || afterUncertain(&c.Record) {
 		c.Record.Repeats++
@@ -274,7 +281,7 @@ func (r *runner) work(claiming, sending context.Context, j *job) {
 	if ok, err := r.e.begin.wait(care.Intent{Claim: c, At: r.e.cfg.Now()}); err != nil || !ok {
 		// Nothing was handed over. If the claim is no longer ours its new owner goes on; else it is given back.
 		r.putBack(c, r.e.cfg.Now())
-		return
+		return nil
 	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(sending, r.e.cfg.Timeout)
@@ -289,7 +296,8 @@ func (r *runner) work(claiming, sending context.Context, j *job) {
 		stopped: sending.Err() != nil && kind == care.KindRetry,
 	})
 	r.logAttempt(&rec, kind, err)
-	r.result(c, rec, next, kind, j)
+	written := make(chan struct{})
+	r.submit(c, rec, next, kind, j, func(bool, error) { close(written) })
 	if kind == care.KindOperator {
 		code := ""
 		if e, ok := errors.AsType[*care.Error](err); ok {
@@ -300,6 +308,7 @@ func (r *runner) work(claiming, sending context.Context, j *job) {
 			r.log.Error("the channel could not be paused", "error", err)
 		}
 	}
+	return written
 }
 
 // send guards against a sender that panics: one message must not take the process, and with it everybody else's, down.
@@ -340,7 +349,7 @@ func (r *runner) logAttempt(rec *care.Record, kind care.Kind, err error) {
 func (r *runner) end(c *care.Claim, state care.State, reason string) {
 	rec := c.Record
 	rec.State, rec.Reason, rec.UpdatedAt = state, reason, r.e.cfg.Now()
-	r.result(c, rec, time.Time{}, "", nil)
+	r.submit(c, rec, time.Time{}, "", nil, nil)
 }
 
 func (r *runner) putBack(c *care.Claim, next time.Time) { r.putBackWith(c, next, c.Record.Reason) }
@@ -355,11 +364,11 @@ func (r *runner) putBackWith(c *care.Claim, next time.Time, reason string) {
 		})
 		rec.State = care.StateRetry
 	}
-	r.result(c, rec, next, "", nil)
+	r.submit(c, rec, next, "", nil, nil)
 }
 
-// result hands a result to the committer, with the event and whatever else the answer brings with it.
-func (r *runner) result(c *care.Claim, rec care.Record, next time.Time, kind care.Kind, j *job) {
+// submit hands a result to the committer, with the event and whatever else the answer brings with it.
+func (r *runner) submit(c *care.Claim, rec care.Record, next time.Time, kind care.Kind, j *job, written func(bool, error)) {
 	res := care.Result{Claim: c, Record: rec, Next: next}
 	if j != nil {
 		switch kind {
@@ -377,5 +386,5 @@ func (r *runner) result(c *care.Claim, rec care.Record, next time.Time, kind car
 			Step: rec.Step, Channel: rec.Channel, State: rec.State, Reason: rec.Reason,
 		}
 	}
-	r.e.settle.submit(res, nil)
+	r.e.settle.submit(res, written)
 }

@@ -1,0 +1,522 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// memory is a queue in memory with the store's rules: a claim has a lease and a fencing token.
+type memory struct {
+	mu      sync.Mutex
+	records map[string]*care.Record
+	due     map[string]time.Time
+	token   map[string]int64
+	next    int64
+	broken  error // what every call answers
+	trips   map[string]int
+	most    int // messages that were sending at the same time
+}
+
+func newMemory(n int) *memory {
+	m := &memory{records: map[string]*care.Record{}, due: map[string]time.Time{}, token: map[string]int64{}, trips: map[string]int{}}
+	for i := range n {
+		id := fmt.Sprintf("m%05d", i)
+		now := time.Now()
+		m.records[id] = &care.Record{
+			ID: id, Customer: fmt.Sprintf("C%d", i), Program: "birthday", Class: care.Care, Channel: care.Email, State: care.StateDue,
+			Release: now, Expires: now.Add(72 * time.Hour),
+		}
+		m.due[id] = now
+	}
+	return m
+}
+
+func (m *memory) call(name string) error {
+	m.trips[name]++
+	return m.broken
+}
+
+func (m *memory) Claim(_ context.Context, lanes []care.Lane, most int, lease time.Duration) ([]*care.Claim, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.call("claim"); err != nil {
+		return nil, err
+	}
+	var claims []*care.Claim
+	for id, at := range m.due {
+		rec := m.records[id]
+		if len(claims) == most || at.After(time.Now()) || rec.Channel != lanes[0].Channel {
+			continue
+		}
+		m.next++
+		was := rec.State
+		switch rec.State {
+		case care.StateClaimed:
+			rec.Crashes++
+		case care.StateSending:
+			was = care.StateUncertain
+		}
+		rec.State = care.StateClaimed
+		if was == care.StateUncertain {
+			rec.State = care.StateUncertain
+		}
+		m.token[id], m.due[id] = m.next, time.Now().Add(lease)
+		claims = append(claims, &care.Claim{Record: *rec, Token: m.next, Was: was, Until: m.due[id]})
+	}
+	return claims, nil
+}
+
+func (m *memory) Renew(_ context.Context, claims []*care.Claim, lease time.Duration) ([]bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	oks := make([]bool, len(claims))
+	for i, c := range claims {
+		if oks[i] = m.token[c.Record.ID] == c.Token; oks[i] {
+			m.due[c.Record.ID] = time.Now().Add(lease)
+		}
+	}
+	return oks, m.call("renew")
+}
+
+func (m *memory) Begin(_ context.Context, intents []care.Intent) ([]bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	oks := make([]bool, len(intents))
+	if err := m.call("begin"); err != nil {
+		return nil, err
+	}
+	for i, in := range intents {
+		if oks[i] = m.token[in.Claim.Record.ID] == in.Claim.Token; oks[i] {
+			rec := in.Claim.Record
+			m.records[rec.ID] = &rec
+		}
+	}
+	sending := 0
+	for _, r := range m.records {
+		if r.State == care.StateSending {
+			sending++
+		}
+	}
+	m.most = max(m.most, sending)
+	return oks, nil
+}
+
+func (m *memory) Settle(_ context.Context, results []care.Result) ([]bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	oks := make([]bool, len(results))
+	if err := m.call("settle"); err != nil {
+		return nil, err
+	}
+	for i, r := range results {
+		if oks[i] = m.token[r.Record.ID] == r.Claim.Token; !oks[i] {
+			continue
+		}
+		rec := r.Record
+		m.records[rec.ID] = &rec
+		delete(m.token, rec.ID)
+		delete(m.due, rec.ID)
+		if rec.State == care.StateDue || rec.State == care.StateRetry {
+			m.due[rec.ID] = r.Next
+		}
+	}
+	return oks, nil
+}
+
+func (m *memory) Facts(_ context.Context, ids []string) ([]*care.Facts, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.call("facts"); err != nil {
+		return nil, err
+	}
+	facts := make([]*care.Facts, len(ids))
+	for i, id := range ids {
+		facts[i] = &care.Facts{ID: id, Customer: &care.Customer{ID: id}}
+	}
+	return facts, nil
+}
+
+func (m *memory) states() map[care.State]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := map[care.State]int{}
+	for _, r := range m.records {
+		n[r.State]++
+	}
+	return n
+}
+
+func (m *memory) Operator(context.Context) (*care.Operator, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	op := &care.Operator{Channels: map[care.Channel]bool{}}
+	if m.trips["pause"] > 0 {
+		op.Channels[care.Email] = true
+	}
+	return op, nil
+}
+
+func (m *memory) PauseChannel(context.Context, care.Channel, string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.call("pause")
+}
+
+// yes is a book in which everything may go.
+type yes struct {
+	check   func(rec *care.Record, now time.Time) *care.Occurrence
+	compose error
+}
+
+func (y yes) Check(_ *care.Facts, rec *care.Record, now time.Time, _ *care.Operator) *care.Occurrence {
+	if y.check != nil {
+		return y.check(rec, now)
+	}
+	return &care.Occurrence{ID: rec.ID, Verdict: care.Send, Release: rec.Release, Channel: rec.Channel, Channels: []care.Channel{rec.Channel}}
+}
+
+func (y yes) Compose(_ *care.Facts, occ *care.Occurrence, ch care.Channel, _ time.Time) (*care.Message, error) {
+	return &care.Message{ID: occ.ID, Channel: ch, To: "x@example.com"}, y.compose
+}
+func (yes) Program(string) *care.Program { return nil }
+
+type senderFunc func(ctx context.Context, m *care.Message) (care.Receipt, error)
+
+func (f senderFunc) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
+	return f(ctx, m)
+}
+
+func start(t *testing.T, m *memory, b yes, send senderFunc, change ...func(*Config)) *Engine {
+	t.Helper()
+	cfg := Config{
+		Queue: m, Customers: m, Operator: m, Book: func() Book { return b }, Senders: map[care.Channel]Sender{care.Email: send},
+		Now: time.Now, Connections: map[care.Channel]int{care.Email: 4},
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	e, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Start()
+	return e
+}
+
+func ok(context.Context, *care.Message) (care.Receipt, error) { return care.Receipt{}, nil }
+
+func TestEachMessageOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(500)
+		var mu sync.Mutex
+		got := map[string]int{}
+		e := start(t, m, yes{}, func(_ context.Context, msg *care.Message) (care.Receipt, error) {
+			time.Sleep(10 * time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			got[msg.ID]++
+			return care.Receipt{}, nil
+		})
+		time.Sleep(time.Minute)
+		if err := e.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		if n := m.states()[care.StateSent]; n != 500 || len(got) != 500 {
+			t.Errorf("%d recorded as sent, %d received, want 500", n, len(got))
+		}
+		for id, n := range got {
+			if n != 1 {
+				t.Errorf("%s was sent %d times", id, n)
+			}
+		}
+		if m.most > 2*4 {
+			t.Errorf("%d were recorded as sending at a time; the channel has 4 connections", m.most)
+		}
+		if n := m.trips["facts"]; n > 20 {
+			t.Errorf("500 messages took %d reads of customers: that is no batch", n)
+		}
+	})
+}
+
+func TestPassingFaultsAreRepeatedUntilItGoes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(50)
+		began := time.Now()
+		e := start(t, m, yes{}, func(context.Context, *care.Message) (care.Receipt, error) {
+			if time.Since(began) < 20*time.Second {
+				return care.Receipt{}, &care.Error{Kind: care.KindRetry, Code: "421"}
+			}
+			return care.Receipt{}, nil
+		})
+		time.Sleep(5 * time.Minute)
+		_ = e.Stop()
+		if n := m.states()[care.StateSent]; n != 50 {
+			t.Fatalf("%v: want 50 sent", m.states())
+		}
+		tried := 0
+		for _, r := range m.records {
+			tried += len(r.Attempts)
+		}
+		if tried <= 50 || tried > 150 {
+			t.Errorf("%d attempts on record for 50 messages and 20 s of trouble", tried)
+		}
+	})
+}
+
+func TestStopWaitsForWhatIsInHand(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(64)
+		e := start(t, m, yes{}, func(context.Context, *care.Message) (care.Receipt, error) {
+			time.Sleep(5 * time.Second)
+			return care.Receipt{}, nil
+		})
+		time.Sleep(time.Second)
+		began := time.Now()
+		_ = e.Stop()
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("stopping took %v", took)
+		}
+		if s := m.states(); s[care.StateSent] != 4 || s[care.StateDue] != 60 {
+			t.Errorf("%v: want 4 sent, 60 given back", s)
+		}
+		for _, r := range m.records {
+			if r.State == care.StateDue && len(r.Attempts) > 0 {
+				t.Error("a shutdown is no attempt")
+			}
+		}
+	})
+}
+
+func TestStopCutsOffAHangingProvider(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(10)
+		e := start(t, m, yes{}, func(ctx context.Context, _ *care.Message) (care.Receipt, error) {
+			<-ctx.Done()
+			return care.Receipt{}, &care.Error{Kind: care.KindUncertain, Err: ctx.Err()}
+		}, func(c *Config) { c.Timeout = time.Hour })
+		time.Sleep(time.Second)
+		began := time.Now()
+		_ = e.Stop()
+		if took := time.Since(began); took > 25*time.Second {
+			t.Errorf("stopping took %v", took)
+		}
+		uncertain := 0
+		for _, r := range m.records {
+			if afterUncertain(r) {
+				uncertain++
+			}
+		}
+		if uncertain != 4 {
+			t.Errorf("%d of the 4 in hand are known as uncertain", uncertain)
+		}
+	})
+}
+
+func TestOutcomesSurviveAStoreThatIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(8)
+		sent := 0
+		e := start(t, m, yes{}, func(context.Context, *care.Message) (care.Receipt, error) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			sent++
+			m.broken = errors.New("away")
+			return care.Receipt{}, nil
+		})
+		time.Sleep(10 * time.Second)
+		m.mu.Lock()
+		m.broken = nil
+		m.mu.Unlock()
+		time.Sleep(20 * time.Second)
+		m.mu.Lock()
+		m.broken = nil
+		m.mu.Unlock()
+		time.Sleep(20 * time.Second)
+		m.mu.Lock()
+		m.broken = nil
+		m.mu.Unlock()
+		_ = e.Stop()
+		if got := m.states()[care.StateSent]; got != sent || sent < 1 {
+			t.Errorf("%d sent, %d recorded as sent", sent, got)
+		}
+	})
+}
+
+func TestOperatorFaultPausesTheChannel(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(200)
+		e := start(t, m, yes{}, func(context.Context, *care.Message) (care.Receipt, error) {
+			return care.Receipt{}, &care.Error{Kind: care.KindOperator, Code: "535"}
+		}, func(c *Config) { c.Connections = map[care.Channel]int{care.Email: 1} })
+		time.Sleep(10 * time.Minute)
+		_ = e.Stop()
+		tried := 0
+		for _, r := range m.records {
+			tried += len(r.Attempts)
+			if r.State.Final() {
+				t.Errorf("%s is %s: it should wait", r.ID, r.State)
+			}
+		}
+		if m.trips["pause"] == 0 || tried > batchMost {
+			t.Errorf("paused %d times, %d attempts", m.trips["pause"], tried)
+		}
+	})
+}
+
+func TestAMessageAtThreeCrashesIsSetAside(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(3)
+		m.records["m00001"].Crashes = 3
+		e := start(t, m, yes{}, ok)
+		time.Sleep(time.Second)
+		_ = e.Stop()
+		if r := m.records["m00001"]; r.State != care.StateFailed || r.Reason != "crashes" {
+			t.Errorf("it is %s (%s)", r.State, r.Reason)
+		}
+		if n := m.states()[care.StateSent]; n != 2 {
+			t.Errorf("%d of the 2 others were sent", n)
+		}
+	})
+}
+
+func TestACrashWhileSending(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		ch    care.Channel
+		state care.State
+		sends int
+	}{{care.Email, care.StateSent, 1}, {care.SMS, care.StateUncertain, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(1)
+			m.records["m00000"].State, m.records["m00000"].Channel = care.StateSending, tt.ch
+			sends := 0
+			send := senderFunc(func(context.Context, *care.Message) (care.Receipt, error) { sends++; return care.Receipt{}, nil })
+			e := start(t, m, yes{}, send, func(c *Config) { c.Senders = map[care.Channel]Sender{tt.ch: send} })
+			time.Sleep(time.Second)
+			_ = e.Stop()
+			r := m.records["m00000"]
+			if r.State != tt.state || sends != tt.sends || r.Repeats != tt.sends {
+				t.Errorf("%s: %s (%s) after %d sends, %d repeats on record", tt.ch, r.State, r.Reason, sends, r.Repeats)
+			}
+		})
+	}
+}
+
+func TestGatesAreAskedAgain(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		occ   *care.Occurrence
+		err   error
+		state care.State
+		why   string
+	}{
+		"the plan no longer yields it": {nil, nil, care.StateSkipped, "serviced"},
+		"the customer opted out":       {&care.Occurrence{Verdict: care.Skip, Reason: "opted_out"}, nil, care.StateSkipped, "opted_out"},
+		"it is too late":               {&care.Occurrence{Verdict: care.Skip, Reason: "expired", Over: true}, nil, care.StateExpired, "expired"},
+		"put off":                      {&care.Occurrence{Verdict: care.Send, Reason: "hold:complaint", Release: time.Now().Add(1e6 * time.Hour)}, nil, care.StateDue, "hold:complaint"},
+		"it cannot be rendered":        {nil, &care.Error{Kind: care.KindContent, Code: "missing_variable"}, care.StateFailed, "missing_variable"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(1)
+			b := yes{compose: tt.err}
+			if tt.err == nil {
+				b.check = func(*care.Record, time.Time) *care.Occurrence { return tt.occ }
+			}
+			e := start(t, m, b, func(context.Context, *care.Message) (care.Receipt, error) {
+				t.Errorf("%s: it was sent", name)
+				return care.Receipt{}, nil
+			})
+			time.Sleep(time.Second)
+			_ = e.Stop()
+			if r := m.records["m00000"]; r.State != tt.state || r.Reason != tt.why {
+				t.Errorf("%s: it is %s (%s), want %s (%s)", name, r.State, r.Reason, tt.state, tt.why)
+			}
+		})
+	}
+}
+
+func TestAPanicIsUncertain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(1)
+		e := start(t, m, yes{}, func(context.Context, *care.Message) (care.Receipt, error) { panic("no") })
+		time.Sleep(time.Second)
+		_ = e.Stop()
+		if r := m.records["m00000"]; !afterUncertain(r) {
+			t.Errorf("it is %s with %+v", r.State, r.Attempts)
+		}
+	})
+}
+
+func TestDryRunSendsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(5)
+		e := start(t, m, yes{}, func(context.Context, *care.Message) (care.Receipt, error) {
+			t.Error("a dry run sent something")
+			return care.Receipt{}, nil
+		}, func(c *Config) { c.DryRun = true })
+		time.Sleep(time.Second)
+		_ = e.Stop()
+		if n := m.states()[care.StateSkipped]; n != 5 {
+			t.Errorf("%v: want 5 skipped", m.states())
+		}
+	})
+}
+
+func TestStopBeforeStartAndTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(0)
+		e, err := New(Config{Queue: m, Customers: m, Operator: m, Book: func() Book { return yes{} }, Now: time.Now, DryRun: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = e.Stop()
+		e.Start()
+		_ = e.Stop()
+		e = start(t, m, yes{}, ok)
+		_ = e.Stop()
+		_ = e.Stop()
+	})
+}
+
+func TestBusyComesBackToNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(100)
+		for i, r := range m.records {
+			r.Customer = "C" + i[len(i)-1:] // ten customers with ten messages each
+		}
+		var mu sync.Mutex
+		busy := 0
+		e := start(t, m, yes{}, func(context.Context, *care.Message) (care.Receipt, error) {
+			time.Sleep(time.Second)
+			return care.Receipt{}, nil
+		}, func(c *Config) {
+			c.Busy = func(d int) { mu.Lock(); busy += d; mu.Unlock() }
+		})
+		time.Sleep(10 * time.Minute)
+		_ = e.Stop()
+		if n := m.states()[care.StateSent]; n != 100 || busy != 0 {
+			t.Errorf("%d sent, %d still in hand, want 100 and 0", n, busy)
+		}
+	})
+}
