@@ -1,0 +1,77 @@
+package config
+
+// Settings are the settings of the environment (design A8). Names follow from the fields: SMS.Gateway is CARE_SMS_GATEWAY. No
+// field has an `envconfig` tag: with one, envconfig would also read the variable without its prefix.
+type Settings struct {
+	RedisURL         Secret `split_words:"true" default:"redis://127.0.0.1:6379/0" desc:"where customers and the daemon's state are: redis://, rediss://, redis-sentinel://h1,h2/master or redis-cluster://h1,h2"`
+	RedisURLFile     string `split_words:"true" file:"RedisURL"`
+	AllowUnsafeRedis bool   `split_words:"true" default:"false" desc:"start although Redis could lose messages (no AOF, eviction, older than 7.0)"`
+
+	Book     string   `desc:"folder of the care book; without one only the built-in example is there, and serve refuses to start"`
+	Sweep    string   `default:"@every 15m" desc:"when all customers are gone through: five cron fields or @every 15m"`
+	Lease    Duration `default:"30s" desc:"how long a claimed message is one replica's before another takes it over"`
+	StateDir string   `split_words:"true" desc:"folder for what one replica keeps for itself; none: nothing is kept"`
+
+	Retention Duration `default:"180d" desc:"how long messages stay on record; records of consent and opt-out stay"`
+
+	Listen           string   `default:"127.0.0.1:8080" desc:"address of the console, the API and the metrics; other than loopback needs CARE_CONSOLE_TOKEN"`
+	ConsoleToken     Secret   `split_words:"true" desc:"token for the console and the API"`
+	ConsoleTokenFile string   `split_words:"true" file:"ConsoleToken"`
+	PublicListen     string   `split_words:"true" desc:"address of the customers' pages and the gateways' callbacks; needs CARE_PUBLIC_URL and CARE_SECRET_KEY"`
+	PublicURL        string   `split_words:"true" desc:"what customers and gateways call it, such as https://care.dealer.example"`
+	TrustedProxies   Prefixes `split_words:"true" desc:"proxies whose X-Forwarded-For is believed, with commas: 127.0.0.1, 10.0.0.0/8"`
+	SecretKey        Secrets  `split_words:"true" desc:"keys for links and address fingerprints, at least 16 characters each, with commas: the first signs, all verify"`
+	SecretKeyFile    string   `split_words:"true" file:"SecretKey"`
+
+	SMTP    SMTP
+	DKIM    DKIM
+	SMS     SMS
+	Webhook Webhook
+
+	DryRun        bool   `split_words:"true" default:"false" desc:"plan, render and record everything, and send nothing"`
+	RedirectEmail string `split_words:"true" desc:"send every e-mail to this address instead"`
+	RedirectPhone string `split_words:"true" desc:"send every SMS to this number (with +) instead"`
+
+	LogFormat string `split_words:"true" default:"text" desc:"text or json"`
+	LogLevel  Level  `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+}
+
+// SMTP says how e-mail leaves.
+type SMTP struct {
+	URL         Secrets `desc:"mail servers with commas: smtp://user:password@host:587 or smtps://…; ?starttls=none|opportunistic|mandatory"`
+	URLFile     string  `split_words:"true" file:"URL"`
+	Connections int     `default:"16" desc:"connections to each mail server"`
+	Rate        float64 `default:"0" desc:"most e-mails per second, all replicas together; 0 is no limit"`
+}
+
+// DKIM signs e-mail (RFC 6376) where the mail server does not.
+type DKIM struct {
+	Domain   string `desc:"the domain that signs e-mail; none: the mail server signs"`
+	Selector string `desc:"the selector under which the public key stands in DNS"`
+	Key      Secret `desc:"the private key, PEM (RSA or Ed25519)"`
+	KeyFile  string `split_words:"true" file:"Key"`
+}
+
+// SMS says how text messages leave.
+type SMS struct {
+	Gateway      string  `desc:"kannel, twilio, vonage, aliyun, tencent, or the name of a file in the book's gateways/"`
+	URL          string  `desc:"the gateway's address, where it has no fixed one"`
+	User         string  `desc:"user, account or access key id"`
+	Password     Secret  `desc:"password, token or access key secret"`
+	PasswordFile string  `split_words:"true" file:"Password"`
+	From         string  `desc:"sender number, sender id, or (tencent) the SdkAppId"`
+	Connections  int     `default:"8" desc:"connections to the gateway"`
+	Rate         float64 `default:"0" desc:"most messages per second, all replicas together; 0 is no limit"`
+}
+
+// Webhook says where webhooks and events go.
+type Webhook struct {
+	URL         Secret  `desc:"endpoint of webhook messages, tasks and events; a secret, because group bots carry their key in it"`
+	URLFile     string  `split_words:"true" file:"URL"`
+	Secret      Secrets `desc:"signing secrets (Standard Webhooks, whsec_…) with commas: all sign, so that one can be replaced"`
+	SecretFile  string  `split_words:"true" file:"Secret"`
+	Events      bool    `default:"false" desc:"send every entry of care:events to the endpoint"`
+	AllowHosts  List    `split_words:"true" desc:"names of endpoints inside your own network, with commas; all other private addresses are refused"`
+	Connections int     `default:"16" desc:"connections to endpoints"`
+	Rate        float64 `default:"0" desc:"most requests per second, all replicas together; 0 is no limit"`
+}
