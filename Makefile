@@ -58,6 +58,7 @@ vet:
 lint: $(GOLANGCI)
 	@echo "lint: golangci-lint $(GOLANGCI_VERSION)"
 	@$(GOLANGCI) run --build-tags $(TAGS) ./...
+	@cd deploy/check && $(GOLANGCI) run ./...
 
 rules:
 	@echo "rules: the import rules and manners of the house"
@@ -79,7 +80,7 @@ test: deps ## the tests of the module, with the race detector, against a real re
 
 .PHONY: e2e
 e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix and Chromium
-	$(GO) test -tags e2e -count=1 -timeout 15m ./test/e2e/...
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/peers/... ./test/e2e/...
 
 .PHONY: bench
 bench: deps ## the Go benchmarks, with allocations
