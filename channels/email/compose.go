@@ -1,0 +1,254 @@
+package email
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/wneessen/go-mail"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels"
+)
+
+// header cleans a text for a header field and cuts it to at most n runes.
+func header(s string, n int) string {
+	s = channels.OneLine(s)
+	if utf8.RuneCountInString(s) > n {
+		s = string([]rune(s)[:n])
+	}
+	return s
+}
+
+func visible(r rune) bool { return unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsNumber(r) }
+
+// label makes a token of a name of the book: letters, digits and hyphens.
+func label(s string) string {
+	return strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-':
+			return r
+		}
+		return '-'
+	}, s), "-")
+}
+
+// content is a defect of the message itself: no repeat will help.
+func content(code, cause string) *care.Error {
+	return &care.Error{Kind: care.KindContent, Code: code, Err: errors.New(cause)}
+}
+
+// compose writes the message. utf8 says that its envelope needs SMTPUTF8 (RFC 6531).
+func (s *Sender) compose(m *care.Message) (msg *mail.Msg, utf8 bool, err error) {
+	to, err := mailbox(m.ToName, m.To)
+	if err != nil {
+		return nil, false, &care.Error{Kind: care.KindRecipient, Code: "bad_address", Err: errors.New("the customer's address is none")}
+	}
+	from, err := mailbox(m.From.Name, m.From.Address)
+	if err != nil {
+		return nil, false, content("bad_sender", "the dealer's From address is none: correct from.email in dealers.yaml")
+	}
+	id := m.WireID()
+	if !wireToken(id) {
+		return nil, false, content("bad_id", "the message has no id")
+	}
+	if len(m.Text) == 0 && len(m.HTML) == 0 {
+		return nil, false, content("empty", "the message has no text")
+	}
+	envelope := from.Address
+	if s.cfg.ReturnPath != "" {
+		if envelope, err = address(strings.ReplaceAll(s.cfg.ReturnPath, "{id}", id)); err != nil {
+			return nil, false, content("bad_return_path", "the return path is no address")
+		}
+	}
+	subject := header(m.Subject, 500)
+	encoding := mail.EncodingQP
+	if wide(subject) {
+		encoding = mail.EncodingB64
+	}
+	msg = mail.NewMsg(mail.WithEncoding(encoding), mail.WithNoDefaultUserAgent())
+	msg.FromMailAddress(from)
+	msg.ToMailAddress(to)
+	if err := msg.EnvelopeFrom(envelope); err != nil {
+		return nil, false, content("bad_return_path", "the return path is no address")
+	}
+	if m.ReplyTo.Address != "" {
+		reply, err := mailbox(m.ReplyTo.Name, m.ReplyTo.Address)
+		if err != nil {
+			return nil, false, content("bad_reply_to", "the advisor's address is none: correct advisors in dealers.yaml")
+		}
+		msg.ReplyToMailAddress(reply)
+	}
+	msg.Subject(subject)
+	s.setHeaders(msg, m, id, from.Address[strings.LastIndexByte(from.Address, '@')+1:])
+	setBody(msg, m)
+	if err := attach(msg, m.Attachments); err != nil {
+		return nil, false, err
+	}
+	if signer := s.signer(from.Address); signer != nil {
+		msg.SetDKIM(signer)
+	}
+	return msg, !ascii(to.Address) || !ascii(envelope), nil
+}
+
+// wireToken reports whether an id may stand in a Message-ID and in a local part.
+func wireToken(id string) bool {
+	return len(id) > 1 && id[0] != '-' && len(id) <= 64 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
+}
+
+func (s *Sender) setHeaders(msg *mail.Msg, m *care.Message, id, domain string) {
+	at := m.At
+	if at.IsZero() {
+		at = s.cfg.Clock()
+	}
+	msg.SetDateWithValue(at)
+	msg.SetMessageIDWithValue(id + "@" + domain)
+	msg.SetGenHeader("X-Carebell-Id", id)
+	// RFC 3834: holiday notices and robots must not answer.
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	if l := label(m.Locale); l != "" {
+		msg.SetGenHeader("Content-Language", l)
+	}
+	topic, dealer := label(m.Topic), label(m.Dealer)
+	if topic != "" && dealer != "" { // RFC 2919
+		msg.SetGenHeaderPreformatted("List-Id", "<"+topic+"."+dealer+"."+domain+">")
+	}
+	if program := label(m.Program); program != "" && dealer != "" {
+		msg.SetGenHeaderPreformatted("Feedback-ID", program+":"+dealer+":"+label(string(m.Class))+":carebell")
+	}
+	link, secure := unsubscribe(m.Unsubscribe)
+	if link == "" {
+		return
+	}
+	// Preformatted: go-mail would fold the line, and some receivers then see no link. RFC 8058 wants https and one URI.
+	msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribe, "<"+link+">")
+	if secure {
+		msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribePost, "List-Unsubscribe=One-Click")
+	}
+}
+
+// unsubscribe returns the link if it can stand in a header, and whether it is https.
+func unsubscribe(raw string) (link string, secure bool) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return "", false
+	}
+	link = u.String()
+	if len(link) > 900 { // a header line ends at 998
+		return "", false
+	}
+	for i := range len(link) {
+		if c := link[i]; c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == ',' {
+			return "", false
+		}
+	}
+	return link, u.Scheme == "https"
+}
+
+// setBody adds the parts, the plainest first (RFC 2046 section 5.1.4). Each is quoted-printable or base64: a body sent as it is
+// could carry a bare CR through Go's DotWriter and end the data early at a server that takes it for a line end.
+func setBody(msg *mail.Msg, m *care.Message) {
+	add := msg.SetBodyWriter
+	if len(m.Text) > 0 {
+		add(mail.TypeTextPlain, writes(m.Text), mail.WithPartEncoding(encodingFor(m.Text)))
+		add = msg.AddAlternativeWriter
+	}
+	if len(m.HTML) > 0 {
+		add(mail.TypeTextHTML, writes(m.HTML), mail.WithPartEncoding(encodingFor(m.HTML)))
+	}
+}
+
+func writes(b []byte) func(io.Writer) (int64, error) {
+	if bytes.IndexByte(b, 0) >= 0 {
+		b = bytes.ReplaceAll(b, []byte{0}, nil)
+	}
+	return func(w io.Writer) (int64, error) {
+		n, err := w.Write(b)
+		return int64(n), err
+	}
+}
+
+// encodingFor picks the shorter encoding: quoted-printable triples each byte of a Chinese text, base64 adds a third.
+func encodingFor(b []byte) mail.Encoding {
+	high := 0
+	for _, c := range b {
+		if c >= 0x80 {
+			high++
+		}
+	}
+	if high*6 > len(b) {
+		return mail.EncodingB64
+	}
+	return mail.EncodingQP
+}
+
+func wide(s string) bool { return encodingFor([]byte(s)) == mail.EncodingB64 }
+
+// attach adds files. The library's own headers for names are RFC 2047 words inside of quotes, which many readers show as they
+// are; these follow RFC 2231.
+func attach(msg *mail.Msg, files []care.Attachment) error {
+	for _, f := range files {
+		name := strings.Map(func(r rune) rune {
+			if strings.ContainsRune(`/\:"<>|?*;`, r) {
+				return '_'
+			}
+			return r
+		}, header(f.Name, 100))
+		if name == "" {
+			name = "attachment"
+		}
+		kind, params, err := mime.ParseMediaType(f.Type)
+		if err != nil || strings.HasPrefix(kind, "multipart/") || strings.HasPrefix(kind, "message/") {
+			kind, params = "application/octet-stream", nil
+		}
+		kind = mime.FormatMediaType(kind, withName(params, name))
+		if kind == "" {
+			return content("bad_attachment", "an attachment's type cannot be written")
+		}
+		disposition, cid := "attachment", ""
+		if f.ContentID != "" {
+			disposition = "inline"
+			if cid = strings.Trim(f.ContentID, "<>"); !contentID(cid) {
+				return content("bad_attachment", "an attachment's Content-ID is not made of letters, digits and . - _ @")
+			}
+		}
+		set := func(file *mail.File) {
+			file.Header.Set("Content-Type", kind)
+			file.Header.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": name}))
+			if cid != "" {
+				file.Header.Set("Content-Id", "<"+cid+">")
+			}
+		}
+		if f.ContentID != "" {
+			msg.EmbedReadSeeker(name, bytes.NewReader(f.Data), set)
+		} else {
+			msg.AttachReadSeeker(name, bytes.NewReader(f.Data), set)
+		}
+	}
+	return nil
+}
+
+func withName(params map[string]string, name string) map[string]string {
+	out := map[string]string{"name": name}
+	for k, v := range params {
+		if k != "name" {
+			out[k] = channels.OneLine(v)
+		}
+	}
+	return out
+}
+
+func contentID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(".-_@", rune(c)) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 200
+}

@@ -1,0 +1,167 @@
+package email
+
+import (
+	"crypto"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wneessen/go-mail"
+)
+
+// Config says where mail goes. Only Servers is required.
+type Config struct {
+	Servers     []Server      // see ParseServers
+	Connections int           // kept to each server; 0 = 16
+	Timeout     time.Duration // of one command; the caller's context bounds the whole message. 0 = 30 s
+	IdleTimeout time.Duration // an unused connection is closed after it; 0 = 45 s, less than any server waits
+	HELO        string        // the name to introduce ourselves by; "" = the machine's
+	DKIM        []DKIM        // keys; a mail is signed with the one for its From domain, else with the first
+	// ReturnPath is the envelope's sender, in which {id} stands for the message's id on the wire ("bounce+{id}@dealer.example");
+	// "" = the From address. Without it a bounce can only be matched by the headers that it quotes.
+	ReturnPath string
+	TLS        *tls.Config      // nil: the system's roots
+	Clock      func() time.Time // for DKIM's timestamp
+}
+
+// Server is one SMTP server.
+type Server struct {
+	Host     string
+	Port     int
+	User     string
+	Password string
+	Implicit bool           // TLS from the first byte (smtps)
+	StartTLS mail.TLSPolicy // else
+	Weight   int            // share of the messages among several servers, from 1
+}
+
+// DKIM is a key to sign with, RSA or Ed25519. See mail.PrivKeyFromPEM.
+type DKIM struct {
+	Domain, Selector string
+	Key              crypto.Signer
+}
+
+var tlsPolicies = map[string]mail.TLSPolicy{
+	"":              mail.TLSMandatory,
+	"always":        mail.TLSMandatory,
+	"opportunistic": mail.TLSOpportunistic,
+	"never":         mail.NoTLS,
+}
+
+// ParseServers reads CARE_SMTP_URL: smtp://user:pass@host:587?starttls=always|opportunistic|never&weight=2 or
+// smtps://user:pass@host:465, several separated by commas. STARTTLS is demanded unless the URL says otherwise; on a loopback
+// address without a user it is opportunistic, because a relay on the same machine rarely has a certificate. No error quotes the
+// URL: it may hold a password.
+func ParseServers(raw string) ([]Server, error) {
+	var out []Server
+	for i, one := range strings.Split(raw, ",") {
+		one = strings.TrimSpace(one)
+		if one == "" {
+			continue
+		}
+		s, err := parseServer(one)
+		if err != nil {
+			return nil, fmt.Errorf("SMTP URL %d: %w", i+1, err)
+		}
+		out = append(out, s)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("no SMTP server: write smtp://user:password@host:587")
+	}
+	return out, nil
+}
+
+func parseServer(raw string) (Server, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return Server{}, errors.New("it is no URL; percent-encode special characters of the password (comma: %2C)")
+	}
+	s := Server{Host: u.Hostname(), User: u.User.Username(), Weight: 1}
+	s.Password, _ = u.User.Password()
+	switch u.Scheme {
+	case "smtp":
+		s.Port = 587
+		if s.User == "" {
+			s.Port = 25
+		}
+	case "smtps":
+		s.Port, s.Implicit = 465, true
+	default:
+		return Server{}, errors.New("it must begin with smtp:// or smtps://")
+	}
+	if s.Host == "" {
+		return Server{}, errors.New("it names no host")
+	}
+	if u.Path != "" && u.Path != "/" || u.Fragment != "" {
+		return Server{}, errors.New("it has a path; only ?starttls= and &weight= may follow the host")
+	}
+	if p := u.Port(); p != "" {
+		if s.Port, err = strconv.Atoi(p); err != nil || s.Port < 1 || s.Port > 65535 {
+			return Server{}, errors.New("its port is not between 1 and 65535")
+		}
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return Server{}, errors.New("its query cannot be read")
+	}
+	for key, values := range q {
+		value := values[len(values)-1]
+		switch key {
+		case "starttls":
+			policy, ok := tlsPolicies[value]
+			if !ok || s.Implicit {
+				return Server{}, errors.New("starttls is always, opportunistic or never, and has no place in smtps://")
+			}
+			s.StartTLS = policy
+		case "weight":
+			if s.Weight, err = strconv.Atoi(value); err != nil || s.Weight < 1 || s.Weight > 1000 {
+				return Server{}, errors.New("weight is a number from 1 to 1000")
+			}
+		default:
+			return Server{}, fmt.Errorf("unknown option %q; there are starttls and weight", key)
+		}
+	}
+	if !q.Has("starttls") && s.User == "" && loopback(s.Host) {
+		s.StartTLS = mail.TLSOpportunistic
+	} else if !q.Has("starttls") {
+		s.StartTLS = mail.TLSMandatory
+	}
+	return s, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// Address returns host:port.
+func (s Server) Address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
+
+func (cfg *Config) check() error {
+	if len(cfg.Servers) == 0 {
+		return errors.New("email: no server; set CARE_SMTP_URL")
+	}
+	if cfg.Clock == nil {
+		return errors.New("email: no clock")
+	}
+	if cfg.Connections <= 0 {
+		cfg.Connections = 16
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 30 * time.Second
+	}
+	if cfg.IdleTimeout <= 0 {
+		cfg.IdleTimeout = 45 * time.Second
+	}
+	if cfg.ReturnPath != "" {
+		if _, err := address(strings.ReplaceAll(cfg.ReturnPath, "{id}", "a-email")); err != nil {
+			return errors.New("email: the return path is no address; write bounce+{id}@domain")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package email
+
+import (
+	"context"
+	"regexp"
+	"sync"
+
+	"github.com/wneessen/go-mail"
+
+	"github.com/carebell/carebell/care"
+)
+
+// Sender sends mail. It is safe for many goroutines.
+type Sender struct {
+	cfg  Config
+	dkim []*mail.DKIMSigner
+
+	mu      sync.Mutex
+	servers []*upstream
+	credit  []int // smooth weighted round robin: who has waited longest for its share
+}
+
+// New checks the settings. It connects to nothing.
+func New(cfg Config) (*Sender, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Sender{cfg: cfg}
+	var err error
+	if s.dkim, err = cfg.signers(); err != nil {
+		return nil, err
+	}
+	for _, srv := range cfg.Servers {
+		up, err := newUpstream(srv, &cfg)
+		if err != nil {
+			return nil, err
+		}
+		s.servers = append(s.servers, up)
+	}
+	s.credit = make([]int, len(s.servers))
+	return s, nil
+}
+
+// Close ends idle connections at once and others after their message. Send fails afterwards.
+func (s *Sender) Close() error {
+	var wg sync.WaitGroup
+	for _, up := range s.servers {
+		wg.Go(up.close)
+	}
+	wg.Wait()
+	return nil
+}
+
+// Send hands a message to a server. A connection that cannot be made is tried at the next server; an answer, or the lack of one
+// after the data, is final. An error is a *care.Error; for the codes see RFC 5321 and RFC 3463.
+func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
+	msg, utf8, err := s.compose(m)
+	if err != nil {
+		return care.Receipt{}, err
+	}
+	var first *care.Error
+	tries := 0
+	for _, up := range s.order() {
+		v, n := up.send(ctx, msg, utf8)
+		tries += n
+		if v.err == nil {
+			return s.receipt(m, msg, tries), nil
+		}
+		// A server that is only busy says more about when to try again than one that needs a person.
+		if first == nil || first.Kind == care.KindOperator {
+			first = v.err
+		}
+		if !v.failed {
+			first = v.err
+			break
+		}
+	}
+	if tries > 1 {
+		first.Tries = tries
+	}
+	return care.Receipt{}, first
+}
+
+// queuedAs finds the server's own id in its yes, as Postfix and others write it.
+var queuedAs = regexp.MustCompile(`(?i)queued as ([A-Za-z0-9._-]{4,64})`)
+
+func (s *Sender) receipt(m *care.Message, msg *mail.Msg, tries int) care.Receipt {
+	r := care.Receipt{ID: m.ID, Channel: care.Email, Gateway: "smtp", State: care.StateSent, At: s.cfg.Clock()}
+	if found := queuedAs.FindStringSubmatch(msg.ServerResponse()); found != nil {
+		r.ProviderID = found[1]
+	}
+	if tries > 1 {
+		r.Tries = tries
+	}
+	return r
+}
+
+// order returns the servers, the one whose turn it is first.
+func (s *Sender) order() []*upstream {
+	if len(s.servers) == 1 {
+		return s.servers
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	total, best := 0, 0
+	for i, up := range s.servers {
+		s.credit[i] += up.Weight
+		total += up.Weight
+		if s.credit[i] > s.credit[best] {
+			best = i
+		}
+	}
+	s.credit[best] -= total
+	out := make([]*upstream, 0, len(s.servers))
+	for i := range s.servers {
+		out = append(out, s.servers[(best+i)%len(s.servers)])
+	}
+	return out
+}
+
+// send takes one message through a connection of this server, through a second one if the first turns out to be dead. tries
+// counts dialogues.
+func (up *upstream) send(ctx context.Context, msg *mail.Msg, utf8 bool) (v verdict, tries int) {
+	select {
+	case up.slots <- struct{}{}:
+		defer func() { <-up.slots }()
+	case <-ctx.Done():
+		return unreachable(ctx, ctx.Err()), 1
+	}
+	l, err := up.take()
+	if err != nil {
+		return unreachable(ctx, err), 1
+	}
+	fresh := l == nil
+	for {
+		tries++
+		if l == nil {
+			if l, err = up.dial(ctx); err != nil {
+				return unreachable(ctx, err), tries
+			}
+		}
+		v = l.send(ctx, up.client, msg, utf8)
+		if v.keep {
+			up.put(l)
+		} else {
+			l.wire.Close()
+		}
+		if !v.stale || fresh {
+			return v, tries
+		}
+		l, fresh = nil, true
+	}
+}
+
+// send makes one dialogue.
+func (l *link) send(ctx context.Context, client *mail.Client, msg *mail.Msg, utf8 bool) verdict {
+	defer l.wire.bind(ctx)()
+	if utf8 {
+		if ok, _ := l.client.Extension("SMTPUTF8"); !ok {
+			return verdict{err: content("smtputf8", "the server takes no addresses outside of ASCII"), keep: true}
+		}
+	}
+	// go-mail asks for SMTPUTF8 whenever it is offered; a next hop that lacks it would then bounce a plain message.
+	l.client.SkipSMTPUTF8(!utf8)
+	l.wire.broke.Store(false)
+	l.wire.late.Store(false)
+	err := client.SendWithSMTPClient(l.client, msg)
+	if err == nil {
+		return verdict{keep: true}
+	}
+	if msg.IsDelivered() {
+		return verdict{} // the server has it; what failed came after
+	}
+	v := judge(ctx, err, l.wire)
+	if v.keep && ctx.Err() == nil && l.client.Reset() != nil {
+		v.keep = false
+	}
+	return v
+}
