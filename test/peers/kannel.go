@@ -253,6 +253,7 @@ func get(address string) (int, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
+	req.Close = true // no idle connection is left for a leak test to find
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, "", err

@@ -11,7 +11,7 @@ import (
 
 func TestRedisKeepsItsDataOverAKill(t *testing.T) {
 	t.Parallel()
-	s := Redis(t, WithFsync("always"))
+	s := Redis(t)
 	s.CLI("SET", "k", "王小明")
 	s.Kill()
 	if _, err := s.cli("PING"); err == nil {
