@@ -102,6 +102,7 @@ dist: ## the static binaries for Linux on amd64 and arm64, with checksums: dist/
 .PHONY: deploy
 deploy: deps-deploy build dist ## build and check every deploy artifact: systemd, Kubernetes, container, Prometheus, Grafana
 	deploy/systemd/check bin/carebell
+	deploy/check-settings bin/carebell
 	deploy/container/check bin/carebell
 	deploy/prometheus/check
 	cd deploy/check && $(GO) test -count=1 ./...

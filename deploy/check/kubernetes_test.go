@@ -484,7 +484,7 @@ func TestSettingsFitTheManifests(t *testing.T) {
 				t.Errorf("%s reads the key %s, which secret.example.yaml does not have", name, key)
 			}
 		}
-		if slices.Contains([]string{"CARE_REDIS_URL", "CARE_SMTP_URL", "CARE_SECRET_KEY", "CARE_CONSOLE_TOKEN", "CARE_SMS_PASSWORD", "CARE_WEBHOOK_SECRET"}, name) {
+		if slices.Contains([]string{"CARE_REDIS_URL", "CARE_SMTP_URL", "CARE_SECRET_KEY", "CARE_CONSOLE_TOKEN", "CARE_SMS_PASSWORD", "CARE_WEBHOOK_URL", "CARE_WEBHOOK_SECRET", "CARE_DKIM_KEY"}, name) {
 			t.Errorf("%s is a secret and stands in the environment: use %s_FILE", name, name)
 		}
 	}
