@@ -113,8 +113,8 @@ func checkUnfinished(all []source) []string {
 // clocks are the functions of package time that read the machine's clock.
 var clocks = []string{"Now", "Since", "Until"}
 
-// checkClock holds that time is handed in: only cmd and daemon know the machine's clock, so that the demo, plan and
-// every test can set their own.
+// checkClock holds that time is handed in: only cmd and daemon read the machine's clock, so that the demo, plan and every
+// test can set their own. Naming time.Now as the default of a clock that can be set is no reading of it.
 func checkClock(all []source) []string {
 	var broken []string
 	for _, s := range all {
@@ -124,12 +124,16 @@ func checkClock(all []source) []string {
 		}
 		name := importName(s, "time")
 		ast.Inspect(s.file, func(n ast.Node) bool {
-			sel, ok := n.(*ast.SelectorExpr)
+			call, ok := n.(*ast.CallExpr)
 			if !ok || name == "" {
 				return true
 			}
+			sel, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
 			if id, ok := sel.X.(*ast.Ident); ok && id.Name == name && slices.Contains(clocks, sel.Sel.Name) {
-				broken = append(broken, fmt.Sprintf("%s: time.%s: take the time as a parameter (now time.Time, or func() time.Time) and let daemon hand in the clock", s.fset.Position(sel.Pos()), sel.Sel.Name))
+				broken = append(broken, fmt.Sprintf("%s: time.%s: take the time as a parameter (now time.Time), or read a clock that is handed in (a func() time.Time; time.Now may be its default)", s.fset.Position(sel.Pos()), sel.Sel.Name))
 			}
 			return true
 		})

@@ -136,10 +136,11 @@ func TestRulesBite(t *testing.T) {
 		"the machine's clock": {
 			checkClock,
 			map[string]string{
-				"delivery/x.go":      "package delivery\n\nimport clock \"time\"\n\nvar f = clock.Now\n",
+				"delivery/x.go":      "package delivery\n\nimport clock \"time\"\n\nvar f = clock.Now()\n",
+				"store/y.go":         "package store\n\nimport \"time\"\n\ntype s struct{ now func() time.Time }\n\nvar f = s{now: time.Now}\n",
 				"store/x.go":         "package store\n\nimport \"time\"\n\nfunc f(t time.Time) { _ = time.Since(t) }\n",
-				"daemon/x.go":        "package daemon\n\nimport \"time\"\n\nvar f = time.Now\n",
-				"delivery/x_test.go": "package delivery\n\nimport \"time\"\n\nvar f = time.Now\n",
+				"daemon/x.go":        "package daemon\n\nimport \"time\"\n\nvar f = time.Now()\n",
+				"delivery/x_test.go": "package delivery\n\nimport \"time\"\n\nvar f = time.Now()\n",
 			},
 			[]string{"delivery/x.go:5:9: time.Now", "store/x.go:5:27: time.Since"},
 		},
