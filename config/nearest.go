@@ -1,13 +1,22 @@
 package config
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
-// nearest returns the known word that was most likely meant, "" if none is near: at most a third of the letters wrong.
+// nearest returns the known word that was most likely meant: the only one with the fewest letters wrong, at most a third of them.
+// "" if there is none, or more than one.
 func nearest(word string, known []string) string {
-	best, most := "", max(1, len(word)/3)
+	letters := utf8.RuneCountInString(word)
+	best, least := "", max(1, letters/3)+1
 	for _, k := range known {
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < len(word) && (d < most || d == most && best == "") {
-			best, most = k, d
+		switch d := distance(strings.ToLower(word), strings.ToLower(k)); {
+		case d >= letters:
+		case d < least:
+			best, least = k, d
+		case d == least:
+			best = ""
 		}
 	}
 	return best
