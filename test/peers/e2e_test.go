@@ -96,6 +96,40 @@ func TestKannelAwayAndBack(t *testing.T) {
 	})
 }
 
+func TestKannelIsFull(t *testing.T) {
+	t.Parallel()
+	k := Kannel(t, KannelOptions{QueueLimit: 1})
+	k.StopSMSC()
+	if code, body := k.SendSMS("8613800138000", "one", ""); code != http.StatusAccepted || body != "3: Queued for later delivery" {
+		t.Errorf("without an SMSC: %d %q", code, body)
+	}
+	if code, body := k.SendSMS("8613800138000", "two", ""); code != http.StatusServiceUnavailable || body != "Temporal failure, try again later." {
+		t.Errorf("with a full queue: %d %q", code, body)
+	}
+	k.StartSMSC()
+	Eventually(t, within, "the queued message arrives", func() error {
+		if got := k.Received(); len(got) != 1 || got[0].Text != "one" {
+			return fmt.Errorf("%+v", got)
+		}
+		return nil
+	})
+}
+
+func TestKannelHTTPSMSCRefuses(t *testing.T) {
+	t.Parallel()
+	c := listenForCalls(t)
+	smsc := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	t.Cleanup(smsc.Close)
+	k := Kannel(t, KannelOptions{Extra: HTTPSMSC("HTTP", smsc.URL, FreePorts(t, 1)[0])})
+	if code, body := k.SendSMS("8613800138000", "好", c.base+"/dlr?ref=x&s=%d", "smsc", "HTTP"); code != http.StatusAccepted {
+		t.Fatalf("%d %q", code, body)
+	}
+	c.await(t, "/dlr id=x s=16 from= to= text=")
+	if got := k.Received(); len(got) != 0 {
+		t.Errorf("the fake SMSC got %+v", got)
+	}
+}
+
 func TestPostfixRoundTrip(t *testing.T) {
 	t.Parallel()
 	before := etcPostfix(t)

@@ -23,8 +23,29 @@ type KannelOptions struct {
 	MO string
 	// GlobalSender is the sender of messages that name none. Empty: 10690000.
 	GlobalSender string
-	// Extra is added to kannel.conf, after an empty line: more groups, such as an `smsc = http` one for failures.
+	// QueueLimit is how many messages the bearerbox holds before it has no room for more (Kannel's sms-outgoing-queue-limit; 0 leaves
+	// Kannel's default of a million). When the SMSC is stopped, sendsms queues that many and one more, and then answers 503.
+	QueueLimit int
+	// Extra is added to kannel.conf, after an empty line: more groups, such as that of HTTPSMSC.
 	Extra string
+}
+
+// HTTPSMSC is the group of a second SMSC with the given id: one that hands each message to sendURL with GET (parameters from, to, text)
+// and reads the answer's status: 2xx accepted, 5xx a passing failure, any other a permanent one, which sendsms's dlr-url hears of as 16.
+// Messages go there when sendsms has smsc=<id>. The port is one that Kannel opens for it; take it from FreePorts.
+func HTTPSMSC(id, sendURL string, port int) string {
+	return fmt.Sprintf(`group = smsc
+smsc = http
+smsc-id = %[1]s
+allowed-smsc-id = %[1]s
+system-type = generic
+send-url = "%[2]s?from=%%P&to=%%p&text=%%b"
+port = %[3]d
+connect-allow-ip = 127.0.0.1
+status-success-regex = "^2"
+status-tempfail-regex = "^5"
+status-permfail-regex = "^[34]"
+`, id, sendURL, port)
 }
 
 const (
@@ -65,7 +86,8 @@ func Kannel(t testing.TB, opts KannelOptions) *KannelServer {
 		return err
 	})
 	k.StartSMSBox()
-	k.startFakeSMSC()
+	k.openFIFO()
+	k.StartSMSC()
 	return k
 }
 
@@ -90,6 +112,10 @@ max-messages = 0
 catch-all = true
 `, o.MO)
 	}
+	limit := ""
+	if o.QueueLimit > 0 {
+		limit = fmt.Sprintf("sms-outgoing-queue-limit = %d\n", o.QueueLimit)
+	}
 	return fmt.Sprintf(`group = core
 admin-port = %d
 admin-interface = 127.0.0.1
@@ -105,7 +131,7 @@ store-location = "%s"
 dlr-storage = internal
 sms-resend-freq = 5
 sms-resend-retry = 2
-
+%s
 group = smsc
 smsc = fake
 smsc-id = FAKE
@@ -131,11 +157,11 @@ max-messages = 10
 user-allow-ip = "127.0.0.1"
 user-deny-ip = "*.*.*.*"
 %s
-%s`, k.admin, adminPassword, k.boxPort, k.path("store"), k.smscPort, k.boxPort, k.sendPort, o.GlobalSender, kannelUser, kannelPassword, service, o.Extra)
+%s`, k.admin, adminPassword, k.boxPort, k.path("store"), limit, k.smscPort, k.boxPort, k.sendPort, o.GlobalSender, kannelUser, kannelPassword, service, o.Extra)
 }
 
-// startFakeSMSC gives the fake SMSC a named pipe as its standard input, held open for writing by us: it ends when its input does.
-func (k *KannelServer) startFakeSMSC() {
+// openFIFO makes the named pipe that is the fake SMSC's standard input and holds it open for writing: it ends when its input does.
+func (k *KannelServer) openFIFO() {
 	k.t.Helper()
 	pipe := k.path("fifo")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -148,23 +174,54 @@ func (k *KannelServer) startFakeSMSC() {
 	}
 	k.fifo = fifo
 	k.t.Cleanup(func() { _ = fifo.Close() })
-	cmd := exec.Command(program(k.t, fakeSMSC, kannelPackages), "-H", "127.0.0.1", "-r", fmt.Sprint(k.smscPort))
-	cmd.Stdin = fifo
-	// The SMSC's port opens a moment after the admin port.
-	Eventually(k.t, readyWithin, "the fake SMSC's port is open", func() error {
-		if portFree(k.smscPort) {
-			return errors.New("nobody listens")
+}
+
+// StopSMSC ends the fake SMSC: sendsms answers 202 "3: Queued for later delivery". With the settings here Kannel tries such a message
+// twice more, 5 s apart.
+func (k *KannelServer) StopSMSC() {
+	k.t.Helper()
+	k.fake.stop()
+	Eventually(k.t, readyWithin, "the gateway notices that the SMSC is gone", func() error {
+		if k.online() == nil {
+			return errors.New("still online")
 		}
 		return nil
 	})
-	k.fake = startProcess(k.t, "fakesmsc", k.path("fakesmsc.log"), cmd)
-	Eventually(k.t, readyWithin, "the fake SMSC is online", func() error {
-		status, err := k.status()
-		if err == nil && !strings.Contains(status, fmt.Sprintf("FAKE:%d (online", k.smscPort)) {
-			err = errors.New("not online")
-		}
-		return err
+}
+
+// StartSMSC starts the fake SMSC (again) and waits until the gateway calls it online.
+func (k *KannelServer) StartSMSC() {
+	k.t.Helper()
+	cmd := exec.Command(program(k.t, fakeSMSC, kannelPackages), "-H", "127.0.0.1", "-r", fmt.Sprint(k.smscPort))
+	cmd.Stdin = k.fifo
+	// The SMSC's port opens a moment after the admin port.
+	Eventually(k.t, readyWithin, "the fake SMSC's port is open", func() error {
+		return listening(k.smscPort)
 	})
+	k.fake = startProcess(k.t, "fakesmsc", k.path("fakesmsc.log"), cmd)
+	Eventually(k.t, readyWithin, "the fake SMSC is online", k.online)
+}
+
+// listening says whether a port is open, as Linux lists it (Kannel opens this one on all addresses). A connection would be taken for an SMSC, and an attempt to bind
+// the port could get in the gateway's way.
+func listening(port int) error {
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return err
+	}
+	const listen = "00000000:0000 0A"
+	if !strings.Contains(string(table), fmt.Sprintf(":%04X %s", port, listen)) {
+		return errors.New("nobody listens")
+	}
+	return nil
+}
+
+func (k *KannelServer) online() error {
+	status, err := k.status()
+	if err == nil && !strings.Contains(status, fmt.Sprintf("FAKE:%d (online", k.smscPort)) {
+		err = errors.New("not online")
+	}
+	return err
 }
 
 // StopSMSBox ends the smsbox: connections to SendURL are refused, as with a gateway that is away. It returns when the box is gone.
@@ -205,7 +262,8 @@ func (k *KannelServer) User() string { return kannelUser }
 // Password is that account's password.
 func (k *KannelServer) Password() string { return kannelPassword }
 
-// Admin sends a command to the bearerbox ("status.txt", "suspend", "isolate", "resume", "flush-dlr") and returns its answer.
+// Admin sends a command to the bearerbox ("status.txt", "suspend", "isolate", "resume", "flush-dlr") and returns its answer. While it is
+// suspended, sendsms doesn't answer at all; what was sent meanwhile may go out at "resume": the unknown outcome from a real gateway.
 func (k *KannelServer) Admin(command string) string {
 	k.t.Helper()
 	code, body, err := get(localURL(k.admin, "/"+command+"?password="+adminPassword))
@@ -272,13 +330,17 @@ func percentUCS2(text string) string {
 	return b.String()
 }
 
-// SendSMS is a plain client for SendURL: it sends with coding 2 and UTF-8 and returns status and answer. dlrURL may be empty.
-func (k *KannelServer) SendSMS(to, text, dlrURL string) (int, string) {
+// SendSMS is a plain client for SendURL: it sends with coding 2 and UTF-8 and returns status and answer. dlrURL may be empty. More
+// parameters may follow, as name and value.
+func (k *KannelServer) SendSMS(to, text, dlrURL string, params ...string) (int, string) {
 	k.t.Helper()
 	q := url.Values{"username": {kannelUser}, "password": {kannelPassword}, "to": {to}, "text": {text}, "coding": {"2"}, "charset": {"UTF-8"}}
 	if dlrURL != "" {
 		q.Set("dlr-mask", "31")
 		q.Set("dlr-url", dlrURL)
+	}
+	for i := 0; i+1 < len(params); i += 2 {
+		q.Set(params[i], params[i+1])
 	}
 	code, body, err := get(k.SendURL() + "?" + q.Encode())
 	if err != nil {
