@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// changesAtOnce is how many entries of care:changes are read at a time.
+const changesAtOnce = 1000
+
+// Changes returns the ids of the customers whose records changed after a place in care:changes, each once, and the place to go on
+// from. It waits up to block for the first one, and looks for the end of ctx every half second meanwhile. after "" starts with
+// what is written from now on: it returns at once with the place of now.
+func (s *Store) Changes(ctx context.Context, after string, block time.Duration) (ids []string, next string, err error) {
+	if after == "" {
+		last, err := s.client.XRevRangeN(ctx, changesKey, "+", "-", 1).Result()
+		if err != nil {
+			return nil, "", fmt.Errorf("read %s: %w", changesKey, err)
+		}
+		if len(last) == 0 {
+			return nil, "0-0", nil
+		}
+		return nil, last[0].ID, nil
+	}
+	for deadline := s.machine().Add(block); ; {
+		// Redis takes a block of 0 for one without end, and go-redis a negative one for none.
+		slice := min(deadline.Sub(s.machine()), 500*time.Millisecond)
+		if slice < time.Millisecond {
+			slice = -1
+		}
+		streams, err := s.client.XRead(ctx, &redis.XReadArgs{Streams: []string{changesKey, after}, Count: changesAtOnce, Block: slice}).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			if ctx.Err() != nil {
+				return nil, after, ctx.Err()
+			}
+			return nil, after, fmt.Errorf("read %s: %w", changesKey, err)
+		}
+		seen := make(map[string]bool)
+		for _, stream := range streams {
+			for _, m := range stream.Messages {
+				after = m.ID
+				if id := text(m.Values["id"]); id != "" && !seen[id] {
+					seen[id] = true
+					ids = append(ids, id)
+				}
+			}
+		}
+		if len(ids) > 0 || slice < 0 {
+			return ids, after, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, after, err
+		}
+	}
+}
+
+// Cursor returns the place in care:changes up to which the leaders have planned, "" if none has yet.
+func (s *Store) Cursor(ctx context.Context) (string, error) {
+	v, err := s.client.Get(ctx, globalKey("cursor")).Result()
+	if errors.Is(err, redis.Nil) {
+		return "", nil
+	}
+	return v, err
+}
+
+// SetCursor remembers it for the next leader.
+func (s *Store) SetCursor(ctx context.Context, place string) error {
+	return s.client.Set(ctx, globalKey("cursor"), place, 0).Err()
+}

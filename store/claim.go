@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
+
+// hunger remembers which shards had more to give than they were asked for, so that a backlog in one of them is not claimed a
+// sixteenth at a time, and which hold messages whose lease has ended.
+type hunger struct {
+	mu      sync.Mutex
+	more    [care.Shards]bool
+	ended   [care.Shards]bool
+	rescued bool // the last claim was a rescue
+}
+
+func (h *hunger) reset() {
+	for i := range h.more {
+		h.more[i] = true
+	}
+}
+
+// Claim leases up to max messages that are due by the daemon's clock, the urgent lanes first. The lease runs on Redis' own clock;
+// Claim.Until is its end on this machine's. The messages come from all shards in turn, at most one of each customer, whose next
+// one can be claimed when this one is settled.
+//
+// A message whose lease ended without a word comes back alone, as the only one of a Claim: Was is StateUncertain if it was being
+// sent, else StateClaimed, and Record.Crashes counts how often that has happened. Whoever claims one with three crashes
+// should set it aside.
+func (s *Store) Claim(ctx context.Context, lanes []care.Lane, maximum int, lease time.Duration) ([]*care.Claim, error) {
+	if maximum <= 0 || len(lanes) == 0 {
+		return nil, nil
+	}
+	if err := s.marks.stopped(); err != nil {
+		return nil, err
+	}
+	s.hunger.mu.Lock()
+	turn := !s.hunger.rescued
+	s.hunger.rescued = false
+	s.hunger.mu.Unlock()
+	if turn {
+		if claims, err := s.rescue(ctx, lanes, lease); err != nil || len(claims) > 0 {
+			return claims, err
+		}
+	}
+	claims, err := s.claimDue(ctx, lanes, maximum, lease)
+	if err != nil || len(claims) > 0 {
+		return claims, err
+	}
+	return s.rescue(ctx, lanes, lease)
+}
+
+// claimDue asks every shard, then once more those that have more, until there are enough.
+func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, lease time.Duration) ([]*care.Claim, error) {
+	var claims []*care.Claim
+	var asked [care.Shards]bool
+	for len(claims) < maximum {
+		quota := s.quotas(maximum-len(claims), &asked)
+		var calls []*call
+		var shards []int
+		for shard, n := range quota {
+			if n > 0 {
+				asked[shard] = true
+				calls = append(calls, s.claimCall(shard, lanes, n, lease, false))
+				shards = append(shards, shard)
+			}
+		}
+		if len(calls) == 0 {
+			break
+		}
+		start, before := s.machine(), len(claims)
+		err := s.exec(ctx, calls, false)
+		for i, c := range calls {
+			claims = append(claims, s.readClaims(ctx, shards[i], c, start.Add(lease), false)...)
+		}
+		if err != nil {
+			if len(claims) > 0 { // what one master gave is ours, even if another did not answer
+				s.log.WarnContext(ctx, "some shards could not be claimed from", slog.Any("error", err))
+				return claims, nil
+			}
+			return nil, err
+		}
+		if len(claims) == before && len(calls) == care.Shards {
+			break // what is due belongs to customers who have a message in flight
+		}
+	}
+	return claims, nil
+}
+
+// quotas shares n among the shards: those not yet asked each get one in turn, the rest goes to those known to have more.
+func (s *Store) quotas(n int, asked *[care.Shards]bool) (quota [care.Shards]int) {
+	first := int(s.rotation.Add(1))
+	s.hunger.mu.Lock()
+	defer s.hunger.mu.Unlock()
+	var hungry []int
+	for i := range care.Shards {
+		shard := (first + i) % care.Shards
+		if !asked[shard] && n > 0 {
+			quota[shard] = 1
+			n--
+		}
+		if s.hunger.more[shard] {
+			hungry = append(hungry, shard)
+		}
+	}
+	for i, shard := range hungry {
+		share := n / (len(hungry) - i)
+		quota[shard] += share
+		n -= share
+	}
+	return quota
+}
+
+func (s *Store) claimCall(shard int, lanes []care.Lane, n int, lease time.Duration, rescue bool) *call {
+	flag := "0"
+	if rescue {
+		flag = "1"
+	}
+	c := &call{script: s.lua.claim, key: fenceKey(shard)}
+	// Milliseconds are rounded down here and up in score: nothing is due before its time.
+	c.add(s.clock().UnixMilli(), lease.Microseconds(), n, flag)
+	for _, lane := range lanes {
+		c.add(lane.String())
+	}
+	return c
+}
+
+// rescue claims one message whose lease has ended, from the first shard that is known to have one.
+func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Duration) ([]*care.Claim, error) {
+	first := int(s.rotation.Add(1))
+	for i := range care.Shards {
+		shard := (first + i) % care.Shards
+		s.hunger.mu.Lock()
+		ended := s.hunger.ended[shard]
+		s.hunger.ended[shard] = false // the next look will tell
+		s.hunger.mu.Unlock()
+		if !ended {
+			continue
+		}
+		c := s.claimCall(shard, lanes, 1, lease, true)
+		start := s.machine()
+		if err := s.exec(ctx, []*call{c}, false); err != nil {
+			return nil, err
+		}
+		if claims := s.readClaims(ctx, shard, c, start.Add(lease), true); len(claims) > 0 {
+			s.hunger.mu.Lock()
+			s.hunger.rescued = true
+			s.hunger.ended[shard] = true
+			s.hunger.mu.Unlock()
+			return claims, nil
+		}
+	}
+	return nil, nil
+}
+
+// readClaims reads the answer of claim.lua.
+func (s *Store) readClaims(ctx context.Context, shard int, c *call, until time.Time, rescued bool) []*care.Claim {
+	l, err := c.list(5)
+	if err != nil {
+		return nil
+	}
+	s.marks.seen(shard, text(l[0]))
+	token, _ := strconv.ParseInt(text(l[1]), 10, 64)
+	if !rescued {
+		s.hunger.mu.Lock()
+		s.hunger.ended[shard] = text(l[2]) == "1"
+		s.hunger.more[shard] = text(l[3]) == "1"
+		s.hunger.mu.Unlock()
+	}
+	if n := text(l[4]); n != "0" {
+		s.log.ErrorContext(ctx, "queued messages have lost their records and are planned again", slog.String("count", n))
+	}
+	var claims []*care.Claim
+	for i := 5; i+3 < len(l); i += 4 {
+		lane, _ := laneNamed(text(l[i]))
+		claim := &care.Claim{Lane: lane, Token: token, Until: until}
+		crashes, _ := strconv.Atoi(text(l[i+3]))
+		if err := json.Unmarshal([]byte(text(l[i+2])), &claim.Record); err != nil {
+			s.setAside(ctx, claim, text(l[i+1]))
+			continue
+		}
+		claim.Was = claim.Record.State
+		if rescued {
+			claim.Record.Crashes = max(claim.Record.Crashes, crashes)
+			claim.Was = care.StateClaimed
+		}
+		if claim.Record.State == care.StateSending {
+			claim.Was = care.StateUncertain
+		}
+		claim.Record.State, claim.Record.Owner = care.StateClaimed, token
+		claims = append(claims, claim)
+	}
+	return claims
+}
+
+// setAside ends a message whose record cannot be read: it would come back for ever.
+func (s *Store) setAside(ctx context.Context, claim *care.Claim, m string) {
+	id, _, customer, ok := splitMember(m)
+	if !ok {
+		return
+	}
+	s.log.ErrorContext(ctx, "a message's record cannot be read; it is set aside", slog.String("id", id), logCustomer(customer))
+	claim.Record = care.Record{
+		ID: id, Customer: customer, Channel: claim.Lane.Channel, State: care.StateFailed, Reason: "damaged_record",
+		UpdatedAt: s.clock().UTC(),
+	}
+	if !claim.Lane.Urgent {
+		claim.Record.Class = care.Care
+	} else {
+		claim.Record.Class = care.Service
+	}
+	if _, err := s.Settle(ctx, []care.Result{{Claim: claim, Record: claim.Record}}); err != nil {
+		s.log.ErrorContext(ctx, "it could not be set aside", slog.String("id", id), slog.Any("error", err))
+	}
+}

@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Finding is one thing that Doctor looked at.
+type Finding struct {
+	OK     bool
+	What   string // what it is, or what is wrong
+	Remedy string // what to set; "" when all is well
+	Fatal  bool   // stands even when the operator allows an unsafe Redis
+}
+
+// Doctor looks at every master's version, role, eviction and persistence, and at the version of the state. Call it at the start, every
+// minute and after a reconnect: it also learns whether there are replicas, which intents and results wait for.
+func (s *Store) Doctor(ctx context.Context) []Finding {
+	var findings []Finding
+	if s.opts.Embedded {
+		findings = append(findings, Finding{OK: true, What: "embedded store: nothing outlives this process"})
+		s.replicated.Store(false)
+	} else {
+		findings = s.servers(ctx)
+	}
+	v, err := s.client.Get(ctx, globalKey("schema")).Int()
+	switch {
+	case errors.Is(err, redis.Nil):
+		findings = append(findings, Finding{OK: true, What: "no state of carebell yet"})
+	case err != nil:
+		findings = append(findings, Finding{What: "the state's version cannot be read: " + err.Error(), Remedy: "see that Redis answers", Fatal: true})
+	case v > Schema:
+		findings = append(findings, Finding{
+			What:   fmt.Sprintf("the state is of version %d and this carebell knows %d", v, Schema),
+			Remedy: "run the newer carebell that wrote it", Fatal: true,
+		})
+	default:
+		findings = append(findings, Finding{OK: true, What: fmt.Sprintf("state of version %d", v)})
+	}
+	return findings
+}
+
+// servers examines every master.
+func (s *Store) servers(ctx context.Context) []Finding {
+	var mu sync.Mutex
+	var findings []Finding
+	all, nodes := true, 0
+	err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+		info, err := readInfo(ctx, c)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		nodes++
+		all = all && info["connected_slaves"] != "0" && info["connected_slaves"] != ""
+		findings = append(findings, examine(info, c.Options().Addr)...)
+		return nil
+	})
+	if err != nil {
+		return append(findings, Finding{What: "Redis does not answer INFO: " + err.Error(), Remedy: "see that it is up and that the user may run INFO"})
+	}
+	s.replicated.Store(all && nodes > 0)
+	return findings
+}
+
+func readInfo(ctx context.Context, c *redis.Client) (map[string]string, error) {
+	info := make(map[string]string)
+	for _, section := range []string{"server", "replication", "memory", "persistence"} {
+		raw, err := c.Info(ctx, section).Result()
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.SplitSeq(raw, "\n") {
+			if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+				info[name] = value
+			}
+		}
+	}
+	return info, nil
+}
+
+// examine judges one server's INFO.
+func examine(info map[string]string, address string) []Finding {
+	at := " (" + address + ")"
+	finding := func(ok bool, good, bad, remedy string) Finding {
+		if ok {
+			return Finding{OK: true, What: good + at}
+		}
+		return Finding{What: bad + at, Remedy: remedy}
+	}
+	version := info["redis_version"]
+	major, _ := strconv.Atoi(strings.SplitN(version, ".", 2)[0])
+	return []Finding{
+		finding(major >= 7, "Redis "+version, "Redis "+version+" is older than 7.0", "run Redis 7.0 or newer"),
+		finding(info["role"] == "master", "role master", "this Redis is a "+info["role"]+", not a master",
+			"point CARE_REDIS_URL at the master, or use redis-sentinel://"),
+		finding(info["maxmemory_policy"] == "noeviction", "maxmemory-policy noeviction",
+			"maxmemory-policy is "+info["maxmemory_policy"]+": Redis may throw queued messages and opt-outs away",
+			"set maxmemory-policy noeviction"),
+		finding(info["aof_enabled"] == "1", "append-only file on", "appendonly is no: a crash loses what was sent since the last snapshot",
+			"set appendonly yes (appendfsync everysec will do)"),
+	}
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/care"
+)
+
+// Lengths to which the streams are trimmed, about.
+const (
+	eventsKept  = 100_000
+	changesKept = 1_000_000
+)
+
+// settled does what follows a settled batch, in one more round trip: the events, and which message each provider's id belongs to.
+// Then the receipts that were waiting for the messages are applied.
+func (s *Store) settled(ctx context.Context, results []care.Result, ours []bool, early []string) error {
+	pipe := s.client.Pipeline()
+	events := 0
+	for i := range results {
+		if ours[i] && results[i].Event != nil {
+			addEvent(ctx, pipe, results[i].Event)
+			events++
+		}
+	}
+	if events > 0 {
+		if err := run(ctx, pipe); err != nil {
+			return fmt.Errorf("write %s: %w", eventsKey, err)
+		}
+	}
+	waiting, err := s.linkProviders(ctx, results, ours)
+	if err != nil {
+		return err
+	}
+	parked, err := s.parked(ctx, early)
+	if err != nil {
+		return err
+	}
+	if waiting = append(waiting, parked...); len(waiting) > 0 {
+		return s.Receipts(ctx, waiting)
+	}
+	return nil
+}
+
+func addEvent(ctx context.Context, pipe redis.Cmdable, e *care.EventEntry) {
+	values := []any{"at", e.At.UTC().Format(time.RFC3339Nano), "id", e.ID, "customer", e.Customer, "dealer", e.Dealer}
+	for _, f := range [...][2]string{
+		{"vehicle", e.Vehicle}, {"program", e.Program}, {"step", e.Step}, {"channel", string(e.Channel)},
+		{"state", string(e.State)}, {"reason", e.Reason}, {"kind", e.Kind}, {"value", e.Value},
+	} {
+		if f[1] != "" {
+			values = append(values, f[0], f[1])
+		}
+	}
+	pipe.XAdd(ctx, &redis.XAddArgs{Stream: eventsKey, MaxLen: eventsKept, Approx: true, Values: values})
+}
+
+// Event is an entry of care:events with its place in the stream.
+type Event struct {
+	Place string
+	care.EventEntry
+}
+
+// Events returns up to limit entries of care:events after a place ("" = from the oldest), oldest first.
+func (s *Store) Events(ctx context.Context, after string, limit int) ([]Event, error) {
+	start := "-"
+	if after != "" {
+		start = "(" + after
+	}
+	entries, err := s.client.XRangeN(ctx, eventsKey, start, "+", int64(limit)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", eventsKey, err)
+	}
+	out := make([]Event, len(entries))
+	for i, x := range entries {
+		get := func(name string) string { return text(x.Values[name]) }
+		at, _ := time.Parse(time.RFC3339Nano, get("at"))
+		out[i] = Event{Place: x.ID, EventEntry: care.EventEntry{
+			At: at, ID: get("id"), Customer: get("customer"), Dealer: get("dealer"), Vehicle: get("vehicle"), Program: get("program"),
+			Step: get("step"), Channel: care.Channel(get("channel")), State: care.State(get("state")), Reason: get("reason"),
+			Kind: get("kind"), Value: get("value"),
+		}}
+	}
+	return out, nil
+}
+
+// timelineKept is how many entries a customer's timeline keeps beside the messages, which the ledger remembers.
+const timelineKept = 50
+
+// Note writes entries to care:events and to their customers' timelines: answers, opt-outs, what operators did.
+func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
+	pipe := s.client.Pipeline()
+	for i := range entries {
+		e := &entries[i]
+		addEvent(ctx, pipe, e)
+		if e.Customer == "" {
+			continue
+		}
+		raw, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("note: %w", err)
+		}
+		key := timelineKey(e.Customer)
+		pipe.LPush(ctx, key, raw)
+		pipe.LTrim(ctx, key, 0, timelineKept-1)
+		pipe.Expire(ctx, key, ledgerKept)
+	}
+	if err := run(ctx, pipe); err != nil {
+		return fmt.Errorf("note: %w", err)
+	}
+	return nil
+}
+
+// Timeline returns what happened with a customer, the newest first: their messages as the ledger has them (At of one that is still
+// due is its release) and what Note wrote.
+func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntry, error) {
+	pipe := s.client.Pipeline()
+	ledger := redis.NewSliceCmd(ctx, "hgetall", ledgerKey(customer))
+	_ = pipe.Process(ctx, ledger)
+	noted := pipe.LRange(ctx, timelineKey(customer), 0, -1)
+	if err := run(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("read the timeline: %w", err)
+	}
+	var out []care.EventEntry
+	for id, e := range readLedger(ledger.Val(), s.clock().Add(-ledgerKept)) {
+		out = append(out, care.EventEntry{
+			At: e.At, ID: id, Customer: customer, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Channel: e.Channel,
+			State: e.State, Reason: e.Reason,
+		})
+	}
+	for _, raw := range noted.Val() {
+		var e care.EventEntry
+		if err := json.Unmarshal([]byte(raw), &e); err != nil {
+			s.log.ErrorContext(ctx, "a timeline entry cannot be read", logCustomer(customer), slog.Any("error", err))
+			continue
+		}
+		out = append(out, e)
+	}
+	sortTimeline(out)
+	return out, nil
+}

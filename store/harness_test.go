@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/carebell/carebell/care"
+)
+
+// shared is the address of the redis-server that most tests use, each with a database of its own.
+var (
+	shared   string
+	database atomic.Int32
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "carebell-store")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	server, err := startRedis(dir, "--appendonly", "yes", "--appendfsync", "no", "--databases", "4000")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	shared = server.address
+	code := m.Run()
+	server.stop()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
+}
+
+type redisServer struct {
+	address string
+	cmd     *exec.Cmd
+}
+
+// startRedis starts a redis-server of our own on a free port of the loopback.
+func startRedis(dir string, args ...string) (*redisServer, error) {
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, fmt.Errorf("these tests need redis-server: apt-get install -y --no-install-recommends redis-server (%w)", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := l.Addr().String()
+	l.Close()
+	_, port, _ := net.SplitHostPort(address)
+	log, err := os.Create(filepath.Join(dir, "redis.log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(program, append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", ""}, args...)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &redisServer{address, cmd}
+	c := redis.NewClient(&redis.Options{Addr: address})
+	defer c.Close()
+	for range 200 {
+		if c.Ping(context.Background()).Err() == nil {
+			return s, nil
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	s.stop()
+	said, _ := os.ReadFile(log.Name())
+	return nil, fmt.Errorf("redis-server did not come up: %s", said)
+}
+
+func (s *redisServer) stop() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+// ownRedis starts a redis-server for one test.
+func ownRedis(t testing.TB, args ...string) *redisServer {
+	t.Helper()
+	s, err := startRedis(t.TempDir(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.stop)
+	return s
+}
+
+// clock is a daemon's clock that tests set. It starts far from the real time, as the demo's does.
+type clock struct{ at atomic.Int64 }
+
+var epoch = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+
+func newClock() *clock {
+	c := new(clock)
+	c.at.Store(epoch.UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()).UTC() }
+func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
+
+// bench is a store under test with its clock, and a second view of the same Redis.
+type bundle struct {
+	*Store
+	clock *clock
+	redis redis.UniversalClient
+	url   string
+	embed bool
+}
+
+func open(t testing.TB, o Options) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// another opens a second replica on the same Redis, with the same clock.
+func (b *bundle) another(t testing.TB) *Store {
+	t.Helper()
+	return open(t, Options{URL: b.url, Clock: b.clock.now, Embedded: b.embed})
+}
+
+func onRedis(t testing.TB) *bundle {
+	t.Helper()
+	return bundleAt(t, fmt.Sprintf("redis://%s/%d", shared, database.Add(1)), false)
+}
+
+func embedded(t testing.TB) *bundle {
+	t.Helper()
+	m := miniredis.RunT(t)
+	return bundleAt(t, "redis://"+m.Addr()+"/0", true)
+}
+
+func bundleAt(t testing.TB, url string, embed bool) *bundle {
+	t.Helper()
+	b := &bundle{clock: newClock(), url: url, embed: embed}
+	b.Store = b.another(t)
+	b.redis = b.client
+	return b
+}
+
+// onBoth runs a test on a real redis-server and on the embedded store.
+func onBoth(t *testing.T, test func(t *testing.T, b *bundle)) {
+	t.Helper()
+	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, onRedis(t)) })
+	t.Run("embedded", func(t *testing.T) { t.Parallel(); test(t, embedded(t)) })
+}
+
+// occurrence is one that a test queues; n tells them apart.
+func occurrence(customer string, n int, release time.Time) *care.Occurrence {
+	o := &care.Occurrence{
+		Customer: customer, Dealer: "sh-pudong", Vehicle: "LSGHXRT911E8RM77M", Program: "maintenance", Step: "heads-up",
+		Cycle: fmt.Sprint("c", n), On: care.DateOf(release), Class: care.Service, Topic: "maintenance", Template: "maintenance",
+		Release: release, Scheduled: release, Expires: release.Add(72 * time.Hour), Channel: care.SMS, Verdict: care.Send,
+	}
+	o.ID = care.OccurrenceID(o.Customer, o.Vehicle, o.Program, o.Step, o.Cycle)
+	return o
+}
+
+func customer(i int) string { return fmt.Sprintf("C%06d", i) }
+
+// queue adds one due message for each of n customers.
+func (b *bundle) queue(t testing.TB, n int, edit ...func(*care.Occurrence)) []*care.Occurrence {
+	t.Helper()
+	var all []*care.Occurrence
+	var changes []care.Change
+	for i := range n {
+		o := occurrence(customer(i), 0, b.clock.now().Add(-time.Minute))
+		for _, e := range edit {
+			e(o)
+		}
+		all = append(all, o)
+		changes = append(changes, care.Change{Customer: o.Customer, Add: []*care.Occurrence{o}})
+	}
+	got, err := b.Apply(t.Context(), changes)
+	if err != nil || got.Added != n {
+		t.Fatalf("Apply: %+v, %v; want %d added", got, err, n)
+	}
+	return all
+}
+
+// claimOne claims exactly one message.
+func claimOne(t testing.TB, s *Store, lease time.Duration) *care.Claim {
+	t.Helper()
+	claims, err := s.Claim(t.Context(), care.Lanes, 1, lease)
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("Claim: %d claims, %v; want one", len(claims), err)
+	}
+	return claims[0]
+}
+
+func begin(t testing.TB, s *Store, c *care.Claim) bool {
+	t.Helper()
+	ok, err := s.Begin(t.Context(), []care.Intent{{Claim: c, At: s.clock()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok[0]
+}
+
+func result(c *care.Claim, state care.State, at time.Time) care.Result {
+	r := c.Record
+	r.State, r.UpdatedAt = state, at
+	return care.Result{Claim: c, Record: r}
+}
+
+func settle(t testing.TB, s *Store, res care.Result) bool {
+	t.Helper()
+	ok, err := s.Settle(t.Context(), []care.Result{res})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok[0]
+}

@@ -1,0 +1,84 @@
+package store
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
+
+// tags are the hash tags of the shards. Their slots lie in different sixteenths of the 16,384, so a cluster of up to 16 masters
+// carries the load evenly.
+var tags = [care.Shards]string{
+	"113", "003", "333", "223", "553", "443", "773", "663", "265", "375", "045", "155", "985", "895", "405", "515",
+}
+
+// Keys outside the shards: what the dealership's systems write and read.
+const (
+	customerPrefix = "care:customer:"
+	changesKey     = "care:changes" // stream of ids of customers whose record changed
+	eventsKey      = "care:events"  // stream of care.EventEntry
+)
+
+func customerKey(id string) string { return customerPrefix + id }
+
+// prefix starts every key of a shard.
+func prefix(shard int) string { return "care:{" + tags[shard] + "}:" }
+
+// fenceKey holds the last fencing token of the shard. Every script is given it as KEYS[1] and takes the other keys' prefix from
+// it: they all lie in its slot.
+func fenceKey(shard int) string { return prefix(shard) + "fence" }
+
+func dueKey(shard int, lane care.Lane) string { return prefix(shard) + "due:" + lane.String() }
+
+// messagesKey holds the records of the messages whose first release fell on the UTC day.
+func messagesKey(shard, day int) string { return prefix(shard) + "msg:" + dayText(day) }
+
+func ledgerKey(customer string) string { return prefix(care.Shard(customer)) + "ledger:" + customer }
+
+func overlayKey(customer string) string { return prefix(care.Shard(customer)) + "state:" + customer }
+
+func timelineKey(customer string) string { return prefix(care.Shard(customer)) + "log:" + customer }
+
+func shardKey(shard int, name string) string { return prefix(shard) + name }
+
+// Keys that exist once lie in the first shard.
+func globalKey(name string) string { return prefix(0) + name }
+
+// sentKey counts a day's sent messages by dealer/program.
+func sentKey(shard, day int) string { return prefix(shard) + "sent:" + dayText(day) }
+
+// A member of a queue names its message, the day of its record and its customer, so that a claim finds the record, and a sweep
+// the customer, without another look-up: 26 characters of id, 5 of day, the rest is the customer.
+const (
+	idLen    = 26
+	dayLen   = 5
+	customAt = idLen + dayLen
+)
+
+func member(id string, day int, customer string) string { return id + dayText(day) + customer }
+
+func splitMember(m string) (id string, day int, customer string, ok bool) {
+	if len(m) <= customAt || care.ShardOf(m[:idLen]) < 0 {
+		return "", 0, "", false
+	}
+	day, err := strconv.Atoi(m[idLen:customAt])
+	return m[:idLen], day, m[customAt:], err == nil
+}
+
+// dayOf returns the days from 1970-01-01 to the UTC day of t; days before it and after 99,999 are clamped.
+func dayOf(t time.Time) int {
+	return min(max(care.DateOf(t.UTC()).Days(), 0), 99999)
+}
+
+func dayText(day int) string {
+	s := strconv.Itoa(day)
+	return "00000"[min(len(s), dayLen):] + s
+}
+
+// laneNamed is the inverse of care.Lane.String.
+func laneNamed(name string) (care.Lane, bool) {
+	channel, class, ok := strings.Cut(name, "-")
+	return care.Lane{Channel: care.Channel(channel), Urgent: class == "a"}, ok && care.Channel(channel).Known()
+}

@@ -1,0 +1,22 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Lead takes or keeps the leader's lease for ttl of Redis' clock. While ok, fence is the leader's term: a number that grows with each new
+// one. Call it several times within ttl.
+func (s *Store) Lead(ctx context.Context, holder string, ttl time.Duration) (fence int64, ok bool, err error) {
+	c := &call{script: s.lua.lead, key: fenceKey(0), args: []any{holder, ttl.Milliseconds()}}
+	if err := s.exec(ctx, []*call{c}, true); err != nil {
+		return 0, false, err
+	}
+	fence = number(c.reply)
+	return fence, fence > 0, nil
+}
+
+// Resign gives the lease up, so that another replica leads at once. Nothing happens if holder does not lead.
+func (s *Store) Resign(ctx context.Context, holder string) error {
+	return s.exec(ctx, []*call{{script: s.lua.resign, key: fenceKey(0), args: []any{holder}}}, false)
+}

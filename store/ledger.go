@@ -1,0 +1,172 @@
+package store
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
+
+// A ledger entry is stored as text of about 60 bytes, below the 64 up to which Redis keeps a small hash in one packed block:
+//
+//	state class channel day(5) then, separated by |: at on program vehicle step cycle reason merged
+//
+// State, class and channel are one letter each and day five digits, so that scripts can read and change them in place. at is in
+// seconds since 1970 and on in days, both in base 36, with ".ms" after at where it has any. A | or \ in a word is escaped.
+const (
+	entryHead = 3 + dayLen
+	noLetter  = '-'
+)
+
+var stateLetters = map[care.State]byte{
+	care.StateDue: 'd', care.StateClaimed: 'c', care.StateSending: 'g', care.StateSent: 's', care.StateDelivered: 'v',
+	care.StateUndelivered: 'u', care.StateRetry: 'r', care.StateFailed: 'f', care.StateExpired: 'x', care.StateSkipped: 'k',
+	care.StateUncertain: 'h',
+}
+
+var (
+	classLetters   = map[care.Class]byte{care.Safety: 'S', care.Service: 'V', care.Care: 'C', care.Commercial: 'M'}
+	channelLetters = map[care.Channel]byte{care.Email: 'e', care.SMS: 's', care.Webhook: 'w'}
+
+	letterStates   = invert(stateLetters)
+	letterClasses  = invert(classLetters)
+	letterChannels = invert(channelLetters)
+)
+
+func invert[K comparable](m map[K]byte) map[byte]K {
+	out := make(map[byte]K, len(m))
+	for k, v := range m {
+		out[v] = k
+	}
+	return out
+}
+
+func letter[K comparable](m map[K]byte, k K) byte {
+	if b, ok := m[k]; ok {
+		return b
+	}
+	return noLetter
+}
+
+func encodeEntry(e care.LedgerEntry) string {
+	b := make([]byte, 0, 72)
+	b = append(b, letter(stateLetters, e.State), letter(classLetters, e.Class), letter(channelLetters, e.Channel))
+	day := 0
+	if !e.Day.IsZero() {
+		day = min(max(e.Day.Days(), 0), 99999)
+	}
+	b = append(b, dayText(day)...)
+	b = appendTime(b, e.At)
+	b = append(b, '|')
+	if !e.On.IsZero() {
+		b = strconv.AppendInt(b, int64(e.On.Days()), 36)
+	}
+	for _, s := range [...]string{e.Program, e.Vehicle, e.Step, e.Cycle, e.Reason, e.Merged} {
+		b = append(b, '|')
+		b = appendEscaped(b, s)
+	}
+	for b[len(b)-1] == '|' {
+		b = b[:len(b)-1]
+	}
+	return string(b)
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return b
+	}
+	ms := t.UnixMilli()
+	b = strconv.AppendInt(b, ms/1000, 36)
+	if ms%1000 != 0 {
+		b = append(b, '.')
+		b = strconv.AppendInt(b, ms%1000, 10)
+	}
+	return b
+}
+
+func appendEscaped(b []byte, s string) []byte {
+	for i := range len(s) {
+		switch s[i] {
+		case '|':
+			b = append(b, '\\', 'p')
+		case '\\':
+			b = append(b, '\\', '\\')
+		default:
+			b = append(b, s[i])
+		}
+	}
+	return b
+}
+
+var unescaper = strings.NewReplacer(`\p`, "|", `\\`, `\`)
+
+var errEntry = errors.New("the ledger entry is damaged")
+
+func decodeEntry(s string) (care.LedgerEntry, error) {
+	if len(s) < entryHead {
+		return care.LedgerEntry{}, errEntry
+	}
+	e := care.LedgerEntry{State: letterStates[s[0]], Class: letterClasses[s[1]], Channel: letterChannels[s[2]]}
+	day, err := strconv.Atoi(s[3:entryHead])
+	if err != nil || e.State == "" {
+		return care.LedgerEntry{}, errEntry
+	}
+	if day > 0 {
+		e.Day = care.DateFromDays(day)
+	}
+	var at, on string
+	fields := [...]*string{&at, &on, &e.Program, &e.Vehicle, &e.Step, &e.Cycle, &e.Reason, &e.Merged}
+	rest := s[entryHead:]
+	for i := range fields {
+		word, tail, more := strings.Cut(rest, "|")
+		if strings.IndexByte(word, '\\') >= 0 {
+			word = unescaper.Replace(word)
+		}
+		*fields[i] = word
+		if rest = tail; !more {
+			break
+		}
+	}
+	if e.At, err = parseTime(at); err != nil {
+		return care.LedgerEntry{}, errEntry
+	}
+	if on != "" {
+		days, err := strconv.ParseInt(on, 36, 32)
+		if err != nil {
+			return care.LedgerEntry{}, errEntry
+		}
+		e.On = care.DateFromDays(int(days))
+	}
+	return e, nil
+}
+
+func parseTime(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	sec, frac, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseInt(sec, 36, 64)
+	if err != nil {
+		return time.Time{}, err
+	}
+	ms := 0
+	if frac != "" {
+		if ms, err = strconv.Atoi(frac); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return time.UnixMilli(n*1000 + int64(ms)).UTC(), nil
+}
+
+// entryOf is the ledger's view of a message record. While the message is pending its At is the release.
+func entryOf(r *care.Record, day care.Date, at time.Time) care.LedgerEntry {
+	if r.State == care.StateDue {
+		at = r.Release
+	}
+	return care.LedgerEntry{
+		State: r.State, At: at, Class: r.Class, Channel: r.Channel, Program: r.Program, Vehicle: r.Vehicle, Step: r.Step,
+		Cycle: r.Cycle, On: r.On, Day: day, Reason: r.Reason,
+	}
+}

@@ -1,0 +1,51 @@
+#!lua flags=allow-oom
+-- Changes messages that nobody is sending: receipts, and what operators decide.
+-- KEYS[1]  the shard's fence
+-- ARGV     for each change ten words:
+--   id customer day lane  where the message is
+--   old record            what was read; if it was changed in between nothing happens
+--   record entry          the new ones
+--   then                  'end', 'queue', 'held', 'failed', 'park': keep record as a receipt until the message is settled,
+--                         or 'forget': no receipt need wait for it
+--   lane' score           for 'queue', 'held' and 'failed'
+-- Returns  for each 1 = done, 0 = it was changed in between, -1 = a replica holds it
+-- allow-oom: what providers and operators say must be recorded even when Redis is full.
+local prefix = string.sub(KEYS[1], 1, -6)
+local out = {}
+
+local function amend(i)
+  local id, customer, day, lane, old, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
+  local entry, op, lane2, score2 = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9]
+  local msg, key, member = prefix .. 'msg:' .. day, prefix .. 'due:' .. lane, id .. day .. customer
+  local now = redis.call('HGET', msg, id)
+  if op == 'forget' then
+    redis.call('HDEL', prefix .. 'early', id)
+    return 1
+  end
+  if op == 'park' then
+    if now ~= old then return 0 end
+    redis.call('HSET', prefix .. 'early', id, record)
+    redis.call('EXPIRE', prefix .. 'early', 604800)
+    return 1
+  end
+  if now == record then return 1 end
+  if now ~= old then return 0 end
+  if tonumber(redis.call('ZSCORE', key, member) or '0') < 0 then return -1 end
+  redis.call('HSET', msg, id, record)
+  redis.call('HSET', prefix .. 'ledger:' .. customer, id, entry)
+  redis.call('ZREM', key, member)
+  redis.call('ZREM', prefix .. 'held', member)
+  redis.call('ZREM', prefix .. 'failed', member)
+  redis.call('HDEL', prefix .. 'crash', id)
+  redis.call('HDEL', prefix .. 'early', id)
+  if op == 'queue' then
+    redis.call('ZADD', prefix .. 'due:' .. lane2, score2, member)
+  elseif op ~= 'end' then
+    redis.call('ZADD', prefix .. op, score2, member)
+  end
+  return 1
+end
+
+for i = 1, #ARGV, 10 do out[#out + 1] = amend(i) end
+redis.call('INCR', prefix .. 'mark')
+return out

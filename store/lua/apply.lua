@@ -1,0 +1,118 @@
+#!lua
+-- Brings new plans into the queue.
+-- KEYS[1]  the shard's fence
+-- ARGV[1]  days the ledger is kept, in seconds
+-- ARGV[2]  now, seconds in base 36, as in ledger entries
+-- then operations, each of nine words:
+--   add   'A' id customer day  lane  score  entry   record  when msg:<day> may go (Unix seconds)
+--   move  'M' id customer ''   lane  score  entry   patch of the record (JSON)  ''
+--   drop  'D' id customer ''   ''    ''     letter of the new state, '' = forget it   patch  reason
+-- Returns  {added, moved, dropped, refused}
+-- The ledger is what makes a message planned only once: what is in it is not added again. What a replica has claimed is neither
+-- moved nor dropped.
+local prefix = string.sub(KEYS[1], 1, -6)
+local keep, at = ARGV[1], ARGV[2]
+local added, moved, dropped, refused = 0, 0, 0, 0
+local channels = {e = 'email', s = 'sms', w = 'webhook'}
+
+local function lane_of(entry)
+  local class = string.sub(entry, 2, 2)
+  local urgent = class == 'S' or class == 'V'
+  return (channels[string.sub(entry, 3, 3)] or 'email') .. (urgent and '-a' or '-b')
+end
+
+local function patch(key, id, text)
+  local raw = redis.call('HGET', key, id)
+  if not raw then return end
+  local ok, record = pcall(cjson.decode, raw)
+  if not ok then return end
+  for k, v in pairs(cjson.decode(text)) do record[k] = v end
+  redis.call('HSET', key, id, cjson.encode(record))
+end
+
+-- The entry with fields 1 (at) and 7 (reason) set anew; see ledger.go.
+local function ended(entry, state, reason)
+  local fields = {}
+  for f in string.gmatch(string.sub(entry, 9) .. '|', '([^|]*)|') do fields[#fields + 1] = f end
+  fields[1] = at
+  for i = 2, 6 do fields[i] = fields[i] or '' end
+  fields[7] = reason
+  fields[8] = nil
+  return state .. string.sub(entry, 2, 8) .. table.concat(fields, '|')
+end
+
+local function add(id, customer, day, lane, score, entry, record, expire)
+  local ledger = prefix .. 'ledger:' .. customer
+  if redis.call('HSETNX', ledger, id, entry) == 0 then
+    refused = refused + 1
+    return
+  end
+  redis.call('EXPIRE', ledger, keep)
+  local msg = prefix .. 'msg:' .. day
+  redis.call('HSET', msg, id, record)
+  redis.call('EXPIREAT', msg, expire, 'NX')
+  redis.call('EXPIREAT', msg, expire, 'GT')
+  redis.call('ZADD', prefix .. 'days', day, day)
+  redis.call('ZADD', prefix .. 'due:' .. lane, score, id .. day .. customer)
+  added = added + 1
+end
+
+local function move(id, customer, lane, score, entry, text)
+  local ledger = prefix .. 'ledger:' .. customer
+  local old = redis.call('HGET', ledger, id)
+  if not old or string.sub(old, 1, 1) ~= 'd' then
+    refused = refused + 1
+    return
+  end
+  local day = string.sub(old, 4, 8)
+  local was, member = prefix .. 'due:' .. lane_of(old), id .. day .. customer
+  local current = redis.call('ZSCORE', was, member)
+  if current and tonumber(current) < 0 then
+    refused = refused + 1
+    return
+  end
+  patch(prefix .. 'msg:' .. day, id, text)
+  redis.call('HSET', ledger, id, string.sub(entry, 1, 3) .. day .. string.sub(entry, 9))
+  redis.call('ZREM', was, member)
+  redis.call('ZADD', prefix .. 'due:' .. lane, score, member)
+  moved = moved + 1
+end
+
+local function drop(id, customer, state, text, reason)
+  local ledger = prefix .. 'ledger:' .. customer
+  local old = redis.call('HGET', ledger, id)
+  local letter = old and string.sub(old, 1, 1)
+  if letter ~= 'd' and letter ~= 'r' then
+    refused = refused + 1
+    return
+  end
+  local day = string.sub(old, 4, 8)
+  local lane, member = prefix .. 'due:' .. lane_of(old), id .. day .. customer
+  local current = redis.call('ZSCORE', lane, member)
+  if current and tonumber(current) < 0 then
+    refused = refused + 1
+    return
+  end
+  redis.call('ZREM', lane, member)
+  if state == '' then
+    redis.call('HDEL', ledger, id)
+    redis.call('HDEL', prefix .. 'msg:' .. day, id)
+  else
+    redis.call('HSET', ledger, id, ended(old, state, reason))
+    patch(prefix .. 'msg:' .. day, id, text)
+  end
+  redis.call('HDEL', prefix .. 'crash', id)
+  dropped = dropped + 1
+end
+
+for i = 3, #ARGV, 9 do
+  local op = ARGV[i]
+  if op == 'A' then
+    add(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8])
+  elseif op == 'M' then
+    move(ARGV[i + 1], ARGV[i + 2], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7])
+  else
+    drop(ARGV[i + 1], ARGV[i + 2], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8])
+  end
+end
+return {added, moved, dropped, refused}

@@ -1,0 +1,34 @@
+#!lua
+-- Finds message records by the id alone.
+-- KEYS[1]  the shard's fence
+-- ARGV     ids
+-- Returns  for each id four words: day, record, customer's ledger entry or '', '1' if it is claimed; day '' = there is none
+local prefix = string.sub(KEYS[1], 1, -6)
+local days = redis.call('ZREVRANGE', prefix .. 'days', 0, -1)
+local out = {}
+
+local function find(id)
+  for _, day in ipairs(days) do
+    local raw = redis.call('HGET', prefix .. 'msg:' .. day, id)
+    if raw then return day, raw end
+  end
+end
+
+for _, id in ipairs(ARGV) do
+  local day, raw = find(id)
+  local entry, claimed = '', '0'
+  if raw then
+    local customer = string.match(raw, '"customer":"([^"]*)"') or ''
+    entry = redis.call('HGET', prefix .. 'ledger:' .. customer, id) or ''
+    local channel, class = string.match(raw, '"channel":"(%w+)"'), string.match(raw, '"class":"(%w+)"')
+    local urgent = class == 'safety' or class == 'service'
+    local lane = prefix .. 'due:' .. (channel or 'email') .. (urgent and '-a' or '-b')
+    local score = tonumber(redis.call('ZSCORE', lane, id .. day .. customer) or '0')
+    if score < 0 then claimed = '1' end
+  end
+  out[#out + 1] = day or ''
+  out[#out + 1] = raw or ''
+  out[#out + 1] = entry
+  out[#out + 1] = claimed
+end
+return out

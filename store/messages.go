@@ -1,0 +1,335 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sort"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/care"
+)
+
+// Filter selects messages; what is zero does not matter.
+type Filter struct {
+	State    care.State
+	Customer string
+	Dealer   string
+	Program  string
+	Channel  care.Channel
+	Since    time.Time // last changed at or after it
+	Limit    int       // 0 = 1000
+}
+
+const messagesLimit = 1000
+
+// rangeBelowZero selects what a replica has claimed.
+var rangeBelowZero = &redis.ZRangeBy{Min: "-inf", Max: "(0"}
+
+// ErrNoMessage is returned for an id of which there is no record (any more).
+var ErrNoMessage = errors.New("there is no message with this id, or its record has expired")
+
+func (f *Filter) matches(r *care.Record) bool {
+	return (f.State == "" || r.State == f.State) && (f.Customer == "" || r.Customer == f.Customer) &&
+		(f.Dealer == "" || r.Dealer == f.Dealer) && (f.Program == "" || r.Program == f.Program) &&
+		(f.Channel == "" || r.Channel == f.Channel) && (f.Since.IsZero() || !r.UpdatedAt.Before(f.Since))
+}
+
+// Messages returns the messages that a filter selects, the last changed first. For uncertain and failed ones, those of a
+// customer, and those in the queue there are indexes; anything else reads the records of the days from Filter.Since on.
+func (s *Store) Messages(ctx context.Context, f Filter) ([]care.Record, error) {
+	if f.Limit <= 0 {
+		f.Limit = messagesLimit
+	}
+	var found []located
+	var err error
+	switch {
+	case f.Customer != "":
+		found, err = s.ofCustomer(ctx, f.Customer)
+	case f.State == care.StateUncertain:
+		found, err = s.listed(ctx, "held")
+	case f.State == care.StateFailed:
+		found, err = s.listed(ctx, "failed")
+	case f.State.Pending():
+		for _, lane := range care.Lanes {
+			if f.Channel != "" && lane.Channel != f.Channel {
+				continue
+			}
+			some, listErr := s.listed(ctx, "due:"+lane.String())
+			if err = listErr; err != nil {
+				break
+			}
+			found = append(found, some...)
+		}
+	default:
+		found, err = s.everyDay(ctx, &f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := make([]care.Record, 0, len(found))
+	for i := range found {
+		if f.matches(&found[i].record) {
+			out = append(out, found[i].record)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if !out[i].UpdatedAt.Equal(out[j].UpdatedAt) {
+			return out[i].UpdatedAt.After(out[j].UpdatedAt)
+		}
+		return out[i].ID < out[j].ID
+	})
+	return out[:min(len(out), f.Limit)], nil
+}
+
+// located is a message record with where it is kept.
+type located struct {
+	record  care.Record
+	raw     string
+	day     int
+	claimed bool
+}
+
+// read decodes a record and gives it the state claimed while a replica holds it before sending.
+func (l *located) read() error {
+	if err := json.Unmarshal([]byte(l.raw), &l.record); err != nil {
+		return err
+	}
+	if l.claimed && l.record.State != care.StateSending {
+		l.record.State = care.StateClaimed
+	}
+	return nil
+}
+
+// listed reads the messages of one of the shards' sorted sets, at most 100,000 of each shard.
+func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
+	const most = 100_000
+	pipe := s.client.Pipeline()
+	cmds := make([]interface{ Val() []string }, care.Shards)
+	claims := make([]interface{ Val() []string }, care.Shards)
+	for shard := range cmds {
+		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, list), 0, most-1)
+		claims[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, list), rangeBelowZero)
+	}
+	if err := run(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("list messages: %w", err)
+	}
+	var out []located
+	var refs []ref
+	for shard := range cmds {
+		claimed := make(map[string]bool)
+		for _, m := range claims[shard].Val() {
+			claimed[m] = true
+		}
+		for _, m := range cmds[shard].Val() {
+			if id, day, _, ok := splitMember(m); ok {
+				refs = append(refs, ref{id, shard, day, claimed[m]})
+			}
+		}
+	}
+	for chunk := range slices.Chunk(refs, batch) {
+		some, err := s.readRefs(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	return out, nil
+}
+
+// ref says where a record is.
+type ref struct {
+	id      string
+	shard   int
+	day     int
+	claimed bool
+}
+
+func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
+	pipe := s.client.Pipeline()
+	cmds := make([]interface{ Val() string }, len(refs))
+	for i, r := range refs {
+		cmds[i] = pipe.HGet(ctx, messagesKey(r.shard, r.day), r.id)
+	}
+	if err := run(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("read messages: %w", err)
+	}
+	out := make([]located, 0, len(refs))
+	for i, r := range refs {
+		l := located{raw: cmds[i].Val(), day: r.day, claimed: r.claimed}
+		if l.raw == "" {
+			continue
+		}
+		if err := l.read(); err != nil {
+			s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", r.id))
+			continue
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func (s *Store) ofCustomer(ctx context.Context, customer string) ([]located, error) {
+	fields, err := s.client.HGetAll(ctx, ledgerKey(customer)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	ids := make([]string, 0, len(fields))
+	for id := range fields {
+		ids = append(ids, id)
+	}
+	found, err := s.find(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]located, 0, len(found))
+	for _, l := range found {
+		if l != nil {
+			out = append(out, *l)
+		}
+	}
+	return out, nil
+}
+
+// everyDay reads the records of every day that can hold what the filter asks for, newest first, until there are enough.
+func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
+	days := make(map[int]bool)
+	pipe := s.client.Pipeline()
+	cmds := make([]interface{ Val() []string }, care.Shards)
+	for shard := range cmds {
+		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, "days"), 0, -1)
+	}
+	if err := run(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("list days: %w", err)
+	}
+	for _, c := range cmds {
+		for _, d := range c.Val() {
+			if n, err := strconv.Atoi(d); err == nil {
+				days[n] = true
+			}
+		}
+	}
+	order := make([]int, 0, len(days))
+	for d := range days {
+		order = append(order, d)
+	}
+	sort.Sort(sort.Reverse(sort.IntSlice(order)))
+	var out []located
+	for _, day := range order {
+		matching := 0
+		for shard := range care.Shards {
+			some, err := s.oneDay(ctx, shard, day, f)
+			if err != nil {
+				return nil, err
+			}
+			matching += len(some)
+			out = append(out, some...)
+		}
+		if len(out) >= f.Limit {
+			break
+		}
+	}
+	return out, nil
+}
+
+func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter) ([]located, error) {
+	var out []located
+	for cursor := uint64(0); ; {
+		page, next, err := s.client.HScan(ctx, messagesKey(shard, day), cursor, "", batch).Result()
+		if err != nil {
+			return nil, fmt.Errorf("read messages: %w", err)
+		}
+		for i := 1; i < len(page); i += 2 {
+			l := located{raw: page[i], day: day}
+			if err := l.read(); err != nil {
+				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", page[i-1]))
+				continue
+			}
+			if f.matches(&l.record) {
+				out = append(out, l)
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return out, nil
+		}
+	}
+}
+
+// Message returns one message's record, or ErrNoMessage.
+func (s *Store) Message(ctx context.Context, id string) (care.Record, error) {
+	found, err := s.find(ctx, []string{id})
+	if err != nil {
+		return care.Record{}, err
+	}
+	if found[0] == nil {
+		return care.Record{}, ErrNoMessage
+	}
+	return found[0].record, nil
+}
+
+// find looks records up by their ids, in the same order; nil = there is none.
+func (s *Store) find(ctx context.Context, ids []string) ([]*located, error) {
+	var groups [care.Shards][]int
+	for i, id := range ids {
+		if shard := care.ShardOf(id); shard >= 0 {
+			groups[shard] = append(groups[shard], i)
+		}
+	}
+	var calls []*call
+	for shard, items := range groups {
+		if len(items) == 0 {
+			continue
+		}
+		c := &call{script: s.lua.find, key: fenceKey(shard)}
+		for _, i := range items {
+			c.add(ids[i])
+		}
+		calls = append(calls, c)
+	}
+	if err := s.exec(ctx, calls, false); err != nil {
+		return nil, err
+	}
+	out := make([]*located, len(ids))
+	next := 0
+	for _, items := range groups {
+		if len(items) == 0 {
+			continue
+		}
+		l, err := calls[next].list(4 * len(items))
+		if err != nil {
+			return nil, err
+		}
+		next++
+		for j, i := range items {
+			day := text(l[4*j])
+			if day == "" {
+				continue
+			}
+			found := &located{raw: text(l[4*j+1]), claimed: text(l[4*j+3]) == "1"}
+			if found.day, err = strconv.Atoi(day); err != nil {
+				return nil, fmt.Errorf("find messages: %w", err)
+			}
+			if err := found.read(); err != nil {
+				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", ids[i]))
+				continue
+			}
+			out[i] = found
+		}
+	}
+	return out, nil
+}
+
+func sortTimeline(entries []care.EventEntry) {
+	sort.SliceStable(entries, func(i, j int) bool {
+		if !entries[i].At.Equal(entries[j].At) {
+			return entries[i].At.After(entries[j].At)
+		}
+		return entries[i].ID < entries[j].ID
+	})
+}

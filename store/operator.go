@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
+
+// The operator's stops are the fields of one hash: "all", "program:x", "dealer:x", "channel:x", "brake:dealer/program", and
+// "go:dealer/program" for a brake that was released. Each holds a Stop as JSON.
+
+// Stop is one of the operator's stops.
+type Stop struct {
+	Scope   string    `json:"-"` // all, program:x, dealer:x, channel:x, brake:dealer/program
+	At      time.Time `json:"at"`
+	Planned int       `json:"planned,omitempty"` // of a brake: what was about to go in a day
+	Usual   float64   `json:"usual,omitempty"`   // and what usually does
+}
+
+// goFor is how long a released brake stays released.
+const goFor = 24 * time.Hour
+
+var errScope = errors.New("no such scope: all, program:NAME, dealer:NAME or channel:email|sms|webhook")
+
+func operatorKey() string { return globalKey("operator") }
+
+// ValidScope reports whether Pause takes the scope.
+func ValidScope(scope string) error {
+	kind, name, _ := strings.Cut(scope, ":")
+	switch {
+	case scope == "all", kind == "program" && name != "", kind == "dealer" && name != "", kind == "channel" && care.Channel(name).Known():
+		return nil
+	}
+	return errScope
+}
+
+// Pause stops everything ("all"), a program ("program:x"), a dealer ("dealer:x") or a channel ("channel:sms") until Resume.
+func (s *Store) Pause(ctx context.Context, scope string) error {
+	if err := ValidScope(scope); err != nil {
+		return err
+	}
+	return s.stop(ctx, scope, Stop{At: s.clock().UTC()})
+}
+
+// Resume lifts a stop. Of a scope that is not stopped nothing is said.
+func (s *Store) Resume(ctx context.Context, scope string) error {
+	if err := ValidScope(scope); err != nil {
+		return err
+	}
+	return s.client.HDel(ctx, operatorKey(), scope).Err()
+}
+
+func (s *Store) stop(ctx context.Context, scope string, stop Stop) error {
+	raw, err := json.Marshal(stop)
+	if err != nil {
+		return fmt.Errorf("stop %s: %w", scope, err)
+	}
+	return s.client.HSetNX(ctx, operatorKey(), scope, raw).Err()
+}
+
+// EngageBrake stops a dealer's program that is about to send more than it usually does, until an operator releases it. For a day after
+// that it is not engaged again. It reports whether the brake stands now.
+func (s *Store) EngageBrake(ctx context.Context, dealer, program string, planned int, usual float64) (bool, error) {
+	name := dealer + "/" + program
+	stops, err := s.stops(ctx)
+	if err != nil {
+		return false, err
+	}
+	now := s.clock()
+	for _, have := range stops {
+		if have.Scope == "go:"+name && now.Sub(have.At) < goFor {
+			return false, nil
+		}
+	}
+	return true, s.stop(ctx, "brake:"+name, Stop{At: now.UTC(), Planned: planned, Usual: usual})
+}
+
+// ReleaseBrake lets the dealer's program go, for a day at least.
+func (s *Store) ReleaseBrake(ctx context.Context, dealer, program string) error {
+	raw, err := json.Marshal(Stop{At: s.clock().UTC()})
+	if err != nil {
+		return fmt.Errorf("release the brake: %w", err)
+	}
+	pipe := s.client.TxPipeline()
+	pipe.HSet(ctx, operatorKey(), "go:"+dealer+"/"+program, raw)
+	pipe.HDel(ctx, operatorKey(), "brake:"+dealer+"/"+program)
+	_, err = pipe.Exec(ctx)
+	return err
+}
+
+// Stops lists the operator's stops and the brakes, by scope.
+func (s *Store) Stops(ctx context.Context) ([]Stop, error) {
+	all, err := s.stops(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := all[:0]
+	for _, stop := range all {
+		if !strings.HasPrefix(stop.Scope, "go:") {
+			out = append(out, stop)
+		}
+	}
+	return out, nil
+}
+
+func (s *Store) stops(ctx context.Context) ([]Stop, error) {
+	fields, err := s.client.HGetAll(ctx, operatorKey()).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the operator's stops: %w", err)
+	}
+	out := make([]Stop, 0, len(fields))
+	for scope, raw := range fields {
+		var stop Stop
+		// A stop that cannot be read stands all the same.
+		_ = json.Unmarshal([]byte(raw), &stop)
+		stop.Scope = scope
+		out = append(out, stop)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Scope < out[j].Scope })
+	return out, nil
+}
+
+// Operator reads what operators have stopped: one key, to be remembered by the caller for a second or so.
+func (s *Store) Operator(ctx context.Context) (*care.Operator, error) {
+	stops, err := s.stops(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := &care.Operator{}
+	set := func(m *map[string]bool, name string) {
+		if *m == nil {
+			*m = make(map[string]bool)
+		}
+		(*m)[name] = true
+	}
+	for _, stop := range stops {
+		kind, name, _ := strings.Cut(stop.Scope, ":")
+		switch kind {
+		case "all":
+			o.All = true
+		case "program":
+			set(&o.Programs, name)
+		case "dealer":
+			set(&o.Dealers, name)
+		case "brake":
+			set(&o.Brakes, name)
+		case "channel":
+			if o.Channels == nil {
+				o.Channels = make(map[care.Channel]bool)
+			}
+			o.Channels[care.Channel(name)] = true
+		}
+	}
+	return o, nil
+}
+
+// usualDays is how many days make a dealer's program's usual day.
+const usualDays = 14
+
+// Usual is how many messages a dealer's program sent per day, over the 14 UTC days before today.
+func (s *Store) Usual(ctx context.Context, dealer, program string) (float64, error) {
+	today := dayOf(s.clock())
+	pipe := s.client.Pipeline()
+	cmds := make([]interface{ Int64() (int64, error) }, 0, usualDays*care.Shards)
+	for back := 1; back <= usualDays; back++ {
+		for shard := range care.Shards {
+			cmds = append(cmds, pipe.HGet(ctx, sentKey(shard, today-back), dealer+"/"+program))
+		}
+	}
+	if err := run(ctx, pipe); err != nil {
+		return 0, fmt.Errorf("count what is usual: %w", err)
+	}
+	sum := int64(0)
+	for _, c := range cmds {
+		n, _ := c.Int64() // a day without any has no field
+		sum += n
+	}
+	return float64(sum) / usualDays, nil
+}
+
+// SentOn counts the messages sent on a UTC day by "dealer/program".
+func (s *Store) SentOn(ctx context.Context, day care.Date) (map[string]int, error) {
+	pipe := s.client.Pipeline()
+	cmds := make([]interface{ Val() map[string]string }, care.Shards)
+	for shard := range cmds {
+		cmds[shard] = pipe.HGetAll(ctx, sentKey(shard, min(max(day.Days(), 0), 99999)))
+	}
+	if err := run(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("count what was sent: %w", err)
+	}
+	out := make(map[string]int)
+	for _, c := range cmds {
+		for name, v := range c.Val() {
+			if n, err := strconv.Atoi(v); err == nil {
+				out[name] += n
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,53 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/care"
+)
+
+// casTries is how often a compare-and-set starts again when somebody else was faster.
+const casTries = 20
+
+// errBusy is why a compare-and-set gave up: somebody keeps changing the same key.
+var errBusy = errors.New("it keeps being changed by others; try again")
+
+// UpdateOverlay changes what the daemon knows of a customer beside the record. fn gets the overlay as it is (never nil) and may be
+// called again when another change came between. A damaged overlay is not overwritten: there may be an opt-out in it.
+func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*care.Overlay) error) error {
+	key := overlayKey(customer)
+	for range casTries {
+		old, err := s.client.Get(ctx, key).Bytes()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("overlay of %s: %w", customer, err)
+		}
+		o := new(care.Overlay)
+		if len(old) > 0 && json.Unmarshal(old, o) != nil {
+			return fmt.Errorf("customer %s: %w", customer, errOverlay)
+		}
+		if err := fn(o); err != nil {
+			return err
+		}
+		raw, err := json.Marshal(o)
+		if err != nil {
+			return fmt.Errorf("overlay of %s: %w", customer, err)
+		}
+		if bytes.Equal(raw, old) || len(old) == 0 && string(raw) == "{}" {
+			return nil
+		}
+		c := &call{script: s.lua.replace, key: key, args: []any{old, raw}}
+		if err := s.exec(ctx, []*call{c}, true); err != nil {
+			return fmt.Errorf("overlay of %s: %w", customer, err)
+		}
+		if number(c.reply) == 1 {
+			return nil
+		}
+	}
+	return fmt.Errorf("overlay of %s: %w", customer, errBusy)
+}

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/care"
+)
+
+// batch is how many customers are read at a time.
+const batch = 1000
+
+func logCustomer(id string) slog.Attr { return slog.String("customer", id) }
+
+// Scan calls fn with the facts of every customer, in batches of about a thousand, all cluster masters side by side but fn never
+// twice at once. A customer may come twice when keys change during the scan. Afterwards come the customers whose key is gone but
+// for whom messages are still queued: their Err is care.ErrGone. It stops at fn's first error, or when ctx ends.
+func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var one sync.Mutex
+	visit := func(ids []string) error {
+		facts, err := s.Facts(ctx, ids)
+		if err != nil {
+			return err
+		}
+		one.Lock()
+		defer one.Unlock()
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := fn(facts); err != nil {
+			cancel(err) // the other masters stop too
+			return err
+		}
+		return nil
+	}
+	err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return scanNode(ctx, c, visit) })
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if err != nil {
+		return fmt.Errorf("scan customers: %w", err)
+	}
+	return s.scanGone(ctx, visit)
+}
+
+// scanNode visits the customers whose keys are on one node. Twice the same key in one batch is left out.
+func scanNode(ctx context.Context, c *redis.Client, visit func([]string) error) error {
+	ids := make([]string, 0, 2*batch)
+	seen := make(map[string]bool, 2*batch)
+	flush := func() error {
+		if len(ids) == 0 {
+			return nil
+		}
+		err := visit(ids)
+		ids = ids[:0]
+		clear(seen)
+		return err
+	}
+	cursor := uint64(0)
+	for {
+		keys, next, err := c.Scan(ctx, cursor, customerPrefix+"*", batch).Result()
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			id := strings.TrimPrefix(key, customerPrefix)
+			if !seen[id] && care.ValidID(id) {
+				seen[id] = true
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) >= batch {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return flush()
+		}
+	}
+}
+
+// scanGone visits the customers in the queues whose key is gone.
+func (s *Store) scanGone(ctx context.Context, visit func([]string) error) error {
+	for shard := range care.Shards {
+		seen := make(map[string]bool)
+		for _, lane := range care.Lanes {
+			key, cursor := dueKey(shard, lane), uint64(0)
+			for {
+				page, next, err := s.client.ZScan(ctx, key, cursor, "", batch).Result()
+				if err != nil {
+					return fmt.Errorf("scan the queue: %w", err)
+				}
+				if err := s.visitGone(ctx, page, seen, visit); err != nil {
+					return err
+				}
+				if cursor = next; cursor == 0 {
+					break
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// visitGone takes a page of ZSCAN: members and scores by turns.
+func (s *Store) visitGone(ctx context.Context, page []string, seen map[string]bool, visit func([]string) error) error {
+	pipe := s.client.Pipeline()
+	var ids []string
+	var there []*redis.IntCmd
+	for i := 0; i+1 < len(page); i += 2 {
+		_, _, customer, ok := splitMember(page[i])
+		if !ok || seen[customer] {
+			continue
+		}
+		seen[customer] = true
+		ids = append(ids, customer)
+		there = append(there, pipe.Exists(ctx, customerKey(customer)))
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := run(ctx, pipe); err != nil {
+		return fmt.Errorf("scan the queue: %w", err)
+	}
+	gone := ids[:0]
+	for i, id := range ids {
+		if there[i].Val() == 0 {
+			gone = append(gone, id)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return visit(gone)
+}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/care"
+)
+
+// Schema is the version of the layout that docs/redis.md describes. State of a newer one is refused.
+const Schema = 1
+
+// Options say which Redis, and with which clock.
+type Options struct {
+	// URL is redis://, rediss://, redis-sentinel://h1,h2/master (rediss-sentinel:// with TLS) or redis-cluster://h1,h2
+	// (rediss-cluster://); each may carry user:password@ and the query parameters of URL parsing in docs/redis.md.
+	URL string
+	// AllowUnsafe goes on where Doctor finds a setting that can lose messages.
+	AllowUnsafe bool
+	// Embedded says that the server is the demo's in-process one: it knows neither INFO nor the flags of scripts.
+	Embedded bool
+	// Clock is the daemon's clock, by which messages become due; nil = time.Now. Leases never follow it.
+	Clock func() time.Time
+	// Logger takes what Redis and go-redis report; nil = nothing.
+	Logger *slog.Logger
+	// Retention is how long message records are kept; 0 = 180 days.
+	Retention time.Duration
+	// Dialer replaces the network, for tests.
+	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
+	// PoolSize limits the connections to each Redis node; 0 = 16.
+	PoolSize int
+}
+
+// Store is carebell's Redis. It is safe for any number of goroutines.
+type Store struct {
+	client    redis.UniversalClient
+	cluster   *redis.ClusterClient // nil unless it is a cluster
+	single    *redis.Client        // nil if it is one
+	opts      Options
+	log       *slog.Logger
+	clock     func() time.Time
+	machine   func() time.Time // the machine's clock, for leases
+	retention time.Duration
+	lua       scripts
+
+	replicated atomic.Bool // the masters have replicas: intents and results wait for one
+	rotation   atomic.Uint32
+	hunger     hunger
+	marks      marks
+	closing    sync.Once
+}
+
+// ErrUnsafe is returned by Open when Doctor finds what can lose messages.
+var ErrUnsafe = errors.New("this Redis can lose messages")
+
+// Open connects, and checks that nothing is set so that messages could be lost (unless AllowUnsafe) and that the state is not of
+// a newer carebell. The error says what to set.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s := &Store{opts: o, log: o.Logger, clock: o.Clock, machine: time.Now, retention: o.Retention}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.clock == nil {
+		s.clock = s.machine
+	}
+	if s.retention <= 0 {
+		s.retention = 180 * 24 * time.Hour
+	}
+	s.hunger.reset()
+	var err error
+	if s.lua, err = loadScripts(o.Embedded); err != nil {
+		return nil, err
+	}
+	if err := s.connect(o); err != nil {
+		return nil, err
+	}
+	if err := s.check(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// check is what Open asks of the server.
+func (s *Store) check(ctx context.Context) error {
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("redis does not answer (see CARE_REDIS_URL): %w", err)
+	}
+	var unsafe []error
+	for _, f := range s.Doctor(ctx) {
+		switch {
+		case f.OK:
+		case s.opts.AllowUnsafe && !f.Fatal:
+			s.log.Warn("redis is not safe", slog.String("finding", f.What), slog.String("remedy", f.Remedy))
+		default:
+			unsafe = append(unsafe, fmt.Errorf("%s; %s", f.What, f.Remedy))
+		}
+	}
+	if len(unsafe) > 0 {
+		return fmt.Errorf("%w: %w", ErrUnsafe, errors.Join(unsafe...))
+	}
+	return s.client.SetNX(ctx, globalKey("schema"), Schema, 0).Err()
+}
+
+// Close ends the connections. What runs is cut off. It may be called twice.
+func (s *Store) Close() {
+	s.closing.Do(func() {
+		if s.client != nil {
+			s.client.Close()
+		}
+	})
+}
+
+// Ping asks whether Redis answers; readiness depends on it.
+func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err() }
+
+// eachMaster calls fn for every master, side by side.
+func (s *Store) eachMaster(ctx context.Context, fn func(ctx context.Context, c *redis.Client) error) error {
+	if s.cluster != nil {
+		return s.cluster.ForEachMaster(ctx, fn)
+	}
+	return fn(ctx, s.single)
+}
+
+// byShard groups what belongs to customers by their shard.
+func byShard[T any](items []T, customer func(*T) string) [care.Shards][]int {
+	var out [care.Shards][]int
+	for i := range items {
+		n := care.Shard(customer(&items[i]))
+		out[n] = append(out[n], i)
+	}
+	return out
+}
