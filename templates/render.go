@@ -1,0 +1,175 @@
+package templates
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/carebell/carebell/care"
+)
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Render writes the message of a draft. It fills everything but To, ToName, Country, Attempt, At and Attachments. The error is a
+// *care.Error of KindContent with the code missing_variable, too_large, too_slow or render; it names variables and never their
+// contents.
+func (s *Set) Render(d *care.Draft) (*care.Message, error) {
+	if d == nil || d.Occurrence == nil {
+		return nil, &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("there is nothing to render")}
+	}
+	return s.render(d, nil)
+}
+
+func (s *Set) render(d *care.Draft, seen func(n node, branch int)) (*care.Message, error) {
+	o := d.Occurrence
+	second := ""
+	if d.Dealer != nil {
+		second = d.Dealer.Locale
+	}
+	t := s.find(o.Template, d.Channel, d.Locale, second)
+	if t == nil {
+		return nil, &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the book has no template %s for %s in %s or what it falls back to", o.Template, d.Channel, d.Locale)}
+	}
+	st, _ := states.Get().(*state)
+	defer func() {
+		st.reset()
+		states.Put(st)
+	}()
+	st.draft, st.env, st.lang, st.budget, st.seen = d, s.env, t.lang, maxWork, seen
+	if d.Location != nil && !d.Now.IsZero() {
+		st.today = care.DateOf(d.Now.In(d.Location))
+	} else if !d.Now.IsZero() {
+		st.today = care.DateOf(d.Now)
+	}
+	m := &care.Message{
+		ID: o.ID, Channel: d.Channel, Customer: o.Customer, Dealer: o.Dealer, Vehicle: o.Vehicle, Program: o.Program, Step: o.Step,
+		Class: o.Class, Topic: o.Topic, Template: o.Template, Locale: t.locale, Expires: o.Expires, Unsubscribe: d.Links.Unsubscribe,
+	}
+	var err error
+	switch d.Channel {
+	case care.Email:
+		err = t.email(st, m)
+	case care.SMS:
+		err = t.sms(st, m)
+	default:
+		err = t.webhook(st, m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (t *template) email(s *state, m *care.Message) error {
+	if dealer := s.draft.Dealer; dealer != nil {
+		m.From = care.Mailbox{Name: s.in(dealer.From.Name).text, Address: dealer.From.Email}
+		if m.From.Name == "" {
+			m.From.Name = s.in(dealer.Name).text
+		}
+		m.From.Name = cleaned(m.From.Name, false)
+	}
+	if a := s.draft.Advisor; a != nil && a.Email != "" {
+		m.ReplyTo = care.Mailbox{Name: cleaned(a.Name, false), Address: a.Email}
+	}
+	out, err := s.render(t.subject)
+	if err != nil {
+		return err
+	}
+	m.Subject = string(bytes.Join(bytes.Fields(out), []byte{' '}))
+	s.subject = m.Subject
+	if t.preheader != nil {
+		if out, err = s.render(t.preheader); err != nil {
+			return err
+		}
+		s.preheader = strings.TrimSpace(string(out))
+	}
+	if out, err = s.render(t.html); err != nil {
+		return err
+	}
+	m.HTML = bytes.Clone(out)
+	if out, err = s.render(t.text); err != nil {
+		return err
+	}
+	m.Text = append(bytes.Clone(bytes.TrimSpace(out)), '\n')
+	return nil
+}
+
+// optOut is what a commercial text message must say (facts 4: 通信短信息服务管理规定; CTIA short code handbook).
+var optOut = map[bool]string{true: "拒收请回复R", false: "Reply STOP to opt out"}
+
+func (t *template) sms(s *state, m *care.Message) error {
+	if s.draft.Dealer != nil {
+		m.Signature = cleaned(s.in(s.draft.Dealer.SMSSignature).text, false)
+	}
+	out, err := s.render(t.text)
+	if err != nil {
+		return err
+	}
+	body := bytes.TrimSpace(out)
+	if m.Class == care.Commercial && !saysOptOut(string(body)) {
+		m.Text = append(bytes.Clone(body), separator(t.lang)+optOut[t.lang.chinese]...)
+	} else {
+		m.Text = bytes.Clone(body)
+	}
+	if len(m.Text) == 0 {
+		return &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the text message came out empty")}
+	}
+	for i := range t.gateways {
+		g := &t.gateways[i]
+		one := care.GatewayTemplate{Template: g.template, Params: make(map[string]string, len(g.params))}
+		for _, p := range g.params {
+			if out, err = s.render(p.value); err != nil {
+				return err
+			}
+			one.Params[p.name] = strings.TrimSpace(string(out))
+			one.Order = append(one.Order, p.name)
+		}
+		if m.Gateways == nil {
+			m.Gateways = make(map[string]care.GatewayTemplate, len(t.gateways))
+		}
+		m.Gateways[g.name] = one
+	}
+	return nil
+}
+
+func separator(l language) string {
+	if l.chinese {
+		return "，"
+	}
+	return " "
+}
+
+// saysOptOut looks for the wordings in use: 拒收请回复R, 回T退订, 退订回T, Reply STOP, text STOP.
+func saysOptOut(text string) bool {
+	if strings.Contains(text, "拒收") || strings.Contains(text, "退订") || strings.Contains(text, "退訂") {
+		return true
+	}
+	upper := strings.ToUpper(text)
+	return strings.Contains(upper, "STOP") || strings.Contains(upper, "UNSUBSCRIBE") || strings.Contains(upper, "OPT OUT")
+}
+
+func (t *template) webhook(s *state, m *care.Message) error {
+	out, err := s.render(t.text)
+	if err != nil {
+		return err
+	}
+	out = bytes.TrimSpace(out)
+	if !json.Valid(out) {
+		return &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the webhook's body came out as no JSON: look for a comma too many or too few around {%% if %%}")}
+	}
+	m.Body = bytes.Clone(out)
+	m.Method = t.method
+	for _, h := range t.headers {
+		if out, err = s.render(h.value); err != nil {
+			return err
+		}
+		if m.Headers == nil {
+			m.Headers = make(map[string]string, len(t.headers))
+		}
+		m.Headers[h.name] = strings.TrimSpace(string(out))
+	}
+	return nil
+}
