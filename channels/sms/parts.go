@@ -1,0 +1,132 @@
+package sms
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf16"
+
+	"github.com/carebell/carebell/channels"
+)
+
+// Style is how a network counts a text.
+type Style string
+
+// The styles. Chinese gateways count 【signature】 and text together, every character 1; elsewhere a text counts in the GSM 7-bit
+// alphabet if it fits into it, else in UCS-2 (3GPP TS 23.038).
+const (
+	StyleGSM     Style = "gsm"
+	StyleChinese Style = "chinese"
+)
+
+// The encodings that Parts returns.
+const (
+	GSM7 = "gsm-7"
+	UCS2 = "ucs-2"
+)
+
+// The lengths of a single message and of a part of a longer one, whose header takes 6 octets.
+const (
+	gsmSingle, gsmPart = 160, 153
+	ucsSingle, ucsPart = 70, 67
+)
+
+// MaxChinese is the longest text that Chinese gateways take, with the signature.
+const MaxChinese = 500
+
+// gsmBasic is the default alphabet of 3GPP TS 23.038, without the escape.
+const gsmBasic = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+
+// gsmExtended are the characters behind an escape: two septets each.
+const gsmExtended = "\f^{}\\[~]|€"
+
+// septets holds what a character costs in the GSM alphabet; absent = not in it.
+var septets = func() map[rune]int {
+	m := make(map[rune]int, 140)
+	for _, r := range gsmBasic {
+		m[r] = 1
+	}
+	for _, r := range gsmExtended {
+		m[r] = 2
+	}
+	return m
+}()
+
+// StyleFor returns how messages to a country (ISO 3166-1 alpha-2; "" = China) are counted.
+func StyleFor(country string) Style {
+	switch strings.ToUpper(country) {
+	case "", "CN", "HK", "MO", "TW":
+		return StyleChinese
+	}
+	return StyleGSM
+}
+
+// Compose returns the text that goes to a gateway for plain text. A signature stands in front: 【浦东别克】 in Chinese style or if
+// either is Chinese, "Pudong Buick: " elsewhere, where the brackets alone would double the price.
+func Compose(text, signature string, style Style) string {
+	text, signature = strings.TrimRight(channels.Lines(text), "\n \t"), strings.Trim(channels.OneLine(signature), "【】[] ")
+	switch {
+	case signature == "" || strings.HasPrefix(text, "【"+signature+"】"):
+		return text
+	case style == StyleChinese || han(text) || han(signature):
+		return "【" + signature + "】" + text
+	}
+	return signature + ": " + text
+}
+
+func han(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
+}
+
+// Parts counts the messages that a text with its signature becomes, and names the encoding. An empty text is one part: it costs
+// one. Neither an escape nor a surrogate pair is split between two parts, so that a part may stay one short.
+func Parts(text, signature string, style Style) (n int, encoding string) {
+	whole := Compose(text, signature, style)
+	if style != StyleChinese {
+		if total, ok := gsmLength(whole); ok {
+			if total <= gsmSingle {
+				return 1, GSM7
+			}
+			return split(whole, gsmPart, func(r rune) int { return septets[r] }), GSM7
+		}
+	}
+	total := 0
+	for _, r := range whole {
+		total += ucsLength(r)
+	}
+	if total <= ucsSingle {
+		return 1, UCS2
+	}
+	return split(whole, ucsPart, ucsLength), UCS2
+}
+
+func gsmLength(s string) (total int, ok bool) {
+	for _, r := range s {
+		n, known := septets[r]
+		if !known {
+			return 0, false
+		}
+		total += n
+	}
+	return total, true
+}
+
+func ucsLength(r rune) int {
+	if n := utf16.RuneLen(r); n > 0 {
+		return n
+	}
+	return 1
+}
+
+// split fills parts of a size with characters that may not be divided.
+func split(s string, size int, cost func(rune) int) int {
+	parts, used := 1, 0
+	for _, r := range s {
+		c := cost(r)
+		if used+c > size {
+			parts++
+			used = 0
+		}
+		used += c
+	}
+	return parts
+}

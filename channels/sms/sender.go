@@ -1,0 +1,249 @@
+package sms
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels"
+)
+
+// Gateway is one gateway with its account, and what it is for.
+type Gateway struct {
+	Name     string // kannel, twilio, vonage, aliyun, tencent, or a file of the book's gateways folder
+	URL      string // where it is; "" = the provider's own (kannel has none)
+	User     string // Kannel: username; Twilio: Account SID; Vonage: api_key; Aliyun: AccessKeyId; Tencent: SecretId
+	Password string // the secret that goes with it
+	// From is the sender's number or name. Twilio: or a Messaging Service SID (MG…). Tencent: the SmsSdkAppId.
+	From   string
+	Region string // Tencent: ap-guangzhou unless set
+	// Countries, Prefixes and Dealers limit what the gateway is used for; empty = everything. Countries are ISO 3166-1 alpha-2
+	// codes of the recipient's dealer, prefixes begin an E.164 number ("+86139" for an operator's range).
+	Countries, Prefixes, Dealers []string
+}
+
+// Config lists the gateways. Gateways and Clock are required.
+type Config struct {
+	Gateways []Gateway // the first that fits sends; the next ones stand in when it cannot
+	Files    fs.FS     // the care book's folder, for gateway files; nil = none
+	// PublicURL is where gateways can call us; "" = no receipts are asked for.
+	PublicURL string
+	// Secret makes the token in callback URLs of gateways that do not sign.
+	Secret      []byte
+	Countries   []string      // calling codes that may be written to ("86", "1"); none = all
+	MaxParts    int           // a longer text is refused; 0 = 10
+	Connections int           // per gateway; 0 = 32
+	Timeout     time.Duration // of one message at one gateway; 0 = 30 s
+	TLS         *tls.Config   // nil: the system's roots
+	Clock       func() time.Time
+}
+
+// Sender sends text messages. It is safe for many goroutines.
+type Sender struct {
+	cfg      Config
+	gateways []route
+}
+
+type route struct {
+	Gateway
+	gateway gateway
+	client  *channels.Client
+}
+
+// New checks the settings and reads the gateway files. It connects to nothing.
+func New(cfg Config) (*Sender, error) {
+	if cfg.Clock == nil {
+		return nil, errors.New("sms: no clock")
+	}
+	if len(cfg.Gateways) == 0 {
+		return nil, errors.New("sms: no gateway; set CARE_SMS_GATEWAY")
+	}
+	if cfg.MaxParts <= 0 {
+		cfg.MaxParts = 10
+	}
+	s := &Sender{cfg: cfg}
+	for _, g := range cfg.Gateways {
+		if s.route(g.Name) != nil {
+			return nil, fmt.Errorf("sms: gateway %s is there twice", g.Name)
+		}
+		client := channels.NewClient(channels.ClientConfig{Connections: cfg.Connections, Timeout: cfg.Timeout, TLS: cfg.TLS})
+		p := provider{Gateway: g, client: client, clock: cfg.Clock, public: cfg.PublicURL, token: CallbackToken(cfg.Secret, g.Name)}
+		driver, err := s.driver(p)
+		if err != nil {
+			return nil, fmt.Errorf("sms: gateway %s: %w", g.Name, err)
+		}
+		s.gateways = append(s.gateways, route{Gateway: g, gateway: driver, client: client})
+	}
+	return s, nil
+}
+
+func (s *Sender) driver(p provider) (gateway, error) {
+	if p.URL != "" {
+		if u, err := url.Parse(p.URL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			return nil, errors.New("its URL is no http(s) URL")
+		}
+	}
+	switch p.Name {
+	case "kannel":
+		return newKannel(p)
+	}
+	if s.cfg.Files == nil {
+		return nil, errors.New("there is no such gateway; there are kannel, twilio, vonage, aliyun, tencent and the files of the book's gateways folder")
+	}
+	spec, err := ReadGateway(s.cfg.Files, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	return newGeneric(p, spec)
+}
+
+// CallbackToken returns the token that stands as ?token= in the callback URL of a gateway that does not sign what it posts: for
+// Kannel and Vonage it is put there by us, elsewhere whoever sets the gateway up does.
+func CallbackToken(secret []byte, gateway string) string {
+	if len(secret) == 0 {
+		return ""
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte("sms-callback\x00" + gateway))
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil)[:20]))
+}
+
+// Close closes idle connections.
+func (s *Sender) Close() error {
+	var errs []error
+	for _, r := range s.gateways {
+		errs = append(errs, r.client.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Sender) route(name string) *route {
+	for i := range s.gateways {
+		if s.gateways[i].Name == name {
+			return &s.gateways[i]
+		}
+	}
+	return nil
+}
+
+// fits reports whether a gateway is meant for this number, country and dealer.
+func (r *route) fits(to, country, dealer string) bool {
+	return (len(r.Countries) == 0 || slices.ContainsFunc(r.Countries, func(c string) bool { return strings.EqualFold(c, country) })) &&
+		(len(r.Dealers) == 0 || slices.Contains(r.Dealers, dealer)) &&
+		(len(r.Prefixes) == 0 || slices.ContainsFunc(r.Prefixes, func(p string) bool { return strings.HasPrefix(to, p) }))
+}
+
+// Accepts reports whether some gateway is meant for a number (E.164) of a dealer's customer, for the planner's gate no_channel.
+func (s *Sender) Accepts(to, country, dealer string) bool {
+	return s.allowed(to) && slices.ContainsFunc(s.gateways, func(r route) bool { return r.fits(to, country, dealer) })
+}
+
+func (s *Sender) allowed(to string) bool {
+	return len(s.cfg.Countries) == 0 || slices.ContainsFunc(s.cfg.Countries, func(c string) bool {
+		return strings.HasPrefix(to, "+"+strings.TrimPrefix(c, "+"))
+	})
+}
+
+// Send hands a message to the first gateway that is meant for it, and to the next if that one definitely did not take it for
+// reasons of its own. An error is a *care.Error with the provider's code.
+func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
+	if err := s.check(m); err != nil {
+		return care.Receipt{}, err
+	}
+	var last *care.Error
+	tries := 0
+	for i := range s.gateways {
+		r := &s.gateways[i]
+		if !r.fits(m.To, m.Country, m.Dealer) {
+			continue
+		}
+		out, err := r.send(ctx, m, s.cfg.MaxParts)
+		if err == nil {
+			receipt := care.Receipt{
+				ID: m.ID, Channel: care.SMS, Gateway: r.Name, ProviderID: out.id, State: care.StateSent, Parts: out.parts, At: s.cfg.Clock(),
+			}
+			if n := tries + max(out.tries, 1); n > 1 {
+				receipt.Tries = n
+			}
+			return receipt, nil
+		}
+		e, ok := errors.AsType[*care.Error](err)
+		if !ok {
+			e = &care.Error{Kind: care.KindRetry, Err: err}
+		}
+		tries += max(e.Tries, 1)
+		// What is busy says more of when to try again than what needs a person.
+		if last == nil || !standIn(e) || last.Kind == care.KindOperator {
+			last = e
+		}
+		if !standIn(e) || ctx.Err() != nil {
+			break
+		}
+	}
+	if last == nil {
+		last = &care.Error{Kind: care.KindContent, Code: "no_gateway", Err: errors.New("no gateway is meant for this number, country and dealer")}
+	}
+	if tries > 1 {
+		last.Tries = tries
+	}
+	return care.Receipt{}, last
+}
+
+// standIn reports whether another gateway may be tried: this one has not taken the message, and it lies at the gateway.
+func standIn(e *care.Error) bool {
+	return e.Kind == care.KindRetry || e.Kind == care.KindOperator || e.Code == "no_template"
+}
+
+func (r *route) send(ctx context.Context, m *care.Message, maxParts int) (outcome, error) {
+	if !r.gateway.plain() {
+		if t, ok := m.Gateways[r.Name]; !ok || t.Template == "" {
+			return outcome{}, content("no_template", "the template has no approved code for this gateway: add it under gateway: in sms.txt")
+		}
+		return r.gateway.send(ctx, m, "")
+	}
+	style := StyleFor(m.Country)
+	text := Compose(string(m.Text), m.Signature, style)
+	if strings.TrimSpace(text) == "" || len(m.Text) == 0 {
+		return outcome{}, content("empty", "the message has no text")
+	}
+	if n, _ := Parts(text, "", style); n > maxParts {
+		return outcome{}, content("too_long", "the text needs more parts than are allowed")
+	}
+	return r.gateway.send(ctx, m, text)
+}
+
+// content is a defect of the message itself: no repeat will help.
+func content(code, cause string) *care.Error {
+	return &care.Error{Kind: care.KindContent, Code: code, Err: errors.New(cause)}
+}
+
+func (s *Sender) check(m *care.Message) error {
+	if !e164(m.To) {
+		return &care.Error{Kind: care.KindRecipient, Code: "bad_number", Err: errors.New("the customer's number is not in E.164 form")}
+	}
+	if !s.allowed(m.To) {
+		return content("country", "numbers of this country are not written to")
+	}
+	return nil
+}
+
+// e164 reports whether s is + and 7 to 15 digits (ITU-T E.164).
+func e164(s string) bool {
+	if len(s) < 8 || len(s) > 16 || s[0] != '+' || s[1] == '0' {
+		return false
+	}
+	return strings.Trim(s[1:], "0123456789") == ""
+}
+
+// digits is a number without its plus.
+func digits(to string) string { return strings.TrimPrefix(to, "+") }
