@@ -1,0 +1,322 @@
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/vm"
+)
+
+// audience is a compiled audience expression (expr-lang). nil is everyone.
+type audience struct {
+	program *vm.Program
+	kind    audienceKind
+}
+
+type audienceKind int
+
+const (
+	ofCustomer audienceKind = iota
+	ofVehicle
+	ofVisit
+)
+
+func audienceOf(vehicles, visit bool) audienceKind {
+	switch {
+	case visit:
+		return ofVisit
+	case vehicles:
+		return ofVehicle
+	}
+	return ofCustomer
+}
+
+// unknownDays stands for an age or a distance that nobody knows: no "younger than" and no "less than" fits it.
+const unknownDays = 99999
+
+// The words of an audience. Dates are texts, YYYY-MM-DD, which compare as dates do; "" is none.
+type (
+	people struct {
+		Customer  customerFacts  `expr:"customer"`
+		Vehicles  []vehicleFacts `expr:"vehicles"`
+		Dealer    dealerFacts    `expr:"dealer"`
+		Grade     string         `expr:"grade"`
+		AgeDays   int            `expr:"age_days"`         // of the vehicle, or of the customer's newest one
+		SinceDays int            `expr:"days_since_visit"` // over all cars; of one that never came: since its delivery
+		Messages  int            `expr:"messages_last_30d"`
+		RSVP      string         `expr:"rsvp"` // the customer's answer to the event: yes, no, or "" as yet
+	}
+	cars struct {
+		people
+		Vehicle vehicleFacts `expr:"vehicle"`
+	}
+	visits struct {
+		cars
+		Visit visitFacts `expr:"visit"`
+	}
+	customerFacts struct {
+		ID         string   `expr:"id"`
+		Dealer     string   `expr:"dealer"`
+		Name       string   `expr:"name"`
+		Salutation string   `expr:"salutation"`
+		Email      string   `expr:"email"`
+		Phone      string   `expr:"phone"`
+		Locale     string   `expr:"locale"`
+		TimeZone   string   `expr:"time_zone"`
+		Birthday   string   `expr:"birthday"`
+		Grade      string   `expr:"grade"`
+		Advisor    string   `expr:"advisor"`
+		Household  string   `expr:"household"`
+		Tags       []string `expr:"tags"`
+	}
+	vehicleFacts struct {
+		ID             string         `expr:"id"`
+		Plate          string         `expr:"plate"`
+		Make           string         `expr:"make"`
+		Model          string         `expr:"model"`
+		ModelYear      int            `expr:"model_year"`
+		DeliveredOn    string         `expr:"delivered_on"`
+		AgeDays        int            `expr:"age_days"`
+		KM             int            `expr:"km"` // the newest reading that was kept
+		Odometer       []readingFacts `expr:"odometer"`
+		Visits         []visitFacts   `expr:"visits"`
+		Warranty       warrantyFacts  `expr:"warranty"`
+		InsuranceUntil string         `expr:"insurance_until"`
+		InspectionDue  string         `expr:"inspection_due"`
+		Appointment    bool           `expr:"appointment"` // one is made and still to come
+	}
+	readingFacts struct {
+		On string `expr:"on"`
+		KM int    `expr:"km"`
+	}
+	visitFacts struct {
+		Order      string   `expr:"order"`
+		ClosedOn   string   `expr:"closed_on"`
+		KM         int      `expr:"km"`
+		Kind       string   `expr:"kind"`
+		Technician string   `expr:"technician"`
+		Declined   []string `expr:"declined"`
+	}
+	warrantyFacts struct {
+		Until string `expr:"until"`
+		KM    int    `expr:"km"`
+	}
+	dealerFacts struct {
+		Dealer   string `expr:"dealer"`
+		Country  string `expr:"country"`
+		Locale   string `expr:"locale"`
+		TimeZone string `expr:"time_zone"`
+	}
+)
+
+// compileAudience compiles and type-checks an expression; a problem says where in the book the mistake stands.
+func compileAudience(book *care.Book, name, source string, kind audienceKind) (*audience, *care.Problem) {
+	if strings.TrimSpace(source) == "" {
+		return nil, nil
+	}
+	env := map[audienceKind]any{ofCustomer: people{}, ofVehicle: cars{}, ofVisit: visits{}}[kind]
+	program, err := expr.Compile(source, expr.Env(env), expr.AsBool())
+	if err == nil {
+		return &audience{program: program, kind: kind}, nil
+	}
+	problem := care.Problem{
+		Severity: care.Fault, Rule: "audience", File: name, Message: "the audience cannot be understood: " + err.Error(),
+		Remedy: `write a question about customer, vehicles, dealer, grade, age_days, days_since_visit or messages_last_30d, such as grade in ["A", "B"]`,
+	}
+	if kind != ofCustomer {
+		problem.Remedy = strings.Replace(problem.Remedy, "vehicles,", "vehicle, vehicles,", 1)
+	}
+	var at *file.Error
+	if errors.As(err, &at) {
+		problem.Message = "the audience cannot be understood: " + at.Message
+		if kind == ofCustomer && strings.Contains(at.Message, "unknown name vehicle") {
+			problem.Remedy = "this trigger is about the customer, not about one car: ask vehicles, such as any(vehicles, .make == \"Buick\")"
+		}
+	}
+	if book.Locate != nil {
+		problem.Line, problem.Column, problem.Excerpt = book.Locate(name, "$.audience")
+		if at != nil {
+			point(book, source, at, &problem)
+		}
+	}
+	return nil, &problem
+}
+
+// point moves the problem's place from where the expression begins to where the mistake is. A value over several lines is left
+// at its beginning, and so is one with escapes: there the columns differ from the file's.
+func point(book *care.Book, source string, at *file.Error, problem *care.Problem) {
+	if at.Line > 1 || strings.Contains(source, "\n") || problem.Line == 0 {
+		return
+	}
+	line, ok := lineOf(book.Files, problem.File, problem.Line)
+	if !ok {
+		return
+	}
+	runes := []rune(line)
+	column := problem.Column - 1
+	if column < 0 || column > len(runes) {
+		return
+	}
+	rest := string(runes[column:])
+	i := strings.Index(rest, source) // past the quotation mark, if there is one
+	if i < 0 {
+		return
+	}
+	column += len([]rune(rest[:i])) + at.Column
+	problem.Column = column + 1
+	problem.Excerpt = line + "\n" + strings.Repeat(" ", column) + "^"
+}
+
+func lineOf(files fs.FS, name string, n int) (string, bool) {
+	if files == nil {
+		return "", false
+	}
+	raw, err := fs.ReadFile(files, name)
+	if err != nil {
+		return "", false
+	}
+	lines := strings.Split(string(raw), "\n")
+	if n > len(lines) {
+		return "", false
+	}
+	return strings.TrimSuffix(lines[n-1], "\r"), true
+}
+
+var machines = sync.Pool{New: func() any { return new(vm.VM) }}
+
+// fits answers the expression. An expression that fails on this customer, such as an index out of range, does not fit; the
+// reason is returned for explain.
+func (a *audience) fits(env any) (fits bool, reason string) {
+	if a == nil {
+		return true, ""
+	}
+	machine := machines.Get().(*vm.VM)
+	defer machines.Put(machine)
+	answer, err := machine.Run(a.program, env)
+	if err != nil {
+		var at *file.Error
+		if errors.As(err, &at) {
+			return false, at.Message
+		}
+		return false, err.Error()
+	}
+	return answer == true, ""
+}
+
+// environment builds what an expression sees, as of the moment of release.
+func (r *run) environment(c *candidate, kind audienceKind, t time.Time) any {
+	on := care.DateOf(t.In(r.loc))
+	env := people{
+		Customer: customerOf(r.customer), Grade: r.customer.Grade,
+		Dealer:  dealerFacts{r.dealer.Dealer.Dealer, r.dealer.Country, r.dealer.Locale, r.dealer.TimeZone},
+		AgeDays: unknownDays, SinceDays: unknownDays, Messages: r.messages(t),
+	}
+	env.Vehicles = make([]vehicleFacts, 0, len(r.customer.Vehicles))
+	for i := range r.customer.Vehicles {
+		v := r.vehicleFacts(i, on, t)
+		env.AgeDays = min(env.AgeDays, v.AgeDays)
+		if last := lastVisit(&r.customer.Vehicles[i]); !last.IsZero() && !last.After(on) {
+			env.SinceDays = min(env.SinceDays, on.Sub(last))
+		}
+		env.Vehicles = append(env.Vehicles, v)
+	}
+	if c.occ.Subject.Event != nil {
+		env.RSVP = r.rsvp(c.occ.Subject.Event.Event)
+	}
+	if kind == ofCustomer {
+		return env
+	}
+	car := cars{people: env}
+	if c.vehicle >= 0 {
+		car.Vehicle = env.Vehicles[c.vehicle]
+		car.AgeDays = car.Vehicle.AgeDays
+	}
+	if kind == ofVehicle {
+		return car
+	}
+	out := visits{cars: car}
+	if v := c.occ.Subject.Visit; v != nil {
+		out.Visit = visitOf(v)
+	}
+	return out
+}
+
+func customerOf(c *care.Customer) customerFacts {
+	return customerFacts{
+		ID: c.ID, Dealer: c.Dealer, Name: c.Name, Salutation: c.Salutation, Email: c.Email, Phone: c.Phone, Locale: c.Locale,
+		TimeZone: c.TimeZone, Birthday: c.Birthday.String(), Grade: c.Grade, Advisor: c.Advisor, Household: c.Household, Tags: c.Tags,
+	}
+}
+
+func (r *run) vehicleFacts(i int, on care.Date, t time.Time) vehicleFacts {
+	v := &r.customer.Vehicles[i]
+	out := vehicleFacts{
+		ID: v.ID, Plate: v.Plate, Make: v.Make, Model: v.Model, ModelYear: v.ModelYear, DeliveredOn: v.DeliveredOn.String(),
+		AgeDays: unknownDays, KM: r.odometer(i).newest().KM, Warranty: warrantyFacts{v.Warranty.Until.String(), v.Warranty.KM},
+		InsuranceUntil: v.InsuranceUntil.String(), InspectionDue: v.InspectionDue.String(), Appointment: v.AppointmentAt.After(t),
+	}
+	if !v.DeliveredOn.IsZero() && !v.DeliveredOn.After(on) {
+		out.AgeDays = on.Sub(v.DeliveredOn)
+	}
+	for _, reading := range v.Odometer {
+		out.Odometer = append(out.Odometer, readingFacts{reading.On.String(), reading.KM})
+	}
+	for j := range v.Visits {
+		out.Visits = append(out.Visits, visitOf(&v.Visits[j]))
+	}
+	slices.SortStableFunc(out.Odometer, func(a, b readingFacts) int { return strings.Compare(a.On, b.On) })
+	slices.SortStableFunc(out.Visits, func(a, b visitFacts) int { return strings.Compare(a.ClosedOn, b.ClosedOn) })
+	return out
+}
+
+func visitOf(v *care.Visit) visitFacts {
+	out := visitFacts{Order: v.Order, ClosedOn: v.ClosedOn.String(), Kind: v.Kind, Technician: v.Technician, Declined: v.Declined}
+	if out.Kind == "" {
+		out.Kind = "maintenance"
+	}
+	if v.KM != nil {
+		out.KM = *v.KM
+	}
+	return out
+}
+
+// messages counts what went to the customer in the 30 days before t.
+func (r *run) messages(t time.Time) int {
+	n := 0
+	for _, e := range r.facts.Ledger {
+		if e.State.Counts() && !e.At.After(t) && e.At.After(t.AddDate(0, 0, -30)) {
+			n++
+		}
+	}
+	return n
+}
+
+// rsvp returns the customer's latest answer to an event, "" if there is none.
+func (r *run) rsvp(name string) string {
+	if r.facts.Overlay == nil {
+		return ""
+	}
+	value, at := "", time.Time{}
+	for _, a := range r.facts.Overlay.Answers {
+		if a.Kind == "rsvp" && a.About == name && !a.At.Before(at) {
+			value, at = a.Value, a.At
+		}
+	}
+	return value
+}
+
+// describe names the facts an audience was asked about, for explain.
+func describe(source, failure string) string {
+	if failure != "" {
+		return fmt.Sprintf("%s: %s", source, failure)
+	}
+	return source
+}

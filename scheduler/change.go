@@ -1,0 +1,156 @@
+package scheduler
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
+
+// Check asks the plan for one message at the moment of sending, r.Now, on the facts as they are then. Verdict send with a release
+// that is not after r.Now means go; a later release means put it off until then; skip means that it is over, or, without Over,
+// that it may not go now. Channels that already failed for the message are left out. r.From and r.To are not looked at.
+func (p *Planner) Check(f *care.Facts, rec *care.Record, r Request) *care.Occurrence {
+	if o := p.one(f, rec, r); o != nil {
+		return o
+	}
+	o := occurrence(rec)
+	o.Reason, o.Over = ended(f, p, rec.Vehicle, rec.On)
+	return o
+}
+
+// occurrence is what a record knows of its occurrence, when the plan does not yield it.
+func occurrence(rec *care.Record) *care.Occurrence {
+	return &care.Occurrence{
+		ID: rec.ID, Customer: rec.Customer, Dealer: rec.Dealer, Vehicle: rec.Vehicle, Program: rec.Program, Step: rec.Step, Cycle: rec.Cycle,
+		On: rec.On, Class: rec.Class, Template: rec.Template, Scheduled: rec.Release, Release: rec.Release, Expires: rec.Expires,
+		Channel: rec.Channel, Verdict: care.Skip,
+	}
+}
+
+// ended says why the plan no longer yields an occurrence that is in the queue, and whether that is for good. A record that cannot
+// be read, or whose dealer is not in the book, ends nothing: it may be mended before the message expires.
+func ended(f *care.Facts, p *Planner, vehicle string, on care.Date) (reason string, forGood bool) {
+	switch {
+	case f.Overlay != nil && f.Overlay.Erased, f.Customer == nil && (f.Err == nil || errors.Is(f.Err, care.ErrGone)):
+		return "erased", true
+	case f.Customer == nil || f.Err != nil || p.dealerOf(f.Customer) == nil:
+		return "defective_record", false
+	}
+	for i := range f.Customer.Vehicles {
+		v := &f.Customer.Vehicles[i]
+		if sold := soldOn(f, v); v.ID == vehicle && !sold.IsZero() && (on.IsZero() || !on.Before(sold)) {
+			return "sold", true
+		}
+	}
+	return "serviced", true
+}
+
+// one returns the occurrence that a record is about as the plan has it now, nil if the plan does not yield it any more. The whole
+// neighbourhood is planned, because caps and merging depend on it.
+func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurrence {
+	prog := p.byName[rec.Program]
+	if prog == nil {
+		return nil
+	}
+	run := p.begin(f, r)
+	if run == nil {
+		return nil
+	}
+	defer run.end()
+	run.focus = rec
+	d, ok := run.locate(prog, rec.Vehicle, rec.Cycle)
+	if !ok {
+		return nil
+	}
+	from, to := r.Now, r.Now
+	for i := range prog.Steps {
+		if prog.Steps[i].Step == rec.Step {
+			scheduled := run.scheduled(prog, prog.Steps[i].Offset.From(d.on))
+			from, to = earliest(from, scheduled), later(to, scheduled)
+		}
+	}
+	// Whole hours, so that the window is the same for all messages that leave in this hour.
+	run.request.From = from.Truncate(time.Hour).Add(-p.longest)
+	run.request.To = to.Truncate(time.Hour).Add(25 * time.Hour)
+	run.collect(p.windowFor(run.request.From, run.request.To))
+	run.decide()
+	for _, c := range run.candidates {
+		if run.focused(c) {
+			return c.occ
+		}
+	}
+	return nil
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// Changes returns the difference between a customer's plan and what the ledger says is queued. The plan must be that of a sweep:
+// everything from now minus LongestExpiry on. Messages in the queue that lie beyond the plan's window are asked for one by one.
+// Applying the result and asking again gives an empty one.
+func (p *Planner) Changes(f *care.Facts, occurrences []*care.Occurrence, now time.Time) care.Change {
+	change := care.Change{Customer: f.ID}
+	var seen map[string]bool
+	for _, o := range occurrences {
+		e, known := f.Ledger[o.ID]
+		switch {
+		case known && e.State.Pending():
+			if seen == nil {
+				seen = map[string]bool{}
+			}
+			seen[o.ID] = true
+			compare(&change, o, e, now)
+		case !known && o.Verdict == care.Send:
+			change.Add = append(change.Add, o)
+		}
+	}
+	var missing []string
+	for id, e := range f.Ledger {
+		if (e.State == care.StateDue || e.State == care.StateRetry) && !seen[id] {
+			missing = append(missing, id)
+		}
+	}
+	slices.Sort(missing)
+	for _, id := range missing {
+		e := f.Ledger[id]
+		rec := &care.Record{ID: id, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Cycle: e.Cycle}
+		if o := p.one(f, rec, Request{Now: now}); o != nil {
+			compare(&change, o, e, now)
+		} else if reason, forGood := ended(f, p, e.Vehicle, e.On); forGood {
+			change.Drop = append(change.Drop, care.Drop{ID: id, State: care.StateSkipped, Reason: reason})
+		}
+	}
+	return change
+}
+
+// compare adds what has to be done about one message in the queue. Only what is due or waits for a retry is touched: who has
+// claimed a message asks again before sending it.
+func compare(change *care.Change, o *care.Occurrence, e care.LedgerEntry, now time.Time) {
+	if e.State != care.StateDue && e.State != care.StateRetry {
+		return
+	}
+	switch {
+	case o.Verdict == care.Send:
+		bothDue := !e.At.After(now) && !o.Release.After(now)
+		if e.State == care.StateDue && (e.Channel != o.Channel || !e.At.Equal(o.Release) && !bothDue) {
+			change.Move = append(change.Move, o)
+		}
+	case o.Reason == "expired":
+		change.Drop = append(change.Drop, care.Drop{ID: o.ID, State: care.StateExpired, Reason: o.Reason})
+	case o.Over || !waits(o.Reason):
+		change.Drop = append(change.Drop, care.Drop{ID: o.ID, State: care.StateSkipped, Reason: o.Reason})
+	}
+}
+
+// waits reports whether a gate of this reason puts messages off: then one in the queue stays there until it lifts or it expires.
+func waits(reason string) bool {
+	name, _, _ := strings.Cut(reason, ":")
+	return slices.ContainsFunc(gates, func(g gate) bool { return g.name == name && g.effect == putOff })
+}

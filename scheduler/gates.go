@@ -1,0 +1,345 @@
+package scheduler
+
+import (
+	"slices"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/scheduler/calendar"
+)
+
+// effect is what a gate that stops a message means for it (design A5.3).
+type effect int
+
+const (
+	over   effect = iota // it will never go: recorded as skipped
+	putOff               // it waits until the gate lifts or it expires
+	again                // asked again by each sweep until it expires
+)
+
+// answer is what a gate says. The zero value lets the message pass.
+type answer struct {
+	stop   bool
+	reason string    // the gate's name, unless it says more
+	detail string    // for explain
+	until  time.Time // when a putOff lifts; zero = nobody knows
+}
+
+func stopped() answer { return answer{stop: true} }
+
+// gate is one question about an occurrence at the moment t of its release.
+type gate struct {
+	name   string
+	effect effect
+	ask    func(r *run, c *candidate, t time.Time) answer
+}
+
+// channelGate is one question about a channel of an occurrence; it does not depend on time.
+type channelGate struct {
+	name   string
+	effect effect
+	pass   func(r *run, c *candidate, ch care.Channel) bool
+}
+
+// The gates in their order. Those about channels stand among them by name: a message stops at the one that left it no channel.
+var gates = []gate{
+	{"expired", over, func(_ *run, c *candidate, t time.Time) answer { return answer{stop: !t.Before(c.occ.Expires)} }},
+	{"sold", over, passes},     // a vehicle that was sold yields no occurrence; see ended
+	{"serviced", over, passes}, // nor does a cycle that a visit has ended
+	{appointment, over, (*run).appointment},
+	{"superseded", over, (*run).superseded},
+	{"duplicate_household", over, (*run).duplicate},
+	{"merged", over, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.merged != nil} }},
+	{"erased", over, func(r *run, _ *candidate, _ time.Time) answer {
+		return answer{stop: r.facts.Overlay != nil && r.facts.Overlay.Erased}
+	}},
+	{"hold", putOff, (*run).hold},
+	{"paused", putOff, emptiedBy("paused")},
+	{"brake", putOff, func(r *run, c *candidate, _ time.Time) answer {
+		return answer{stop: r.request.Operator.Braked(c.occ.Dealer, c.occ.Program)}
+	}},
+	{"capacity", putOff, (*run).capacity},
+	{"capped", putOff, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.capped} }},
+	{"not_in_audience", again, (*run).outside},
+	{"topic_off", again, emptiedBy("topic_off")},
+	{"no_consent", again, emptiedBy("no_consent")},
+	{"opted_out", again, emptiedBy("opted_out")},
+	{"suppressed_address", again, emptiedBy("suppressed_address")},
+	{"no_channel", again, emptiedBy("no_channel")},
+	{"defective_record", again, func(r *run, c *candidate, _ time.Time) answer {
+		return answer{stop: r.closed && c.occ.Class != care.Safety}
+	}},
+}
+
+var channelGates = []channelGate{
+	{"paused", putOff, func(r *run, c *candidate, ch care.Channel) bool {
+		return !r.request.Operator.Paused(c.occ.Dealer, c.occ.Program, ch)
+	}},
+	{"topic_off", again, func(r *run, c *candidate, _ care.Channel) bool { return !r.off(c) }},
+	{"no_consent", again, func(r *run, c *candidate, ch care.Channel) bool { return r.consents(ch, c.occ.Class) }},
+	{"opted_out", again, func(r *run, c *candidate, ch care.Channel) bool { return !r.optedOut(c, ch) }},
+	{"suppressed_address", again, func(r *run, _ *candidate, ch care.Channel) bool { return !r.suppressed(ch) }},
+	{"no_channel", again, (*run).reachable},
+}
+
+func passes(*run, *candidate, time.Time) answer { return answer{} }
+
+// emptiedBy asks whether the channel gate of this name was the one that left no channel.
+func emptiedBy(name string) func(*run, *candidate, time.Time) answer {
+	return func(_ *run, c *candidate, _ time.Time) answer {
+		return answer{stop: c.emptied != nil && c.emptied.name == name}
+	}
+}
+
+// ask puts the gates to a candidate at the moment t and returns the first that stops it, or nil.
+func (r *run) ask(c *candidate, t time.Time) (*gate, answer) {
+	for i := range gates {
+		g := &gates[i]
+		if a := g.ask(r, c, t); a.stop {
+			if a.reason == "" {
+				a.reason = g.name
+			}
+			return g, a
+		}
+	}
+	return nil, answer{}
+}
+
+// filter finds the channels that a candidate may go by.
+func (r *run) filter(c *candidate) {
+	list := r.order(c)
+	c.lead = care.Email
+	if len(list) > 0 {
+		c.lead = list[0]
+	} else {
+		c.emptied = &channelGates[len(channelGates)-1]
+	}
+	for i := range channelGates {
+		if len(list) == 0 {
+			break
+		}
+		g := &channelGates[i]
+		list = slices.DeleteFunc(list, func(ch care.Channel) bool { return !g.pass(r, c, ch) })
+		if len(list) == 0 {
+			c.emptied = g
+		}
+	}
+	c.channels = list
+	if len(list) > 0 {
+		c.lead = list[0]
+	}
+}
+
+// order returns the channels of the program, with the customer's own in the place of "preferred", each once; without those that
+// already failed for the message that is about to be sent.
+func (r *run) order(c *candidate) []care.Channel {
+	p := c.program
+	list := make([]care.Channel, 0, 4)
+	add := func(channels []care.Channel) {
+		for _, ch := range channels {
+			if ch.Known() && !slices.Contains(list, ch) && !(r.focused(c) && slices.Contains(r.focus.Tried, ch)) {
+				list = append(list, ch)
+			}
+		}
+	}
+	add(p.before)
+	if p.prefer {
+		add(r.prefs.Channels)
+	}
+	add(p.after)
+	return list
+}
+
+func (r *run) focused(c *candidate) bool { return r.focus != nil && r.focus.ID == c.occ.ID }
+
+// appointment stops a step that asks for it, and every reminder of a service, when the customer is coming anyway within 30 days
+// after the release. A program without a vehicle looks at all of the customer's.
+func (r *run) appointment(c *candidate, t time.Time) answer {
+	p := c.program
+	if p.Trigger.On != care.OnMaintenanceDue && !slices.Contains(p.Steps[c.step].Unless, appointment) {
+		return answer{}
+	}
+	for i := range r.customer.Vehicles {
+		if at := r.customer.Vehicles[i].AppointmentAt; (c.vehicle == i || c.vehicle < 0) && !at.Before(t) && !at.After(t.AddDate(0, 0, 30)) {
+			return answer{stop: true, detail: at.In(r.location()).Format(time.RFC3339)}
+		}
+	}
+	return answer{}
+}
+
+// superseded stops a step when a later one of the same round has been released by then and has not expired.
+func (r *run) superseded(c *candidate, t time.Time) answer {
+	p := c.program
+	for j := range p.Steps {
+		if j == c.step {
+			continue
+		}
+		on := p.Steps[j].Offset.From(c.due.on)
+		if order := on.Compare(c.occ.On); order < 0 || order == 0 && j < c.step || !r.exists(p, c.due, on) {
+			continue
+		}
+		scheduled := r.scheduled(p, on)
+		if scheduled.After(t) || !p.expires(scheduled, r.location()).After(t) {
+			continue
+		}
+		if release, ok := r.quiet(c, scheduled); ok && !release.After(t) {
+			return answer{stop: true, detail: p.Steps[j].Step}
+		}
+	}
+	return answer{}
+}
+
+// hold stops everything but safety while an open complaint, an accident or mourning lasts; a death stops safety too.
+func (r *run) hold(c *candidate, t time.Time) answer {
+	if len(r.customer.Holds) == 0 && r.facts.Overlay == nil {
+		return answer{}
+	}
+	on := care.DateOf(t.In(r.location()))
+	var own []care.Hold
+	if r.facts.Overlay != nil {
+		own = r.facts.Overlay.Holds
+	}
+	for _, list := range [][]care.Hold{own, r.customer.Holds} {
+		for _, h := range list {
+			if c.occ.Class == care.Safety && h.Reason != care.Deceased || !h.Covers(on) {
+				continue
+			}
+			a := answer{stop: true, reason: "hold:" + h.Reason}
+			if !h.Until.IsZero() {
+				a.until = h.Until.AddDays(1).At(0, 0, r.location())
+				a.detail = "until " + h.Until.String()
+			}
+			return a
+		}
+	}
+	return answer{}
+}
+
+// outside asks the program's and the event's audience. A customer who declined an invitation is no longer in it.
+func (r *run) outside(c *candidate, t time.Time) answer {
+	p := c.program
+	if e := c.due.event; e != nil {
+		if r.rsvp(e.Event.Event) == "no" {
+			return answer{stop: true, detail: "declined the invitation"}
+		}
+		if e.audience != nil {
+			if in, failure := e.audience.fits(r.environment(c, ofCustomer, t)); !in {
+				return answer{stop: true, detail: describe(e.Audience, failure)}
+			}
+		}
+	}
+	if p.audience == nil {
+		return answer{}
+	}
+	in, failure := p.audience.fits(r.environment(c, p.audience.kind, t))
+	return answer{stop: !in, detail: describe(p.Audience, failure)}
+}
+
+// off reports whether the customer switched the program, its topic or its class off. A safety notice ends only where the customer
+// refused safety notices by that name: someone who is tired of newsletters must still hear of a recall.
+func (r *run) off(c *candidate) bool {
+	for _, name := range r.prefs.Off {
+		if name == string(c.occ.Class) || c.occ.Class != care.Safety && (name == c.occ.Topic || name == c.occ.Program) {
+			return true
+		}
+	}
+	return false
+}
+
+// consents reports whether the customer allowed this class on this channel. Safety notices need no consent: they are sent in the
+// customer's vital interest (GDPR art. 6(1)(d); PIPL art. 13(4)). Systems give none either. What was never asked is the dealer's default,
+// and without one no.
+func (r *run) consents(ch care.Channel, class care.Class) bool {
+	if class == care.Safety || !ch.ToPerson() {
+		return true
+	}
+	record := r.customer.Consent[ch]
+	if granted(r.facts.Overlay, ch, class, record.Care == nil) {
+		return true
+	}
+	if yes := record.For(class); yes != nil {
+		return *yes
+	}
+	yes := r.dealer.ConsentDefault.For(class)
+	return yes != nil && *yes
+}
+
+// granted reports whether the customer opted in to the class, on the channel or on all, and has not opted out of the same since.
+// An opt-in without a class, such as START by SMS, only lifts a stop: it is no consent to offers.
+func granted(o *care.Overlay, ch care.Channel, class care.Class, careFollows bool) bool {
+	if o == nil || len(o.Grants) == 0 {
+		return false
+	}
+	classes := []care.Class{class}
+	if class == care.Care && careFollows {
+		classes = append(classes, care.Service)
+	}
+	for _, class := range classes {
+		for _, scope := range []string{string(class), string(ch) + "/" + string(class)} {
+			grant, ok := o.Grants[scope]
+			if stop, was := o.Stops[scope]; ok && (!was || grant.At.After(stop.At)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// optedOut asks the overlay's stops. Safety is stopped by a stop of everything, of the channel or of safety itself, not by one of
+// a topic or program.
+func (r *run) optedOut(c *candidate, ch care.Channel) bool {
+	switch o := c.occ; {
+	case !ch.ToPerson():
+		return false
+	case o.Class == care.Safety:
+		return r.facts.Overlay.Stopped(ch, o.Class, "", "")
+	default:
+		return r.facts.Overlay.Stopped(ch, o.Class, o.Topic, o.Program)
+	}
+}
+
+// suppressed reports whether the address is known to be dead.
+func (r *run) suppressed(ch care.Channel) bool {
+	if r.facts.Overlay == nil || len(r.facts.Overlay.Suppressed) == 0 || !ch.ToPerson() || r.p.can.HashAddress == nil {
+		return false
+	}
+	address, ok := r.address(ch)
+	if !ok {
+		return false
+	}
+	hash := r.p.can.HashAddress(address)
+	return slices.ContainsFunc(r.facts.Overlay.Suppressed, func(s care.Suppression) bool { return s.Channel == ch && s.Hash == hash })
+}
+
+// reachable reports whether there are an address, a text and a gateway for the channel.
+func (r *run) reachable(c *candidate, ch care.Channel) bool {
+	address, ok := r.address(ch)
+	if !ok {
+		return false
+	}
+	can := &r.p.can
+	if can.Template != nil && !can.Template(c.occ.Template, ch, r.p.localesOf(r.customer, r.dealer)) {
+		return false
+	}
+	return can.Gateway == nil || can.Gateway(ch, r.dealer.Dealer, address)
+}
+
+// address returns where the customer is reached on a channel.
+func (r *run) address(ch care.Channel) (string, bool) {
+	if !ch.ToPerson() {
+		return "", true // the endpoint is the dealer's or the channel's own: the gateway knows
+	}
+	if r.p.can.Address != nil {
+		return r.p.can.Address(ch, r.customer, r.dealer.Dealer)
+	}
+	address := r.customer.Email
+	if ch == care.SMS {
+		address = r.customer.Phone
+	}
+	return address, address != ""
+}
+
+// mourning reports whether a greeting would fall on a day for the dead.
+func (r *run) mourning(p *program, t time.Time) bool {
+	return p.Greeting && r.chinese() && calendar.ForTheDead(care.DateOf(t.In(r.location())))
+}

@@ -1,0 +1,257 @@
+package scheduler
+
+import (
+	"cmp"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
+
+// Peers is what must be known of other customers before one of them is planned for good: who else gets the same message at the
+// same address on the same day, and who else wants the workshop's capacity on that day. It is built by planning everybody once
+// without it and adding the results; the second plan is given it.
+//
+// It keeps a few words for each message of a calendar, event or capacity program that will go, and nothing for any other, so its
+// size follows the messages of the window and not the number of customers. Safe for many goroutines.
+type Peers struct {
+	planner *Planner
+
+	mu     sync.Mutex
+	served map[uint64]string // household key → the lowest customer id
+	queues map[slot]*queue
+	placed bool
+}
+
+type slot struct{ dealer, program string }
+
+// queue is who wants the capacity of a dealer's program.
+type queue struct {
+	wants []want
+	days  map[string]care.Date // occurrence → the day it was given; no day = none before it expires
+	used  map[care.Date]int
+}
+
+// want is an occurrence that competes for capacity.
+type want struct {
+	id    string
+	day   care.Date // the local day it would leave on
+	due   care.Date
+	last  care.Date // the last local day it could still leave on
+	order string
+	fixed bool // it went on that day already
+}
+
+// NewPeers returns an empty record of peers.
+func (p *Planner) NewPeers() *Peers {
+	return &Peers{planner: p, served: map[uint64]string{}, queues: map[slot]*queue{}}
+}
+
+// NeedsPeers reports whether any message of the window depends on other customers: if not, one pass is enough.
+func (p *Planner) NeedsPeers(from, to time.Time) bool {
+	w := p.windowFor(from, to)
+	for i, prog := range p.programs {
+		if prog.perHousehold() && (len(w.spans[i].dates[0])+len(w.spans[i].dates[1]) > 0 || slices.ContainsFunc(prog.events, func(e *event) bool { return w.spans[i].has(e.On) })) {
+			return true
+		}
+		if prog.Capacity.PerDay > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// perHousehold reports whether a household gets the program's message once.
+func (p *program) perHousehold() bool {
+	return p.Trigger.On == care.OnCalendar || p.Trigger.On == care.OnEvent
+}
+
+// Add takes in what a first plan of a customer says will go. Adding the same again changes nothing.
+func (s *Peers) Add(f *care.Facts, occurrences []*care.Occurrence) {
+	for _, o := range occurrences {
+		prog := s.planner.byName[o.Program]
+		if o.Verdict != care.Send || prog == nil {
+			continue
+		}
+		if prog.perHousehold() && o.Channel.ToPerson() {
+			s.addHousehold(f, o)
+		}
+		if prog.Capacity.PerDay > 0 {
+			s.addWant(f, o, prog)
+		}
+	}
+}
+
+func (s *Peers) addHousehold(f *care.Facts, o *care.Occurrence) {
+	r := s.planner.begin(f, Request{})
+	if r == nil {
+		return
+	}
+	address, ok := r.address(o.Channel)
+	r.end()
+	if !ok {
+		return
+	}
+	key := household(o, address, care.DateOf(o.Release))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if lowest, ok := s.served[key]; !ok || o.Customer < lowest {
+		s.served[key] = o.Customer
+	}
+}
+
+// household names what may be served once: 64 bits of template, address and local day, so that no address is kept.
+func household(o *care.Occurrence, address string, day care.Date) uint64 {
+	h := fnv.New64a()
+	for _, part := range []string{o.Template, string(o.Channel), address, day.String()} {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	return h.Sum64()
+}
+
+// duplicate stops a calendar or event message when a customer with a lower id gets the same one at the same address that day.
+func (r *run) duplicate(c *candidate, t time.Time) answer {
+	peers := r.request.Peers
+	if peers == nil || !c.program.perHousehold() || !c.lead.ToPerson() || len(c.channels) == 0 {
+		return answer{}
+	}
+	address, ok := r.address(c.lead)
+	if !ok {
+		return answer{}
+	}
+	probe := care.Occurrence{Template: c.occ.Template, Channel: c.lead}
+	key := household(&probe, address, care.DateOf(t.In(r.location())))
+	peers.mu.Lock()
+	lowest, served := peers.served[key]
+	peers.mu.Unlock()
+	if served && lowest < c.occ.Customer {
+		return answer{stop: true, detail: lowest}
+	}
+	return answer{}
+}
+
+func (s *Peers) addWant(f *care.Facts, o *care.Occurrence, prog *program) {
+	w := want{
+		id: o.ID, day: care.DateOf(o.Release), due: o.Due, last: care.DateOf(o.Expires.Add(-time.Nanosecond)),
+		order: o.Customer + "\x00" + o.Vehicle + "\x00" + o.Step,
+	}
+	if e, ok := f.Ledger[o.ID]; ok && e.State.Counts() {
+		w.fixed, w.day = true, care.DateOf(e.At.In(o.Release.Location()))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := slot{o.Dealer, o.Program}
+	q := s.queues[key]
+	if q == nil {
+		q = &queue{days: map[string]care.Date{}, used: map[care.Date]int{}}
+		s.queues[key] = q
+	}
+	if _, ok := q.days[w.id]; ok {
+		return
+	}
+	if !s.placed {
+		q.days[w.id] = w.day
+		q.wants = append(q.wants, w)
+		return
+	}
+	// After everybody has a place, who comes late takes the first that is free.
+	q.days[w.id] = q.free(&prog.schedule, prog.Capacity.PerDay, w)
+	q.used[q.days[w.id]]++
+}
+
+// free returns the first day with room from the one wanted; no date if there is none before the message expires.
+func (q *queue) free(s *schedule, perDay int, w want) care.Date {
+	for day := w.day; !day.After(w.last) && !day.IsZero(); day = s.next(day.AddDays(1)) {
+		if q.used[day] < perDay {
+			return day
+		}
+	}
+	return care.Date{}
+}
+
+// place gives everybody a day: each day goes to the most overdue of those who want it, the rest wait for the schedule's next day
+// (design A5.5).
+func (q *queue) place(s *schedule, perDay int) {
+	slices.SortFunc(q.wants, func(a, b want) int {
+		return cmp.Or(a.day.Compare(b.day), cmp.Compare(a.order, b.order))
+	})
+	for _, w := range q.wants {
+		if w.fixed {
+			q.used[w.day]++
+		}
+	}
+	rest := slices.DeleteFunc(q.wants, func(w want) bool { return w.fixed })
+	var line []want
+	for day := care.Date(care.Date{}); len(rest) > 0 || len(line) > 0; {
+		if len(line) == 0 {
+			day = rest[0].day
+		}
+		for len(rest) > 0 && !rest[0].day.After(day) {
+			line, rest = append(line, rest[0]), rest[1:]
+		}
+		line = slices.DeleteFunc(line, func(w want) bool {
+			late := w.last.Before(day)
+			if late {
+				q.days[w.id] = care.Date{}
+			}
+			return late
+		})
+		slices.SortFunc(line, func(a, b want) int { return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.order, b.order)) })
+		n := min(max(perDay-q.used[day], 0), len(line))
+		for _, w := range line[:n] {
+			q.days[w.id] = day
+		}
+		q.used[day] += n
+		line = line[n:]
+		day = s.next(day.AddDays(1))
+		if len(rest) > 0 && rest[0].day.Before(day) {
+			day = rest[0].day // somebody's own day, e.g. after quiet hours, lies between two of the schedule's
+		}
+	}
+	q.wants = nil
+}
+
+// settle gives everybody a place, once.
+func (s *Peers) settle() {
+	if s.placed {
+		return
+	}
+	s.placed = true
+	for key, q := range s.queues {
+		prog := s.planner.byName[key.program]
+		q.place(&prog.schedule, prog.Capacity.PerDay)
+	}
+}
+
+// day returns the day an occurrence was given.
+func (s *Peers) day(o *care.Occurrence) (day care.Date, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle()
+	q := s.queues[slot{o.Dealer, o.Program}]
+	if q == nil {
+		return care.Date{}, false
+	}
+	day, known = q.days[o.ID]
+	return day, known
+}
+
+// capacity puts a message off to the day it was given.
+func (r *run) capacity(c *candidate, t time.Time) answer {
+	if r.request.Peers == nil || c.program.Capacity.PerDay <= 0 {
+		return answer{}
+	}
+	day, known := r.request.Peers.day(c.occ)
+	switch {
+	case !known:
+		return answer{}
+	case day.IsZero():
+		return stopped()
+	case day.After(care.DateOf(t.In(r.location()))):
+		return answer{stop: true, until: c.program.schedule.at(day, r.location()), detail: day.String()}
+	}
+	return answer{}
+}

@@ -1,0 +1,264 @@
+package scheduler
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/scheduler/calendar"
+)
+
+// run is the planning of one customer. It is reused, so that a customer for whom nothing is due costs no allocation.
+type run struct {
+	p        *Planner
+	facts    *care.Facts
+	customer *care.Customer
+	dealer   *dealer
+	loc      *time.Location // nil until something is due
+	request  Request
+	focus    *care.Record // the message that is about to be sent, when the plan is asked for it alone
+
+	candidates []*candidate
+	odometers  []*odometer
+	prefs      care.Preferences
+	closed     bool
+}
+
+// candidate is an occurrence on its way to a verdict.
+type candidate struct {
+	occ     *care.Occurrence
+	program *program
+	step    int
+	vehicle int // index in the record, -1 for none
+	due     due
+
+	channels []care.Channel // those that pass every gate but the ones of time
+	emptied  *channelGate   // the gate that left none
+	lead     care.Channel   // the channel whose quiet hours count
+
+	done   bool       // the ledger says that it is settled
+	silent bool       // expired before it was first seen: it never existed
+	merged *candidate // the message it goes with
+	capped bool       // the cap leaves no room before it expires
+}
+
+// begin prepares a run; nil if the customer is not planned at all.
+func (p *Planner) begin(f *care.Facts, r Request) *run {
+	if f == nil || f.Customer == nil || f.Err != nil {
+		return nil
+	}
+	d := p.dealerOf(f.Customer)
+	if d == nil {
+		return nil
+	}
+	out := p.runs.Get().(*run)
+	out.p, out.facts, out.customer, out.dealer, out.request = p, f, f.Customer, d, r
+	out.closed = f.Customer.Closed
+	out.prefs = preferences(f)
+	for len(out.odometers) < len(f.Customer.Vehicles) {
+		out.odometers = append(out.odometers, new(odometer))
+	}
+	return out
+}
+
+// end gives the run back. Its occurrences live on; nothing else of it may.
+func (r *run) end() {
+	for _, o := range r.odometers {
+		o.known = false
+	}
+	clear(r.candidates)
+	*r = run{candidates: r.candidates[:0], odometers: r.odometers, p: r.p}
+	r.p.runs.Put(r)
+}
+
+// preferences returns the customer's wishes: what the overlay says comes before the record. What was never said in the overlay
+// stays as it is in the record, except for the topics that are off, of which the overlay holds the whole list.
+func preferences(f *care.Facts) care.Preferences {
+	out := f.Customer.Preferences
+	if f.Overlay == nil || f.Overlay.Preferences == nil {
+		return out
+	}
+	own := f.Overlay.Preferences
+	if len(own.Channels) > 0 {
+		out.Channels = own.Channels
+	}
+	if own.MaxPerWeek != nil {
+		out.MaxPerWeek = own.MaxPerWeek
+	}
+	if !own.Quiet.IsZero() {
+		out.Quiet = own.Quiet
+	}
+	out.Off = own.Off
+	return out
+}
+
+// odometer returns what is known of a vehicle's mileage, the customer's own reports included.
+func (r *run) odometer(i int) *odometer {
+	o := r.odometers[i]
+	if !o.known {
+		v := &r.customer.Vehicles[i]
+		o.gather(v, reported(r.facts, v.ID))
+		o.known = true
+	}
+	return o
+}
+
+// reported returns the readings the customer told us.
+func reported(f *care.Facts, vehicle string) []care.Reading {
+	if f.Overlay == nil {
+		return nil
+	}
+	var out []care.Reading
+	for _, fact := range f.Overlay.Readings {
+		if fact.Vehicle == vehicle && !fact.On.IsZero() && fact.KM >= 0 {
+			out = append(out, care.Reading{On: fact.On, KM: fact.KM})
+		}
+	}
+	return out
+}
+
+// soldOn returns when the vehicle was sold, by the record or by the customer's own word, whichever is earlier.
+func (r *run) soldOn(i int) care.Date {
+	v := &r.customer.Vehicles[i]
+	return soldOn(r.facts, v)
+}
+
+func soldOn(f *care.Facts, v *care.Vehicle) care.Date {
+	sold := v.SoldOn
+	if f.Overlay == nil {
+		return sold
+	}
+	for _, fact := range f.Overlay.Sold {
+		if fact.Vehicle == v.ID && !fact.On.IsZero() && (sold.IsZero() || fact.On.Before(sold)) {
+			sold = fact.On
+		}
+	}
+	return sold
+}
+
+// location is the recipient's zone, looked up when something is due.
+func (r *run) location() *time.Location {
+	if r.loc == nil {
+		r.loc = r.p.location(r.customer, r.dealer)
+	}
+	return r.loc
+}
+
+// collect gathers every occurrence that can have its release in the window.
+func (r *run) collect(w *window) {
+	for i, p := range r.p.programs {
+		s := &w.spans[i]
+		if s.lo.IsZero() {
+			continue
+		}
+		r.triggers(p, s, func(d due) { r.steps(p, s, d) })
+	}
+}
+
+// steps makes a candidate of each step of a round whose date lies in the span.
+func (r *run) steps(p *program, s *span, d due) {
+	for i := range p.Steps {
+		on := p.Steps[i].Offset.From(d.on)
+		if on.Before(s.onLo) || on.After(s.onHi) || !r.exists(p, d, on) {
+			continue
+		}
+		r.add(p, i, d, on)
+	}
+}
+
+// exists reports whether there is an occurrence at all on a step's date: within the program's dates, the vehicle not yet sold.
+func (r *run) exists(p *program, d due, on care.Date) bool {
+	if on.IsZero() || !p.From.IsZero() && on.Before(p.From) || !p.Until.IsZero() && on.After(p.Until) {
+		return false
+	}
+	if d.vehicle < 0 {
+		return true
+	}
+	sold := r.soldOn(d.vehicle)
+	return sold.IsZero() || on.Before(sold)
+}
+
+func (r *run) add(p *program, step int, d due, on care.Date) {
+	loc := r.location()
+	scheduled := r.scheduled(p, on)
+	c := &candidate{program: p, step: step, vehicle: d.vehicle, due: d}
+	o := &care.Occurrence{
+		Customer: r.facts.ID, Dealer: r.dealer.Dealer.Dealer, Program: p.Program.Program, Step: p.Steps[step].Step, Cycle: d.cycle.String(),
+		On: on, Due: d.on, Class: p.class, Topic: p.topic, Template: p.Steps[step].Template, Priority: p.Priority,
+		Scheduled: scheduled, Release: scheduled, Expires: p.expires(scheduled, loc),
+	}
+	if o.Customer == "" {
+		o.Customer = r.customer.ID
+	}
+	o.Subject.Visit, o.Subject.Bulletin = d.visit, d.bulletin
+	if d.event != nil {
+		o.Subject.Event = d.event.Event
+	}
+	if d.vehicle >= 0 {
+		o.Subject.Vehicle = &r.customer.Vehicles[d.vehicle]
+		o.Vehicle = o.Subject.Vehicle.ID
+	}
+	o.ID = care.OccurrenceID(o.Customer, o.Vehicle, o.Program, o.Step, o.Cycle)
+	c.occ = o
+	r.candidates = append(r.candidates, c)
+}
+
+// scheduled returns the release of a step's date before quiet hours: the first activation of the schedule on or after it. A
+// greeting moves off a day for the dead to the day before (design A5.1), whatever the schedule says of that day.
+func (r *run) scheduled(p *program, on care.Date) time.Time {
+	day := p.schedule.next(on)
+	if p.Greeting && r.chinese() && calendar.ForTheDead(day) {
+		day = day.AddDays(-1)
+	}
+	return p.schedule.at(day, r.location())
+}
+
+// chinese reports whether the recipient reads Chinese.
+func (r *run) chinese() bool {
+	locale := r.customer.Locale
+	if !validLocale(locale) {
+		locale = r.dealer.Locale
+	}
+	return len(locale) >= 2 && locale[0]|0x20 == 'z' && locale[1]|0x20 == 'h' && (len(locale) == 2 || locale[2] == '-')
+}
+
+// locate finds the one round of a trigger that a recorded message belongs to, wherever its date lies now.
+func (r *run) locate(p *program, vehicle, cycleName string) (found due, ok bool) {
+	s := span{lo: care.NewDate(1, 1, 1), hi: care.NewDate(9999, 12, 31)}
+	switch p.Trigger.On {
+	case care.OnBirthday, care.OnAnniversary:
+		year, err := strconv.Atoi(cycleName[:min(4, len(cycleName))])
+		if err != nil || year < 1 {
+			return due{}, false
+		}
+		s.lo, s.hi = care.NewDate(year, 1, 1), care.NewDate(year, 12, 31)
+	case care.OnCalendar:
+		d, err := care.ParseDate(cycleName)
+		if err != nil {
+			return due{}, false
+		}
+		s.lo, s.hi = d, d
+		s.calendar(p)
+	}
+	r.triggers(p, &s, func(d due) {
+		mine := d.vehicle < 0 && vehicle == "" || d.vehicle >= 0 && r.customer.Vehicles[d.vehicle].ID == vehicle
+		if mine && d.cycle.String() == cycleName {
+			found, ok = d, true
+		}
+	})
+	return found, ok
+}
+
+// decide gives every candidate its verdict.
+func (r *run) decide() {
+	for _, c := range r.candidates {
+		r.settle(c)
+	}
+	r.candidates = slices.DeleteFunc(r.candidates, func(c *candidate) bool { return c.silent })
+	r.merge()
+	r.limit()
+	for _, c := range r.candidates {
+		r.finish(c)
+	}
+}

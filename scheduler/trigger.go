@@ -1,0 +1,372 @@
+package scheduler
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/scheduler/calendar"
+)
+
+// cycle names the round of a trigger that an occurrence belongs to. It is written out only for what is really planned.
+type cycle struct {
+	name string    // "once", an order, an event; else
+	date care.Date // the date, or with year set its year
+	year bool
+	nth  int // the second in one civil year
+}
+
+func (c cycle) String() string {
+	switch {
+	case c.name != "":
+		return c.name
+	case !c.year:
+		return c.date.String()
+	case c.nth > 1:
+		return strconv.Itoa(c.date.Year()) + "-" + strconv.Itoa(c.nth)
+	}
+	return strconv.Itoa(c.date.Year())
+}
+
+// due is one round of a trigger: its date, its cycle and what it is about.
+type due struct {
+	on       care.Date
+	cycle    cycle
+	vehicle  int // index in the record; -1 for customer triggers
+	visit    *care.Visit
+	event    *event
+	bulletin *care.Bulletin
+	forecast bool // the odometer decided
+}
+
+// span is an inclusive range of trigger dates; dates hold those of a calendar trigger in it.
+type span struct {
+	lo, hi     care.Date      // of triggers
+	onLo, onHi care.Date      // of steps
+	dates      [2][]care.Date // with 29 February kept on 28 February, and on 1 March
+}
+
+func (s *span) has(d care.Date) bool { return !d.Before(s.lo) && !d.After(s.hi) && !d.IsZero() }
+
+// triggers yields the rounds of the program whose date lies in the span.
+func (r *run) triggers(p *program, s *span, yield func(due)) {
+	switch p.Trigger.On {
+	case care.OnBirthday:
+		r.birthdays(s, yield)
+		return
+	case care.OnCalendar:
+		for _, d := range s.dates[r.dealer.leapDay()] {
+			yield(due{on: d, cycle: cycle{date: d}, vehicle: -1})
+		}
+		return
+	case care.OnEvent:
+		for _, e := range p.events {
+			if s.has(e.On) && (len(e.Dealers) == 0 || slices.Contains(e.Dealers, r.dealer.Dealer.Dealer)) {
+				yield(due{on: e.On, cycle: cycle{name: e.Event.Event}, vehicle: -1, event: e})
+			}
+		}
+		return
+	}
+	for i := range r.customer.Vehicles {
+		r.vehicleTriggers(p, s, i, yield)
+	}
+}
+
+func (r *run) birthdays(s *span, yield func(due)) {
+	b := r.customer.Birthday
+	if b.IsZero() {
+		return
+	}
+	for year := s.lo.Year(); year <= s.hi.Year(); year++ {
+		dates, n := calendar.Birthdays(b, year, r.dealer.mar1)
+		for i, d := range dates[:n] {
+			if s.has(d) {
+				yield(due{on: d, cycle: cycle{date: d, year: true, nth: i + 1}, vehicle: -1})
+			}
+		}
+	}
+}
+
+func (r *run) vehicleTriggers(p *program, s *span, i int, yield func(due)) {
+	v := &r.customer.Vehicles[i]
+	once := func(on care.Date, c cycle) {
+		if s.has(on) {
+			yield(due{on: on, cycle: c, vehicle: i})
+		}
+	}
+	switch p.Trigger.On {
+	case care.OnDelivery:
+		once(v.DeliveredOn, cycle{name: "once"})
+	case care.OnAnniversary:
+		if v.DeliveredOn.IsZero() {
+			return
+		}
+		for year := max(s.lo.Year(), v.DeliveredOn.Year()+1); year <= s.hi.Year(); year++ {
+			d := calendar.Annual(int(v.DeliveredOn.Month()), v.DeliveredOn.Day(), year, r.dealer.mar1)
+			once(d, cycle{date: d, year: true})
+		}
+	case care.OnMaintenanceDue:
+		r.maintenance(s, i, yield)
+	case care.OnVisit:
+		r.visits(s, i, yield)
+	case care.OnLastVisit:
+		last := latestVisit(v)
+		on := lastVisit(v)
+		if s.has(on) {
+			yield(due{on: on, cycle: cycle{date: on}, vehicle: i, visit: last})
+		}
+	case care.OnWarrantyEnd:
+		r.warranty(s, i, yield)
+	case care.OnInsuranceEnd:
+		once(v.InsuranceUntil, cycle{date: v.InsuranceUntil})
+	case care.OnInspectionDue:
+		once(v.InspectionDue, cycle{date: v.InspectionDue})
+	case care.OnBulletin:
+		for _, b := range p.news {
+			if s.has(b.PublishedOn) && matches(r.dealer.Dealer, b, v) {
+				yield(due{on: b.PublishedOn, cycle: cycle{name: b.Bulletin}, vehicle: i, bulletin: b})
+			}
+		}
+	}
+}
+
+// maintenance yields the vehicle's next service. The date rule bounds it from above and the baseline from below, so that most
+// vehicles need no look at their readings.
+func (r *run) maintenance(s *span, i int, yield func(due)) {
+	v := &r.customer.Vehicles[i]
+	base, km, interval, ok := baseline(v, r.dealer.Dealer)
+	if !ok || base.After(s.hi) {
+		return
+	}
+	on := care.Date{}
+	if interval.Months > 0 {
+		if on = base.AddMonths(interval.Months); on.Before(s.lo) {
+			return
+		}
+	}
+	byKM := care.Date{}
+	if interval.KM > 0 && km != nil {
+		o := r.odometer(i)
+		byKM = o.reaches(*km+interval.KM, o.rate(v, r.dealer.Dealer), v)
+	}
+	if on, _ = earlier(on, byKM, base); s.has(on) {
+		yield(due{on: on, cycle: cycle{date: base}, vehicle: i, forecast: true})
+	}
+}
+
+func (r *run) warranty(s *span, i int, yield func(due)) {
+	v := &r.customer.Vehicles[i]
+	w := v.Warranty
+	name := cycle{date: w.Until}
+	if w.Until.IsZero() {
+		name.date = v.DeliveredOn
+	}
+	if name.date.IsZero() || !w.Until.IsZero() && w.Until.Before(s.lo) {
+		return
+	}
+	if on := warrantyEnd(v, r.dealer.Dealer, r.odometer(i)); s.has(on) {
+		yield(due{on: on, cycle: name, vehicle: i, forecast: w.KM > 0})
+	}
+}
+
+// visits yields each visit; of several lines of one order the latest counts, so that their order in the record does not matter.
+func (r *run) visits(s *span, i int, yield func(due)) {
+	list := r.customer.Vehicles[i].Visits
+	for j := range list {
+		visit := &list[j]
+		if !s.has(visit.ClosedOn) || replaced(list, j) {
+			continue
+		}
+		yield(due{on: visit.ClosedOn, cycle: cycle{name: visit.Order, date: visit.ClosedOn}, vehicle: i, visit: visit})
+	}
+}
+
+// replaced reports whether another visit of the list has the same cycle and counts instead of the j-th.
+func replaced(list []care.Visit, j int) bool {
+	mine := &list[j]
+	for k := range list {
+		other := &list[k]
+		if k == j || other.Order != mine.Order || mine.Order == "" && other.ClosedOn != mine.ClosedOn {
+			continue
+		}
+		if c := compareVisits(other, mine); c > 0 || c == 0 && k < j {
+			return true
+		}
+	}
+	return false
+}
+
+// compareVisits orders visits by date and then by everything a message may say of them.
+func compareVisits(a, b *care.Visit) int {
+	if c := a.ClosedOn.Compare(b.ClosedOn); c != 0 {
+		return c
+	}
+	if moreKM(a.KM, b.KM) != moreKM(b.KM, a.KM) {
+		if moreKM(a.KM, b.KM) {
+			return 1
+		}
+		return -1
+	}
+	for _, c := range []int{
+		strings.Compare(a.Order, b.Order), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Technician, b.Technician),
+		strings.Compare(strings.Join(a.Declined, "\n"), strings.Join(b.Declined, "\n")),
+	} {
+		if c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// latestVisit returns the vehicle's latest visit, nil if it has none.
+func latestVisit(v *care.Vehicle) *care.Visit {
+	var last *care.Visit
+	for i := range v.Visits {
+		if last == nil || compareVisits(&v.Visits[i], last) > 0 {
+			last = &v.Visits[i]
+		}
+	}
+	return last
+}
+
+// lastVisit returns the date of the latest visit, else of the delivery.
+func lastVisit(v *care.Vehicle) care.Date {
+	if last := latestVisit(v); last != nil {
+		return last.ClosedOn
+	}
+	return v.DeliveredOn
+}
+
+// matches reports whether a bulletin is about the vehicle. A bulletin without conditions is about none: a recall that forgot
+// them must not alarm everybody.
+func matches(d *care.Dealer, b *care.Bulletin, v *care.Vehicle) bool {
+	for i := range b.Match {
+		m := &b.Match[i]
+		if sameMakeModel(d, m.Make, m.Model, v) && sameYear(m.ModelYears, v.ModelYear) && inRange(m.VIN, v.ID) {
+			return true
+		}
+	}
+	return false
+}
+
+func sameMakeModel(d *care.Dealer, vehicleMake, model string, v *care.Vehicle) bool {
+	return (vehicleMake == "" || vehicleMake == "*" || d.SameMake(vehicleMake, v.Make)) &&
+		(model == "" || model == "*" || strings.EqualFold(model, v.Model))
+}
+
+func sameYear(years []int, year int) bool {
+	if len(years) == 0 {
+		return true
+	}
+	return year != 0 && year >= years[0] && year <= years[len(years)-1]
+}
+
+// inRange compares as text, among ids of equal length: a VIN's serial number stands at its end.
+func inRange(r care.VINRange, id string) bool {
+	if r.From != "" && (len(id) != len(r.From) || id < r.From) {
+		return false
+	}
+	return r.To == "" || len(id) == len(r.To) && id <= r.To
+}
+
+// window holds the spans of every program for one request.
+type window struct {
+	from, to time.Time
+	spans    []span
+}
+
+// grouped is how far from each other merged dues may lie (design A5.5).
+const grouped = 72 * time.Hour
+
+// windowFor returns the spans of a request, the same for every customer: an occurrence whose release can lie in [from, to) in
+// any zone on earth has its step's date in its program's span.
+func (p *Planner) windowFor(from, to time.Time) *window {
+	if w := p.window.Load(); w != nil && w.from.Equal(from) && w.to.Equal(to) {
+		return w
+	}
+	w := &window{from: from, to: to, spans: make([]span, len(p.programs))}
+	for i, prog := range p.programs {
+		w.spans[i] = prog.span(from, to)
+	}
+	p.window.Store(w)
+	return w
+}
+
+// span returns the trigger and step dates that can matter for releases in [from, to).
+func (p *program) span(from, to time.Time) span {
+	// Quiet hours can end more than a day after a release that is skipped for them; zones reach from -12 to +14 hours.
+	back, ahead := max(p.longest(), 48*time.Hour), time.Duration(0)
+	if p.Merge != "" {
+		back, ahead = back+grouped, grouped
+	}
+	var s span
+	s.onLo = p.schedule.since(care.DateOf(from.UTC().Add(-back)).AddDays(-1))
+	s.onHi = care.DateOf(to.UTC().Add(ahead)).AddDays(1)
+	if p.Greeting {
+		s.onHi = s.onHi.AddDays(1) // it may move to the day before
+	}
+	for i := range p.Steps {
+		lo, hi := inverse(p.Steps[i].Offset, s.onLo, s.onHi)
+		if i == 0 || lo.Before(s.lo) {
+			s.lo = lo
+		}
+		if hi.After(s.hi) {
+			s.hi = hi
+		}
+	}
+	if p.Trigger.On == care.OnCalendar {
+		s.calendar(p)
+	}
+	return s
+}
+
+// inverse returns the trigger dates whose step can fall in [lo, hi]. Months are clamped to their end, so a few days more are
+// allowed for; the step's own date is compared again later.
+func inverse(o care.Offset, lo, hi care.Date) (care.Date, care.Date) {
+	if o.Months != 0 {
+		return lo.AddMonths(-o.Months).AddDays(-3), hi.AddMonths(-o.Months).AddDays(3)
+	}
+	return lo.AddDays(-o.Days), hi.AddDays(-o.Days)
+}
+
+func (s *span) calendar(p *program) {
+	s.dates = [2][]care.Date{p.calendarDates(s.lo, s.hi, false), p.calendarDates(s.lo, s.hi, true)}
+}
+
+// calendarDates returns the dates of a calendar trigger in [lo, hi], in order and each once.
+func (p *program) calendarDates(lo, hi care.Date, mar1 bool) []care.Date {
+	set := map[care.Date]bool{}
+	add := func(d care.Date, ok bool) {
+		if ok && !d.IsZero() && !d.Before(lo) && !d.After(hi) {
+			set[d] = true
+		}
+	}
+	t := p.Trigger
+	for year := lo.Year() - 1; year <= hi.Year(); year++ { // a lunar year's festivals reach into the next civil one
+		for _, d := range p.dates {
+			if d.year == 0 {
+				add(calendar.Annual(d.month, d.day, year, mar1), true)
+			}
+		}
+		if t.Festival != "" {
+			add(calendar.Festival(t.Festival, year))
+		}
+		if t.SolarTerm != "" {
+			add(calendar.Term(t.SolarTerm, year))
+		}
+	}
+	for _, d := range p.dates {
+		if d.year != 0 {
+			add(care.NewDate(d.year, time.Month(d.month), d.day), true)
+		}
+	}
+	if t.Cron != "" {
+		for d := p.days.next(lo); !d.IsZero() && !d.After(hi); d = p.days.next(d.AddDays(1)) {
+			set[d] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(set), care.Date.Compare)
+}
