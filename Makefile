@@ -74,6 +74,10 @@ modules:
 fmt: $(GOFUMPT) ## format all Go code
 	@$(GOFUMPT) -l -w .
 
+.PHONY: fix
+fix: $(GOLANGCI) fmt ## let the linters mend what they can (look at the difference afterwards)
+	@$(GOLANGCI) run --build-tags $(TAGS) --fix ./...
+
 .PHONY: test
 test: deps ## the tests of the module, with the race detector, against a real redis-server
 	$(GO) test -race -timeout 10m ./...
