@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -11,8 +12,8 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// hunger remembers which shards had more to give than they were asked for, so that a backlog in one of them is not claimed a
-// sixteenth at a time, and which hold messages whose lease has ended.
+// hunger remembers, for one set of lanes, which shards had more to give than they were asked for, so that a backlog in one of them
+// is not claimed a sixteenth at a time, and which hold messages whose lease has ended.
 type hunger struct {
 	mu      sync.Mutex
 	more    [care.Shards]bool
@@ -20,10 +21,15 @@ type hunger struct {
 	rescued bool // the last claim was a rescue
 }
 
-func (h *hunger) reset() {
-	for i := range h.more {
-		h.more[i] = true
+// hungerOf returns what is remembered for these lanes. Whoever delivers a channel claims its lanes only.
+func (s *Store) hungerOf(lanes []care.Lane) *hunger {
+	set := 0
+	for i, lane := range care.Lanes {
+		if slices.Contains(lanes, lane) {
+			set |= 1 << i
+		}
 	}
+	return &s.hungers[set]
 }
 
 // Claim leases up to max messages that are due by the daemon's clock, the urgent lanes first. The lease runs on Redis' own clock;
@@ -40,10 +46,11 @@ func (s *Store) Claim(ctx context.Context, lanes []care.Lane, maximum int, lease
 	if err := s.marks.stopped(); err != nil {
 		return nil, err
 	}
-	s.hunger.mu.Lock()
-	turn := !s.hunger.rescued
-	s.hunger.rescued = false
-	s.hunger.mu.Unlock()
+	h := s.hungerOf(lanes)
+	h.mu.Lock()
+	turn := !h.rescued
+	h.rescued = false
+	h.mu.Unlock()
 	if turn {
 		if claims, err := s.rescue(ctx, lanes, lease); err != nil || len(claims) > 0 {
 			return claims, err
@@ -58,10 +65,11 @@ func (s *Store) Claim(ctx context.Context, lanes []care.Lane, maximum int, lease
 
 // claimDue asks every shard, then once more those that have more, until there are enough.
 func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, lease time.Duration) ([]*care.Claim, error) {
+	h := s.hungerOf(lanes)
 	var claims []*care.Claim
 	var asked [care.Shards]bool
 	for len(claims) < maximum {
-		quota := s.quotas(maximum-len(claims), &asked)
+		quota := s.quotas(h, maximum-len(claims), &asked)
 		var calls []*call
 		var shards []int
 		for shard, n := range quota {
@@ -77,7 +85,7 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 		start, before := s.machine(), len(claims)
 		err := s.exec(ctx, calls, false)
 		for i, c := range calls {
-			claims = append(claims, s.readClaims(ctx, shards[i], c, start.Add(lease), false)...)
+			claims = append(claims, s.readClaims(ctx, h, shards[i], c, start.Add(lease), false)...)
 		}
 		if err != nil {
 			if len(claims) > 0 { // what one master gave is ours, even if another did not answer
@@ -94,10 +102,10 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 }
 
 // quotas shares n among the shards: those not yet asked each get one in turn, the rest goes to those known to have more.
-func (s *Store) quotas(n int, asked *[care.Shards]bool) (quota [care.Shards]int) {
+func (s *Store) quotas(h *hunger, n int, asked *[care.Shards]bool) (quota [care.Shards]int) {
 	first := int(s.rotation.Add(1))
-	s.hunger.mu.Lock()
-	defer s.hunger.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	var hungry []int
 	for i := range care.Shards {
 		shard := (first + i) % care.Shards
@@ -105,7 +113,7 @@ func (s *Store) quotas(n int, asked *[care.Shards]bool) (quota [care.Shards]int)
 			quota[shard] = 1
 			n--
 		}
-		if s.hunger.more[shard] {
+		if h.more[shard] {
 			hungry = append(hungry, shard)
 		}
 	}
@@ -133,13 +141,14 @@ func (s *Store) claimCall(shard int, lanes []care.Lane, n int, lease time.Durati
 
 // rescue claims one message whose lease has ended, from the first shard that is known to have one.
 func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Duration) ([]*care.Claim, error) {
+	h := s.hungerOf(lanes)
 	first := int(s.rotation.Add(1))
 	for i := range care.Shards {
 		shard := (first + i) % care.Shards
-		s.hunger.mu.Lock()
-		ended := s.hunger.ended[shard]
-		s.hunger.ended[shard] = false // the next look will tell
-		s.hunger.mu.Unlock()
+		h.mu.Lock()
+		ended := h.ended[shard]
+		h.ended[shard] = false // the next look will tell
+		h.mu.Unlock()
 		if !ended {
 			continue
 		}
@@ -148,19 +157,35 @@ func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Durati
 		if err := s.exec(ctx, []*call{c}, false); err != nil {
 			return nil, err
 		}
-		if claims := s.readClaims(ctx, shard, c, start.Add(lease), true); len(claims) > 0 {
-			s.hunger.mu.Lock()
-			s.hunger.rescued = true
-			s.hunger.ended[shard] = true
-			s.hunger.mu.Unlock()
-			return claims, nil
+		if claims := s.readClaims(ctx, h, shard, c, start.Add(lease), true); len(claims) > 0 {
+			h.mu.Lock()
+			h.rescued = true
+			h.ended[shard] = true
+			h.mu.Unlock()
+			return s.askReceipts(ctx, claims)
 		}
 	}
 	return nil, nil
 }
 
+// askReceipts looks whether the provider has said meanwhile what became of a message that was being sent at a crash. Then nothing is
+// left to decide for whoever claims it.
+func (s *Store) askReceipts(ctx context.Context, claims []*care.Claim) ([]*care.Claim, error) {
+	if claims[0].Was != care.StateUncertain {
+		return claims, nil
+	}
+	parked, err := s.parked(ctx, []string{claims[0].Record.ID})
+	if err != nil || len(parked) == 0 {
+		return claims, err
+	}
+	r := claims[0].Record
+	r.State, r.Reason, r.UpdatedAt = care.StateUncertain, "crash_while_sending", s.clock()
+	_, err = s.Settle(ctx, []care.Result{{Claim: claims[0], Record: r}}) // which applies the receipt
+	return nil, err
+}
+
 // readClaims reads the answer of claim.lua.
-func (s *Store) readClaims(ctx context.Context, shard int, c *call, until time.Time, rescued bool) []*care.Claim {
+func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, until time.Time, rescued bool) []*care.Claim {
 	l, err := c.list(5)
 	if err != nil {
 		return nil
@@ -168,10 +193,10 @@ func (s *Store) readClaims(ctx context.Context, shard int, c *call, until time.T
 	s.marks.seen(shard, text(l[0]))
 	token, _ := strconv.ParseInt(text(l[1]), 10, 64)
 	if !rescued {
-		s.hunger.mu.Lock()
-		s.hunger.ended[shard] = text(l[2]) == "1"
-		s.hunger.more[shard] = text(l[3]) == "1"
-		s.hunger.mu.Unlock()
+		h.mu.Lock()
+		h.ended[shard] = text(l[2]) == "1"
+		h.more[shard] = text(l[3]) == "1"
+		h.mu.Unlock()
 	}
 	if n := text(l[4]); n != "0" {
 		s.log.ErrorContext(ctx, "queued messages have lost their records and are planned again", slog.String("count", n))

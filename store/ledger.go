@@ -14,7 +14,8 @@ import (
 //	state class channel day(5) then, separated by |: at on program vehicle step cycle reason merged
 //
 // State, class and channel are one letter each and day five digits, so that scripts can read and change them in place. at is in
-// seconds since 1970 and on in days, both in base 36, with ".ms" after at where it has any. A | or \ in a word is escaped.
+// seconds since 1970 and on in days, both in base 36, with ".ms" after at where it has any; a cycle that is a date is ~ and days. A |,
+// \ or ~ in a word is escaped.
 const (
 	entryHead = 3 + dayLen
 	noLetter  = '-'
@@ -63,7 +64,18 @@ func encodeEntry(e care.LedgerEntry) string {
 	if !e.On.IsZero() {
 		b = strconv.AppendInt(b, int64(e.On.Days()), 36)
 	}
-	for _, s := range [...]string{e.Program, e.Vehicle, e.Step, e.Cycle, e.Reason, e.Merged} {
+	for _, s := range [...]string{e.Program, e.Vehicle, e.Step} {
+		b = append(b, '|')
+		b = appendEscaped(b, s)
+	}
+	b = append(b, '|')
+	if d, err := care.ParseDate(e.Cycle); err == nil {
+		b = append(b, '~')
+		b = strconv.AppendInt(b, int64(d.Days()), 36)
+	} else {
+		b = appendEscaped(b, e.Cycle)
+	}
+	for _, s := range [...]string{e.Reason, e.Merged} {
 		b = append(b, '|')
 		b = appendEscaped(b, s)
 	}
@@ -91,6 +103,8 @@ func appendEscaped(b []byte, s string) []byte {
 		switch s[i] {
 		case '|':
 			b = append(b, '\\', 'p')
+		case '~':
+			b = append(b, '\\', 't')
 		case '\\':
 			b = append(b, '\\', '\\')
 		default:
@@ -100,7 +114,7 @@ func appendEscaped(b []byte, s string) []byte {
 	return b
 }
 
-var unescaper = strings.NewReplacer(`\p`, "|", `\\`, `\`)
+var unescaper = strings.NewReplacer(`\p`, "|", `\t`, "~", `\\`, `\`)
 
 var errEntry = errors.New("the ledger entry is damaged")
 
@@ -117,10 +131,14 @@ func decodeEntry(s string) (care.LedgerEntry, error) {
 		e.Day = care.DateFromDays(day)
 	}
 	var at, on string
+	packedDate := false
 	fields := [...]*string{&at, &on, &e.Program, &e.Vehicle, &e.Step, &e.Cycle, &e.Reason, &e.Merged}
 	rest := s[entryHead:]
 	for i := range fields {
 		word, tail, more := strings.Cut(rest, "|")
+		if fields[i] == &e.Cycle {
+			packedDate = strings.HasPrefix(word, "~")
+		}
 		if strings.IndexByte(word, '\\') >= 0 {
 			word = unescaper.Replace(word)
 		}
@@ -132,14 +150,25 @@ func decodeEntry(s string) (care.LedgerEntry, error) {
 	if e.At, err = parseTime(at); err != nil {
 		return care.LedgerEntry{}, errEntry
 	}
-	if on != "" {
-		days, err := strconv.ParseInt(on, 36, 32)
+	if e.On, err = parseDays(on); err != nil {
+		return care.LedgerEntry{}, errEntry
+	}
+	if packedDate {
+		d, err := parseDays(e.Cycle[1:])
 		if err != nil {
 			return care.LedgerEntry{}, errEntry
 		}
-		e.On = care.DateFromDays(int(days))
+		e.Cycle = d.String()
 	}
 	return e, nil
+}
+
+func parseDays(s string) (care.Date, error) {
+	if s == "" {
+		return care.Date{}, nil
+	}
+	days, err := strconv.ParseInt(s, 36, 32)
+	return care.DateFromDays(int(days)), err
 }
 
 func parseTime(s string) (time.Time, error) {

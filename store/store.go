@@ -53,7 +53,7 @@ type Store struct {
 
 	replicated atomic.Bool // the masters have replicas: intents and results wait for one
 	rotation   atomic.Uint32
-	hunger     hunger
+	hungers    [1 << 6]hunger // by set of care.Lanes
 	marks      marks
 	closing    sync.Once
 }
@@ -74,7 +74,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.retention <= 0 {
 		s.retention = 180 * 24 * time.Hour
 	}
-	s.hunger.reset()
 	var err error
 	if s.lua, err = loadScripts(o.Embedded); err != nil {
 		return nil, err
@@ -107,7 +106,14 @@ func (s *Store) check(ctx context.Context) error {
 	if len(unsafe) > 0 {
 		return fmt.Errorf("%w: %w", ErrUnsafe, errors.Join(unsafe...))
 	}
-	return s.client.SetNX(ctx, globalKey("schema"), Schema, 0).Err()
+	// Redis refuses a SETNX when it is full, even of a key that is there.
+	if s.client.Exists(ctx, globalKey("schema")).Val() == 1 {
+		return nil
+	}
+	if err := s.client.SetNX(ctx, globalKey("schema"), Schema, 0).Err(); err != nil && !s.opts.AllowUnsafe {
+		return fmt.Errorf("redis takes no writes: %w", err)
+	}
+	return nil
 }
 
 // Close ends the connections. What runs is cut off. It may be called twice.
