@@ -212,3 +212,32 @@ func Annual(month, day, year int, mar1 bool) care.Date {
 	}
 	return care.NewDate(year, time.Month(month), day)
 }
+
+var (
+	monthWords = [12]string{"正", "二", "三", "四", "五", "六", "七", "八", "九", "十", "冬", "腊"}
+	dayWords   = [10]string{"一", "二", "三", "四", "五", "六", "七", "八", "九", "十"}
+)
+
+// Words writes the lunar date of a civil date as it is said, such as 正月初一, 闰六月廿九 or 腊月三十; "" where it is not known.
+func Words(d care.Date) string {
+	l, ok := Of(d)
+	if !ok {
+		return ""
+	}
+	words := monthWords[l.Month-1] + "月"
+	if l.Leap {
+		words = "闰" + words
+	}
+	digit := dayWords[(l.Day-1)%10]
+	switch {
+	case l.Day <= 10:
+		return words + "初" + digit
+	case l.Day < 20:
+		return words + "十" + digit
+	case l.Day == 20:
+		return words + "二十"
+	case l.Day < 30:
+		return words + "廿" + digit
+	}
+	return words + "三十"
+}

@@ -252,3 +252,15 @@ func TestBirthdayProperties(t *testing.T) {
 		}
 	})
 }
+
+func TestWords(t *testing.T) {
+	t.Parallel()
+	for day, want := range map[string]string{
+		"2026-02-17": "正月初一", "2025-08-03": "闰六月初十", "2026-02-16": "腊月廿九", "2025-01-28": "腊月廿九", "2024-02-09": "腊月三十",
+		"2026-09-25": "八月十五", "2026-09-30": "八月二十", "2026-12-09": "冬月初一", "1899-01-01": "",
+	} {
+		if got := Words(date(t, day)); got != want {
+			t.Errorf("%s: %s, want %s", day, got, want)
+		}
+	}
+}
