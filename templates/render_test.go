@@ -26,11 +26,11 @@ func TestSMS(t *testing.T) {
 		"guard": {
 			"您好{% if advisor.name %}，{{ advisor.name }}{% endif %}", func(d *care.Draft) { d.Advisor = nil }, "您好",
 		},
-		"default":     {`{{ advisor.name | default: "服务顾问" }}`, func(d *care.Draft) { d.Advisor = nil }, "服务顾问"},
-		"loop":        {`{% for x in visit.declined %}{{ forloop.index }}{{ x }}{% unless forloop.last %}、{% endunless %}{% endfor %}`, nil, "1刹车片、2雨刮"},
-		"a list":      {`{{ visit.declined }}`, nil, "刹车片、雨刮"},
-		"case":        {`{% case forecast.winner %}{% when "date" %}日{% when "km", "x" %}里{% else %}无{% endcase %}`, nil, "里"},
-		"trim":        {"a  {{- due.days -}}  b", nil, "a10b"},
+		"default": {`{{ advisor.name | default: "服务顾问" }}`, func(d *care.Draft) { d.Advisor = nil }, "服务顾问"},
+		"loop":    {`{% for x in visit.declined %}{{ forloop.index }}{{ x }}{% unless forloop.last %}、{% endunless %}{% endfor %}`, nil, "1刹车片、2雨刮"},
+		"a list":  {`{{ visit.declined }}`, nil, "刹车片、雨刮"},
+		"case":    {`{% case forecast.winner %}{% when "date" %}日{% when "km", "x" %}里{% else %}无{% endcase %}`, nil, "里"},
+		"trim":    {"a  {{- due.days -}}  b", nil, "a10b"},
 		"newlines of a value are spaces": {
 			"{{ customer.name }}", func(d *care.Draft) { d.Customer.Name = "a\r\nb\u2028c\u202ed" }, "a  b cd",
 		},
