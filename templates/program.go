@@ -198,6 +198,8 @@ type builder struct {
 	stack  []frame
 	guards []string
 	failed bool
+
+	stopped bool // nested too deep: what follows is not read
 }
 
 // frame is a block that is open.
@@ -229,6 +231,9 @@ func (b *builder) build(src string) *program {
 		from = to
 	}
 	for i, r := range src {
+		if b.stopped {
+			return b.prog
+		}
 		if b.urls[i] {
 			flush(i)
 			*into() = append(*into(), urlStart{})
@@ -405,9 +410,8 @@ func (b *builder) outer() *[]node {
 func (b *builder) push(r rune, t *tag) bool {
 	if len(b.stack) == maxDepth {
 		b.fault(t.pos, "too-deep", "make it simpler", "tags are nested more than %d deep", maxDepth)
-	}
-	if len(b.stack) > maxDepth {
-		return false // said once; what follows is not read
+		b.stopped = true
+		return false
 	}
 	b.stack = append(b.stack, frame{open: t, mark: r, guards: len(b.guards), bodies: []*[]node{new([]node)}})
 	return true

@@ -75,7 +75,13 @@ func (r *report) warn(p position, rule, remedy, format string, args ...any) {
 	r.add(care.Warning, p, rule, remedy, format, args...)
 }
 
+// maxProblems bounds what is said of one file.
+const maxProblems = 50
+
 func (r *report) add(severity care.Severity, p position, rule, remedy, format string, args ...any) {
+	if len(r.problems) >= maxProblems && severity != care.Fault || len(r.problems) >= 2*maxProblems {
+		return
+	}
 	r.problems = append(r.problems, care.Problem{
 		Severity: severity, Rule: rule, File: p.file, Line: p.line, Column: p.col,
 		Message: fmt.Sprintf(format, args...), Remedy: remedy, Excerpt: r.excerpt(p),
