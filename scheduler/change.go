@@ -9,14 +9,23 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
+// askAgain is how long a message waits in the queue for a stop or a hold of which nobody knows the end.
+const askAgain = 5 * time.Minute
+
 // Check asks the plan for one message at the moment of sending, r.Now, on the facts as they are then. Verdict send with a release
-// that is not after r.Now means go; a later release means put it off until then; skip means that it is over, or, without Over,
-// that it may not go now. Channels that already failed for the message are left out. r.From and r.To are not looked at.
+// that is not after r.Now means go; a later release means put it off until then, also where a pause or an open hold has no known
+// end; skip means that it ends, recorded with the reason. Channels that already failed for the message are left out. r.From and
+// r.To are not looked at.
 func (p *Planner) Check(f *care.Facts, rec *care.Record, r Request) *care.Occurrence {
-	if o := p.one(f, rec, r); o != nil {
+	o := p.one(f, rec, r)
+	if o != nil {
+		if o.Verdict == care.Skip && !o.Over && waits(o.Reason) {
+			// Nobody knows when the gate lifts, so it is asked again in a while, as long as the message is worth sending.
+			o.Verdict, o.Release = care.Send, earliest(r.Now.Add(askAgain), o.Expires).In(o.Release.Location())
+		}
 		return o
 	}
-	o := occurrence(rec)
+	o = occurrence(rec)
 	o.Reason, o.Over = ended(f, p, rec.Vehicle, rec.On)
 	return o
 }
@@ -138,8 +147,9 @@ func compare(change *care.Change, o *care.Occurrence, e care.LedgerEntry, now ti
 	}
 	switch {
 	case o.Verdict == care.Send:
+		// The ledger keeps whole seconds.
 		bothDue := !e.At.After(now) && !o.Release.After(now)
-		if e.State == care.StateDue && (e.Channel != o.Channel || !e.At.Equal(o.Release) && !bothDue) {
+		if e.State == care.StateDue && (e.Channel != o.Channel || !e.At.Truncate(time.Second).Equal(o.Release.Truncate(time.Second)) && !bothDue) {
 			change.Move = append(change.Move, o)
 		}
 	case o.Reason == "expired":

@@ -11,8 +11,8 @@ import (
 )
 
 // Peers is what must be known of other customers before one of them is planned for good: who else gets the same message at the
-// same address on the same day, and who else wants the workshop's capacity on that day. It is built by planning everybody once
-// without it and adding the results; the second plan is given it.
+// same address on the same day, and who else wants the workshop's capacity on that day. It is built by adding everybody once; the
+// plan proper is then given it in the Request.
 //
 // It keeps a few words for each message of a calendar, event or capacity program that will go, and nothing for any other, so its
 // size follows the messages of the window and not the number of customers. Safe for many goroutines.
@@ -68,9 +68,13 @@ func (p *program) perHousehold() bool {
 	return p.Trigger.On == care.OnCalendar || p.Trigger.On == care.OnEvent
 }
 
-// Add takes in what a first plan of a customer says will go. Adding the same again changes nothing.
-func (s *Peers) Add(f *care.Facts, occurrences []*care.Occurrence) {
-	for _, o := range occurrences {
+// Add plans a customer without regard to others and takes in what would go. Adding the same again changes nothing.
+func (s *Peers) Add(f *care.Facts, r Request) {
+	if !s.planner.NeedsPeers(r.From, r.To) {
+		return
+	}
+	r.Peers, r.Explain = nil, false
+	for _, o := range s.planner.Plan(f, r) {
 		prog := s.planner.byName[o.Program]
 		if o.Verdict != care.Send || prog == nil {
 			continue
@@ -185,7 +189,7 @@ func (q *queue) place(s *schedule, perDay int) {
 	}
 	rest := slices.DeleteFunc(q.wants, func(w want) bool { return w.fixed })
 	var line []want
-	for day := care.Date(care.Date{}); len(rest) > 0 || len(line) > 0; {
+	for day := (care.Date{}); len(rest) > 0 || len(line) > 0; {
 		if len(line) == 0 {
 			day = rest[0].day
 		}

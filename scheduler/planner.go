@@ -53,7 +53,7 @@ type Planner struct {
 	zones   sync.Map // name → *time.Location, nil if there is no such zone
 	refused atomic.Int32
 	locales sync.Map // localeKey → []string
-	window  atomic.Pointer[window]
+	windows atomic.Pointer[[]*window]
 	runs    sync.Pool
 }
 

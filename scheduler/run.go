@@ -37,10 +37,11 @@ type candidate struct {
 	emptied  *channelGate   // the gate that left none
 	lead     care.Channel   // the channel whose quiet hours count
 
-	done   bool       // the ledger says that it is settled
-	silent bool       // expired before it was first seen: it never existed
-	merged *candidate // the message it goes with
-	capped bool       // the cap leaves no room before it expires
+	done    bool       // the ledger says that it is settled
+	sending bool       // it is being handed over right now
+	silent  bool       // expired before it was first seen: it never existed
+	merged  *candidate // the message it goes with
+	capped  bool       // the cap leaves no room before it expires
 }
 
 // begin prepares a run; nil if the customer is not planned at all.

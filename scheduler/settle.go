@@ -13,9 +13,12 @@ func (r *run) settle(c *candidate) {
 	o, now := c.occ, r.request.Now
 	entry, known := r.facts.Ledger[o.ID]
 	r.filter(c)
-	if known && !r.focused(c) && !r.open(entry) {
-		r.recorded(c, entry)
-		return
+	if known && !r.focused(c) {
+		c.sending = entry.State == care.StateSending
+		if !r.open(entry) {
+			r.recorded(c, entry)
+			return
+		}
 	}
 	if !o.Expires.After(now) {
 		// Stale when first seen: as if it had never been. What is in the queue ends as expired.
@@ -231,7 +234,7 @@ func (r *run) limit() {
 	}
 	var waiting []*candidate
 	for _, c := range r.candidates {
-		if o := c.occ; !c.done && o.Verdict == care.Send && o.Class != care.Safety && o.Channel.ToPerson() && !o.Release.Before(r.request.From) {
+		if o := c.occ; !c.done && !c.sending && o.Verdict == care.Send && o.Class != care.Safety && o.Channel.ToPerson() && !o.Release.Before(r.request.From) {
 			waiting = append(waiting, c)
 		}
 	}
@@ -283,20 +286,13 @@ func (r *run) divert(c *candidate) bool {
 	return true
 }
 
-// counted returns the moments of the messages that count against the cap already.
+// counted returns the moments of the messages that count against the cap already, but for the one that is asked about.
 func (r *run) counted() []time.Time {
 	var out []time.Time
-next:
 	for id, e := range r.facts.Ledger {
-		if !e.State.Counts() || e.Class == care.Safety || !e.Channel.ToPerson() {
-			continue
+		if e.State.Counts() && e.Class != care.Safety && e.Channel.ToPerson() && (r.focus == nil || r.focus.ID != id) {
+			out = append(out, e.At)
 		}
-		for _, c := range r.candidates {
-			if !c.done && c.occ.ID == id {
-				continue next // being sent at this moment: the plan counts it itself
-			}
-		}
-		out = append(out, e.At)
 	}
 	return out
 }

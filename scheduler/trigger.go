@@ -281,17 +281,30 @@ type window struct {
 // grouped is how far from each other merged dues may lie (design A5.5).
 const grouped = 72 * time.Hour
 
+// windowsKept is how many windows are remembered: midnight comes at some forty different moments around the earth.
+const windowsKept = 48
+
 // windowFor returns the spans of a request, the same for every customer: an occurrence whose release can lie in [from, to) in
 // any zone on earth has its step's date in its program's span.
 func (p *Planner) windowFor(from, to time.Time) *window {
-	if w := p.window.Load(); w != nil && w.from.Equal(from) && w.to.Equal(to) {
-		return w
+	kept := p.windows.Load()
+	if kept != nil {
+		for _, w := range *kept {
+			if w.from.Equal(from) && w.to.Equal(to) {
+				return w
+			}
+		}
 	}
 	w := &window{from: from, to: to, spans: make([]span, len(p.programs))}
 	for i, prog := range p.programs {
 		w.spans[i] = prog.span(from, to)
 	}
-	p.window.Store(w)
+	// Two goroutines may forget each other's window; it is only computed once more then.
+	list := []*window{w}
+	if kept != nil {
+		list = append(list, (*kept)[:min(len(*kept), windowsKept-1)]...)
+	}
+	p.windows.Store(&list)
 	return w
 }
 
