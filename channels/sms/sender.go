@@ -87,15 +87,19 @@ func New(cfg Config) (*Sender, error) {
 	return s, nil
 }
 
+// drivers are the gateways that need no file.
+var drivers = map[string]func(provider) (gateway, error){
+	"kannel": newKannel, "twilio": newTwilio, "vonage": newVonage, "aliyun": newAliyun, "tencent": newTencent,
+}
+
 func (s *Sender) driver(p provider) (gateway, error) {
 	if p.URL != "" {
 		if u, err := url.Parse(p.URL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			return nil, errors.New("its URL is no http(s) URL")
 		}
 	}
-	switch p.Name {
-	case "kannel":
-		return newKannel(p)
+	if driver := drivers[p.Name]; driver != nil {
+		return driver(p)
 	}
 	if s.cfg.Files == nil {
 		return nil, errors.New("there is no such gateway; there are kannel, twilio, vonage, aliyun, tencent and the files of the book's gateways folder")

@@ -92,11 +92,8 @@ type ReplySpec struct {
 
 var gatewayName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
-// builtIn are the gateways that need no file; a file must not take their names.
-var builtIn = []string{"kannel", "twilio", "vonage", "aliyun", "tencent"}
-
-// BuiltIn reports whether a gateway is part of this package.
-func BuiltIn(name string) bool { return slices.Contains(builtIn, name) }
+// BuiltIn reports whether a gateway is part of this package. A file must not take its name.
+func BuiltIn(name string) bool { return drivers[name] != nil }
 
 // ReadGateway reads gateways/<name>.yaml of a care book. An error names the field, and for YAML the line.
 func ReadGateway(files fs.FS, name string) (*Spec, error) {

@@ -1,0 +1,247 @@
+package sms
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels"
+)
+
+// aliyun speaks Dysmsapi SendSms of 2017-05-25 (help.aliyun.com, documents 55284, 101346, 2593177). It is not idempotent: after a
+// time-out only the receipt, matched by OutId, tells whether the message went.
+type aliyun struct{ provider }
+
+// aliyunCodes are from help.aliyun.com, document 101346.
+var aliyunCodes = codes{
+	"isv.BUSINESS_LIMIT_CONTROL": care.KindRetry, "isv.DAY_LIMIT_CONTROL": care.KindRetry, "isv.MONTH_LIMIT_CONTROL": care.KindRetry,
+	"isp.SYSTEM_ERROR": care.KindRetry, "isp.GATEWAY_ERROR": care.KindRetry, "Throttling*": care.KindRetry,
+
+	"isv.MOBILE_NUMBER_ILLEGAL": care.KindRecipient, "isv.DOMESTIC_NUMBER_NOT_SUPPORTED": care.KindRecipient,
+
+	"isv.SMS_TEMPLATE_ILLEGAL": care.KindContent, "isv.SMS_SIGNATURE_ILLEGAL": care.KindContent,
+	"isv.SMS_SIGNATURE_SCENE_ILLEGAL": care.KindContent, "isv.SIGN_STATE_ILLEGAL": care.KindContent,
+	"isv.SMS_CONTENT_ILLEGAL": care.KindContent, "isv.SMS_SIGN_ILLEGAL": care.KindContent,
+	"isv.TEMPLATE_MISSING_PARAMETERS": care.KindContent, "isv.INVALID_PARAMETERS": care.KindContent,
+	"isv.INVALID_JSON_PARAM": care.KindContent, "isv.BLACK_KEY_CONTROL_LIMIT": care.KindContent,
+	"isv.PARAM_LENGTH_LIMIT": care.KindContent, "isv.PARAM_NOT_SUPPORT_URL": care.KindContent,
+
+	"isp.RAM_PERMISSION_DENY": care.KindOperator, "isv.OUT_OF_SERVICE": care.KindOperator, "isv.AMOUNT_NOT_ENOUGH": care.KindOperator,
+	"isv.PRODUCT_UN_SUBSCRIPT": care.KindOperator, "isv.ACCOUNT_NOT_EXISTS": care.KindOperator,
+	"isv.ACCOUNT_ABNORMAL": care.KindOperator, "isv.DENY_IP_RANGE": care.KindOperator,
+	"InvalidAccessKeyId*": care.KindOperator, "SignatureDoesNotMatch": care.KindOperator, "InvalidTimeStamp*": care.KindOperator,
+	"Forbidden*": care.KindOperator, "IncompleteSignature": care.KindOperator,
+}
+
+// aliyunWait is how long a limit lasts (delivery clamps it): 5 an hour and 10 a day for one number; the day rolls.
+var aliyunWait = map[string]time.Duration{
+	"isv.BUSINESS_LIMIT_CONTROL": time.Hour, "isv.DAY_LIMIT_CONTROL": 24 * time.Hour, "isv.MONTH_LIMIT_CONTROL": 24 * time.Hour,
+}
+
+func newAliyun(p provider) (gateway, error) {
+	if p.User == "" || p.Password == "" {
+		return nil, errors.New("set CARE_SMS_USER to the AccessKeyId and CARE_SMS_PASSWORD to its secret")
+	}
+	if p.URL == "" {
+		p.URL = "https://dysmsapi.aliyuncs.com/"
+	}
+	return &aliyun{p}, nil
+}
+
+func (y *aliyun) plain() bool { return false }
+
+func (y *aliyun) send(ctx context.Context, m *care.Message, _ string) (outcome, error) {
+	signature := strings.Trim(channels.OneLine(m.Signature), "【】[] ")
+	if signature == "" {
+		return outcome{}, content("no_signature", "the dealer has no sms_signature, which this gateway demands")
+	}
+	t := m.Gateways[y.Name]
+	query := url.Values{
+		"PhoneNumbers": {strings.TrimPrefix(digits(m.To), chinaPrefix(m.To))}, "SignName": {signature}, "TemplateCode": {t.Template},
+		"OutId": {m.WireID()},
+	}
+	if len(t.Params) > 0 {
+		params, err := json.Marshal(cleaned(t.Params))
+		if err != nil {
+			return outcome{}, content("bad_params", "the template's parameters cannot be written")
+		}
+		query.Set("TemplateParam", string(params))
+	}
+	target := strings.TrimRight(y.URL, "/") + "/?" + acs3Query(query)
+	a, err := y.client.Do(ctx, &channels.Request{
+		Method: http.MethodPost, URL: target, Header: http.Header{"Accept": {"application/json"}},
+		Prepare: func(r *http.Request) error { return y.sign(r) },
+	})
+	if err != nil {
+		return outcome{}, err
+	}
+	return y.read(a)
+}
+
+// chinaPrefix is what Aliyun wants cut from numbers of the mainland; others keep their country's code.
+func chinaPrefix(to string) string {
+	if strings.HasPrefix(to, "+861") && len(to) == 14 {
+		return "86"
+	}
+	return ""
+}
+
+// cleaned makes parameters fit for one line of a text message.
+func cleaned(params map[string]string) map[string]string {
+	out := make(map[string]string, len(params))
+	for k, v := range params {
+		out[k] = channels.OneLine(v)
+	}
+	return out
+}
+
+func (y *aliyun) sign(r *http.Request) error {
+	var nonce [16]byte
+	if _, err := rand.Read(nonce[:]); err != nil {
+		return err
+	}
+	host := r.URL.Host
+	if r.Host != "" {
+		host = r.Host
+	}
+	signed := map[string]string{
+		"host": host, "x-acs-action": "SendSms", "x-acs-version": "2017-05-25", "x-acs-date": y.clock().UTC().Format("2006-01-02T15:04:05Z"),
+		"x-acs-signature-nonce": hex.EncodeToString(nonce[:]), "x-acs-content-sha256": sha256Hex(nil),
+	}
+	for name, value := range signed {
+		if name != "host" {
+			r.Header.Set(name, value)
+		}
+	}
+	r.Header.Set("Authorization", acs3(y.User, y.Password, r.Method, "/", r.URL.RawQuery, signed, sha256Hex(nil)))
+	return nil
+}
+
+// acs3 returns the Authorization header of Aliyun's signature version 3 (help.aliyun.com, document 2593177). query is canonical
+// already; headers has lower-case names.
+func acs3(id, secret, method, uri, query string, headers map[string]string, bodyHash string) string {
+	names := make([]string, 0, len(headers))
+	for name := range headers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var canonical strings.Builder
+	canonical.WriteString(method + "\n" + uri + "\n" + query + "\n")
+	for _, name := range names {
+		canonical.WriteString(name + ":" + strings.TrimSpace(headers[name]) + "\n")
+	}
+	signedHeaders := strings.Join(names, ";")
+	canonical.WriteString("\n" + signedHeaders + "\n" + bodyHash)
+	toSign := "ACS3-HMAC-SHA256\n" + sha256Hex([]byte(canonical.String()))
+	return "ACS3-HMAC-SHA256 Credential=" + id + ",SignedHeaders=" + signedHeaders + ",Signature=" + hex.EncodeToString(hmac256([]byte(secret), toSign))
+}
+
+// acs3Query writes a query in canonical order and encoding (RFC 3986).
+func acs3Query(v url.Values) string { return strings.ReplaceAll(v.Encode(), "+", "%20") }
+
+func sha256Hex(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func hmac256(key []byte, text string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
+}
+
+func (y *aliyun) read(a *channels.Answer) (outcome, error) {
+	var answer struct{ Code, BizId string }
+	err := json.Unmarshal(a.Body, &answer)
+	switch {
+	case err == nil && answer.Code == "OK" && a.Status < 300:
+		return outcome{id: answer.BizId, tries: a.Tries}, nil
+	case err == nil && answer.Code != "" && answer.Code != "OK":
+		kind, known := aliyunCodes[answer.Code]
+		if !known {
+			kind = aliyunCodes.kind(answer.Code)
+		}
+		e := fail(kind, answer.Code, a)
+		e.RetryAfter = max(aliyunWait[answer.Code], channels.RetryAfter(a.Header, y.clock()))
+		return outcome{}, e
+	case a.Status < 300:
+		return outcome{}, unclear(a)
+	}
+	return outcome{}, statusError(a, y.clock())
+}
+
+// shanghai is the zone of the times in callbacks, which name none.
+var shanghai = time.FixedZone("+08:00", 8*3600)
+
+// localTime reads "2006-01-02 15:04:05"; fallback if it is none.
+func localTime(s string, fallback time.Time) time.Time {
+	at, err := time.ParseInLocation(time.DateTime, s, shanghai)
+	if err != nil {
+		return fallback
+	}
+	return at.UTC()
+}
+
+// callback reads a push of SmsReport or SmsUp, each an array (document 101867).
+func (y *aliyun) callback(in *inbound) (*Callback, error) {
+	if err := y.trusted(in); err != nil {
+		return nil, err
+	}
+	var all []struct {
+		Phone   string          `json:"phone_number"`
+		Report  string          `json:"report_time"`
+		Sent    string          `json:"send_time"`
+		Success *bool           `json:"success"`
+		Code    string          `json:"err_code"`
+		Size    json.RawMessage `json:"sms_size"`
+		Biz     string          `json:"biz_id"`
+		Out     string          `json:"out_id"`
+		Content string          `json:"content"`
+		Dest    string          `json:"dest_code"`
+		Seq     json.RawMessage `json:"sequence_id"`
+	}
+	if err := json.Unmarshal(in.body, &all); err != nil || len(all) == 0 {
+		return nil, ErrUnreadable
+	}
+	c := &Callback{Answer: []byte(`{"code":0,"msg":"接收成功"}`), ContentType: "application/json"}
+	for _, e := range all {
+		if e.Success == nil {
+			if e.Phone == "" {
+				return nil, ErrUnreadable
+			}
+			r := y.reply(rawText(e.Seq), chinese(e.Phone), e.Dest, e.Content)
+			r.At = localTime(e.Sent, r.At)
+			c.Replies = append(c.Replies, r)
+			continue
+		}
+		r := y.receipt(e.Out, short(e.Biz))
+		r.At, r.Parts, r.Code = localTime(e.Report, r.At), number(rawText(e.Size)), short(e.Code)
+		r.State = care.StateDelivered
+		if !*e.Success {
+			r.State, r.Kind = care.StateUndelivered, carrierCodes.kind(e.Code)
+		}
+		c.Receipts = append(c.Receipts, r)
+	}
+	return c, nil
+}
+
+// rawText returns a JSON string or number as text.
+func rawText(raw json.RawMessage) string { return strings.Trim(string(raw), `" `) }
+
+// chinese completes a number of the mainland.
+func chinese(n string) string {
+	if len(n) == 11 && n[0] == '1' {
+		return "+86" + n
+	}
+	return n
+}
