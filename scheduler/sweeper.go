@@ -1,0 +1,240 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// Sweeper drives the plan: over all customers by cron, and over single ones as soon as their record changes. Only the replica
+// that holds the leader's lease works; the others wait for it. Start and Stop are safe in any order and any number of times.
+type Sweeper struct {
+	cfg      SweeperConfig
+	schedule cron.Schedule
+	log      *slog.Logger
+	kick     chan struct{}
+
+	mu   sync.Mutex
+	last *job // the last whole sweep
+
+	life    sync.Mutex
+	stop    context.CancelFunc
+	stopped bool
+	done    chan struct{}
+}
+
+// NewSweeper checks the configuration. Nothing runs before Start.
+func NewSweeper(cfg SweeperConfig) (*Sweeper, error) {
+	if cfg.Planner == nil || cfg.Source == nil || cfg.Queue == nil || cfg.Operators == nil || cfg.Leader == nil || cfg.Now == nil {
+		return nil, errors.New("sweeper: Planner, Source, Queue, Operators, Leader and Now are needed")
+	}
+	if cfg.Schedule == "" {
+		cfg.Schedule = "@every 15m"
+	}
+	schedule, err := ParseSweep(cfg.Schedule)
+	if err != nil {
+		return nil, fmt.Errorf("sweeper: %w", err)
+	}
+	if cfg.Machine == nil {
+		cfg.Machine = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Sweeper{cfg: cfg, schedule: schedule, log: cfg.Log, kick: make(chan struct{}, 1)}, nil
+}
+
+// Start begins to look for the lead. It returns at once.
+func (s *Sweeper) Start() {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.done != nil || s.stopped {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop, s.done = cancel, make(chan struct{})
+	go func() {
+		defer close(s.done)
+		s.run(ctx)
+	}()
+}
+
+// Stop ends the work, gives the lead up so that another replica takes over at once, and returns when all is quiet.
+func (s *Sweeper) Stop() error {
+	s.life.Lock()
+	s.stopped = true
+	cancel, done := s.stop, s.done
+	s.life.Unlock()
+	if done == nil {
+		return nil
+	}
+	cancel()
+	<-done
+	return nil
+}
+
+// Kick asks for a sweep now, such as after the care book was read anew. A replica that does not lead ignores it.
+func (s *Sweeper) Kick() {
+	select {
+	case s.kick <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// Sweep goes through all customers once, whether this replica leads or not.
+func (s *Sweeper) Sweep(ctx context.Context) (Progress, error) {
+	progress, err := s.runSweep(ctx)
+	if s.cfg.Observer.Swept != nil {
+		s.cfg.Observer.Swept(progress, err)
+	}
+	return progress, err
+}
+
+// run takes the lead whenever it is free and works while it is held.
+func (s *Sweeper) run(ctx context.Context) {
+	for {
+		if _, ok, err := s.cfg.Leader.Lead(ctx, s.cfg.Holder, leaseTTL); err != nil && ctx.Err() == nil {
+			s.log.Warn("the lead cannot be asked for", "error", err)
+		} else if ok {
+			s.lead(ctx)
+		}
+		if !s.sleep(ctx, renewEvery) {
+			return
+		}
+	}
+}
+
+// lead works until the lease is lost or ctx ends; then everything it started has ended too.
+func (s *Sweeper) lead(ctx context.Context) {
+	s.leading(true)
+	term, cancel := context.WithCancelCause(ctx)
+	var work sync.WaitGroup
+	// The place in the changes is taken before the first sweep, so that no change falls between the two.
+	work.Go(func() {
+		after, ok := s.place(term)
+		if !ok {
+			return
+		}
+		work.Go(func() { s.follow(term, after) })
+		s.sweeps(term)
+	})
+	s.renew(term, cancel)
+	cancel(errLost)
+	work.Wait()
+	s.leading(false)
+	resign, end := context.WithTimeout(context.WithoutCancel(ctx), resignWithin)
+	defer end()
+	if err := s.cfg.Leader.Resign(resign, s.cfg.Holder); err != nil {
+		s.log.Warn("the lead could not be given up; it ends by itself", "error", err)
+	}
+}
+
+func (s *Sweeper) leading(leads bool) {
+	if s.cfg.Observer.Leading != nil {
+		s.cfg.Observer.Leading(leads)
+	}
+}
+
+// renew keeps the lease until it is lost: another holds it, or it could not be renewed while it lasted.
+func (s *Sweeper) renew(ctx context.Context, lost context.CancelCauseFunc) {
+	held := s.cfg.Machine()
+	for s.sleep(ctx, renewEvery) {
+		asked := s.cfg.Machine()
+		_, ok, err := s.cfg.Leader.Lead(ctx, s.cfg.Holder, leaseTTL)
+		switch {
+		case err == nil && ok:
+			held = asked
+		case err == nil, s.cfg.Machine().Sub(held) >= leaseTTL-renewEvery:
+			lost(errLost)
+			return
+		}
+	}
+}
+
+// place asks for the end of the changes until it gets an answer.
+func (s *Sweeper) place(ctx context.Context) (after string, ok bool) {
+	for {
+		_, next, err := s.cfg.Source.Changes(ctx, "", 0)
+		if err == nil {
+			return next, true
+		}
+		if ctx.Err() == nil {
+			s.log.Warn("changed customers cannot be read", "error", err)
+		}
+		if !s.sleep(ctx, retryAfter) {
+			return "", false
+		}
+	}
+}
+
+// follow re-plans customers as their records change. A change is passed only when its plan is in the queue.
+func (s *Sweeper) follow(ctx context.Context, after string) {
+	for ctx.Err() == nil {
+		ids, next, err := s.cfg.Source.Changes(ctx, after, changesBlock)
+		if err == nil && len(ids) > 0 {
+			err = s.replan(ctx, ids)
+		}
+		if err == nil {
+			after = next
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.log.Warn("changed customers could not be planned; trying again", "error", err, "customers", len(ids))
+		s.sleep(ctx, retryAfter)
+	}
+}
+
+// sweeps goes through all customers at once and then whenever the schedule says so, on the clock that was handed in.
+func (s *Sweeper) sweeps(ctx context.Context) {
+	for {
+		began := s.cfg.Now()
+		if _, err := s.Sweep(ctx); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			s.log.Error("a sweep ended early; trying again", "error", err)
+			if !s.sleep(ctx, 10*retryAfter) {
+				return
+			}
+			continue
+		}
+		if !s.await(ctx, s.schedule.Next(began)) {
+			return
+		}
+	}
+}
+
+// await waits until the clock shows t, or a sweep is asked for. A schedule that is never due again gives the zero time: then
+// only being asked helps.
+func (s *Sweeper) await(ctx context.Context, t time.Time) bool {
+	tick := time.NewTicker(lookAtClock)
+	defer tick.Stop()
+	for t.IsZero() || s.cfg.Now().Before(t) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.kick:
+			return true
+		case <-tick.C:
+		}
+	}
+	return ctx.Err() == nil
+}
+
+func (s *Sweeper) sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
