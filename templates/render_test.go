@@ -210,6 +210,15 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
+func TestWebhookBraces(t *testing.T) {
+	t.Parallel()
+	set := load(t, map[string]string{"w/zh-CN/webhook.json": `{{% if customer.name %}"a":{"b":"{{ customer.name }}"}{% endif %}}`})
+	m, err := set.Render(draft("w", care.Webhook, "zh-CN"))
+	if err != nil || string(m.Body) != `{"a":{"b":"王小明"}}` {
+		t.Errorf("got %v, %v", m, err)
+	}
+}
+
 func TestGatewayTemplate(t *testing.T) {
 	t.Parallel()
 	set := load(t, map[string]string{

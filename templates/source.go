@@ -234,7 +234,9 @@ func openBrace(s string) int {
 		if i < 0 || from+i+1 >= len(s) {
 			return -1
 		}
-		if c := s[from+i+1]; c == '{' || c == '%' {
+		switch c := s[from+i+1]; {
+		case c == '{' && from+i+2 < len(s) && s[from+i+2] == '%': // {{% if … %}}: JSON's own brace before a tag
+		case c == '{' || c == '%':
 			return from + i
 		}
 		from += i + 1
