@@ -322,9 +322,11 @@ func (r *runner) send(ctx context.Context, m *care.Message) (receipt care.Receip
 	return r.sender.Send(ctx, m)
 }
 
+// afterUncertain reports whether the message may have arrived at its last attempt. What a person resolved to be sent again was
+// counted as a repeat by the decision.
 func afterUncertain(rec *care.Record) bool {
 	n := len(rec.Attempts)
-	return n > 0 && rec.Attempts[n-1].Kind == care.KindUncertain
+	return rec.Reason != "resolved" && n > 0 && rec.Attempts[n-1].Kind == care.KindUncertain
 }
 
 func (r *runner) logAttempt(rec *care.Record, kind care.Kind, err error) {

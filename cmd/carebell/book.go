@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/daemon"
+	"github.com/spf13/cobra"
+)
+
+func newInit() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init DIR",
+		Short: "Write the default care book into a folder, to be made your own",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := config.WriteDefault(args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "The default care book is in %s. Make dealers.yaml yours, then run carebell lint %s.\n", args[0], args[0])
+			return nil
+		},
+	}
+}
+
+func newLint() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "lint [DIR]",
+		Short: "Check a care book: where, what is wrong, what to write instead",
+		Long:  "Check a care book and say for each mistake file:line:column, what is wrong and what to write instead.\nWithout DIR the book of CARE_BOOK is checked, without that the default book.\nExit 0: no faults (warnings do not count), 1: faults.",
+		Args:  cobra.MaximumNArgs(1),
+	}
+	format := formatFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		dir := os.Getenv("CARE_BOOK")
+		if len(args) == 1 {
+			dir = args[0]
+		}
+		if *format != "table" && *format != "jsonl" {
+			return &misuse{fmt.Errorf("--format %s: it is table or jsonl", *format)}
+		}
+		problems, err := daemon.Lint(dir, time.Now)
+		if err != nil {
+			return err
+		}
+		out := cmd.OutOrStdout()
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		faults := 0
+		for _, p := range problems {
+			if p.Severity != care.Warning {
+				faults++
+			}
+			if *format == "jsonl" {
+				if err := enc.Encode(p); err != nil {
+					return err
+				}
+				continue
+			}
+			fmt.Fprintln(out, p.Error())
+			if p.Excerpt != "" {
+				fmt.Fprintln(out, p.Excerpt)
+			}
+		}
+		if *format == "table" {
+			fmt.Fprintf(out, "%d faults, %d warnings\n", faults, len(problems)-faults)
+		}
+		if faults > 0 {
+			return errQuiet
+		}
+		return nil
+	}
+	return cmd
+}
+
+func newPreview() *cobra.Command {
+	var opt daemon.PreviewOptions
+	cmd := &cobra.Command{
+		Use:   "preview TEMPLATE",
+		Short: "Show a message as the customer will see it",
+		Long:  "Show a message as the customer will see it: for a made-up customer, or with --customer for one of your own.\nWith --out FILE.html the mail is written as a page to open in a browser.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			env, err := commandEnv(cmd)
+			if err != nil {
+				return err
+			}
+			opt.Template = args[0]
+			return env.Preview(cmd.Context(), opt, cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&opt.Locale, "locale", "", "locale: zh-CN, en, … (default: the customer's, else the dealer's)")
+	f.StringVar(&opt.Customer, "customer", "", "a customer's id in Redis; without it a made-up one")
+	f.StringVar((*string)(&opt.Channel), "channel", "", "email, sms or webhook (default: all that the template has)")
+	f.StringVar(&opt.Out, "out", "", "write the mail's HTML (.html), its plain text (.txt) or the webhook's body (.json) into this file")
+	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
+	return cmd
+}
+
+func newSend() *cobra.Command {
+	var opt daemon.SendOptions
+	cmd := &cobra.Command{
+		Use:   "send TEMPLATE --to ADDRESS",
+		Short: "Send a test message to an address of your own",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if opt.To == "" {
+				return &misuse{fmt.Errorf("send needs --to ADDRESS: a mail address, a telephone number or a URL")}
+			}
+			env, err := commandEnv(cmd)
+			if err != nil {
+				return err
+			}
+			opt.Template = args[0]
+			return env.Send(cmd.Context(), opt, cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&opt.To, "to", "", "where it goes: a mail address, a telephone number (+86…) or an http(s) URL; it chooses the channel")
+	f.StringVar(&opt.Locale, "locale", "", "locale: zh-CN, en, …")
+	f.StringVar(&opt.Customer, "customer", "", "a customer's id in Redis; without it a made-up one")
+	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
+	return cmd
+}

@@ -1,0 +1,96 @@
+// Command carebell keeps in touch with a dealership's customers the way a good service advisor would. Run carebell -h.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // zones without a zoneinfo folder: the binary alone is enough, in a container from scratch too
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// The exit codes of design A7.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitMisuse = 2
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errQuiet):
+		return exitFailed
+	}
+	fmt.Fprintln(os.Stderr, "carebell: "+err.Error())
+	if _, ok := errors.AsType[*misuse](err); ok {
+		return exitMisuse
+	}
+	return exitFailed
+}
+
+// errQuiet ends a command that has said itself what is wrong.
+var errQuiet = errors.New("failed")
+
+// misuse is a command line that cannot be understood.
+type misuse struct{ err error }
+
+func (m *misuse) Error() string {
+	return m.err.Error() + "\nrun carebell -h for the commands and their flags"
+}
+func (m *misuse) Unwrap() error { return m.err }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "carebell",
+		Short:         "Care reminders for car dealerships: by e-mail, SMS and webhook, once, on time, with consent",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &misuse{err} })
+	root.AddCommand(
+		newServe(), newDemo(), newInit(), newLint(), newImport(), newPlan(), newPreview(), newSend(), newMessages(),
+		newPause(), newResume(), newDoctor(), newVersion(),
+	)
+	for _, c := range root.Commands() {
+		checkArgs(c)
+	}
+	args := root.Args
+	root.Args = func(cmd *cobra.Command, a []string) error { return asMisuse(args(cmd, a)) }
+	return root
+}
+
+// checkArgs makes a wrong number of arguments a misuse, in every command below c.
+func checkArgs(c *cobra.Command) {
+	if args := c.Args; args != nil {
+		c.Args = func(cmd *cobra.Command, a []string) error { return asMisuse(args(cmd, a)) }
+	}
+	for _, sub := range c.Commands() {
+		checkArgs(sub)
+	}
+}
+
+func asMisuse(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &misuse{err}
+}

@@ -1,0 +1,216 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/care/token"
+	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/delivery"
+	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/scheduler/calendar"
+	"github.com/carebell/carebell/templates"
+)
+
+// Checked is a care book with everything that is made of it once: the compiled plan and the parsed templates.
+type Checked struct {
+	Book      *care.Book
+	Planner   *scheduler.Planner
+	Templates *templates.Set
+
+	links *links
+}
+
+var _ delivery.Book = (*Checked)(nil)
+
+// ErrBook is returned for a book with faults; the problems say which.
+var ErrBook = errors.New("the care book has faults: run carebell lint")
+
+// BookOptions is what a book is checked against.
+type BookOptions struct {
+	Dir       string // "" = the default book
+	Files     fs.FS  // instead of a folder
+	HashKey   []byte // for suppressed addresses
+	Gateway   func(ch care.Channel) bool
+	Signer    *token.Signer
+	PublicURL string
+	Now       func() time.Time
+}
+
+// CheckBook reads a book and builds all that depends on it. With faults it returns the problems and ErrBook; warnings come with
+// the book.
+func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
+	book, problems, err := readBook(opt)
+	if err != nil {
+		return nil, problems, err
+	}
+	if book == nil || care.Faults(problems) {
+		return nil, problems, ErrBook
+	}
+	set, more := templates.Load(book, templates.Options{Lunar: calendar.Words})
+	problems = append(problems, more...)
+	can := scheduler.Capabilities{Address: address}
+	if set != nil {
+		can.Template = set.Has
+	}
+	if opt.Gateway != nil {
+		can.Gateway = func(ch care.Channel, _ *care.Dealer, _ string) bool { return opt.Gateway(ch) }
+	}
+	if len(opt.HashKey) > 0 {
+		can.HashAddress = func(a string) string { return contact.Hash(opt.HashKey, a) }
+	}
+	planner, more := scheduler.New(book, can)
+	problems = append(problems, more...)
+	if set == nil || planner == nil || care.Faults(problems) {
+		return nil, problems, ErrBook
+	}
+	return &Checked{Book: book, Planner: planner, Templates: set, links: newLinks(opt)}, problems, nil
+}
+
+func readBook(opt BookOptions) (*care.Book, []care.Problem, error) {
+	if opt.Files != nil {
+		book, problems := config.ReadBook(opt.Files)
+		return book, problems, nil
+	}
+	return config.OpenBook(opt.Dir)
+}
+
+// address returns where a customer is reached on a channel, in the form that goes on the wire.
+func address(ch care.Channel, c *care.Customer, d *care.Dealer) (string, bool) {
+	switch ch {
+	case care.Email:
+		return contact.Email(c.Email)
+	case care.SMS:
+		return contact.Phone(c.Phone, d.Country)
+	case care.Webhook:
+		return d.Webhook, true // "" is the endpoint of CARE_WEBHOOK_URL
+	}
+	return "", false
+}
+
+// Program returns the program with this name, nil if the book has none.
+func (c *Checked) Program(name string) *care.Program { return c.Book.Program(name) }
+
+// Check asks the plan for one message at the moment of sending.
+func (c *Checked) Check(f *care.Facts, rec *care.Record, now time.Time, op *care.Operator) *care.Occurrence {
+	return c.Planner.Check(f, rec, scheduler.Request{Now: now, Operator: op})
+}
+
+// Compose renders an occurrence for a channel and addresses it.
+func (c *Checked) Compose(f *care.Facts, occ *care.Occurrence, ch care.Channel, now time.Time) (*care.Message, error) {
+	dealer := c.Book.Dealer(occ.Dealer)
+	if f.Customer == nil || dealer == nil {
+		return nil, &care.Error{Kind: care.KindContent, Code: "no_record"}
+	}
+	to, ok := address(ch, f.Customer, dealer)
+	if !ok {
+		return nil, &care.Error{Kind: care.KindContent, Code: "no_address"}
+	}
+	draft := c.Draft(f.Customer, dealer, occ, ch, now)
+	m, err := c.Templates.Render(draft)
+	if err != nil {
+		return nil, err
+	}
+	m.To, m.Country = to, dealer.Country
+	if ch == care.Email {
+		m.ToName = f.Customer.Name
+	}
+	return m, nil
+}
+
+// next returns the customer's first occurrence of a template in the year from now on, whatever its gates say; nil if there is none.
+func (c *Checked) next(f *care.Facts, template string, now time.Time) *care.Occurrence {
+	for _, o := range c.Planner.Plan(f, scheduler.Request{From: now, To: now.AddDate(1, 0, 0), Now: now}) {
+		if o.Template == template {
+			return o
+		}
+	}
+	return nil
+}
+
+// Draft gathers what a message is rendered from.
+func (c *Checked) Draft(customer *care.Customer, dealer *care.Dealer, occ *care.Occurrence, ch care.Channel, now time.Time) *care.Draft {
+	locale := customer.Locale
+	if locale == "" {
+		locale = dealer.Locale
+	}
+	return &care.Draft{
+		Occurrence: occ, Customer: customer, Dealer: dealer, Advisor: dealer.AdvisorFor(customer.Advisor),
+		Channel: ch, Locale: locale, Location: c.location(customer, dealer), Links: c.links.of(occ, ch, dealer), Now: now,
+	}
+}
+
+func (c *Checked) location(customer *care.Customer, dealer *care.Dealer) *time.Location {
+	for _, name := range []string{customer.TimeZone, dealer.TimeZone} {
+		if name == "" {
+			continue
+		}
+		if loc, err := time.LoadLocation(name); err == nil {
+			return loc
+		}
+	}
+	return time.UTC
+}
+
+// links makes the personal links of messages. Without a public URL or a key there are none.
+type links struct {
+	signer *token.Signer
+	public string
+}
+
+func newLinks(opt BookOptions) *links { return &links{signer: opt.Signer, public: opt.PublicURL} }
+
+func (l *links) of(occ *care.Occurrence, ch care.Channel, dealer *care.Dealer) care.Links {
+	out := care.Links{Booking: dealer.BookingURL}
+	if l.signer == nil || l.public == "" {
+		return out
+	}
+	link := func(p token.Purpose) string {
+		return fmt.Sprintf("%s/%c/%s", l.public, p, l.signer.Sign(token.Token{
+			Purpose: p, Customer: occ.Customer, Occurrence: occ.ID, Channel: ch,
+		}))
+	}
+	out.Unsubscribe = link(token.Unsubscribe)
+	out.Survey = link(token.Survey)
+	out.RSVP = link(token.RSVP)
+	out.Odometer = link(token.Odometer)
+	return out
+}
+
+// FindProgram reports whether the names are programs of the book, for commands that take one.
+func (c *Checked) FindProgram(name string) error {
+	if name == "" || c.Book.Program(name) != nil {
+		return nil
+	}
+	names := make([]string, 0, len(c.Book.Programs))
+	for _, p := range c.Book.Programs {
+		names = append(names, p.Program)
+	}
+	slices.Sort(names)
+	return fmt.Errorf("the book has no program %q; it has %v", name, names)
+}
+
+var errNoCustomer = errors.New("there is no such customer")
+
+// factsOf reads one customer, for commands.
+func factsOf(ctx context.Context, from delivery.Customers, id string) (*care.Facts, error) {
+	if !care.ValidID(id) {
+		return nil, fmt.Errorf("%q is no customer id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -", id)
+	}
+	facts, err := from.Facts(ctx, []string{id})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(facts) != 1 || errors.Is(facts[0].Err, care.ErrGone):
+		return nil, fmt.Errorf("%w: care:customer:%s", errNoCustomer, id)
+	case facts[0].Err != nil:
+		return nil, facts[0].Err
+	}
+	return facts[0], nil
+}

@@ -1,0 +1,171 @@
+package daemon
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels/email"
+	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/channels/webhook"
+	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/delivery"
+	"github.com/wneessen/go-mail"
+)
+
+// senders are the channels that the settings set up.
+type senders struct {
+	byChannel map[care.Channel]delivery.Sender
+	closers   []io.Closer
+}
+
+func (s *senders) add(ch care.Channel, sender interface {
+	delivery.Sender
+	io.Closer
+},
+) {
+	s.byChannel[ch] = sender
+	s.closers = append(s.closers, sender)
+}
+
+// close ends every connection; nothing may be sent after it.
+func (s *senders) close() error {
+	var errs []error
+	for _, c := range s.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// has reports whether the channel is set up, for the plan's no_channel gate. Without any channel (a command that only plans)
+// everything counts as set up.
+func (s *senders) has(ch care.Channel) bool { return s.byChannel[ch] != nil }
+
+// newSenders builds the channels. book is where gateway files are.
+func (e *Env) newSenders(book fs.FS) (*senders, error) {
+	s := &senders{byChannel: map[care.Channel]delivery.Sender{}}
+	for _, build := range []func(*senders, fs.FS) error{e.addEmail, e.addSMS, e.addWebhook} {
+		if err := build(s, book); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	e.redirect(s)
+	return s, nil
+}
+
+func (e *Env) addEmail(s *senders, _ fs.FS) error {
+	set := e.Settings
+	if len(set.SMTP.URL) == 0 {
+		return nil
+	}
+	servers, err := email.ParseServers(strings.Join(reveal(set.SMTP.URL), ","))
+	if err != nil {
+		return fmt.Errorf("CARE_SMTP_URL: %w", err)
+	}
+	cfg := email.Config{Servers: servers, Connections: set.SMTP.Connections, Clock: e.Now}
+	if !set.DKIM.Key.IsZero() {
+		key, err := mail.PrivKeyFromPEM([]byte(set.DKIM.Key.Reveal()))
+		if err != nil {
+			return errors.New("CARE_DKIM_KEY is no private key in PEM (RSA or Ed25519)")
+		}
+		signer, ok := key.(crypto.Signer)
+		if !ok {
+			return errors.New("CARE_DKIM_KEY cannot sign: use RSA or Ed25519")
+		}
+		cfg.DKIM = []email.DKIM{{Domain: set.DKIM.Domain, Selector: set.DKIM.Selector, Key: signer}}
+	}
+	sender, err := email.New(cfg)
+	if err != nil {
+		return err
+	}
+	s.add(care.Email, sender)
+	return nil
+}
+
+func (e *Env) addSMS(s *senders, book fs.FS) error {
+	set := e.Settings.SMS
+	if set.Gateway == "" {
+		return nil
+	}
+	sender, err := sms.New(sms.Config{
+		Gateways: []sms.Gateway{{
+			Name: set.Gateway, URL: set.URL, User: set.User, Password: set.Password.Reveal(), From: set.From,
+		}},
+		Files: book, PublicURL: e.Settings.PublicURL, Secret: e.callbackSecret(), Connections: set.Connections, Clock: e.Now,
+	})
+	if err != nil {
+		return err
+	}
+	s.add(care.SMS, sender)
+	return nil
+}
+
+func (e *Env) addWebhook(s *senders, _ fs.FS) error {
+	set := e.Settings.Webhook
+	if set.URL.IsZero() {
+		return nil
+	}
+	sender, err := webhook.New(webhook.Config{
+		URL: set.URL.Reveal(), Secrets: reveal(set.Secret), AllowHosts: set.AllowHosts, Connections: set.Connections, Clock: e.Now,
+	})
+	if err != nil {
+		return err
+	}
+	s.add(care.Webhook, sender)
+	return nil
+}
+
+func (e *Env) callbackSecret() []byte {
+	if len(e.Settings.SecretKey) == 0 {
+		return nil
+	}
+	return derive(e.Settings.SecretKey[0], "callbacks")
+}
+
+func reveal(secrets config.Secrets) []string {
+	out := make([]string, len(secrets))
+	for i, s := range secrets {
+		out[i] = s.Reveal()
+	}
+	return out
+}
+
+// redirect puts the safe first day's one address over the channels that reach people.
+func (e *Env) redirect(s *senders) {
+	for ch, to := range map[care.Channel]string{care.Email: e.Settings.RedirectEmail, care.SMS: e.Settings.RedirectPhone} {
+		if to != "" && s.byChannel[ch] != nil {
+			s.byChannel[ch] = redirected{s.byChannel[ch], to}
+		}
+	}
+}
+
+// redirected sends everything to one address. The message itself stays what the customer would have got.
+type redirected struct {
+	next delivery.Sender
+	to   string
+}
+
+// Send hands the message over under the redirect's address.
+func (r redirected) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
+	copied := *m
+	copied.To, copied.ToName, copied.Unsubscribe = r.to, "", ""
+	return r.next.Send(ctx, &copied)
+}
+
+func channelNames(senders map[care.Channel]delivery.Sender) string {
+	var names []string
+	for _, ch := range care.Channels {
+		if senders[ch] != nil {
+			names = append(names, string(ch))
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,330 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/console"
+	"github.com/carebell/carebell/delivery"
+	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/store"
+	sdnotify "github.com/coreos/go-systemd/v22/daemon"
+)
+
+// Parts replaces what a daemon is made of, for the demo and for tests. The zero value is a daemon as it is run.
+type Parts struct {
+	Store *store.Store // already open; else CARE_REDIS_URL is opened
+	Book  BookOptions  // where the book comes from; else CARE_BOOK
+	Busy  func(delta int)
+	Pages map[string]http.Handler // more pages of the private listener
+	Idle  time.Duration           // between looks at an empty queue
+}
+
+// Daemon is a running carebell: one replica.
+type Daemon struct {
+	env     *Env
+	parts   Parts
+	log     *slog.Logger
+	store   *store.Store
+	senders *senders
+	metrics *metrics
+	book    atomic.Pointer[Checked]
+	engine  *delivery.Engine
+	sweeper *scheduler.Sweeper
+	sweeps  *sweepState
+	stops   *stops
+	servers []*listening
+	undo    []undo
+	running sync.WaitGroup
+	cancel  context.CancelFunc
+	failed  chan error
+}
+
+// undo is one thing that was acquired, and how it is given back.
+type undo struct {
+	what string
+	do   func(ctx context.Context) error
+}
+
+type listening struct {
+	name   string
+	server *http.Server
+	on     net.Listener
+}
+
+// stopWithin bounds the whole of Stop (reliability: out within 25 s even with a provider that hangs).
+const stopWithin = 25 * time.Second
+
+// New acquires everything that can fail: the book, Redis, the channels, the listeners. Nothing runs yet. On an error everything is
+// given back.
+func (e *Env) New(ctx context.Context, parts Parts) (d *Daemon, err error) {
+	d = &Daemon{env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
+		}
+	}()
+	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openChannels, d.assemble, d.listen} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (d *Daemon) later(what string, do func(context.Context) error) {
+	d.undo = append(d.undo, undo{what, do})
+}
+
+func (d *Daemon) bookOptions() BookOptions {
+	opt := d.env.bookOptions(d.env.Settings.Book)
+	if d.parts.Book.Files != nil {
+		opt.Files = d.parts.Book.Files
+	}
+	// The channels are set up after the book is read, because gateways are described in it.
+	opt.Gateway = func(ch care.Channel) bool { return d.env.Settings.DryRun || d.senders == nil || d.senders.has(ch) }
+	return opt
+}
+
+func (d *Daemon) openBook(context.Context) error {
+	checked, problems, err := CheckBook(d.bookOptions())
+	if err != nil {
+		return bookError(problems, err)
+	}
+	d.take(checked, problems)
+	return nil
+}
+
+// take puts a checked book in force.
+func (d *Daemon) take(checked *Checked, problems []care.Problem) {
+	for _, p := range problems {
+		d.log.Warn("the care book", "problem", p.Error())
+	}
+	d.book.Store(checked)
+	d.metrics.book(checked.Book, d.env.Now())
+	d.log.Info("the care book is in force", "dealers", len(checked.Book.Dealers), "programs", len(checked.Book.Programs), "version", checked.Book.Version)
+}
+
+func (d *Daemon) openStore(ctx context.Context) error {
+	if d.store = d.parts.Store; d.store != nil {
+		return nil
+	}
+	set := d.env.Settings
+	st, err := store.Open(ctx, store.Options{
+		URL: set.RedisURL.Reveal(), AllowUnsafe: set.AllowUnsafeRedis, Clock: d.env.Now, Logger: d.log, Retention: time.Duration(set.Retention),
+	})
+	if err != nil {
+		return err
+	}
+	d.store = st
+	d.later("redis", func(context.Context) error { st.Close(); return nil })
+	return nil
+}
+
+func (d *Daemon) openChannels(context.Context) (err error) {
+	if d.senders, err = d.env.newSenders(d.book.Load().Book.Files); err != nil {
+		return err
+	}
+	d.later("channels", func(context.Context) error { return d.senders.close() })
+	return nil
+}
+
+// assemble joins the parts: the plan's sweep and delivery on the same queue.
+func (d *Daemon) assemble(context.Context) (err error) {
+	set := d.env.Settings
+	d.stops = &stops{store: d.store, metrics: d.metrics}
+	hashKey := d.env.hashKey()
+	d.engine, err = delivery.New(delivery.Config{
+		Queue: d.store, Customers: d.store, Operator: d.stops, Observer: d.metrics, Log: d.log, Now: d.env.Now,
+		Book: func() delivery.Book { return d.book.Load() }, Senders: d.senders.byChannel, DryRun: set.DryRun, Busy: d.parts.Busy,
+		Hash:        func(a string) string { return contact.Hash(hashKey, a) },
+		Connections: map[care.Channel]int{care.Email: set.SMTP.Connections, care.SMS: set.SMS.Connections, care.Webhook: set.Webhook.Connections},
+		Rates:       map[care.Channel]float64{care.Email: set.SMTP.Rate, care.SMS: set.SMS.Rate, care.Webhook: set.Webhook.Rate},
+		Lease:       time.Duration(set.Lease), Idle: d.parts.Idle,
+	})
+	if err != nil {
+		return err
+	}
+	d.sweeper, err = d.newSweeper()
+	return err
+}
+
+// holder names this replica in the leader's lease.
+func holder() string {
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
+}
+
+func (d *Daemon) listen(ctx context.Context) error {
+	set := d.env.Settings
+	private := &console.Private{
+		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(), Pages: d.parts.Pages, Log: d.log,
+	}
+	if err := d.bind(ctx, "private", set.Listen, private.Handler()); err != nil {
+		return err
+	}
+	if set.PublicListen == "" {
+		return nil
+	}
+	public := &console.Public{Signer: d.env.signer(), Overlays: d.store, Page: d.pageWords, Now: d.env.Now, Log: d.log}
+	return d.bind(ctx, "public", set.PublicListen, public.Handler())
+}
+
+func (d *Daemon) bind(ctx context.Context, name, address string, handler http.Handler) error {
+	on, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("the %s listener: %w", name, err)
+	}
+	l := &listening{name: name, server: console.Server(handler, d.log), on: on}
+	d.servers = append(d.servers, l)
+	d.later(name+" listener", func(ctx context.Context) error {
+		_ = on.Close() // the server closes it too, once it serves
+		return l.server.Shutdown(ctx)
+	})
+	return nil
+}
+
+// Addr returns the private listener's address.
+func (d *Daemon) Addr() string { return d.servers[0].on.Addr().String() }
+
+// PublicAddr returns the public listener's address, "" if there is none.
+func (d *Daemon) PublicAddr() string {
+	if len(d.servers) < 2 {
+		return ""
+	}
+	return d.servers[1].on.Addr().String()
+}
+
+// Failed delivers what makes the daemon unable to go on.
+func (d *Daemon) Failed() <-chan error { return d.failed }
+
+// Start runs everything. It returns at once.
+func (d *Daemon) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cancel = cancel
+	for _, l := range d.servers {
+		d.running.Go(func() {
+			if err := l.server.Serve(l.on); !errors.Is(err, http.ErrServerClosed) {
+				d.failed <- fmt.Errorf("the %s listener: %w", l.name, err)
+			}
+		})
+		d.log.Info("listening", "listener", l.name, "address", l.on.Addr().String())
+	}
+	d.later("watchers", func(context.Context) error { cancel(); return nil })
+	d.running.Go(func() { d.watch(ctx) })
+	d.running.Go(func() { d.watchdog(ctx) })
+	d.engine.Start()
+	d.later("delivery", func(context.Context) error { return d.engine.Stop() })
+	d.sweeper.Start()
+	d.later("sweep", func(context.Context) error { return d.sweeper.Stop() })
+}
+
+// Stop gives everything back in the reverse order, within stopWithin. What is being handed over is allowed to end first.
+func (d *Daemon) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	err := d.unwind(ctx)
+	d.running.Wait()
+	return err
+}
+
+func (d *Daemon) unwind(ctx context.Context) error {
+	var errs []error
+	for len(d.undo) > 0 {
+		last := d.undo[len(d.undo)-1]
+		d.undo = d.undo[:len(d.undo)-1]
+		if err := last.do(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, fmt.Errorf("%s: %w", last.what, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ready tells whether the daemon can do its work: Redis answers and a book is in force.
+func (d *Daemon) ready(ctx context.Context) error {
+	if d.book.Load() == nil {
+		return errors.New("no care book")
+	}
+	if err := d.store.Ping(ctx); err != nil {
+		return fmt.Errorf("Redis does not answer: %w", err)
+	}
+	return nil
+}
+
+// Reload reads the book anew. A book with faults changes nothing.
+func (d *Daemon) Reload() error {
+	checked, problems, err := CheckBook(d.bookOptions())
+	if err != nil {
+		d.metrics.reloads.WithLabelValues("error").Inc()
+		for _, p := range problems {
+			if p.Severity != care.Warning {
+				d.log.Error("the care book was not taken: the old one stays in force", "problem", p.Error())
+			}
+		}
+		return bookError(problems, err)
+	}
+	d.metrics.reloads.WithLabelValues("ok").Inc()
+	d.take(checked, problems)
+	d.sweeper.Kick()
+	return nil
+}
+
+func (d *Daemon) pageWords(ctx context.Context, customer string) (locale, dealer string) {
+	checked := d.book.Load()
+	f, err := factsOf(ctx, d.store, customer)
+	if err != nil || f.Customer == nil {
+		return "", ""
+	}
+	of := checked.Planner.Dealer(f.Customer)
+	if of == nil {
+		return f.Customer.Locale, ""
+	}
+	locale = f.Customer.Locale
+	if locale == "" {
+		locale = of.Locale
+	}
+	return locale, of.Name.In(locale, of.Locale)
+}
+
+// Serve runs the daemon until ctx ends; reload makes it read the book anew. systemd is told when it is ready and when it stops.
+func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
+	d, err := e.New(ctx, Parts{})
+	if err != nil {
+		return err
+	}
+	e.Log.Info("carebell serves", "version", e.Version, "channels", channelNames(d.senders.byChannel), "dry_run", e.Settings.DryRun,
+		"redirected", e.Settings.RedirectEmail != "" || e.Settings.RedirectPhone != "")
+	d.Start()
+	notify(sdnotify.SdNotifyReady)
+	for {
+		select {
+		case <-ctx.Done():
+			e.Log.Info("stopping: what is being handed over may end first")
+			notify(sdnotify.SdNotifyStopping)
+			err := d.Stop()
+			e.Log.Info("stopped")
+			return err
+		case err := <-d.Failed():
+			return errors.Join(err, d.Stop())
+		case <-reload:
+			notify(sdnotify.SdNotifyReloading)
+			if err := d.Reload(); err != nil {
+				e.Log.Error("reload", "error", err)
+			}
+			notify(sdnotify.SdNotifyReady)
+		}
+	}
+}
+
+// notify tells systemd; without systemd it does nothing.
+func notify(state string) { _, _ = sdnotify.SdNotify(false, state) }

@@ -1,0 +1,183 @@
+package daemon
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/delivery"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are what /metrics exports; deploy/prometheus/metrics.txt lists them and a test holds the two together. Labels are
+// bounded: programs and dealers come from the book.
+type metrics struct {
+	registry *prometheus.Registry
+
+	build          *prometheus.GaugeVec
+	messages       *prometheus.CounterVec
+	attempts       *prometheus.CounterVec
+	sendSeconds    *prometheus.HistogramVec
+	lagSeconds     *prometheus.HistogramVec
+	queue          *prometheus.GaugeVec
+	uncertain      prometheus.Gauge
+	sweepSeconds   prometheus.Histogram
+	sweepCustomers prometheus.Counter
+	sweepLast      prometheus.Gauge
+	leader         prometheus.Gauge
+	defects        prometheus.Gauge
+	reloads        *prometheus.CounterVec
+	bookLoaded     prometheus.Gauge
+	redisUp        prometheus.Gauge
+	paused         *prometheus.GaugeVec
+	brake          *prometheus.GaugeVec
+	eventsDropped  prometheus.Counter
+}
+
+var _ delivery.Observer = (*metrics)(nil)
+
+func newMetrics(version string) *metrics {
+	r := prometheus.NewRegistry()
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		r.MustRegister(g)
+		return g
+	}
+	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		r.MustRegister(g)
+		return g
+	}
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+		r.MustRegister(c)
+		return c
+	}
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		r.MustRegister(c)
+		return c
+	}
+	histograms := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+		r.MustRegister(h)
+		return h
+	}
+	m := &metrics{
+		registry:       r,
+		build:          gauges("carebell_build_info", "Always 1; the version that runs.", "version"),
+		messages:       counters("carebell_messages_total", "Messages that reached this state.", "program", "channel", "state"),
+		attempts:       counters("carebell_attempts_total", "Tries to hand a message to a provider; kind is accepted, or why not.", "channel", "kind"),
+		sendSeconds:    histograms("carebell_send_seconds", "How long one attempt took.", prometheus.ExponentialBuckets(0.001, 2.5, 12), "channel"),
+		lagSeconds:     histograms("carebell_lag_seconds", "From a message's release to the provider's yes.", prometheus.ExponentialBuckets(0.01, 4, 12), "channel"),
+		queue:          gauges("carebell_queue_messages", "Messages in the queue.", "lane", "state"),
+		uncertain:      gauge("carebell_uncertain_messages", "Messages whose outcome nobody knows, waiting for a receipt or a person."),
+		sweepCustomers: counter("carebell_sweep_customers_total", "Customer records read by sweeps."),
+		sweepLast:      gauge("carebell_sweep_last_success_timestamp_seconds", "When the last whole sweep ended; 0: never."),
+		leader:         gauge("carebell_leader", "1 on the replica that leads the sweep."),
+		defects:        gauge("carebell_record_defects", "Customer records with a defect, as of the last sweep."),
+		reloads:        counters("carebell_book_reload_total", "Attempts to read the care book anew.", "result"),
+		bookLoaded:     gauge("carebell_book_loaded_timestamp_seconds", "When the book in use was read."),
+		redisUp:        gauge("carebell_redis_up", "1 while Redis answers."),
+		paused:         gauges("carebell_paused", "1 while a pause stands.", "scope"),
+		brake:          gauges("carebell_brake_engaged", "1 while the brake holds back a surge until an operator says go.", "dealer", "program"),
+		eventsDropped:  counter("carebell_webhook_events_dropped_total", "Events for CARE_WEBHOOK_URL that were given up."),
+	}
+	m.sweepSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "carebell_sweep_seconds", Help: "How long a sweep over all customers took.", Buckets: prometheus.ExponentialBuckets(0.01, 3, 12),
+	})
+	r.MustRegister(m.sweepSeconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.build.WithLabelValues(version).Set(1)
+	m.start()
+	return m
+}
+
+// start makes every series whose labels are known exist from the beginning, so that a rate over it starts at 0.
+func (m *metrics) start() {
+	for _, ch := range care.Channels {
+		for _, kind := range kinds {
+			m.attempts.WithLabelValues(string(ch), kind)
+		}
+		m.sendSeconds.WithLabelValues(string(ch))
+		m.lagSeconds.WithLabelValues(string(ch))
+	}
+	for _, lane := range care.Lanes {
+		m.queue.WithLabelValues(lane.String(), string(care.StateDue))
+	}
+	m.reloads.WithLabelValues("ok")
+	m.reloads.WithLabelValues("error")
+	m.paused.WithLabelValues("all")
+}
+
+var kinds = []string{
+	"accepted", string(care.KindRetry), string(care.KindRecipient), string(care.KindContent), string(care.KindOperator),
+	string(care.KindOptedOut), string(care.KindDefer), string(care.KindUncertain),
+}
+
+// book makes the series of a book's programs exist.
+func (m *metrics) book(b *care.Book, at time.Time) {
+	m.bookLoaded.Set(float64(at.Unix()))
+	for _, p := range b.Programs {
+		for _, ch := range care.Channels {
+			m.messages.WithLabelValues(p.Program, string(ch), string(care.StateSent))
+			m.messages.WithLabelValues(p.Program, string(ch), string(care.StateFailed))
+		}
+	}
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: nil})
+}
+
+// stops shows the operator's stops; a scope that is not stopped any more has no series.
+func (m *metrics) stops(op *care.Operator) {
+	set := func(scope string, on bool) {
+		value := 0.0
+		if on {
+			value = 1
+		}
+		m.paused.WithLabelValues(scope).Set(value)
+	}
+	m.paused.Reset()
+	m.brake.Reset()
+	set("all", op.All)
+	for name, on := range op.Programs {
+		set("program:"+name, on)
+	}
+	for name, on := range op.Dealers {
+		set("dealer:"+name, on)
+	}
+	for ch, on := range op.Channels {
+		set("channel:"+string(ch), on)
+	}
+	for name, on := range op.Brakes {
+		dealer, program, _ := strings.Cut(name, "/")
+		if on {
+			m.brake.WithLabelValues(dealer, program).Set(1)
+		}
+	}
+}
+
+// Attempt counts a try.
+func (m *metrics) Attempt(ch care.Channel, kind care.Kind, took time.Duration) {
+	name := string(kind)
+	if kind == "" {
+		name = "accepted"
+	}
+	m.attempts.WithLabelValues(string(ch), name).Inc()
+	m.sendSeconds.WithLabelValues(string(ch)).Observe(took.Seconds())
+}
+
+// Settled counts an outcome.
+func (m *metrics) Settled(rec *care.Record, lag time.Duration) {
+	m.messages.WithLabelValues(rec.Program, string(rec.Channel), string(rec.State)).Inc()
+	if lag > 0 {
+		m.lagSeconds.WithLabelValues(string(rec.Channel)).Observe(lag.Seconds())
+	}
+}
+
+// Fenced is told of results that another replica's takeover refused.
+func (m *metrics) Fenced(int) {}

@@ -1,0 +1,112 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/scheduler"
+	"github.com/robfig/cron/v3"
+)
+
+// sweepState is what the last sweep did, and what the schedule asks of the next.
+type sweepState struct {
+	mu       sync.Mutex
+	schedule cron.Schedule
+	last     time.Time // when the last whole sweep began, on the daemon's clock
+}
+
+func (s *sweepState) swept(began time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = began
+}
+
+// current reports whether no sweep is due by now.
+func (s *sweepState) current(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.last.IsZero() && s.schedule.Next(s.last).After(now)
+}
+
+// Swept reports whether this replica has swept all that is due by now, on the daemon's clock.
+func (d *Daemon) Swept(now time.Time) bool { return d.sweeps.current(now) }
+
+func (d *Daemon) newSweeper() (*scheduler.Sweeper, error) {
+	spec := d.env.Settings.Sweep
+	if spec == "" {
+		spec = "@every 15m"
+	}
+	schedule, err := scheduler.ParseSweep(spec)
+	if err != nil {
+		return nil, err
+	}
+	d.sweeps = &sweepState{schedule: schedule}
+	return scheduler.NewSweeper(scheduler.SweeperConfig{
+		Planner:   func() *scheduler.Planner { return d.book.Load().Planner },
+		Source:    d.store,
+		Queue:     scheduler.QueueFunc(d.apply),
+		Operators: d.stops,
+		Leader:    d.store,
+		Brake:     brake{d},
+		Schedule:  spec,
+		Holder:    holder(),
+		Now:       d.env.Now,
+		Log:       d.log,
+		Observer:  scheduler.Observer{Leading: d.leading, Swept: d.swept},
+	})
+}
+
+func (d *Daemon) apply(ctx context.Context, changes []care.Change) error {
+	applied, err := d.store.Apply(ctx, changes)
+	if err == nil && applied.Added+applied.Moved+applied.Dropped > 0 {
+		d.log.LogAttrs(ctx, slog.LevelDebug, "the queue changed", slog.Int("added", applied.Added), slog.Int("moved", applied.Moved), slog.Int("dropped", applied.Dropped))
+	}
+	return err
+}
+
+func (d *Daemon) leading(leads bool) {
+	value := 0.0
+	if leads {
+		value = 1
+	}
+	d.metrics.leader.Set(value)
+	d.log.LogAttrs(context.Background(), slog.LevelInfo, "the lead of the sweep", slog.Bool("leads", leads))
+}
+
+func (d *Daemon) swept(p scheduler.Progress, err error) {
+	if err != nil {
+		return
+	}
+	d.sweeps.swept(p.Began)
+	d.metrics.sweepSeconds.Observe(p.Took.Seconds())
+	d.metrics.sweepCustomers.Add(float64(p.Customers))
+	d.metrics.sweepLast.Set(float64(d.env.Now().Unix()))
+	d.metrics.defects.Set(float64(p.Defective))
+	level := slog.LevelDebug
+	if p.Added+p.Moved+p.Dropped > 0 || p.Defective > 0 {
+		level = slog.LevelInfo
+	}
+	d.log.LogAttrs(context.Background(), level, "sweep", slog.Int("customers", p.Customers), slog.Int("defective", p.Defective),
+		slog.Int("added", p.Added), slog.Int("moved", p.Moved), slog.Int("dropped", p.Dropped), slog.Duration("took", p.Took))
+}
+
+// brake stops a surge until an operator says go.
+type brake struct{ d *Daemon }
+
+// Usual returns how many messages a dealer's program usually sends in a day.
+func (b brake) Usual(ctx context.Context, dealer, program string) (float64, error) {
+	return b.d.store.Usual(ctx, dealer, program)
+}
+
+// EngageBrake stops the dealer's program, unless an operator said go a short while ago, and says how to let it go.
+func (b brake) EngageBrake(ctx context.Context, dealer, program string, planned int, usual float64) (bool, error) {
+	stands, err := b.d.store.EngageBrake(ctx, dealer, program, planned, usual)
+	if err == nil && stands {
+		b.d.log.LogAttrs(ctx, slog.LevelError, "the brake holds a surge back: look at carebell plan, then run carebell resume --dealer "+dealer+" --program "+program,
+			slog.String("dealer", dealer), slog.String("program", program), slog.Int("planned", planned), slog.Float64("usual", usual))
+	}
+	return stands, err
+}

@@ -1,0 +1,121 @@
+package daemon
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/delivery"
+	"github.com/carebell/carebell/store"
+	sdnotify "github.com/coreos/go-systemd/v22/daemon"
+)
+
+// stops is the operator's stops as delivery and the sweep ask for them, read at most once a second.
+type stops struct {
+	store   *store.Store
+	metrics *metrics
+
+	mu   sync.Mutex
+	last *care.Operator
+	at   time.Time
+}
+
+var _ delivery.Operator = (*stops)(nil)
+
+const stopsFor = time.Second
+
+// Operator returns what operators have stopped, as of the last second.
+func (s *stops) Operator(ctx context.Context) (*care.Operator, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last != nil && time.Since(s.at) < stopsFor {
+		return s.last, nil
+	}
+	op, err := s.store.Operator(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.last, s.at = op, time.Now()
+	return op, nil
+}
+
+// PauseChannel stops a channel whose provider takes nothing until a person acts.
+func (s *stops) PauseChannel(ctx context.Context, ch care.Channel, _ string) error {
+	err := s.store.Pause(ctx, "channel:"+string(ch))
+	s.mu.Lock()
+	s.last = nil
+	s.mu.Unlock()
+	return err
+}
+
+// watchEvery is how often the gauges of /metrics are read anew.
+const watchEvery = 5 * time.Second
+
+// watch keeps the gauges of /metrics current and looks at Redis' settings every minute.
+func (d *Daemon) watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		d.look(ctx)
+		if n%12 == 11 {
+			d.examine(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *Daemon) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, watchEvery)
+	defer cancel()
+	if d.store.Ping(ctx) != nil {
+		d.metrics.redisUp.Set(0)
+		return
+	}
+	d.metrics.redisUp.Set(1)
+	if depths, err := d.store.Depth(ctx); err == nil {
+		for _, q := range depths {
+			lane := q.Lane.String()
+			d.metrics.queue.WithLabelValues(lane, "due").Set(float64(q.Due))
+			d.metrics.queue.WithLabelValues(lane, "later").Set(float64(q.Later))
+			d.metrics.queue.WithLabelValues(lane, "claimed").Set(float64(q.Claimed))
+		}
+	}
+	if n, err := d.store.Uncertain(ctx); err == nil {
+		d.metrics.uncertain.Set(float64(n))
+	}
+	if op, err := d.stops.Operator(ctx); err == nil {
+		d.metrics.stops(op)
+	}
+}
+
+// examine repeats the start-up check: somebody may have changed Redis' settings since.
+func (d *Daemon) examine(ctx context.Context) {
+	for _, f := range d.store.Doctor(ctx) {
+		if !f.OK {
+			d.log.Warn("Redis", "finding", f.What, "remedy", f.Remedy)
+		}
+	}
+}
+
+// watchdog tells systemd that the process is alive, twice as often as the unit asks for.
+func (d *Daemon) watchdog(ctx context.Context) {
+	every, err := sdnotify.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		return
+	}
+	tick := time.NewTicker(every / 2)
+	defer tick.Stop()
+	for {
+		notify(sdnotify.SdNotifyWatchdog)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

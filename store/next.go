@@ -1,0 +1,34 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/care"
+)
+
+// NextDue returns when the earliest message that nobody holds is due, on the daemon's clock; the zero time if none waits.
+func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.ZSliceCmd, 0, len(care.Lanes)*care.Shards)
+	for _, lane := range care.Lanes {
+		for shard := range care.Shards {
+			cmds = append(cmds, pipe.ZRangeByScoreWithScores(ctx, dueKey(shard, lane), &redis.ZRangeBy{Min: "0", Max: "+inf", Count: 1}))
+		}
+	}
+	if err := run(ctx, pipe); err != nil {
+		return time.Time{}, fmt.Errorf("look for the next message: %w", err)
+	}
+	var next time.Time
+	for _, c := range cmds {
+		if z := c.Val(); len(z) > 0 {
+			if at := time.UnixMilli(int64(z[0].Score)); next.IsZero() || at.Before(next) {
+				next = at
+			}
+		}
+	}
+	return next, nil
+}
