@@ -18,7 +18,8 @@ import (
 
 // header cleans a text for a header field and cuts it to at most n runes.
 func header(s string, n int) string {
-	s = channels.OneLine(s)
+	// What looks like an encoded word (RFC 2047) would be decoded by the reader, line ends and all.
+	s = strings.ReplaceAll(channels.OneLine(s), "=?", "= ?")
 	if utf8.RuneCountInString(s) > n {
 		s = string([]rune(s)[:n])
 	}
@@ -27,8 +28,11 @@ func header(s string, n int) string {
 
 func visible(r rune) bool { return unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsNumber(r) }
 
-// label makes a token of a name of the book: letters, digits and hyphens.
+// label makes a token of a name of the book: letters, digits and hyphens, at most 64.
 func label(s string) string {
+	if len(s) > 64 {
+		s = s[:64]
+	}
 	return strings.Trim(strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-':
@@ -198,7 +202,7 @@ func attach(msg *mail.Msg, files []care.Attachment) error {
 				return '_'
 			}
 			return r
-		}, header(f.Name, 100))
+		}, header(f.Name, 80))
 		if name == "" {
 			name = "attachment"
 		}
@@ -235,9 +239,9 @@ func attach(msg *mail.Msg, files []care.Attachment) error {
 
 func withName(params map[string]string, name string) map[string]string {
 	out := map[string]string{"name": name}
-	for k, v := range params {
-		if k != "name" {
-			out[k] = channels.OneLine(v)
+	for _, k := range []string{"charset", "method"} { // RFC 5545 needs the method
+		if v := label(params[k]); v != "" {
+			out[k] = v
 		}
 	}
 	return out
