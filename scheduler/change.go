@@ -84,7 +84,7 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 	// Whole hours, so that the window is the same for all messages that leave in this hour.
 	run.request.From = from.Truncate(time.Hour).Add(-p.longest)
 	run.request.To = to.Truncate(time.Hour).Add(25 * time.Hour)
-	run.collect(p.windowFor(run.request.From, run.request.To))
+	run.collect(p.windowFor(from.Truncate(time.Hour), run.request.To))
 	run.decide()
 	for _, c := range run.candidates {
 		if run.focused(c) {

@@ -70,7 +70,7 @@ func (p *program) perHousehold() bool {
 
 // Add plans a customer without regard to others and takes in what would go. Adding the same again changes nothing.
 func (s *Peers) Add(f *care.Facts, r Request) {
-	if !s.planner.NeedsPeers(r.From, r.To) {
+	if !s.planner.NeedsPeers(later(r.From, r.Now), r.To) {
 		return
 	}
 	r.Peers, r.Explain = nil, false

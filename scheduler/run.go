@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -39,7 +38,6 @@ type candidate struct {
 
 	done    bool       // the ledger says that it is settled
 	sending bool       // it is being handed over right now
-	silent  bool       // expired before it was first seen: it never existed
 	merged  *candidate // the message it goes with
 	capped  bool       // the cap leaves no room before it expires
 }
@@ -181,13 +179,16 @@ func (r *run) exists(p *program, d due, on care.Date) bool {
 }
 
 func (r *run) add(p *program, step int, d due, on care.Date) {
-	loc := r.location()
 	scheduled := r.scheduled(p, on)
+	expires := p.expires(scheduled, r.location())
+	if r.focus == nil && (!expires.After(r.request.Now) || !scheduled.Before(r.request.To.Add(p.ahead()))) {
+		return // stale when it is first seen: as if it had never been; or of a later window
+	}
 	c := &candidate{program: p, step: step, vehicle: d.vehicle, due: d}
 	o := &care.Occurrence{
 		Customer: r.facts.ID, Dealer: r.dealer.Dealer.Dealer, Program: p.Program.Program, Step: p.Steps[step].Step, Cycle: d.cycle.String(),
 		On: on, Due: d.on, Class: p.class, Topic: p.topic, Template: p.Steps[step].Template, Priority: p.Priority,
-		Scheduled: scheduled, Release: scheduled, Expires: p.expires(scheduled, loc),
+		Scheduled: scheduled, Release: scheduled, Expires: expires,
 	}
 	if o.Customer == "" {
 		o.Customer = r.customer.ID
@@ -256,7 +257,6 @@ func (r *run) decide() {
 	for _, c := range r.candidates {
 		r.settle(c)
 	}
-	r.candidates = slices.DeleteFunc(r.candidates, func(c *candidate) bool { return c.silent })
 	r.merge()
 	r.limit()
 	for _, c := range r.candidates {

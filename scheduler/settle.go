@@ -21,9 +21,7 @@ func (r *run) settle(c *candidate) {
 		}
 	}
 	if !o.Expires.After(now) {
-		// Stale when first seen: as if it had never been. What is in the queue ends as expired.
-		c.silent = !known && !r.focused(c)
-		o.Release, _ = r.quiet(c, o.Scheduled)
+		// Only what is asked for by name comes here; see add.
 		o.Verdict, o.Reason, o.Over = care.Skip, "expired", true
 		return
 	}
@@ -69,7 +67,9 @@ func (r *run) recorded(c *candidate, e care.LedgerEntry) {
 		c.lead = e.Channel
 		o.Channel, o.Channels = e.Channel, []care.Channel{e.Channel}
 	}
-	o.Release, _ = r.quiet(c, o.Scheduled)
+	if release, ok := r.quiet(c, o.Scheduled); ok && release.Before(o.Expires) {
+		o.Release = release
+	}
 	if e.State.Counts() {
 		o.Verdict = care.Send
 		return
@@ -89,19 +89,16 @@ type outcome struct {
 // pass takes a release through quiet hours and gates, from one moment it is put off to to the next, until it may go or never
 // will. The reason is that of what put it off before, if anything did.
 func (r *run) pass(c *candidate, t time.Time, reason string) outcome {
-	o := c.occ
-	first := time.Time{}
-	for range 100 { // each turn is later than the one before; no record has as many holds that matter
+	// A message that never goes is shown where it would have left: a moment at which it was still worth sending, so that every
+	// window that is planned shows it once.
+	first := t
+	for turn := range 100 { // each is later than the one before; no record has as many holds that matter
 		next, fits := r.quiet(c, t)
-		if !fits {
-			return outcome{at: t, verdict: care.Skip, reason: cmp.Or(reason, "expired"), over: reason == ""}
-		}
-		t = next
-		if first.IsZero() {
-			first = t
-		}
-		if !t.Before(o.Expires) {
+		if !fits || !next.Before(c.occ.Expires) {
 			return outcome{at: first, verdict: care.Skip, reason: cmp.Or(reason, "expired"), over: reason == ""}
+		}
+		if t = next; turn == 0 {
+			first = t
 		}
 		if r.mourning(c.program, t) {
 			t = care.DateOf(t.In(r.location())).AddDays(1).At(0, 0, r.location())

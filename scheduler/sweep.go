@@ -119,7 +119,7 @@ func (s *Sweeper) runSweep(ctx context.Context) (Progress, error) {
 		return job.progress, fmt.Errorf("sweep: read the operator's stops: %w", err)
 	}
 	job.request.Operator = op
-	if planner.NeedsPeers(job.request.From, job.request.To) {
+	if planner.NeedsPeers(now, job.request.To) {
 		peers := planner.NewPeers()
 		err := s.cfg.Source.Scan(ctx, func(batch []*care.Facts) error {
 			for _, f := range batch {

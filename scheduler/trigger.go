@@ -284,8 +284,8 @@ const grouped = 72 * time.Hour
 // windowsKept is how many windows are remembered: midnight comes at some forty different moments around the earth.
 const windowsKept = 48
 
-// windowFor returns the spans of a request, the same for every customer: an occurrence whose release can lie in [from, to) in
-// any zone on earth has its step's date in its program's span.
+// windowFor returns the spans of a request, the same for every customer: an occurrence in any zone on earth that has not expired
+// at from and whose release can lie before to has its step's date in its program's span.
 func (p *Planner) windowFor(from, to time.Time) *window {
 	kept := p.windows.Load()
 	if kept != nil {
@@ -308,14 +308,14 @@ func (p *Planner) windowFor(from, to time.Time) *window {
 	return w
 }
 
-// span returns the trigger and step dates that can matter for releases in [from, to).
+// span returns the trigger and step dates that can matter for messages that live on at from and leave before to.
 func (p *program) span(from, to time.Time) span {
-	// Quiet hours can end more than a day after a release that is skipped for them; zones reach from -12 to +14 hours.
-	back, ahead := max(p.longest(), 48*time.Hour), time.Duration(0)
+	back, ahead := p.longest(), p.ahead()
 	if p.Merge != "" {
-		back, ahead = back+grouped, grouped
+		back += grouped
 	}
 	var s span
+	// Zones reach from -12 to +14 hours, so that a day more on either side is enough.
 	s.onLo = p.schedule.since(care.DateOf(from.UTC().Add(-back)).AddDays(-1))
 	s.onHi = care.DateOf(to.UTC().Add(ahead)).AddDays(1)
 	if p.Greeting {
@@ -334,6 +334,15 @@ func (p *program) span(from, to time.Time) span {
 		s.calendar(p)
 	}
 	return s
+}
+
+// ahead is how far after a window the program's messages can still have to do with it: a later due can be the one that carries an
+// earlier one it is merged with.
+func (p *program) ahead() time.Duration {
+	if p.Merge != "" {
+		return grouped
+	}
+	return 0
 }
 
 // inverse returns the trigger dates whose step can fall in [lo, hi]. Months are clamped to their end, so a few days more are
