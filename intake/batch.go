@@ -1,0 +1,288 @@
+package intake
+
+import (
+	"encoding/json"
+	"hash/maphash"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/carebell/carebell/care"
+)
+
+// batch gathers rows by customer.
+type batch struct {
+	people map[string]*person
+	order  []*person
+	raw    []Patch // whole records
+	rawAt  map[string]int
+}
+
+// person is what the rows of one customer say.
+type person struct {
+	text [fVehicle]string
+	cars []car
+	rows int
+}
+
+// car is what the rows of one vehicle say.
+type car struct {
+	text     [fields - fVehicle]string
+	visits   [][4]string // closed_on, km, order, kind
+	readings [][2]string // on, km
+}
+
+func (b *batch) add(e *entry) {
+	p := b.people[e.text[fID]]
+	if p == nil {
+		p = new(person)
+		if b.people == nil {
+			b.people = map[string]*person{}
+		}
+		b.people[e.text[fID]] = p
+		b.order = append(b.order, p)
+	}
+	p.rows++
+	for f := fID; f < fVehicle; f++ {
+		if e.text[f] != "" {
+			p.text[f] = e.text[f]
+		}
+	}
+	if e.text[fVehicle] == "" {
+		return
+	}
+	c := p.car(e.text[fVehicle])
+	for f := fVehicle; f < fields; f++ {
+		if e.text[f] != "" {
+			c.text[f-fVehicle] = e.text[f]
+		}
+	}
+	if e.text[fVisitOn] != "" {
+		c.visits = append(c.visits, [4]string{e.text[fVisitOn], e.text[fVisitKM], e.text[fVisitOrder], e.text[fVisitKind]})
+	}
+	if e.text[fKM] != "" && e.text[fKMOn] != "" {
+		c.readings = append(c.readings, [2]string{e.text[fKMOn], e.text[fKM]})
+	}
+}
+
+// addRecord adds a whole record. A second one of the same customer is joined with the first, so that no batch has an id twice.
+func (b *batch) addRecord(p Patch) error {
+	i, ok := b.rawAt[p.ID]
+	if !ok {
+		if b.rawAt == nil {
+			b.rawAt = map[string]int{}
+		}
+		b.rawAt[p.ID] = len(b.raw)
+		b.raw = append(b.raw, p)
+		return nil
+	}
+	merged, err := MergeRecord(b.raw[i].Record, p)
+	if err == nil {
+		b.raw[i].Record = merged
+		b.raw[i].Rows += p.Rows
+	}
+	return err
+}
+
+func (p *person) car(id string) *car {
+	for i := range p.cars {
+		if p.cars[i].text[0] == id {
+			return &p.cars[i]
+		}
+	}
+	p.cars = append(p.cars, car{})
+	return &p.cars[len(p.cars)-1]
+}
+
+// take returns the patches and empties the batch.
+func (b *batch) take() []Patch {
+	patches := b.raw
+	for _, p := range b.order {
+		patches = append(patches, Patch{ID: p.text[fID], Record: p.record(), Rows: p.rows})
+	}
+	*b = batch{}
+	return patches
+}
+
+// object writes a JSON object member by member; a blank value is left out.
+type object struct {
+	b []byte
+}
+
+func (o *object) open(name string) {
+	o.name(name)
+	o.b = append(o.b, '{')
+}
+
+func (o *object) close(mark byte) { o.b = append(o.b, mark) }
+
+// name writes the comma, if there is something before, and the name; "" is a value in a list.
+func (o *object) name(name string) {
+	if n := len(o.b); n > 0 && o.b[n-1] != '{' && o.b[n-1] != '[' {
+		o.b = append(o.b, ',')
+	}
+	if name != "" {
+		o.b = append(append(append(o.b, '"'), name...), '"', ':')
+	}
+}
+
+func (o *object) str(name, value string) {
+	if value != "" {
+		o.name(name)
+		o.b = appendString(o.b, value)
+	}
+}
+
+// bare writes a number or a truth value.
+func (o *object) bare(name, value string) {
+	if value != "" {
+		o.name(name)
+		o.b = append(o.b, value...)
+	}
+}
+
+func appendString(b []byte, s string) []byte {
+	plain := utf8.ValidString(s)
+	for i := 0; i < len(s) && plain; i++ {
+		plain = s[i] >= ' ' && s[i] != '"' && s[i] != '\\'
+	}
+	if plain {
+		return append(append(append(b, '"'), s...), '"')
+	}
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		return append(b, `""`...) // cannot happen: a string always has a JSON form
+	}
+	return append(b, quoted...)
+}
+
+func (p *person) record() []byte {
+	o := object{b: make([]byte, 0, 512)}
+	o.b = append(o.b, '{')
+	for _, m := range []struct {
+		name string
+		f    field
+	}{
+		{"id", fID},
+		{"dealer", fDealer},
+		{"name", fName},
+		{"salutation", fSalutation},
+		{"email", fEmail},
+		{"phone", fPhone},
+		{"locale", fLocale},
+		{"time_zone", fZone},
+		{"birthday", fBirthday},
+		{"grade", fGrade},
+		{"advisor", fAdvisor},
+		{"household", fHousehold},
+	} {
+		o.str(m.name, p.text[m.f])
+	}
+	if p.text[fTags] != "" {
+		o.name("tags")
+		o.b = append(o.b, '[')
+		for _, tag := range strings.FieldsFunc(p.text[fTags], func(r rune) bool { return strings.ContainsRune(",;、\uff0c\uff1b ", r) }) {
+			o.str("", tag)
+		}
+		o.close(']')
+	}
+	p.consent(&o)
+	if len(p.cars) > 0 {
+		o.name("vehicles")
+		o.b = append(o.b, '[')
+		for i := range p.cars {
+			p.cars[i].write(&o)
+		}
+		o.close(']')
+	}
+	o.close('}')
+	return o.b
+}
+
+// consent writes the answers: yes is {service: true}, no is no to both.
+func (p *person) consent(o *object) {
+	if p.text[fSMS]+p.text[fMail]+p.text[fSMSAds]+p.text[fMailAds] == "" {
+		return
+	}
+	truth := map[string]string{"yes": "true", "no": "false"}
+	o.open("consent")
+	for _, c := range []struct {
+		channel      care.Channel
+		service, ads field
+	}{{care.SMS, fSMS, fSMSAds}, {care.Email, fMail, fMailAds}} {
+		service, ads := p.text[c.service], p.text[c.ads]
+		if service == "no" {
+			ads = "no"
+		}
+		if service+ads == "" {
+			continue
+		}
+		o.open(string(c.channel))
+		o.bare("service", truth[service])
+		o.bare("commercial", truth[ads])
+		o.close('}')
+	}
+	o.close('}')
+}
+
+func (c *car) write(o *object) {
+	text := func(f field) string { return c.text[f-fVehicle] }
+	o.open("")
+	o.str("id", text(fVehicle))
+	o.str("plate", text(fPlate))
+	o.str("make", text(fMake))
+	o.str("model", text(fModel))
+	o.bare("model_year", text(fYear))
+	o.str("delivered_on", text(fDelivered))
+	if len(c.readings) > 0 {
+		o.name("odometer")
+		o.b = append(o.b, '[')
+		for _, r := range c.readings {
+			o.open("")
+			o.str("on", r[0])
+			o.bare("km", r[1])
+			o.close('}')
+		}
+		o.close(']')
+	}
+	if len(c.visits) > 0 {
+		o.name("visits")
+		o.b = append(o.b, '[')
+		for _, v := range c.visits {
+			o.open("")
+			o.str("order", v[2])
+			o.str("closed_on", v[0])
+			o.bare("km", v[1])
+			o.str("kind", v[3])
+			o.close('}')
+		}
+		o.close(']')
+	}
+	if text(fWarranty)+text(fWarrantyKM) != "" {
+		o.open("warranty")
+		o.str("until", text(fWarranty))
+		o.bare("km", text(fWarrantyKM))
+		o.close('}')
+	}
+	o.str("insurance_until", text(fInsurance))
+	o.str("inspection_due", text(fInspection))
+	o.str("sold_on", text(fSold))
+	o.close('}')
+}
+
+// seen counts customers and vehicles once, by a hash of 64 bits: a million customers take some 40 MB.
+type seen struct {
+	seed                maphash.Seed
+	customers, vehicles map[uint64]struct{}
+}
+
+func newSeen() seen {
+	return seen{maphash.MakeSeed(), map[uint64]struct{}{}, map[uint64]struct{}{}}
+}
+
+func (s *seen) add(customer, vehicle string) {
+	c := maphash.String(s.seed, customer)
+	s.customers[c] = struct{}{}
+	if vehicle != "" {
+		s.vehicles[c*31+maphash.String(s.seed, vehicle)] = struct{}{}
+	}
+}
