@@ -90,7 +90,7 @@ var catalogue = []Variable{
 	{Name: "links.unsubscribe", Type: "text", Meaning: "unsubscribe and preferences", Zh: "https://care.example/u/t", En: "https://care.example/u/t", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *state) value { return textValue(s.draft.Links.Unsubscribe) }},
 
 	{Name: "locale", Type: "text", Meaning: "the language of the template that is used", Zh: "zh-CN", En: "en", get: func(s *state) value { return textValue(s.lang.locale) }},
-	{Name: "subject", Type: "text", Meaning: "the mail's subject, for layouts", Zh: "", En: "", Maybe: "outside of an e-mail", get: func(s *state) value { return textValue(s.subject) }},
+	{Name: "subject", Type: "text", Meaning: "the mail's subject, for layouts", Zh: "", En: "", get: func(s *state) value { return textValue(s.subject) }},
 	{Name: "preheader", Type: "text", Meaning: "the mail's preview line, for layouts", Zh: "", En: "", Maybe: "the front matter has none", get: func(s *state) value { return textValue(s.preheader) }},
 	{Name: "message.id", Type: "text", Meaning: "the message's id, for webhooks", Zh: "abcdefghijklmnopqrstuvwxy2", En: "abcdefghijklmnopqrstuvwxy2", get: func(s *state) value { return textValue(s.draft.Occurrence.ID) }},
 	{Name: "message.program", Type: "text", Meaning: "the program, for webhooks", Zh: "maintenance", En: "maintenance", get: func(s *state) value { return textValue(s.draft.Occurrence.Program) }},

@@ -105,3 +105,11 @@ func golden(t *testing.T, file string, got []byte) {
 		t.Errorf("%s (-want +got); go test ./templates -update writes it anew:\n%s", file, diff)
 	}
 }
+
+func TestDefaultBookIsClean(t *testing.T) {
+	t.Parallel()
+	set, _ := templates.Load(defaultBook(t))
+	for _, p := range set.Lint(templates.LintOptions{}) {
+		t.Errorf("%v\n%s", p, p.Excerpt)
+	}
+}

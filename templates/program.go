@@ -289,7 +289,7 @@ func (b *builder) output(r rune, t *tag, into *[]node) {
 func (b *builder) note(e expression, t *tag, guarded bool) {
 	switch e := e.(type) {
 	case *variable:
-		g := guarded || e.instead != nil || slices.Contains(b.guards, e.path)
+		g := guarded || e.instead != nil || slices.ContainsFunc(b.guards, func(guard string) bool { return comesWith(e.path, guard) })
 		b.prog.uses = append(b.prog.uses, use{e.path, t.pos, g})
 	case property:
 		b.note(e.of, t, guarded)
@@ -310,6 +310,23 @@ func (b *builder) note(e expression, t *tag, guarded bool) {
 		b.note(e.b, t, true)
 	}
 }
+
+// comesWith reports whether the variable is there whenever the guard is: they are the same, or both lack for the same reason, as
+// all of a forecast does.
+func comesWith(path, guard string) bool {
+	if path == guard {
+		return true
+	}
+	group, _, _ := strings.Cut(path, ".")
+	if !strings.HasPrefix(guard, group+".") {
+		return false
+	}
+	v, g := variables[path], variables[guard]
+	return v != nil && g != nil && v.Maybe == g.Maybe && wholeGroup[v.Maybe]
+}
+
+// wholeGroup are the reasons for which all of a group is missing at once.
+var wholeGroup = map[string]bool{"there is no forecast": true, "there was no visit": true}
 
 // guardsOf returns the variables that are there whenever the condition is true.
 func guardsOf(e expression) []string {
