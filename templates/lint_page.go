@@ -258,12 +258,12 @@ func (l *linter) contrast(t *template, doc *html.Node, dark bool) {
 			as = l.lookOf(n, as, rules)
 			if ownWords(n) {
 				if got := ratio(as.ink, as.ground); got < 4.5 {
-					what := "<" + n.Data + ">"
+					what, needle := "<"+n.Data+">", "<"+n.Data
 					if class := attribute(n, "class"); class != "" {
-						what = "." + class
+						what, needle = "."+class, `class="`+class
 					}
 					if l.once(fmt.Sprint("contrast", mode, what, t.src.front.Layout)) {
-						l.report.warn(l.find(t, strings.TrimPrefix(what, "<")), "contrast", "choose a darker or a lighter colour", "in %s mode the words of %s can hardly be read: contrast %.1f to 1, it should be 4.5", mode, what, got)
+						l.report.warn(l.find(t, needle), "contrast", "choose a darker or a lighter colour", "in %s mode the words of %s can hardly be read: contrast %.1f to 1, it should be 4.5", mode, what, got)
 					}
 				}
 			}
