@@ -28,7 +28,7 @@ type Env struct {
 // that the daemon would: doctor says what is wrong with it.
 func (e *Env) open(ctx context.Context) (*store.Store, error) {
 	return store.Open(ctx, store.Options{
-		URL: e.Settings.RedisURL.Reveal(), AllowUnsafe: true, Clock: e.Now, Logger: e.Log, Retention: time.Duration(e.Settings.Retention),
+		URL: e.Settings.RedisURL.Reveal(), AllowUnsafe: true, Reader: true, Clock: e.Now, Logger: e.Log, Retention: time.Duration(e.Settings.Retention),
 	})
 }
 

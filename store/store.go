@@ -27,6 +27,8 @@ type Options struct {
 	AllowUnsafe bool
 	// Embedded says that the server is the demo's in-process one: it knows neither INFO nor the flags of scripts.
 	Embedded bool
+	// Reader opens without writing anything, not even the version of the layout: for commands that look, or write customers only.
+	Reader bool
 	// Clock is the daemon's clock, by which messages become due; nil = time.Now. Leases never follow it.
 	Clock func() time.Time
 	// Logger takes what Redis and go-redis report; nil = nothing.
@@ -107,7 +109,7 @@ func (s *Store) check(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrUnsafe, errors.Join(unsafe...))
 	}
 	// Redis refuses a SETNX when it is full, even of a key that is there.
-	if s.client.Exists(ctx, globalKey("schema")).Val() == 1 {
+	if s.opts.Reader || s.client.Exists(ctx, globalKey("schema")).Val() == 1 {
 		return nil
 	}
 	if err := s.client.SetNX(ctx, globalKey("schema"), Schema, 0).Err(); err != nil && !s.opts.AllowUnsafe {
