@@ -138,8 +138,12 @@ func (r *run) duplicate(c *candidate, t time.Time) answer {
 }
 
 func (s *Peers) addWant(f *care.Facts, o *care.Occurrence, prog *program) {
+	last := care.DateOf(o.Expires)
+	if !prog.schedule.at(last, o.Release.Location()).Before(o.Expires) {
+		last = last.AddDays(-1)
+	}
 	w := want{
-		id: o.ID, day: care.DateOf(o.Release), due: o.Due, last: care.DateOf(o.Expires.Add(-time.Nanosecond)),
+		id: o.ID, day: care.DateOf(o.Release), due: o.Due, last: last,
 		order: o.Customer + "\x00" + o.Vehicle + "\x00" + o.Step,
 	}
 	if e, ok := f.Ledger[o.ID]; ok && e.State.Counts() {

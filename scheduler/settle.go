@@ -238,6 +238,10 @@ func (r *run) limit() {
 	if len(waiting) == 0 {
 		return
 	}
+	planned := make(map[*candidate]time.Time, len(waiting))
+	for _, c := range waiting {
+		planned[c] = c.occ.Release
+	}
 	first := func(a, b *candidate) int { return rank(a.occ, b.occ) }
 	slices.SortFunc(waiting, first)
 	counted := r.counted()
@@ -253,13 +257,12 @@ func (r *run) limit() {
 		if r.divert(c) {
 			continue
 		}
-		planned := c.occ.Release
 		out := outcome{verdict: care.Skip, reason: "capped"}
 		if limit > 0 {
 			out = r.pass(c, lifts, "capped")
 		}
 		if out.verdict == care.Skip {
-			out.at, out.over = planned, out.over && out.reason != "capped"
+			out.at, out.over = planned[c], out.over && out.reason != "capped"
 			c.capped = out.reason == "capped"
 			r.apply(c, out)
 			continue
