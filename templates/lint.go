@@ -157,7 +157,7 @@ func (l *linter) template(t *template) {
 	l.words(t, programs)
 	l.gatewayDrift(t)
 	d := l.set.SampleFor(t.name, t.channel, t.locale)
-	m, err := l.set.render(d, nil)
+	m, err := l.set.Render(d)
 	if err != nil {
 		l.renderFault(t, err)
 		return

@@ -20,10 +20,10 @@ func (s *Set) Render(d *care.Draft) (*care.Message, error) {
 	if d == nil || d.Occurrence == nil {
 		return nil, &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("there is nothing to render")}
 	}
-	return s.render(d, nil)
+	return s.render(d, nil, nil)
 }
 
-func (s *Set) render(d *care.Draft, seen func(n node, branch int)) (*care.Message, error) {
+func (s *Set) render(d *care.Draft, seen func(*decision, int), forced map[position]int) (*care.Message, error) {
 	o := d.Occurrence
 	second := ""
 	if d.Dealer != nil {
@@ -38,7 +38,8 @@ func (s *Set) render(d *care.Draft, seen func(n node, branch int)) (*care.Messag
 		st.reset()
 		states.Put(st)
 	}()
-	st.draft, st.env, st.lang, st.budget, st.seen = d, s.env, t.lang, maxWork, seen
+	st.draft, st.env, st.lang, st.budget = d, s.env, t.lang, maxWork
+	st.seen, st.forced = seen, forced
 	if d.Location != nil && !d.Now.IsZero() {
 		st.today = care.DateOf(d.Now.In(d.Location))
 	} else if !d.Now.IsZero() {

@@ -44,7 +44,9 @@ type state struct {
 	depth  int
 	budget int
 	err    error
-	seen   func(n node, branch int) // preview asks which branches were taken; nil in the daemon
+	// Preview asks which branches were taken and takes others; both are nil in the daemon.
+	seen   func(d *decision, branch int)
+	forced map[position]int
 }
 
 var states = sync.Pool{New: func() any { return &state{out: make([]byte, 0, 16<<10)} }}
@@ -67,10 +69,16 @@ func (s *state) fail(code, format string, args ...any) signal {
 	return failed
 }
 
-func (s *state) saw(n node, branch int) {
+func (s *state) saw(d *decision, branch int) {
 	if s.seen != nil {
-		s.seen(n, branch)
+		s.seen(d, branch)
 	}
+}
+
+// take runs the branch that preview asked for.
+func (s *state) take(d *decision, branch int, body []node) signal {
+	s.saw(d, branch)
+	return s.run(body)
 }
 
 func (s *state) run(nodes []node) signal {
