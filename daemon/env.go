@@ -1,19 +1,23 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/token"
+	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/store"
+	"github.com/carebell/carebell/templates"
 )
 
 // Env is what every command starts from.
@@ -100,16 +104,23 @@ func VersionText(version string) string {
 	return version + " (" + info.GoVersion + ")"
 }
 
-// Lint checks a book ("" = the default book) and returns everything that is wrong with it.
+// Lint checks a book ("" = the default book) and returns everything that is wrong with it, by file and line.
 func Lint(dir string, now func() time.Time) ([]care.Problem, error) {
 	checked, problems, err := CheckBook(BookOptions{Dir: dir, Now: now})
 	if err != nil && !errors.Is(err, ErrBook) {
 		return nil, err
 	}
 	if checked != nil {
-		problems = append(problems, lint(checked)...)
+		problems = append(problems, checked.Templates.Lint(templates.LintOptions{Parts: smsParts})...)
 	}
-	return problems, nil
+	slices.SortStableFunc(problems, func(a, b care.Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(problems), nil
 }
 
-func lint(*Checked) []care.Problem { return nil }
+// smsParts counts a text's parts as the gateways of a country do.
+func smsParts(text, signature, country string) int {
+	n, _ := sms.Parts(text, signature, sms.StyleFor(country))
+	return n
+}

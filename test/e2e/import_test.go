@@ -83,8 +83,8 @@ func TestImportOfADealership(t *testing.T) {
 			continue
 		}
 		vehicles += len(c.Vehicles)
-		got := fmt.Sprint(c.Name, c.Phone, c.Email, c.Birthday, c.Grade, c.Advisor, len(c.Vehicles))
-		if wanted := fmt.Sprint(w.Name, w.Phone, w.Email, w.Birthday, w.Grade, w.Advisor, len(w.Vehicles)); got != wanted {
+		got := fmt.Sprintf("%v|%v|%v|%v|%v|%v|%v", c.Name, c.Phone, c.Email, c.Birthday, c.Grade, c.Advisor, len(c.Vehicles))
+		if wanted := fmt.Sprintf("%v|%v|%v|%v|%v|%v|%v", w.Name, w.Phone, w.Email, w.Birthday, w.Grade, w.Advisor, len(w.Vehicles)); got != wanted {
 			t.Errorf("%s:\n got %s\nwant %s", id, got, wanted)
 			continue
 		}
@@ -97,8 +97,8 @@ func TestImportOfADealership(t *testing.T) {
 				if v.ID != wv.ID {
 					continue
 				}
-				got := fmt.Sprint(v.Plate, v.Make, v.Model, v.ModelYear, v.DeliveredOn, v.InsuranceUntil)
-				if wanted := fmt.Sprint(wv.Plate, wv.Make, wv.Model, wv.ModelYear, wv.DeliveredOn, wv.InsuranceUntil); got != wanted {
+				got := fmt.Sprintf("%v|%v|%v|%v|%v|%v", v.Plate, v.Make, v.Model, v.ModelYear, v.DeliveredOn, v.InsuranceUntil)
+				if wanted := fmt.Sprintf("%v|%v|%v|%v|%v|%v", wv.Plate, wv.Make, wv.Model, wv.ModelYear, wv.DeliveredOn, wv.InsuranceUntil); got != wanted {
 					t.Errorf("%s %s:\n got %s\nwant %s", id, v.ID, got, wanted)
 				}
 				on, km := "", (*int)(nil)
