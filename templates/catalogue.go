@@ -27,14 +27,14 @@ var catalogue = []Variable{
 	{Name: "vehicle.odometer", Type: "number", Meaning: "the newest odometer reading of the record, in km", Zh: "31000", En: "31000", On: perVehicle, Maybe: "the record has none", get: vehicleOf(newestReading)},
 
 	{Name: "dealer.name", Type: "text", Meaning: "the dealership's name", Zh: "浦东别克", En: "Pudong Buick", get: dealerOf(func(s *state, d *care.Dealer) value { return s.in(d.Name) })},
-	{Name: "dealer.phone", Type: "text", Meaning: "its phone number; show it with the filter phone", Zh: "+862150000000", En: "+12125550100", Maybe: "dealers.yaml has none", get: dealerOf(func(_ *state, d *care.Dealer) value { return textValue(d.Phone) })},
+	{Name: "dealer.phone", Type: "text", Meaning: "its phone number; show it with the filter phone", Zh: "+862150000000", En: "+862150000000", Maybe: "dealers.yaml has none", get: dealerOf(func(_ *state, d *care.Dealer) value { return textValue(d.Phone) })},
 	{Name: "dealer.address", Type: "text", Meaning: "its address", Zh: "上海市浦东新区世纪大道1号", En: "1 Century Avenue, Pudong, Shanghai", Maybe: "dealers.yaml has none", get: dealerOf(func(s *state, d *care.Dealer) value { return s.in(d.Address) })},
 	{Name: "dealer.hours", Type: "text", Meaning: "its opening hours", Zh: "每天 8:30-18:00", En: "daily 8:30-18:00", Maybe: "dealers.yaml has none", get: dealerOf(func(s *state, d *care.Dealer) value { return s.in(d.Hours) })},
 	{Name: "dealer.booking_url", Type: "text", Meaning: "its booking page; links.booking is the better choice", Zh: "https://pudong.example/book", En: "https://pudong.example/book", Maybe: "dealers.yaml has none", get: dealerOf(func(_ *state, d *care.Dealer) value { return textValue(d.BookingURL) })},
 	{Name: "dealer.dealer", Type: "text", Meaning: "its id in the book", Zh: "sh-pudong", En: "sh-pudong", get: dealerOf(func(_ *state, d *care.Dealer) value { return textValue(d.Dealer) })},
 
 	{Name: "advisor.name", Type: "text", Meaning: "the customer's service advisor, or who stands in", Zh: "陈志强", En: "Chris Chen", Maybe: "the customer has none", get: advisorOf(func(a *care.Advisor) string { return a.Name })},
-	{Name: "advisor.phone", Type: "text", Meaning: "the advisor's phone number; show it with the filter phone", Zh: "+8613900000000", En: "+12125550111", Maybe: "the customer has no advisor, or the advisor no number", get: advisorOf(func(a *care.Advisor) string { return a.Phone })},
+	{Name: "advisor.phone", Type: "text", Meaning: "the advisor's phone number; show it with the filter phone", Zh: "+8613900000000", En: "+8613900000000", Maybe: "the customer has no advisor, or the advisor no number", get: advisorOf(func(a *care.Advisor) string { return a.Phone })},
 	{Name: "advisor.email", Type: "text", Meaning: "the advisor's address; replies go there by themselves", Zh: "chen@pudong.example", En: "chen@pudong.example", Maybe: "the customer has no advisor, or the advisor no address", get: advisorOf(func(a *care.Advisor) string { return a.Email })},
 
 	{Name: "due.on", Type: "date", Meaning: "the day the message is about: due, birthday, visit, event …", Zh: "2026-12-02", En: "2026-12-02", get: func(s *state) value { return dateValue(s.draft.Occurrence.Due) }},
@@ -84,10 +84,10 @@ var catalogue = []Variable{
 	{Name: "also", Type: "list", Meaning: "dues that were merged into this message; each has program, title, on and vehicle", Zh: "", En: "", get: alsoValue},
 
 	{Name: "links.booking", Type: "text", Meaning: "the customer's booking page, else the dealer's", Zh: "https://pudong.example/book", En: "https://pudong.example/book", Maybe: "the dealer has no booking page", get: bookingLink},
-	{Name: "links.survey", Type: "text", Meaning: "a survey of a few questions", Zh: "https://care.example/s/t", En: "https://care.example/s/t", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *state) value { return textValue(s.draft.Links.Survey) }},
-	{Name: "links.rsvp", Type: "text", Meaning: "the answer to an invitation", Zh: "https://care.example/e/t", En: "https://care.example/e/t", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *state) value { return textValue(s.draft.Links.RSVP) }},
-	{Name: "links.odometer", Type: "text", Meaning: "a page to tell the mileage", Zh: "https://care.example/o/t", En: "https://care.example/o/t", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *state) value { return textValue(s.draft.Links.Odometer) }},
-	{Name: "links.unsubscribe", Type: "text", Meaning: "unsubscribe and preferences", Zh: "https://care.example/u/t", En: "https://care.example/u/t", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *state) value { return textValue(s.draft.Links.Unsubscribe) }},
+	{Name: "links.survey", Type: "text", Meaning: "a survey of a few questions", Zh: "https://care.example/s/sample", En: "https://care.example/s/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *state) value { return textValue(s.draft.Links.Survey) }},
+	{Name: "links.rsvp", Type: "text", Meaning: "the answer to an invitation", Zh: "https://care.example/e/sample", En: "https://care.example/e/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *state) value { return textValue(s.draft.Links.RSVP) }},
+	{Name: "links.odometer", Type: "text", Meaning: "a page to tell the mileage", Zh: "https://care.example/o/sample", En: "https://care.example/o/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *state) value { return textValue(s.draft.Links.Odometer) }},
+	{Name: "links.unsubscribe", Type: "text", Meaning: "unsubscribe and preferences", Zh: "https://care.example/u/sample", En: "https://care.example/u/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *state) value { return textValue(s.draft.Links.Unsubscribe) }},
 
 	{Name: "locale", Type: "text", Meaning: "the language of the template that is used", Zh: "zh-CN", En: "en", get: func(s *state) value { return textValue(s.lang.locale) }},
 	{Name: "subject", Type: "text", Meaning: "the mail's subject, for layouts", Zh: "", En: "", get: func(s *state) value { return textValue(s.subject) }},

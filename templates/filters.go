@@ -285,3 +285,22 @@ func (s *state) joined(items []value, between string) string {
 	}
 	return b.String()
 }
+
+// Filter describes a filter for the tables of docs/templates.md.
+type Filter struct {
+	Name, Usage, Meaning string
+	Trade                bool // ours, not one of Liquid's own
+}
+
+// Filters lists every filter, ours first, then by name.
+func Filters() []Filter {
+	var all []Filter
+	for _, trade := range []bool{true, false} {
+		for _, name := range filterNames() {
+			if f := filters[name]; f.trade == trade {
+				all = append(all, Filter{Name: name, Usage: f.usage, Meaning: f.meaning, Trade: trade})
+			}
+		}
+	}
+	return all
+}

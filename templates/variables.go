@@ -64,6 +64,9 @@ func alsoHas(words []string) bool {
 // Catalogue lists every variable by group, in the order of docs/templates.md.
 func Catalogue() []Variable { return slices.Clone(catalogue) }
 
+// AlsoFields lists the fields of an item of also, for docs/templates.md.
+func AlsoFields() []Variable { return slices.Clone(alsoFields) }
+
 var variables = func() map[string]*Variable {
 	m := make(map[string]*Variable, len(catalogue))
 	for i := range catalogue {
