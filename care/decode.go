@@ -84,7 +84,9 @@ func (t *tolerant) value(raw json.RawMessage, v reflect.Value, path string) bool
 		}
 		for i, item := range items {
 			e := reflect.New(v.Type().Elem()).Elem()
-			if t.value(item, e, fmt.Sprintf("%s[%d]", path, i)) {
+			// What is no plain text keeps its place even when it is broken, so that the paths of the items behind it stay right; the
+			// validator drops it.
+			if t.value(item, e, fmt.Sprintf("%s[%d]", path, i)) || e.Type() != reflect.TypeFor[string]() {
 				v.Set(reflect.Append(v, e))
 			}
 		}
@@ -114,7 +116,17 @@ func (t *tolerant) object(raw json.RawMessage, v reflect.Value, path string) boo
 	}
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		if item, ok := fields[name]; ok && name != "-" && name != "" {
+		if name == "-" || name == "" {
+			continue
+		}
+		item, ok := fields[name]
+		for k := range fields {
+			// encoding/json takes a name in any letter case, so the tolerant way must: holds would be lost otherwise.
+			if !ok && strings.EqualFold(k, name) {
+				item, ok = fields[k], true
+			}
+		}
+		if ok {
 			t.value(item, v.Field(i), path+"."+name)
 		}
 	}
@@ -145,7 +157,20 @@ type validator struct {
 }
 
 func (v *validator) add(path, message string) {
+	if v.reported(path) {
+		return
+	}
 	v.defects = append(v.defects, Defect{Path: path, Message: message})
+}
+
+// reported says whether the value, or one around it, was found broken before.
+func (v *validator) reported(path string) bool {
+	for _, d := range v.defects {
+		if rest, ok := strings.CutPrefix(path, d.Path); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *validator) date(d *Date, path string) bool {
@@ -165,6 +190,10 @@ func (v *validator) run() {
 	}
 	v.preferences()
 	for ch, consent := range c.Consent {
+		if !ch.Known() && Channel(strings.ToLower(strings.TrimSpace(string(ch)))).Known() {
+			// "SMS": {"service": false} is a refusal, and must not be overlooked.
+			v.add("$.consent", "should name its channels email, sms and webhook, in small letters")
+		}
 		if consent.At.Invalid() {
 			// When consent was given is evidence, not permission; still it is part of consent and fails closed.
 			v.date(&consent.At, "$.consent."+string(ch)+".at")
@@ -248,7 +277,7 @@ func (v *validator) vehicle(car *Vehicle, path string) bool {
 	for i, r := range car.Odometer {
 		at := fmt.Sprintf("%s.odometer[%d]", path, i)
 		switch {
-		case !v.date(&r.On, at+".on"):
+		case !v.date(&r.On, at+".on"), v.reported(at + ".km"): // a mileage that could not be read is not 0 km
 		case r.On.IsZero():
 			v.add(at+".on", "is missing")
 		case r.KM < 0:
