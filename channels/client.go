@@ -142,7 +142,10 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 			req.Host = h
 		}
 	}
-	if err := prepare(req.Request); err != nil {
+	if err = prepare(req.Request); err == nil {
+		err = printable(req.Header)
+	}
+	if err != nil {
 		return nil, &care.Error{Kind: care.KindContent, Code: "bad_request", Err: err}
 	}
 	resp, err := c.retry.Do(req)
@@ -153,6 +156,20 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 		return nil, state.failure(ctx, err)
 	}
 	return readAnswer(resp, state), nil
+}
+
+// printable refuses what net/http would refuse too, but as if the connection had failed.
+func printable(h http.Header) error {
+	for _, values := range h {
+		for _, v := range values {
+			for i := range len(v) {
+				if c := v[i]; (c < ' ' && c != '\t') || c == 0x7f {
+					return errors.New("a header has a control character")
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func prepare(r *http.Request) error {

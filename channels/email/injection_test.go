@@ -54,15 +54,21 @@ func TestNoFieldBecomesAHeaderARecipientOrACommand(t *testing.T) {
 		"unsubscribe": func(m *care.Message, s string) { m.Unsubscribe = "https://x.example/" + s },
 		"text":        func(m *care.Message, s string) { m.Text = []byte(s) },
 		"html":        func(m *care.Message, s string) { m.HTML = []byte(s) },
-		"file name":   func(m *care.Message, s string) { m.Attachments = []care.Attachment{{Name: s, Type: "text/plain", Data: []byte("x")}} },
-		"file type":   func(m *care.Message, s string) { m.Attachments = []care.Attachment{{Name: "x", Type: s, Data: []byte("x")}} },
+		"file name": func(m *care.Message, s string) {
+			m.Attachments = []care.Attachment{{Name: s, Type: "text/plain", Data: []byte("x")}}
+		},
+		"file type": func(m *care.Message, s string) {
+			m.Attachments = []care.Attachment{{Name: "x", Type: s, Data: []byte("x")}}
+		},
 		"file param": func(m *care.Message, s string) {
 			m.Attachments = []care.Attachment{{Name: "x", Type: "text/plain; a=\"" + s + "\"", Data: []byte("x")}}
 		},
 		"content-id": func(m *care.Message, s string) {
 			m.Attachments = []care.Attachment{{Name: "x", ContentID: s, Type: "image/png", Data: []byte("x")}}
 		},
-		"file data": func(m *care.Message, s string) { m.Attachments = []care.Attachment{{Name: "x", Type: "text/plain", Data: []byte(s)}} },
+		"file data": func(m *care.Message, s string) {
+			m.Attachments = []care.Attachment{{Name: "x", Type: "text/plain", Data: []byte(s)}}
+		},
 	}
 	known := map[string]bool{
 		"From": true, "To": true, "Reply-To": true, "Subject": true, "Date": true, "Message-Id": true, "Mime-Version": true, "Content-Type": true,

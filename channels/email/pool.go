@@ -192,7 +192,7 @@ type wire struct {
 	net.Conn
 	broke   atomic.Bool
 	late    atomic.Bool // a deadline passed
-	release func() // ends the dial's hold on the connection
+	release func()      // ends the dial's hold on the connection
 
 	mu    sync.Mutex
 	limit time.Time // no deadline may be later

@@ -235,6 +235,9 @@ func (s *Sender) check(m *care.Message) error {
 	if !e164(m.To) {
 		return &care.Error{Kind: care.KindRecipient, Code: "bad_number", Err: errors.New("the customer's number is not in E.164 form")}
 	}
+	if !care.ValidID(m.WireID()) {
+		return content("bad_id", "the message's id is none")
+	}
 	if !s.allowed(m.To) {
 		return content("country", "numbers of this country are not written to")
 	}

@@ -139,6 +139,9 @@ func (s *Sender) Post(ctx context.Context, e Event) error {
 }
 
 func (s *Sender) request(m *care.Message) (*channels.Request, Preset, error) {
+	if !care.ValidID(m.WireID()) {
+		return nil, "", content("bad_id", "the message's id is none")
+	}
 	target := m.To
 	if target == "" {
 		target = s.cfg.URL
