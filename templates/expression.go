@@ -135,17 +135,19 @@ func (f *filtered) eval(s *state) value {
 	if in.kind == missing && !f.filter.takesMissing {
 		return in
 	}
-	var space [4]value
-	args := space[:0]
+	// The arguments lie on a stack of the state: what is handed to a function that is not known here would be allocated.
+	base := len(s.args)
 	for _, a := range f.args {
 		v := a.eval(s)
 		if v.kind == missing && !f.filter.takesMissing {
+			s.args = s.args[:base]
 			return v
 		}
-		args = append(args, v)
+		s.args = append(s.args, v)
 	}
 	s.work(8 + len(in.text)/16 + len(in.list))
-	out := f.filter.apply(s, in, args)
+	out := f.filter.apply(s, in, s.args[base:])
+	s.args = s.args[:base]
 	if len(out.text) > maxOutput || len(out.list) > maxOutput {
 		s.fail(codeTooLarge, "a filter made more than %d KiB", maxOutput>>10)
 		return value{kind: text}

@@ -220,6 +220,11 @@ func argumentCount(f *filter) string {
 }
 
 func (p *parser) primary() expression {
+	if p.depth++; p.depth > 2*maxDepth {
+		p.fail(p.at, "too-deep", "make it simpler", "the brackets are nested too deep")
+		return literal{}
+	}
+	defer func() { p.depth-- }()
 	var e expression
 	switch p.kind {
 	case tokenString:
@@ -281,6 +286,7 @@ func (p *parser) path() expression {
 	words := []string{p.word}
 	p.next()
 	var e expression
+	parts := 0
 	for p.failed == nil {
 		switch p.kind {
 		case '.':
@@ -317,7 +323,7 @@ func (p *parser) path() expression {
 			}
 			return e
 		}
-		if p.depth++; p.depth > 2*maxDepth {
+		if parts++; parts > maxDepth {
 			p.fail(p.at, "too-deep", "make it simpler", "the path is too long")
 		}
 	}

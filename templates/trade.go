@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,11 +40,11 @@ func (l language) comma() string {
 func (l language) long(d care.Date) string {
 	switch {
 	case l.chinese || l.ja:
-		return fmt.Sprintf("%d年%d月%d日", d.Year(), int(d.Month()), d.Day())
+		return strconv.Itoa(d.Year()) + "年" + strconv.Itoa(int(d.Month())) + "月" + strconv.Itoa(d.Day()) + "日"
 	case l.us:
-		return fmt.Sprintf("%s %d, %d", d.Month(), d.Day(), d.Year())
+		return d.Month().String() + " " + strconv.Itoa(d.Day()) + ", " + strconv.Itoa(d.Year())
 	case l.english:
-		return fmt.Sprintf("%d %s %d", d.Day(), d.Month(), d.Year())
+		return strconv.Itoa(d.Day()) + " " + d.Month().String() + " " + strconv.Itoa(d.Year())
 	}
 	return d.String()
 }
@@ -246,7 +247,8 @@ func masked(s string) string {
 		_, size := utf8.DecodeRuneInString(s)
 		return s[:size] + "***" + s[at:]
 	}
-	r := []rune(strings.NewReplacer("·", "", " ", "", "-", "").Replace(s))
+	r := []rune(s)
+	r = slices.DeleteFunc(r, func(c rune) bool { return c == '·' || c == ' ' || c == '-' })
 	n := len(r)
 	switch {
 	case n >= 7 && r[0] > 0x2e80 && r[1] < 0x80: // a plate of mainland China: GA 36-2018
