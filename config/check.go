@@ -16,8 +16,8 @@ import (
 	"github.com/carebell/carebell/care/contact"
 )
 
-// minKey is the fewest characters of a signing key: 16 random bytes are the least that nobody can guess.
-const minKey = 16
+// minKey is the fewest characters of a signing key: fewer can be guessed off-line from one link. doctor and docs ask for 32 random bytes.
+const minKey = 8
 
 // check holds what every command needs of the settings. All faults are told at once.
 func (s *Settings) check() error {
@@ -51,7 +51,7 @@ func (s *Settings) check() error {
 		bad(r >= 0 && r < 1e9, "CARE_%s_RATE: write messages per second, or 0 for no limit", name)
 	}
 	bad(cronSpec(s.Sweep), "CARE_SWEEP: write five cron fields or @every 15m")
-	bad(s.Lease >= Duration(5*time.Second) && s.Lease <= Duration(time.Hour), "CARE_LEASE: write a span from 5s to 1h")
+	bad(s.Lease >= Duration(time.Second) && s.Lease <= Duration(time.Hour), "CARE_LEASE: write a span from 1s to 1h")
 	bad(s.Retention >= Duration(24*time.Hour), "CARE_RETENTION: write at least 1d")
 	bad(s.RedirectEmail == "" || isEmail(s.RedirectEmail), "CARE_REDIRECT_EMAIL: write one bare e-mail address")
 	bad(s.RedirectPhone == "" || isPhone(s.RedirectPhone), "CARE_REDIRECT_PHONE: write one number with + and country code")
@@ -69,11 +69,12 @@ func (s *Settings) ForServe() error {
 	if !loopback(s.Listen) && s.ConsoleToken.IsZero() {
 		all = append(all, errors.New("CARE_LISTEN is open to other machines: set CARE_CONSOLE_TOKEN (or …_FILE), or listen on 127.0.0.1"))
 	}
-	if (s.PublicListen == "") != (s.PublicURL == "") {
-		all = append(all, errors.New("CARE_PUBLIC_LISTEN and CARE_PUBLIC_URL go together: where the pages are served, and what customers call them"))
+	// A public URL without a listener is fine: another replica may serve the pages.
+	if s.PublicListen != "" && s.PublicURL == "" {
+		all = append(all, errors.New("CARE_PUBLIC_LISTEN needs CARE_PUBLIC_URL: what customers call the pages, such as https://care.dealer.example"))
 	}
-	if s.PublicListen != "" && len(s.SecretKey) == 0 {
-		all = append(all, errors.New("CARE_PUBLIC_LISTEN needs CARE_SECRET_KEY (or …_FILE), which signs the links: make one with `openssl rand -base64 32`"))
+	if s.PublicURL != "" && len(s.SecretKey) == 0 {
+		all = append(all, errors.New("CARE_PUBLIC_URL needs CARE_SECRET_KEY (or …_FILE), which signs the links: make one with `openssl rand -base64 32`"))
 	}
 	return errors.Join(all...)
 }

@@ -17,10 +17,10 @@ type Settings struct {
 	Listen           string   `default:"127.0.0.1:8080" desc:"address of the console, the API and the metrics; other than loopback needs CARE_CONSOLE_TOKEN"`
 	ConsoleToken     Secret   `split_words:"true" desc:"token for the console and the API"`
 	ConsoleTokenFile string   `split_words:"true" file:"ConsoleToken"`
-	PublicListen     string   `split_words:"true" desc:"address of the customers' pages and the gateways' callbacks; needs CARE_PUBLIC_URL and CARE_SECRET_KEY"`
-	PublicURL        string   `split_words:"true" desc:"what customers and gateways call it, such as https://care.dealer.example"`
+	PublicListen     string   `split_words:"true" desc:"address of the customers' pages and the gateways' callbacks; needs CARE_PUBLIC_URL"`
+	PublicURL        string   `split_words:"true" desc:"what customers and gateways call it, such as https://care.dealer.example; needs CARE_SECRET_KEY"`
 	TrustedProxies   Prefixes `split_words:"true" desc:"proxies whose X-Forwarded-For is believed, with commas: 127.0.0.1, 10.0.0.0/8"`
-	SecretKey        Secrets  `split_words:"true" desc:"keys for links and address fingerprints, at least 16 characters each, with commas: the first signs, all verify"`
+	SecretKey        Secrets  `split_words:"true" desc:"keys for links and address fingerprints, at least 8 characters each, with commas: the first signs, all verify"`
 	SecretKeyFile    string   `split_words:"true" file:"SecretKey"`
 
 	SMTP    SMTP
@@ -38,7 +38,7 @@ type Settings struct {
 
 // SMTP says how e-mail leaves.
 type SMTP struct {
-	URL         Secrets `desc:"mail servers with commas: smtp://user:password@host:587 or smtps://…; ?starttls=none|opportunistic|mandatory"`
+	URL         Secrets `desc:"mail servers with commas: smtp://user:password@host:587 or smtps://…; ?starttls=always|opportunistic|never"`
 	URLFile     string  `split_words:"true" file:"URL"`
 	Connections int     `default:"16" desc:"connections to each mail server"`
 	Rate        float64 `default:"0" desc:"most e-mails per second, all replicas together; 0 is no limit"`

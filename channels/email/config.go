@@ -46,11 +46,12 @@ type DKIM struct {
 	Key              crypto.Signer
 }
 
+// tlsPolicies are the values of ?starttls=, with the words that other programs use for them.
 var tlsPolicies = map[string]mail.TLSPolicy{
-	"":              mail.TLSMandatory,
-	"always":        mail.TLSMandatory,
-	"opportunistic": mail.TLSOpportunistic,
-	"never":         mail.NoTLS,
+	"":       mail.TLSMandatory,
+	"always": mail.TLSMandatory, "mandatory": mail.TLSMandatory, "required": mail.TLSMandatory, "yes": mail.TLSMandatory, "true": mail.TLSMandatory,
+	"opportunistic": mail.TLSOpportunistic, "auto": mail.TLSOpportunistic,
+	"never": mail.NoTLS, "none": mail.NoTLS, "no": mail.NoTLS, "off": mail.NoTLS, "false": mail.NoTLS,
 }
 
 // ParseServers reads CARE_SMTP_URL: smtp://user:pass@host:587?starttls=always|opportunistic|never&weight=2 or
