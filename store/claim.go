@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
@@ -33,7 +34,7 @@ func (s *Store) hungerOf(lanes []care.Lane) *hunger {
 }
 
 // Claim leases up to max messages that are due by the daemon's clock, the urgent lanes first. The lease runs on Redis' own clock;
-// Claim.Until is its end on this machine's. The messages come from all shards in turn, at most one of each customer, whose next
+// Claim.Until is its end on this machine's. The messages come from all shards alike, at most one of each customer, whose next
 // one can be claimed when this one is settled.
 //
 // A message whose lease ended without a word comes back alone, as the only one of a Claim: Was is StateUncertain if it was being
@@ -103,7 +104,7 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 
 // quotas shares n among the shards: those not yet asked each get one in turn, the rest goes to those known to have more.
 func (s *Store) quotas(h *hunger, n int, asked *[care.Shards]bool) (quota [care.Shards]int) {
-	first := int(s.rotation.Add(1))
+	first := rand.IntN(care.Shards) //nolint:gosec // it only has to be fair
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var hungry []int
@@ -142,7 +143,7 @@ func (s *Store) claimCall(shard int, lanes []care.Lane, n int, lease time.Durati
 // rescue claims one message whose lease has ended, from the first shard that is known to have one.
 func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Duration) ([]*care.Claim, error) {
 	h := s.hungerOf(lanes)
-	first := int(s.rotation.Add(1))
+	first := rand.IntN(care.Shards) //nolint:gosec // it only has to be fair
 	for i := range care.Shards {
 		shard := (first + i) % care.Shards
 		h.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -240,4 +241,9 @@ func settle(t testing.TB, s *Store, res care.Result) bool {
 		t.Fatal(err)
 	}
 	return ok[0]
+}
+
+func sorted(s []string) []string {
+	slices.Sort(s)
+	return s
 }

@@ -24,7 +24,8 @@ func (s *Store) Receipts(ctx context.Context, receipts []care.Receipt) error {
 	for i := range known {
 		ids[i] = known[i].ID
 	}
-	outcomes, err := s.amend(ctx, ids, func(i int, l *located) decision { return receive(l, &known[i]) })
+	now := s.clock()
+	outcomes, err := s.amend(ctx, ids, func(i int, l *located) decision { return receive(l, &known[i], now) })
 	if err != nil {
 		return fmt.Errorf("receipts: %w", err)
 	}
@@ -45,7 +46,7 @@ func (s *Store) Receipts(ctx context.Context, receipts []care.Receipt) error {
 }
 
 // receive decides what a receipt means for a message.
-func receive(l *located, rc *care.Receipt) decision {
+func receive(l *located, rc *care.Receipt, now time.Time) decision {
 	r := l.record
 	switch r.State {
 	case care.StateClaimed, care.StateSending:
@@ -82,7 +83,11 @@ func receive(l *located, rc *care.Receipt) decision {
 	if rc.Parts > 0 {
 		r.Parts = rc.Parts
 	}
-	r.UpdatedAt = rc.At
+	// Providers' clocks are their own.
+	if rc.At.After(r.UpdatedAt) && rc.At.Before(now) {
+		now = rc.At
+	}
+	r.UpdatedAt = now
 	return decision{record: &r}
 }
 

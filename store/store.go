@@ -53,8 +53,7 @@ type Store struct {
 	retention time.Duration
 	lua       scripts
 
-	replicated atomic.Bool // the masters have replicas: intents and results wait for one
-	rotation   atomic.Uint32
+	replicated atomic.Bool    // the masters have replicas: intents and results wait for one
 	hungers    [1 << 6]hunger // by set of care.Lanes
 	marks      marks
 	closing    sync.Once

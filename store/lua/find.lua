@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- Finds message records by the id alone.
 -- KEYS[1]  the shard's fence
 -- ARGV     ids

@@ -1,0 +1,407 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/care"
+)
+
+func TestUnsafeServersAreRefused(t *testing.T) {
+	t.Parallel()
+	master := ownRedis(t, "--appendonly", "yes")
+	host, port, _ := strings.Cut(master.address, ":")
+	for name, tt := range map[string]struct {
+		args []string
+		says string
+	}{
+		"evicts":   {[]string{"--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"}, "maxmemory-policy noeviction"},
+		"no AOF":   {[]string{"--appendonly", "no"}, "appendonly yes"},
+		"replica":  {[]string{"--appendonly", "yes", "--replicaof", host + " " + port}, "not a master"},
+		"all well": {[]string{"--appendonly", "yes"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := ownRedis(t, tt.args...)
+			o := Options{URL: "redis://" + server.address}
+			start := time.Now()
+			s, err := Open(t.Context(), o)
+			if err == nil {
+				s.Close()
+			}
+			if (err == nil) != (tt.says == "") || err != nil && (!errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), tt.says)) {
+				t.Errorf("Open: %v; want %q", err, tt.says)
+			}
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			o.AllowUnsafe = true
+			open(t, o)
+		})
+	}
+}
+
+func TestOldServerIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, f := range examine(map[string]string{
+		"redis_version": "6.0.16", "role": "master", "maxmemory_policy": "noeviction", "aof_enabled": "1",
+	}, "h:1") {
+		if f.OK == strings.Contains(f.What, "6.0.16") {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+func TestNewerStateIsRefused(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, b *bundle) {
+		b.redis.Set(t.Context(), globalKey("schema"), Schema+1, 0)
+		s, err := Open(t.Context(), Options{URL: b.url, Embedded: b.embed, AllowUnsafe: true})
+		if err == nil {
+			s.Close()
+			t.Fatal("opened the state of a newer carebell")
+		}
+		if !strings.Contains(err.Error(), "newer carebell") {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRedisIsAway(t *testing.T) {
+	t.Parallel()
+	server := ownRedis(t, "--appendonly", "yes")
+	b := bundleAt(t, "redis://"+server.address+"?timeout=200ms", false)
+	b.queue(t, 1)
+	c := claimOne(t, b.Store, time.Minute)
+	server.stop()
+	if ok, err := b.Begin(t.Context(), []care.Intent{{Claim: c, At: epoch}}); err == nil || ok[0] {
+		t.Errorf("Begin without Redis: %v, %v", ok, err)
+	}
+	if ok, err := b.Settle(t.Context(), []care.Result{result(c, care.StateSent, epoch)}); err == nil || ok[0] {
+		t.Errorf("Settle without Redis: %v, %v", ok, err)
+	}
+	if _, err := b.Claim(t.Context(), care.Lanes, 1, time.Minute); err == nil {
+		t.Error("Claim without Redis")
+	}
+	if _, err := b.Facts(t.Context(), []string{"C1"}); err == nil {
+		t.Error("Facts without Redis")
+	}
+	if err := b.Scan(t.Context(), func([]*care.Facts) error { return nil }); err == nil {
+		t.Error("Scan without Redis")
+	}
+	if b.Ping(t.Context()) == nil {
+		t.Error("Ping without Redis")
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	server := ownRedis(t, "--appendonly", "yes")
+	b := bundleAt(t, "redis://"+server.address, false)
+	all := b.queue(t, 4)
+	first, second := claimOne(t, b.Store, time.Minute), claimOne(t, b.Store, time.Minute)
+	if !begin(t, b.Store, first) {
+		t.Fatal("Begin refused")
+	}
+	if err := b.redis.ConfigSet(t.Context(), "maxmemory", "1mb").Err(); err != nil {
+		t.Fatal(err)
+	}
+	full := func(what string, err error) {
+		t.Helper()
+		if !redis.HasErrorPrefix(errors.Unwrap(err), "OOM") {
+			t.Errorf("%s at OOM: %v", what, err)
+		}
+	}
+	_, err := b.Claim(t.Context(), care.Lanes, 10, time.Minute)
+	full("Claim", err)
+	ok, err := b.Begin(t.Context(), []care.Intent{{Claim: second, At: epoch}})
+	full("Begin", err)
+	if ok[0] {
+		t.Error("Begin at OOM said yes")
+	}
+	_, err = b.Apply(t.Context(), []care.Change{{Customer: "X", Add: []*care.Occurrence{occurrence("X", 0, epoch)}}})
+	full("Apply", err)
+	res := result(first, care.StateSent, epoch)
+	if !settle(t, b.Store, res) {
+		t.Error("Settle at OOM was refused")
+	}
+	if ok, err := b.Renew(t.Context(), []*care.Claim{second}, time.Minute); err != nil || !ok[0] {
+		t.Errorf("Renew at OOM: %v, %v", ok, err)
+	}
+	b.receive(t, receipt(first.Record.ID, care.StateDelivered))
+	for _, o := range all {
+		if o.ID == first.Record.ID {
+			b.expect(t, o, care.StateDelivered)
+		}
+	}
+	// The state is readable by a restarted daemon, and goes on by itself.
+	b.another(t)
+	if err := b.redis.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if !begin(t, b.Store, second) {
+		t.Error("Begin after OOM refused")
+	}
+}
+
+func TestScriptFlushInMidRun(t *testing.T) {
+	t.Parallel()
+	server := ownRedis(t, "--appendonly", "yes")
+	b := bundleAt(t, "redis://"+server.address, false)
+	const n = 300
+	all := b.queue(t, n)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			b.redis.ScriptFlush(t.Context())
+			b.redis.ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "no")
+			time.Sleep(2 * time.Millisecond)
+		}
+	})
+	sent := make(map[string]int)
+	deadline := time.Now().Add(30 * time.Second)
+	for len(sent) < n && time.Now().Before(deadline) {
+		claims, err := b.Claim(t.Context(), care.Lanes, 20, time.Second)
+		if err != nil {
+			continue
+		}
+		for _, c := range claims {
+			var ok []bool
+			if ok, err = b.Begin(t.Context(), []care.Intent{{Claim: c, At: epoch}}); err != nil || !ok[0] {
+				continue
+			}
+			sent[c.Record.ID]++
+			for {
+				if ok, err = b.Settle(t.Context(), []care.Result{result(c, care.StateSent, epoch)}); err == nil {
+					break
+				}
+			}
+			if !ok[0] {
+				t.Errorf("%s: settled, but the answer was no", c.Record.ID)
+			}
+		}
+	}
+	cancel()
+	wg.Wait()
+	for _, o := range all {
+		if sent[o.ID] != 1 {
+			t.Errorf("%s was sent %d times", o.ID, sent[o.ID])
+		}
+	}
+	counted := 0
+	if day, err := b.SentOn(t.Context(), care.DateOf(epoch)); err == nil {
+		counted = day["sh-pudong/maintenance"]
+	}
+	if counted != n {
+		t.Errorf("counted %d sent of %d", counted, n)
+	}
+}
+
+// TestEveryScriptTwice sends each call of a message's life twice, as go-redis does after a lost answer, and compares the whole
+// database with one where each was sent once.
+func TestEveryScriptTwice(t *testing.T) {
+	t.Parallel()
+	dump := func(twice bool) string {
+		b := onRedis(t)
+		o := b.queue(t, 1)[0]
+		times := 1
+		if twice {
+			times = 2
+		}
+		var c *care.Claim
+		for range times {
+			if claims, err := b.Claim(t.Context(), care.Lanes, 5, time.Minute); err != nil {
+				t.Fatal(err)
+			} else if len(claims) > 0 {
+				c = claims[0]
+			}
+		}
+		moved := *o
+		moved.Release = epoch.Add(time.Hour)
+		steps := []func(){
+			func() { begin(t, b.Store, c) },
+			func() {
+				if _, err := b.Renew(t.Context(), []*care.Claim{c}, time.Hour); err != nil {
+					t.Fatal(err)
+				}
+			},
+			func() { settle(t, b.Store, result(c, care.StateUncertain, epoch)) },
+			func() { b.receive(t, receipt(o.ID, care.StateSent)) },
+			func() { b.receive(t, receipt(o.ID, care.StateDelivered)) },
+			func() {
+				if _, err := b.Apply(t.Context(), []care.Change{{
+					Customer: o.Customer, Add: []*care.Occurrence{o}, Move: []*care.Occurrence{&moved},
+					Drop: []care.Drop{{ID: o.ID, State: care.StateSkipped, Reason: "x"}},
+				}}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			func() {
+				if _, err := b.Repair(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			},
+		}
+		for _, step := range steps {
+			for range times {
+				step()
+			}
+		}
+		out := ""
+		keys, err := b.redis.Keys(t.Context(), "care:{*").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range sorted(keys) {
+			if strings.HasSuffix(key, ":fence") || strings.HasSuffix(key, ":mark") {
+				continue // these only grow
+			}
+			switch b.redis.Type(t.Context(), key).Val() {
+			case "hash":
+				out += fmt.Sprintln(key, b.redis.HGetAll(t.Context(), key).Val())
+			case "zset":
+				out += fmt.Sprintln(key, b.redis.ZRangeWithScores(t.Context(), key, 0, -1).Val())
+			default:
+				out += fmt.Sprintln(key, b.redis.Get(t.Context(), key).Val())
+			}
+		}
+		return out
+	}
+	if once, twice := dump(false), dump(true); once != twice {
+		t.Errorf("once:\n%s\ntwice:\n%s", once, twice)
+	}
+}
+
+func TestDamagedState(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, b *bundle) {
+		ctx := t.Context()
+		all := b.queue(t, 4)
+		day := dayOf(all[0].Release)
+		at := func(i int) (int, string) {
+			return care.ShardOf(all[i].ID), member(all[i].ID, day, all[i].Customer)
+		}
+		// A lease deleted, of one that was being sent; a queue entry deleted; a record deleted; a record that is rubbish.
+		var c *care.Claim
+		for c == nil || c.Record.ID != all[0].ID {
+			c = claimOne(t, b.Store, time.Minute)
+			if c.Record.ID != all[0].ID {
+				settle(t, b.Store, result(c, care.StateRetry, epoch))
+			}
+		}
+		begin(t, b.Store, c)
+		lane := care.LaneOf(care.SMS, care.Service)
+		shard, m := at(0)
+		b.redis.ZRem(ctx, dueKey(shard, lane), m)
+		shard, m = at(1)
+		b.redis.ZRem(ctx, dueKey(shard, lane), m)
+		shard, _ = at(2)
+		b.redis.HDel(ctx, messagesKey(shard, day), all[2].ID)
+		shard, _ = at(3)
+		b.redis.HSet(ctx, messagesKey(shard, day), all[3].ID, "{")
+
+		if n, err := b.Repair(ctx); err != nil || n != 2 {
+			t.Fatalf("Repair put %d back, %v; want 2", n, err)
+		}
+		if n, err := b.Repair(ctx); err != nil || n != 0 {
+			t.Fatalf("Repair again put %d back, %v", n, err)
+		}
+		got := make(map[string]care.State)
+		for range 10 {
+			claims, err := b.Claim(ctx, care.Lanes, 10, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range claims {
+				got[c.Record.ID] = c.Was
+			}
+		}
+		if len(got) != 2 || got[all[0].ID] != care.StateUncertain {
+			t.Errorf("claimed %v", got)
+		}
+		if e := b.ledger(t, all[2].Customer); len(e) != 0 {
+			t.Errorf("a message whose record is lost is not planned again: %+v", e)
+		}
+		if e := b.ledger(t, all[3].Customer)[all[3].ID]; e.State != care.StateFailed || e.Reason != "damaged_record" {
+			t.Errorf("the damaged one: %+v", e)
+		}
+	})
+}
+
+func TestRestoredSnapshotStopsSending(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	server, err := startRedis(dir, "--appendonly", "yes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { server.stop() }()
+	b := bundleAt(t, "redis://"+server.address, false)
+	all := b.queue(t, 2)
+	copyOf := t.TempDir()
+	if out, err := exec.Command("cp", "-r", dir+"/.", copyOf).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v", out, err)
+	}
+	c := claimOne(t, b.Store, time.Minute)
+	begin(t, b.Store, c)
+	settle(t, b.Store, result(c, care.StateSent, epoch))
+	seen := b.Seen()
+	if err := b.Expect(t.Context(), seen); err != nil {
+		t.Fatalf("nothing was restored: %v", err)
+	}
+	restored, err := startRedis(copyOf, "--appendonly", "yes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restored.stop()
+	after := bundleAt(t, "redis://"+restored.address, false)
+	if err := after.Expect(t.Context(), seen); !errors.Is(err, ErrRestored) {
+		t.Fatalf("Expect: %v", err)
+	}
+	if claims, err := after.Claim(t.Context(), care.Lanes, 9, time.Minute); !errors.Is(err, ErrRestored) || len(claims) != 0 {
+		t.Errorf("claimed from a restored snapshot: %v, %v", claims, err)
+	}
+	if ok, err := after.Begin(t.Context(), []care.Intent{{Claim: c, At: epoch}}); !errors.Is(err, ErrRestored) || ok[0] {
+		t.Errorf("began on a restored snapshot: %v, %v", ok, err)
+	}
+	if err := after.Accept(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if claims, err := after.Claim(t.Context(), care.Lanes, 9, time.Minute); err != nil || len(claims) != len(all) {
+		t.Errorf("after the operator said go: %v, %v", claims, err)
+	}
+}
+
+func TestReplicaConfirms(t *testing.T) {
+	t.Parallel()
+	master := ownRedis(t, "--appendonly", "yes")
+	host, port, _ := strings.Cut(master.address, ":")
+	replica := ownRedis(t, "--appendonly", "yes", "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
+	c := redis.NewClient(&redis.Options{Addr: replica.address})
+	defer c.Close()
+	for range 400 {
+		if strings.Contains(c.Info(t.Context(), "replication").Val(), "master_link_status:up") {
+			break
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	b := bundleAt(t, "redis://"+master.address, false)
+	b.queue(t, 2)
+	first, second := claimOne(t, b.Store, time.Minute), claimOne(t, b.Store, time.Minute)
+	if !begin(t, b.Store, first) || !settle(t, b.Store, result(first, care.StateSent, epoch)) {
+		t.Error("refused although a replica is there")
+	}
+	replica.stop()
+	if ok, err := b.Begin(t.Context(), []care.Intent{{Claim: second, At: epoch}}); !errors.Is(err, errUnconfirmed) || ok[0] {
+		t.Errorf("Begin that no replica confirmed: %v, %v", ok, err)
+	}
+}
