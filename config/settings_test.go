@@ -226,8 +226,8 @@ func TestForServe(t *testing.T) {
 		"open by blank":     {config.Settings{Book: "b", Listen: ":1"}, "CARE_LISTEN is open"},
 		"open by name":      {config.Settings{Book: "b", Listen: "host:1"}, "CARE_LISTEN is open"},
 		"open with a token": {config.Settings{Book: "b", Listen: ":1", ConsoleToken: config.NewSecret("t")}, ""},
-		"pages without URL": {config.Settings{Book: "b", Listen: "127.0.0.1:1", PublicListen: ":2", SecretKey: key}, "CARE_PUBLIC_LISTEN and CARE_PUBLIC_URL"},
-		"pages without key": {config.Settings{Book: "b", Listen: "127.0.0.1:1", PublicListen: ":2", PublicURL: "https://x"}, "CARE_PUBLIC_LISTEN needs CARE_SECRET_KEY"},
+		"pages without URL": {config.Settings{Book: "b", Listen: "127.0.0.1:1", PublicListen: ":2", SecretKey: key}, "CARE_PUBLIC_LISTEN needs CARE_PUBLIC_URL"},
+		"pages without key": {config.Settings{Book: "b", Listen: "127.0.0.1:1", PublicListen: ":2", PublicURL: "https://x"}, "CARE_PUBLIC_URL needs CARE_SECRET_KEY"},
 		"pages":             {config.Settings{Book: "b", Listen: "127.0.0.1:1", PublicListen: ":2", PublicURL: "https://x", SecretKey: key}, ""},
 	}
 	for name, tt := range tests {
