@@ -2,6 +2,7 @@ package templates
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/vanng822/go-premailer/premailer"
@@ -33,7 +34,7 @@ func compose(layout string, body string, content rune, t *tags, r *report) (*pag
 		r.fault(position{file: t.file()}, "html", "check the layout's HTML and CSS", "the layout cannot be read: %v", err)
 		return nil, false
 	}
-	whole = outlookButtons(unprotect(whole))
+	whole = tidy(outlookButtons(unprotect(whole)), t)
 	second := &walker{src: whole, tags: t, report: r, places: map[rune]place{}, inside: map[rune]int{}, urls: map[int]bool{}}
 	if !second.walk() {
 		return nil, false
@@ -65,6 +66,36 @@ func unprotect(s string) string {
 		b.WriteString(s[:end])
 		s = s[end+len(protectShut):]
 	}
+}
+
+var voidTag = regexp.MustCompile(`(<(?:area|br|col|hr|img|meta|source|track|wbr)\b[^<>]*?) ?/>`)
+
+// tidy writes the page as people would: no space at the edges of lines, no empty lines, no line for a control tag alone, void
+// elements as HTML has them. What is preformatted stays as it is.
+func tidy(page string, t *tags) string {
+	page = strings.ReplaceAll(voidTag.ReplaceAllString(page, "$1>"), `<style type="text/css">`, "<style>")
+	var b strings.Builder
+	b.Grow(len(page))
+	kept := 0 // preformatted elements that are open
+	for line := range strings.SplitAfterSeq(page, "\n") {
+		before := kept
+		kept += strings.Count(line, "<pre") - strings.Count(line, "</pre>")
+		if before > 0 || kept > 0 {
+			b.WriteString(line)
+			continue
+		}
+		switch only := strings.TrimSpace(line); {
+		case only == "":
+		case onlyControl(only, t):
+			b.WriteString(only)
+		default:
+			b.WriteString(only)
+			if strings.HasSuffix(line, "\n") {
+				b.WriteByte('\n')
+			}
+		}
+	}
+	return b.String()
 }
 
 // outlookButtons gives Outlook on Windows, which ignores the padding of links, a table cell around each button.
