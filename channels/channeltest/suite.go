@@ -308,7 +308,7 @@ func (s Suite) recovers(t T) {
 			break
 		}
 		b.peer.Behave(behaviour)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		b.send(t, ctx, s.Message())
 		cancel()
 		b.peer.Behave(Yes)

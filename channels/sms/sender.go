@@ -217,7 +217,7 @@ func (r *route) send(ctx context.Context, m *care.Message, maxParts int) (outcom
 	}
 	style := StyleFor(m.Country)
 	text := Compose(string(m.Text), m.Signature, style)
-	if strings.TrimSpace(text) == "" || len(m.Text) == 0 {
+	if strings.TrimSpace(channels.Lines(string(m.Text))) == "" {
 		return outcome{}, content("empty", "the message has no text")
 	}
 	if n, _ := Parts(text, "", style); n > maxParts {
