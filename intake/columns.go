@@ -63,23 +63,24 @@ var fieldNames = [fields]string{
 	fWarranty: "warranty_until", fWarrantyKM: "warranty_km", fSold: "sold_on",
 }
 
-// headers are the columns that are known without a map, beside fieldNames.
+// headers are the columns that are known without a map, beside fieldNames. The first of some are those of vCards, so that rejected
+// cards, which come back as a table, can be read again.
 var headers = map[field][]string{
-	fID:         {"客户编号", "客户号", "客户ID", "客户代码", "客户编码", "会员号", "会员编号", "customer", "customer id", "customer no", "customer number", "client id"},
+	fID:         {"uid", "客户编号", "客户号", "客户ID", "客户代码", "客户编码", "会员号", "会员编号", "customer", "customer id", "customer no", "customer number", "client id"},
 	fDealer:     {"门店", "店代码", "经销商", "经销商代码", "4S店", "store", "dealer id", "dealer code"},
-	fName:       {"客户姓名", "姓名", "客户名称", "车主", "车主姓名", "customer name", "full name"},
+	fName:       {"fn", "客户姓名", "姓名", "客户名称", "车主", "车主姓名", "customer name", "full name"},
 	fGender:     {"性别", "sex"},
 	fSalutation: {"称呼", "称谓"},
-	fPhone:      {"手机号", "手机", "手机号码", "电话", "联系电话", "移动电话", "联系方式", "mobile", "mobile phone", "phone number", "cell", "telephone"},
+	fPhone:      {"tel", "手机号", "手机", "手机号码", "电话", "联系电话", "移动电话", "联系方式", "mobile", "mobile phone", "phone number", "cell", "telephone"},
 	fEmail:      {"邮箱", "电子邮箱", "电子邮件", "邮件地址", "email address", "mail"},
-	fLocale:     {"语言", "language"},
-	fZone:       {"时区", "timezone"},
-	fBirthday:   {"生日", "出生日期", "出生年月日", "birth date", "date of birth", "dob"},
+	fLocale:     {"lang", "语言", "language"},
+	fZone:       {"tz", "时区", "timezone"},
+	fBirthday:   {"bday", "生日", "出生日期", "出生年月日", "birth date", "date of birth", "dob"},
 	fCalendar:   {"生日类型", "生日历法", "历法", "calendar"},
 	fGrade:      {"客户等级", "等级", "级别", "客户级别", "customer grade", "level"},
 	fAdvisor:    {"服务顾问", "顾问", "专属顾问", "service advisor", "consultant"},
 	fHousehold:  {"家庭", "家庭编号", "household id"},
-	fTags:       {"标签", "客户标签"},
+	fTags:       {"categories", "标签", "客户标签"},
 	fSMS:        {"短信同意", "接受短信", "同意短信", "sms consent", "sms opt in"},
 	fMail:       {"邮件同意", "接受邮件", "同意邮件", "email consent", "email opt in"},
 	fSMSAds:     {"短信营销同意", "sms marketing consent"},

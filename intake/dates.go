@@ -12,9 +12,12 @@ import (
 // 1900 that never was.
 var excelEpoch = care.NewDate(1899, time.December, 30)
 
+// days1904 is what the serials of workbooks begun on old Macs are short of: theirs count from 1904.
+const days1904 = 1462
+
 // parts reads year, month and day as people and systems write them: 2026-01-02, 2026/1/2, 2026.1.2, 2026年1月2日, 20260102, with a
 // time of day behind that does not count, and the serial of a spreadsheet. The day need not exist.
-func parts(s string) (y, m, d int, ok bool) {
+func (o *Options) parts(s string) (y, m, d int, ok bool) {
 	s = strings.TrimSpace(s)
 	if i := strings.IndexAny(s, "T "); i >= 8 {
 		s = s[:i]
@@ -25,6 +28,9 @@ func parts(s string) (y, m, d int, ok bool) {
 		case 8:
 			return n / 10000, n / 100 % 100, n % 100, true
 		case 5:
+			if o.date1904 {
+				n += days1904
+			}
 			date := excelEpoch.AddDays(n)
 			return date.Year(), int(date.Month()), date.Day(), true
 		}
@@ -73,8 +79,8 @@ func number(s string) (n int, rest string) {
 	return n, s[i:]
 }
 
-func parseDate(s string) (care.Date, bool) {
-	y, m, d, ok := parts(s)
+func (o *Options) date(s string) (care.Date, bool) {
+	y, m, d, ok := o.parts(s)
 	if !ok {
 		return care.Date{}, false
 	}
@@ -95,7 +101,7 @@ func (o *Options) birthday(s string, lunar bool) (b care.Birthday, reason string
 	if b, ok := lunarWords(s); ok {
 		return b, o.checkBirthday(b)
 	}
-	y, m, d, ok := parts(s)
+	y, m, d, ok := o.parts(s)
 	if !ok {
 		if m, d, ok = yearless(s); !ok {
 			return b, noDate

@@ -33,6 +33,8 @@ type Options struct {
 	Batch    int                         // customers per call of apply; 0 is 1000
 	Rejected func() (io.Writer, error)   // opened at the first rejected row; nil: they are only counted
 	Progress func(bytes int64, rows int) // called after each batch; nil: nobody asks
+
+	date1904 bool // serials of dates count from 1904: the workbook says so
 }
 
 // Patch is what a file says of one customer.

@@ -301,7 +301,7 @@ func (r *rows) vehicle(d *care.Dealer) *Rejection {
 		if t[f] == "" {
 			continue
 		}
-		date, ok := parseDate(t[f])
+		date, ok := r.opt.date(t[f])
 		if !ok {
 			return r.fault(f, noDate)
 		}

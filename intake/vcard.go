@@ -1,11 +1,253 @@
 package intake
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"mime/quotedprintable"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-func (d *reading) vcard(context.Context, io.Reader) error {
-	return errors.New("vCards are not read yet: export them as CSV")
+// maxCard bounds one card; a photograph in it is not kept.
+const maxCard = 8 << 20
+
+// property is one line of a card: its name, its parameters in capitals, and its value.
+type property struct {
+	name   string
+	params map[string]string
+	value  string
+}
+
+// vcard reads cards of versions 2.1, 3.0 and 4.0 (RFC 6350). The customer's id is the card's UID, or X-CUSTOMER-ID if there is one.
+func (d *reading) vcard(ctx context.Context, in io.Reader) error {
+	text, err := newText(in)
+	if err != nil {
+		return err
+	}
+	header := []string{"UID", "FN", "TEL", "EMAIL", "BDAY", "GENDER", "LANG", "TZ", "CATEGORIES"}
+	columns := []field{fID, fName, fPhone, fEmail, fBirthday, fGender, fLocale, fZone, fTags}
+	known := map[string]field{}
+	for i, h := range header {
+		known[folded(h)] = columns[i]
+	}
+	r := newRows(&d.opt, slices.Clone(header), known)
+	d.rejects.layout(header, ',', func() string { return UTF8BOM })
+	lines := bufio.NewScanner(text)
+	lines.Buffer(make([]byte, 0, window), maxCard)
+	var card []property
+	inside, n := false, 0
+	flush := func() error { return d.row(ctx, r, cells(card, header), n) }
+	for line, ok := unfold(lines, ""); ok; line, ok = unfold(lines, line.next) {
+		p, isProperty := parseProperty(line.text)
+		switch {
+		case !isProperty:
+		case p.name == "BEGIN" && strings.EqualFold(p.value, "VCARD"):
+			card, inside, n = card[:0], true, n+1
+		case p.name == "END" && strings.EqualFold(p.value, "VCARD") && inside:
+			inside = false
+			if err := flush(); err != nil {
+				return err
+			}
+		case inside:
+			card = append(card, p)
+		}
+	}
+	d.stats.Encoding = text.encoding
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return errors.New("a line is longer than 8 MiB: this is no vCard")
+	}
+	if lines.Err() == nil && inside {
+		// The file was cut off; the last card may lack anything.
+		return d.reject(Rejection{Line: n, Reason: "the card has no end"}, cells(card, header))
+	}
+	return lines.Err() //nolint:wrapcheck // the reader is the caller's
+}
+
+// logical is one logical line, and the physical one after it, which was read to see that it does not continue the first.
+type logical struct {
+	text, next string
+}
+
+// unfold joins lines that begin with a blank to the one before (RFC 6350 section 3.2), and quoted-printable lines that end with =.
+func unfold(lines *bufio.Scanner, first string) (logical, bool) {
+	l := logical{text: first}
+	if l.text == "" {
+		for l.text == "" {
+			if !lines.Scan() {
+				return l, false
+			}
+			l.text = strings.TrimRight(lines.Text(), "\r")
+		}
+	}
+	var b strings.Builder
+	b.WriteString(l.text)
+	soft := strings.Contains(strings.ToUpper(l.text), "QUOTED-PRINTABLE")
+	for lines.Scan() {
+		next := strings.TrimRight(lines.Text(), "\r")
+		switch {
+		case soft && strings.HasSuffix(b.String(), "="):
+			b.WriteString("\r\n" + next)
+		case next != "" && (next[0] == ' ' || next[0] == '\t') && b.Len() < maxCard:
+			b.WriteString(next[1:])
+		case next == "":
+			continue
+		default:
+			l.text, l.next = b.String(), next
+			return l, true
+		}
+	}
+	l.text = b.String()
+	return l, true
+}
+
+// parseProperty reads [group.]NAME;PARAM=value:value.
+func parseProperty(line string) (property, bool) {
+	p := property{params: map[string]string{}}
+	colon, quoted := -1, false
+	for i := range len(line) {
+		if line[i] == '"' {
+			quoted = !quoted
+		} else if line[i] == ':' && !quoted {
+			colon = i
+			break
+		}
+	}
+	if colon < 0 {
+		return p, false
+	}
+	head := strings.Split(line[:colon], ";")
+	p.value = line[colon+1:]
+	p.name = strings.ToUpper(head[0][strings.LastIndexByte(head[0], '.')+1:])
+	for _, param := range head[1:] {
+		name, value, found := strings.Cut(param, "=")
+		if !found {
+			name, value = "TYPE", param // version 2.1: TEL;CELL
+			if strings.EqualFold(param, "QUOTED-PRINTABLE") {
+				name = "ENCODING"
+			}
+		}
+		name = strings.ToUpper(name)
+		if old := p.params[name]; old != "" {
+			value = old + "," + value
+		}
+		p.params[name] = strings.ToUpper(strings.Trim(value, `"`))
+	}
+	if p.params["ENCODING"] == "QUOTED-PRINTABLE" {
+		raw, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(p.value)))
+		if err != nil {
+			return p, false
+		}
+		p.value = string(raw)
+		if c := p.params["CHARSET"]; strings.HasPrefix(c, "GB") {
+			if p.value, err = simplifiedchinese.GB18030.NewDecoder().String(p.value); err != nil {
+				return p, false
+			}
+		}
+	}
+	return p, true
+}
+
+// cells brings a card into the columns of the header.
+func cells(card []property, header []string) []string {
+	row := make([]string, len(header))
+	rank := make([]int, len(header)) // of what is in the cell: a preferred or mobile number wins
+	for _, p := range card {
+		name, value, preferred := p.name, unescape(p.value), 1
+		switch name {
+		case "X-CUSTOMER-ID":
+			name, preferred = "UID", 2
+		case "UID":
+			value = strings.TrimPrefix(value, "urn:uuid:")
+		case "N":
+			name, preferred, value = "FN", 0, fullName(p.value)
+		case "TEL":
+			value = strings.TrimPrefix(value, "tel:")
+			value, _, _ = strings.Cut(value, ";")
+			preferred = telRank(p.params["TYPE"])
+		case "EMAIL":
+			value = strings.TrimPrefix(value, "mailto:")
+		case "BDAY":
+			value = birthdate(p)
+		case "GENDER", "X-GENDER":
+			name = "GENDER"
+			value, _, _ = strings.Cut(p.value, ";")
+		case "TZ":
+			if !strings.Contains(value, "/") {
+				continue // an offset is no zone
+			}
+		}
+		if p.params["PREF"] != "" || strings.Contains(p.params["TYPE"], "PREF") {
+			preferred += 10
+		}
+		if i := slices.Index(header, name); i >= 0 && value != "" && (row[i] == "" || preferred > rank[i]) {
+			row[i], rank[i] = value, preferred
+		}
+	}
+	return row
+}
+
+func telRank(kind string) int {
+	switch {
+	case strings.Contains(kind, "FAX"), strings.Contains(kind, "PAGER"):
+		return -1
+	case strings.Contains(kind, "CELL"), strings.Contains(kind, "IPHONE"):
+		return 2
+	}
+	return 1
+}
+
+// unescape undoes the backslashes of RFC 6350 section 3.4.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return strings.TrimSpace(s)
+	}
+	return strings.TrimSpace(strings.NewReplacer(`\n`, " ", `\N`, " ", `\,`, ",", `\;`, ";", `\:`, ":", `\\`, `\`).Replace(s))
+}
+
+// fullName makes 王小明 of 王;小明;;; and John Smith of Smith;John;;;.
+func fullName(n string) string {
+	parts := strings.Split(n, ";")
+	family := unescape(parts[0])
+	given := ""
+	if len(parts) > 1 {
+		given = unescape(parts[1])
+	}
+	for _, r := range family + given {
+		if r < 0x2e80 { // Latin and its like; Chinese, Japanese and Korean names are written without a blank, surname first
+			return strings.TrimSpace(given + " " + family)
+		}
+	}
+	return family + given
+}
+
+// birthdate reads the forms of BDAY: 19960415, 1996-04-15, with a time behind, --0415, and Apple's year that stands for none. A text
+// ("circa 1800") or a date without a day is left out.
+func birthdate(p property) string {
+	v := strings.TrimSpace(p.value)
+	if p.params["VALUE"] == "TEXT" {
+		return ""
+	}
+	if i := strings.IndexAny(v, "T "); i > 0 {
+		v = v[:i]
+	}
+	digits := strings.ReplaceAll(v, "-", "")
+	if strings.Trim(digits, "0123456789") != "" {
+		return v // for the import to refuse
+	}
+	omitted := p.params["X-APPLE-OMIT-YEAR"]
+	switch {
+	case strings.HasPrefix(v, "--") && len(digits) == 4:
+		return "--" + digits[:2] + "-" + digits[2:]
+	case strings.HasPrefix(v, "-"), len(digits) == 4, len(digits) == 6:
+		return "" // only a year, a month or a day
+	case len(digits) == 8 && omitted != "" && digits[:4] == omitted:
+		return "--" + digits[4:6] + "-" + digits[6:]
+	case len(digits) == 8:
+		return digits[:4] + "-" + digits[4:6] + "-" + digits[6:]
+	}
+	return v
 }
