@@ -2,13 +2,13 @@ package console
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
+	"net/netip"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Private is what the private listener serves.
@@ -17,81 +17,90 @@ type Private struct {
 	Ready   func(ctx context.Context) error
 	Metrics http.Handler
 	Token   string // CARE_CONSOLE_TOKEN; "" = the listener is on loopback and asks for none
-	Pages   map[string]http.Handler
-	Log     *slog.Logger
+	Desk    Desk   // nil = there are no pages of our own
+	// Pages are more pages, by the mux's pattern; they win over ours of the same pattern. They may bring styles of their own.
+	Pages          map[string]http.Handler
+	TrustedProxies []netip.Prefix
+	Now            func() time.Time // nil = no limit on guesses
+	Log            *slog.Logger
+
+	guesses *limiter
 }
+
+// Wrong tokens per client, before it has to wait.
+const (
+	tokensPerSecond = 0.2
+	tokensBurst     = 10
+)
 
 // Handler returns the private listener's routes. /healthz, /readyz and /metrics are open; everything else asks for the token.
 func (p *Private) Handler() http.Handler {
+	if p.Now != nil {
+		p.guesses = newLimiter(rate.Limit(tokensPerSecond), tokensBurst, p.Now)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "alive\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		if err := p.Ready(ctx); err != nil {
-			plain(w, http.StatusServiceUnavailable, fmt.Sprintf("not ready: %v\n", err))
-			return
-		}
-		plain(w, http.StatusOK, "ready\n")
-	})
+	mux.HandleFunc("GET /readyz", p.ready)
 	mux.Handle("GET /metrics", p.Metrics)
 	for pattern, page := range p.Pages {
-		mux.Handle(pattern, p.guard(page))
+		mux.Handle(pattern, p.guard(secure(guestPolicy, page)))
 	}
-	return secure(mux)
+	for _, r := range p.routes() {
+		if _, taken := p.Pages[r.pattern]; !taken {
+			mux.Handle(r.pattern, p.guard(r.handler))
+		}
+	}
+	// A browser that is logged in must not be made to act by another site's page.
+	return secure(policy, http.NewCrossOriginProtection().Handler(mux))
 }
 
-// guard asks for the token as a bearer (RFC 6750) or as the password of basic authentication, for browsers.
+// routes are the pages of our own and the API.
+func (p *Private) routes() []route {
+	if p.Desk == nil {
+		return nil
+	}
+	return []route{
+		{"GET /{$}", p.start},
+		{"GET /console", p.start}, // also where a page of the same name took the start
+		{"GET /customers/{id}", p.customer},
+		{"GET /api/v1/status", p.apiStatus},
+		{"GET /api/v1/messages", p.apiMessages},
+		{"GET /api/v1/customers/{id}/timeline", p.apiTimeline},
+		{"GET /api/v1/openapi.json", p.apiDocument},
+	}
+}
+
+func (p *Private) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := p.Ready(ctx); err != nil {
+		plain(w, http.StatusServiceUnavailable, fmt.Sprintf("not ready: %v\n", err))
+		return
+	}
+	plain(w, http.StatusOK, "ready\n")
+}
+
+// guard asks for the token as a bearer (RFC 6750) or as the password of basic authentication, for browsers. After a number of wrong
+// ones a client waits: until then even the right token is not looked at, so that guessing tells nothing.
 func (p *Private) guard(next http.Handler) http.Handler {
 	if p.Token == "" {
 		return next
 	}
-	want := sha256.Sum256([]byte(p.Token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got := ""
-		if _, password, ok := r.BasicAuth(); ok {
-			got = password
-		} else if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-			got = bearer
+		client := clientOf(r, p.TrustedProxies)
+		if p.guesses != nil && p.guesses.spent(client) {
+			tooMany(w)
+			return
 		}
-		// Hashes have one length, so the comparison takes the same time whatever was guessed.
-		sum := sha256.Sum256([]byte(got))
-		if subtle.ConstantTimeCompare(sum[:], want[:]) != 1 {
+		if !sameSecret(secretOf(r), p.Token) {
+			// A browser's first request carries no password at all: that is no guess.
+			if p.guesses != nil && r.Header.Get("Authorization") != "" {
+				p.guesses.take(client)
+			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="carebell", charset="UTF-8"`)
 			plain(w, http.StatusUnauthorized, "this page needs CARE_CONSOLE_TOKEN\n")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-func plain(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text))
-}
-
-// secure sets the headers that every answer carries: nothing is framed, sniffed, cached or loaded from elsewhere.
-func secure(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src 'self'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
-}
-
-// Server returns an HTTP server with the limits that a server on a network needs.
-func Server(handler http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           http.MaxBytesHandler(handler, 1<<20),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
 }

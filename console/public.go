@@ -2,111 +2,313 @@ package console
 
 import (
 	"context"
-	_ "embed"
-	"html/template"
+	"errors"
 	"log/slog"
+	"mime"
 	"net/http"
+	"net/netip"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/token"
 )
 
-// Overlays is where customers' answers are kept.
-type Overlays interface {
-	UpdateOverlay(ctx context.Context, customer string, change func(*care.Overlay) error) error
-}
+// maxPage bounds what a page takes, in bytes.
+const maxPage = 64 << 10
 
-// Public is what the public listener serves: the customers' pages.
+// Limits per client. The first guards the machine; the second slows down who guesses: only a link or a secret that is wrong
+// counts, because a mail provider opts out thousands of its customers from one address.
+const (
+	requestsPerSecond, requestsBurst = 200, 2000
+	guessesPerSecond, guessesBurst   = 0.5, 20
+)
+
+// Public is what the public listener serves: the customers' pages and the callbacks of gateways.
 type Public struct {
 	Signer   *token.Signer
 	Overlays Overlays
-	// Locale and Name tell in whose words a page speaks; they must not fail for a customer that is gone.
+	Facts    Facts  // nil = pages know nothing but Page
+	Events   Events // nil = nobody is told
+	// Page tells in whose words a page speaks when there are no Facts.
 	Page func(ctx context.Context, customer string) (locale, dealer string)
-	Now  func() time.Time
-	Log  *slog.Logger
+
+	Callbacks    Callbacks // nil = there is no /hooks
+	Receipts     Receipts
+	People       People
+	BounceSecret string // for /hooks/email/bounce; "" = there is none
+
+	TrustedProxies []netip.Prefix
+	Now            func() time.Time
+	Log            *slog.Logger
+
+	requests, guesses *limiter
 }
 
-//go:embed unsubscribe.html
-var unsubscribeHTML string
+// route is one address of the public listener.
+type route struct {
+	pattern string
+	handler http.HandlerFunc
+}
 
-var unsubscribePage = template.Must(template.New("unsubscribe").Parse(unsubscribeHTML))
-
-// Wording is the version of the words on the unsubscribe page; it is kept with each opt-out as evidence of what was agreed to.
-const Wording = "unsubscribe-2026-11"
+// routes lists everything that the public listener answers to.
+func (p *Public) routes() []route {
+	list := []route{
+		{"GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "alive\n") }},
+		{"GET /robots.txt", func(w http.ResponseWriter, _ *http.Request) {
+			plain(w, http.StatusOK, "User-agent: *\nDisallow: /\n")
+		}},
+	}
+	for _, of := range []struct {
+		purpose   token.Purpose
+		show, act func(http.ResponseWriter, *http.Request, *visit)
+	}{
+		{token.Unsubscribe, p.showPreferences, p.setPreferences},
+		{token.Survey, p.showSurvey, p.takeSurvey},
+		{token.RSVP, p.showRSVP, p.takeRSVP},
+		{token.Odometer, p.showOdometer, p.takeOdometer},
+	} {
+		path := " /" + string(of.purpose) + "/{token}"
+		list = append(list, route{"GET" + path, p.page(of.purpose, of.show)}, route{"POST" + path, p.page(of.purpose, of.act)})
+	}
+	list = append(list, route{"GET /calendar/{token}", p.page(token.Calendar, p.calendar)})
+	if p.Callbacks != nil {
+		list = append(list, route{"GET /hooks/sms/{gateway}", p.smsHook}, route{"POST /hooks/sms/{gateway}", p.smsHook})
+		if p.BounceSecret != "" {
+			list = append(list, route{"POST /hooks/email/bounce", p.bounceHook})
+		}
+	}
+	return list
+}
 
 // Handler returns the public listener's routes.
 func (p *Public) Handler() http.Handler {
+	p.requests = newLimiter(requestsPerSecond, requestsBurst, p.Now)
+	p.guesses = newLimiter(rate.Limit(guessesPerSecond), guessesBurst, p.Now)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /u/{token}", p.showUnsubscribe)
-	mux.HandleFunc("POST /u/{token}", p.unsubscribe)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "alive\n") })
-	return secure(mux)
+	for _, r := range p.routes() {
+		mux.HandleFunc(r.pattern, r.handler)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.notFound(w, r) })
+	return secure(policy, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !p.requests.take(clientOf(r, p.TrustedProxies)) {
+			tooMany(w)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
 }
 
-type unsubscribeView struct {
-	ZH, Done, Back bool
-	Dealer         string
+func tooMany(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "30")
+	plain(w, http.StatusTooManyRequests, "Too many requests: please wait half a minute. 请求过多，请半分钟后再试。\n")
 }
 
-func (p *Public) showUnsubscribe(w http.ResponseWriter, r *http.Request) {
-	t, err := p.Signer.Verify(token.Unsubscribe, r.PathValue("token"))
-	if err != nil {
-		plain(w, http.StatusNotFound, "This link is not valid. 链接无效。\n")
+// guessed counts a wrong link or secret, and answers: with 404 or the status given, then with 429.
+func (p *Public) guessed(w http.ResponseWriter, r *http.Request, otherwise func()) {
+	if !p.guesses.take(clientOf(r, p.TrustedProxies)) {
+		tooMany(w)
 		return
 	}
-	p.render(w, r, t, unsubscribeView{})
+	otherwise()
 }
 
-// unsubscribe takes the page's button and the one-click POST of mail programs (RFC 8058: no cookies, no redirect, an answer of
-// 2xx). Opting in again is the page's second button.
-func (p *Public) unsubscribe(w http.ResponseWriter, r *http.Request) {
-	t, err := p.Signer.Verify(token.Unsubscribe, r.PathValue("token"))
-	if err != nil {
-		plain(w, http.StatusNotFound, "This link is not valid. 链接无效。\n")
-		return
-	}
-	// RFC 8058 section 3.2: the body may be urlencoded or multipart; FormValue reads both.
-	oneClick := r.FormValue("List-Unsubscribe") == "One-Click"
-	back := r.FormValue("again") != ""
-	source := "page"
-	if oneClick {
-		source = "one_click"
-	}
-	err = p.Overlays.UpdateOverlay(r.Context(), t.Customer, func(o *care.Overlay) error {
-		entry := care.Stop{At: p.Now(), Source: source, Wording: Wording}
-		scope := string(t.Channel)
-		if scope == "" {
-			scope = "*"
-		}
-		if back {
-			if o.Grants == nil {
-				o.Grants = map[string]care.Stop{}
-			}
-			o.Grants[scope] = entry
-			return nil
-		}
-		if o.Stops == nil {
-			o.Stops = map[string]care.Stop{}
-		}
-		o.Stops[scope] = entry
-		return nil
+func (p *Public) notFound(w http.ResponseWriter, r *http.Request) {
+	p.guessed(w, r, func() {
+		t := accepted(r)
+		write(w, p.Log, t, http.StatusNotFound, "note", view{
+			Title: t.say("This link does not work", "链接无效"), Tone: "warn",
+			Lead: t.say("Perhaps it was cut off. Open it once more from our message.", "链接可能不完整，请从我们的消息里重新打开。"),
+		})
 	})
-	if err != nil {
-		p.Log.Error("an opt-out could not be recorded", "customer", t.Customer, "error", err)
-		w.Header().Set("Retry-After", "30")
-		plain(w, http.StatusServiceUnavailable, "Please try again in a minute. 请一分钟后再试。\n")
-		return
-	}
-	p.render(w, r, t, unsubscribeView{Done: !back, Back: back})
 }
 
-func (p *Public) render(w http.ResponseWriter, r *http.Request, t token.Token, v unsubscribeView) {
-	locale, dealer := p.Page(r.Context(), t.Customer)
-	v.ZH = len(locale) >= 2 && locale[:2] == "zh"
-	v.Dealer = dealer
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if err := unsubscribePage.Execute(w, v); err != nil {
-		p.Log.Debug("a page was not written whole", "error", err)
+// visit is one request of a customer's page whose token is good.
+type visit struct {
+	token token.Token
+	facts PageFacts
+	gone  bool // there is no such customer any more
+	known bool // facts say more than locale and dealer
+	now   time.Time
+	t     *tongue
+}
+
+// view begins a page of the visit.
+func (v *visit) view(title, lead, tone string) view {
+	return view{Title: title, Lead: lead, Tone: tone, Dealer: v.facts.Dealer, Phone: v.facts.DealerPhone}
+}
+
+// page checks the token, reads a body within its limit and finds the facts. An opt-out never fails for want of facts; every other
+// page asks to come back later.
+func (p *Public) page(purpose token.Purpose, then func(http.ResponseWriter, *http.Request, *visit)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		text := r.PathValue("token")
+		if purpose == token.Calendar {
+			text = withoutICS(text)
+		}
+		t, err := p.Signer.Verify(purpose, text)
+		if err != nil {
+			p.notFound(w, r)
+			return
+		}
+		if r.Method == http.MethodPost && !readForm(w, r) {
+			return
+		}
+		v := &visit{token: t, now: p.Now()}
+		switch err := p.lookup(r.Context(), v); {
+		case err != nil && purpose != token.Unsubscribe:
+			p.Log.Error("a customer's page cannot be made", slog.String("customer", t.Customer), slog.Any("error", err))
+			unavailable(w)
+			return
+		case err != nil:
+			p.Log.Warn("a page of preferences is made without facts", slog.String("customer", t.Customer), slog.Any("error", err))
+		}
+		v.t = tongueFor(v.facts.Locale)
+		if v.facts.Locale == "" {
+			v.t = accepted(r)
+		}
+		if v.gone && purpose != token.Unsubscribe {
+			p.note(w, v, http.StatusGone, v.view(
+				v.t.say("This link is no longer in use", "该链接已停用"), v.t.say("Thank you all the same.", "仍然谢谢您。"), ""))
+			return
+		}
+		then(w, r, v)
 	}
+}
+
+func (p *Public) lookup(ctx context.Context, v *visit) (err error) {
+	if p.Facts == nil {
+		if p.Page != nil {
+			v.facts.Locale, v.facts.Dealer = p.Page(ctx, v.token.Customer)
+		}
+		return nil
+	}
+	v.facts, err = p.Facts.Lookup(ctx, v.token.Customer, v.token.Occurrence)
+	switch {
+	case errors.Is(err, care.ErrGone):
+		v.gone = true
+		return nil
+	case err != nil:
+		v.facts = PageFacts{}
+		return err
+	}
+	v.known = true
+	return nil
+}
+
+// readForm reads a body as RFC 8058 section 3.2 wants it, urlencoded or multipart, and answers itself if it cannot be read.
+func readForm(w http.ResponseWriter, r *http.Request) bool {
+	r.Body = http.MaxBytesReader(w, r.Body, maxPage)
+	var err error
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "multipart/form-data" {
+		err = r.ParseMultipartForm(maxPage)
+		defer func() {
+			if r.MultipartForm != nil {
+				_ = r.MultipartForm.RemoveAll()
+			}
+		}()
+	} else {
+		err = r.ParseForm()
+	}
+	if err == nil {
+		return true
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge || r.ContentLength > maxPage {
+		plain(w, http.StatusRequestEntityTooLarge, "That is too much text. 内容过长。\n")
+		return false
+	}
+	plain(w, http.StatusBadRequest, "The form cannot be read. 表单无法读取。\n")
+	return false
+}
+
+func unavailable(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "30")
+	plain(w, http.StatusServiceUnavailable, "Please try again in a minute. 请一分钟后再试。\n")
+}
+
+func (p *Public) note(w http.ResponseWriter, v *visit, status int, page view) {
+	write(w, p.Log, v.t, status, "note", page)
+}
+
+// entry begins what is told of a visit.
+func (v *visit) entry(kind, value string) care.EventEntry {
+	e := care.EventEntry{
+		At: v.now, ID: v.token.Occurrence, Customer: v.token.Customer, Dealer: v.facts.DealerID, Program: v.facts.Program, Step: v.facts.Step,
+		Channel: v.token.Channel, Kind: kind, Value: value,
+	}
+	if v.facts.Vehicle != nil {
+		e.Vehicle = v.facts.Vehicle.ID
+	}
+	return e
+}
+
+// task begins a task for whoever looks after the customer.
+func (v *visit) task(reason, value string) care.EventEntry {
+	e := v.entry(KindTask, value)
+	e.Reason = reason
+	return e
+}
+
+func (p *Public) tell(ctx context.Context, entries ...care.EventEntry) error {
+	if p.Events == nil {
+		return nil
+	}
+	for _, e := range entries {
+		if err := p.Events.Add(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decide keeps what a customer decided about messages and then tells of it. The decision counts even if telling fails.
+func (p *Public) decide(ctx context.Context, v *visit, change func(*care.Overlay) error, entries ...care.EventEntry) error {
+	if err := p.Overlays.UpdateOverlay(ctx, v.token.Customer, change); err != nil {
+		return err
+	}
+	if err := p.tell(ctx, entries...); err != nil {
+		p.Log.Error("a decision is on record, but nobody was told", slog.String("customer", v.token.Customer), slog.Any("error", err))
+	}
+	return nil
+}
+
+// answer tells what a customer answered and then keeps it: a complaint must reach a person, if need be twice.
+func (p *Public) answer(ctx context.Context, v *visit, change func(*care.Overlay) error, entries ...care.EventEntry) error {
+	if err := p.tell(ctx, entries...); err != nil {
+		return err
+	}
+	return p.Overlays.UpdateOverlay(ctx, v.token.Customer, change)
+}
+
+// failed answers for what could not be kept.
+func (p *Public) failed(w http.ResponseWriter, v *visit, what string, err error) {
+	p.Log.Error("what a customer said could not be recorded", slog.String("what", what), slog.String("customer", v.token.Customer), slog.Any("error", err))
+	unavailable(w)
+}
+
+// wrongPerson takes "this is not me": the address is not used again. Where its hash is not known, the channel is stopped.
+func (p *Public) wrongPerson(w http.ResponseWriter, r *http.Request, v *visit) {
+	ch := v.token.Channel
+	err := p.decide(r.Context(), v, func(o *care.Overlay) error {
+		if !suppress(o, ch, v.facts.AddressHash[ch], KindNotMe, v.now) {
+			stop(o, scopeOrAll(ch), care.Stop{At: v.now, Source: "link", Wording: Wording})
+		}
+		return nil
+	}, v.entry(KindNotMe, string(ch)), v.task(KindNotMe, string(ch)))
+	if err != nil {
+		p.failed(w, v, KindNotMe, err)
+		return
+	}
+	// The page says nothing of the customer any more: whoever reads it is somebody else.
+	p.note(w, v, http.StatusOK, view{Title: v.t.say("Sorry for the trouble", "抱歉打扰您了"), Tone: "ok", Dealer: v.facts.Dealer,
+		Lead: v.t.say("We will not use this address again.", "我们不会再使用这个联系方式。")})
+}
+
+// scopeOrAll is the scope of a channel; a link without one is about everything.
+func scopeOrAll(ch care.Channel) string {
+	if ch == "" {
+		return everything
+	}
+	return string(ch)
 }

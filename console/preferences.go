@@ -1,0 +1,298 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/carebell/carebell/care"
+)
+
+// choice is a box or a button of the page of preferences.
+type choice struct {
+	Name, Label, Hint string
+	On                bool
+}
+
+type preferencesView struct {
+	view
+	Away       bool // this channel, or everything, is stopped: the way back is offered
+	Everything bool
+	Choose     bool
+	StopWords  string
+
+	KindsLegend         string
+	Ways, Kinds, Topics []choice
+	Limits              []choice
+	Was                 []string
+}
+
+func (p *Public) showPreferences(w http.ResponseWriter, _ *http.Request, v *visit) {
+	p.preferences(w, v, "")
+}
+
+// setPreferences takes the buttons of the page and the one-click POST of mail programs (RFC 8058: no cookies, no redirect, an answer
+// of 2xx). A POST that says nothing else is an opt-out: refusing one for its form would be worse than taking it.
+func (p *Public) setPreferences(w http.ResponseWriter, r *http.Request, v *visit) {
+	do := r.PostForm.Get("do")
+	how := care.Stop{At: v.now, Source: "link", Wording: Wording}
+	var change func(*care.Overlay) error
+	var told []care.EventEntry
+	switch do {
+	case "not_me":
+		p.wrongPerson(w, r, v)
+		return
+	case "save":
+		if !v.known {
+			unavailable(w)
+			return
+		}
+		change, told = v.save(r.PostForm["was"], r.PostForm["on"], r.PostForm.Get("limit"), how)
+	case "back":
+		change, told = v.back(how)
+	default:
+		scopes := []string{scopeOrAll(v.token.Channel)}
+		switch do {
+		case "all":
+			scopes = []string{everything}
+		case "calm":
+			scopes = []string{string(care.Service), string(care.Care), string(care.Commercial)}
+		default:
+			do = "stop"
+		}
+		if r.PostForm.Get("List-Unsubscribe") == "One-Click" {
+			how.Source = "one_click"
+		}
+		change = func(o *care.Overlay) error {
+			for _, s := range scopes {
+				if !stopped(o, s) {
+					stop(o, s, how)
+				}
+			}
+			return nil
+		}
+		told = []care.EventEntry{v.entry(KindOptOut, strings.Join(scopes, " "))}
+	}
+	now := care.Overlay{}
+	err := p.decide(r.Context(), v, func(o *care.Overlay) error {
+		if err := change(o); err != nil {
+			return err
+		}
+		now = *o
+		return nil
+	}, told...)
+	if err != nil {
+		p.failed(w, v, "preferences", err)
+		return
+	}
+	v.facts.Overlay = &now
+	p.preferences(w, v, do)
+}
+
+// back lifts the stops that the page's other buttons make. Offers stay off: consent to them is given by their own box.
+func (v *visit) back(how care.Stop) (func(*care.Overlay) error, []care.EventEntry) {
+	scopes := []string{everything, scopeOrAll(v.token.Channel), string(care.Service), string(care.Care)}
+	return func(o *care.Overlay) error {
+		for _, s := range scopes {
+			if stopped(o, s) {
+				grant(o, s, how)
+			}
+		}
+		return nil
+	}, []care.EventEntry{v.entry(KindOptIn, scopeOrAll(v.token.Channel))}
+}
+
+// save takes the form: only what the customer changed, compared with what the page showed, so that nobody agrees to anything by
+// pressing Save.
+func (v *visit) save(was, on []string, limit string, how care.Stop) (func(*care.Overlay) error, []care.EventEntry) {
+	ways, kinds, topics := v.choices()
+	var changed []string
+	var steps []func(*care.Overlay)
+	each := func(list []choice, set func(o *care.Overlay, name string, on bool)) {
+		for _, c := range list {
+			want := slices.Contains(on, c.Name)
+			if want == slices.Contains(was, c.Name) {
+				continue
+			}
+			_, name, _ := strings.Cut(c.Name, ":")
+			steps = append(steps, func(o *care.Overlay) { set(o, name, want) })
+			changed = append(changed, sign(want)+name)
+		}
+	}
+	each(ways, func(o *care.Overlay, name string, on bool) {
+		if on {
+			grant(o, name, how)
+		} else {
+			stop(o, name, how)
+		}
+	})
+	each(kinds, func(o *care.Overlay, name string, on bool) {
+		v.turn(o, name, on)
+		if on {
+			allow(o, v.token.Channel, care.Class(name), how)
+		} else {
+			stop(o, scopeOf(v.token.Channel, care.Class(name)), how)
+		}
+	})
+	each(topics, func(o *care.Overlay, name string, on bool) { v.turn(o, name, on) })
+	if name := "limit:" + limit; limit != "" && !slices.Contains(was, name) {
+		if n, err := strconv.Atoi(limit); err == nil && n >= 0 && n <= 7 {
+			steps = append(steps, func(o *care.Overlay) { v.own(o).MaxPerWeek = &n })
+			changed = append(changed, "max_per_week="+limit)
+		} else if limit == "none" {
+			steps = append(steps, func(o *care.Overlay) { v.own(o).MaxPerWeek = nil })
+			changed = append(changed, "max_per_week=")
+		}
+	}
+	change := func(o *care.Overlay) error {
+		for _, step := range steps {
+			step(o)
+		}
+		return nil
+	}
+	if len(changed) == 0 {
+		return change, nil
+	}
+	return change, []care.EventEntry{v.entry(KindPreferences, strings.Join(changed, " "))}
+}
+
+func sign(on bool) string {
+	if on {
+		return "+"
+	}
+	return "-"
+}
+
+// own returns the overlay's preferences, beginning with the record's list of what is off: the overlay's replaces it.
+func (v *visit) own(o *care.Overlay) *care.Preferences {
+	if o.Preferences == nil {
+		o.Preferences = &care.Preferences{Off: slices.Clone(v.facts.Preferences.Off)}
+	}
+	return o.Preferences
+}
+
+// turn switches a topic or class on or off in the preferences. Classes are switched off by a stop, which is kept as evidence, so
+// for them it only clears an entry of the record.
+func (v *visit) turn(o *care.Overlay, name string, on bool) {
+	class := care.Class(name).Known()
+	present := slices.Contains(off(&PageFacts{Overlay: o, Preferences: v.facts.Preferences}), name)
+	switch {
+	case on && present:
+		own := v.own(o)
+		own.Off = slices.DeleteFunc(slices.Clone(own.Off), func(s string) bool { return s == name })
+	case !on && !present && !class:
+		own := v.own(o)
+		own.Off = append(slices.Clone(own.Off), name)
+	}
+}
+
+// choices are the boxes of the page, as the customer's wishes are now.
+func (v *visit) choices() (ways, kinds, topics []choice) {
+	t, f, o := v.t, &v.facts, v.facts.overlay()
+	for _, ch := range persons {
+		if slices.Contains(f.Reachable, ch) || ch == v.token.Channel {
+			label := t.say("E-mail", "邮件")
+			if ch == care.SMS {
+				label = t.say("Text message", "短信")
+			}
+			ways = append(ways, choice{Name: "way:" + string(ch), Label: label, On: !stopped(o, string(ch))})
+		}
+	}
+	for _, k := range []choice{
+		{Name: string(care.Service), Label: t.say("About your car", "用车提醒"), Hint: t.say("services, inspection, insurance, your visits", "保养、年检、保险、回访")},
+		{Name: string(care.Care), Label: t.say("Greetings and invitations", "问候与邀请"), Hint: t.say("birthdays, holidays, owners' days", "生日、节日、车主活动")},
+		{Name: string(care.Commercial), Label: t.say("Offers", "优惠信息")},
+	} {
+		k.On, k.Name = wants(f, v.token.Channel, care.Class(k.Name)), "kind:"+k.Name
+		kinds = append(kinds, k)
+	}
+	switched := off(f)
+	for _, c := range f.Topics {
+		topics = append(topics, choice{Name: "topic:" + c.Topic, Label: c.Title, On: !slices.Contains(switched, c.Topic)})
+	}
+	return ways, kinds, topics
+}
+
+// limits are the choices of how often.
+func (v *visit) limits() []choice {
+	have := perWeek(&v.facts)
+	counts := []int{1, 2, 3}
+	if have != nil && !slices.Contains(counts, *have) {
+		counts = append(counts, *have)
+		slices.Sort(counts)
+	}
+	var out []choice
+	for _, n := range counts {
+		label := v.t.say("%d messages a week", "每周 %d 条", n)
+		switch {
+		case n == 0:
+			label = v.t.say("none at all", "一条也不要")
+		case n == 1 && !v.t.zh:
+			label = "one message a week"
+		}
+		out = append(out, choice{Name: strconv.Itoa(n), Label: label, On: have != nil && *have == n})
+	}
+	if v.facts.Preferences.MaxPerWeek == nil {
+		out = append(out, choice{Name: "none", Label: v.t.say("as you see fit", "由你们安排"), On: have == nil})
+	}
+	return out
+}
+
+func (p *Public) preferences(w http.ResponseWriter, v *visit, done string) {
+	o := v.facts.overlay()
+	ch, t := v.token.Channel, v.t
+	page := preferencesView{view: v.view("", "", ""), Everything: stopped(o, everything)}
+	calm := stopped(o, string(care.Service)) && stopped(o, string(care.Care))
+	channelOff := ch != "" && stopped(o, string(ch))
+	page.Away = page.Everything || channelOff || calm
+	page.Choose = v.known && !page.Everything
+	page.StopWords = t.say("Stop all messages", "停止所有消息")
+	switch ch {
+	case care.Email:
+		page.StopWords = t.say("Stop e-mails", "不再接收邮件")
+	case care.SMS:
+		page.StopWords = t.say("Stop text messages", "不再接收短信")
+	}
+	page.Title, page.Lead, page.Tone = v.preferencesWords(done, page.Everything, channelOff, calm)
+	if page.Choose {
+		page.Ways, page.Kinds, page.Topics = v.choices()
+		page.Limits = v.limits()
+		page.KindsLegend = t.say("What you would like to hear about", "希望收到哪些内容")
+		if ch != "" {
+			page.KindsLegend = t.say("What you would like to get by %s", "希望通过%s收到哪些内容", t.channel(ch))
+		}
+		for _, list := range [][]choice{page.Ways, page.Kinds, page.Topics} {
+			for _, c := range list {
+				if c.On {
+					page.Was = append(page.Was, c.Name)
+				}
+			}
+		}
+		for _, c := range page.Limits {
+			if c.On {
+				page.Was = append(page.Was, "limit:"+c.Name)
+			}
+		}
+	}
+	write(w, p.Log, t, http.StatusOK, "preferences", page)
+}
+
+// preferencesWords are the words at the top of the page: what was just done, else what holds.
+func (v *visit) preferencesWords(done string, all, channel, calm bool) (title, lead, tone string) {
+	t, way := v.t, v.t.channel(v.token.Channel)
+	switch {
+	case done == "back":
+		return t.say("Thank you. We will stay in touch", "谢谢，我们会继续与您联系"), t.say("You can stop us again here at any time.", "您随时可以在这里再次停止。"), "ok"
+	case done == "save":
+		return t.say("Saved", "已保存"), t.say("It counts from the next message on.", "从下一条消息起生效。"), "ok"
+	case all:
+		return t.say("Done. You will not hear from us again", "好的，我们不再打扰您"), t.say("No message will be sent to you any more, safety recalls included.", "不再发送任何消息，包括安全召回通知。"), "ok"
+	case channel:
+		return t.say("Done. No more messages by %s", "好的，不再发%s", way),
+			t.say("From now on nothing comes to you by %s, safety recalls included.", "从现在起不再通过%s联系您，安全召回通知也不再这样发送。", way), "ok"
+	case calm:
+		return t.say("Done. Only safety recalls from now on", "好的，以后只发安全召回通知"), t.say("Nothing else will be sent to you.", "其他消息一律不再发送。"), "ok"
+	}
+	return t.say("Too many messages?", "消息太多了？"), t.say("One touch is enough, and it counts at once.", "点一下就行，马上生效。"), ""
+}
