@@ -21,11 +21,7 @@ type Branch struct {
 // itself: the first is the message as it is, without a place. Each branch is shown once, in the order of the file; with a draft of
 // Sample every variable has a value.
 func (s *Set) Branches(d *care.Draft) ([]Branch, error) {
-	second := ""
-	if d.Dealer != nil {
-		second = d.Dealer.Locale
-	}
-	t := s.find(d.Occurrence.Template, d.Channel, d.Locale, second)
+	t := s.of(d)
 	taken := map[choice]bool{}
 	see := func(d *decision, branch int) { taken[choice{d.at, branch}] = true }
 	m, err := s.render(d, see, nil)

@@ -183,7 +183,7 @@ var refusedTags = map[string]string{
 
 var knownTags = []string{
 	"if", "elsif", "else", "endif", "unless", "endunless", "case", "when", "endcase", "for", "endfor", "break", "continue",
-	"comment", "endcomment", "raw", "endraw", "partial",
+	"comment", "endcomment", "raw", "endraw", "partial", "block", "endblock",
 }
 
 func (b *builder) control(r rune, t *tag, into func() *[]node) {
@@ -241,6 +241,9 @@ func (b *builder) decision(t *tag) decision {
 	}
 	for i := range b.stack[:len(b.stack)-1] {
 		f := &b.stack[i]
+		if f.open.made {
+			continue
+		}
 		switch n := f.node.(type) {
 		case *ifNode:
 			d.within = append(d.within, choice{n.at, len(f.bodies) - 1})

@@ -20,7 +20,10 @@ type compiler struct {
 	report report
 	scope  *scope
 	scan   *scanner
-	bad    bool
+
+	override string          // a dealer's file, "" = none
+	over     map[string]bool // keys of the front matter that it changed
+	overSrc  *source
 }
 
 func (c *compiler) run() *template {
@@ -34,6 +37,16 @@ func (c *compiler) run() *template {
 	}
 	c.scope = &scope{instead: map[string]*program{}}
 	c.scan = &scanner{tags: c.t.tags, report: &c.report, partial: c.partial}
+	c.over = map[string]bool{}
+	var own *override
+	if c.override != "" {
+		if own, ok = readOverride(c.loader.fsys, c.override, c.t.channel, &c.report); !ok {
+			return nil
+		}
+		c.overSrc = &own.src
+		c.apply(own)
+	}
+	c.skips()
 	c.defaults()
 	switch c.t.channel {
 	case care.Email:
@@ -42,6 +55,9 @@ func (c *compiler) run() *template {
 		c.sms()
 	default:
 		c.webhook()
+	}
+	if own != nil {
+		c.unused(own)
 	}
 	if care.Faults(c.report.problems) {
 		return nil
@@ -65,13 +81,25 @@ func (c *compiler) partial(name string, p position) (string, string, bool) {
 
 // value compiles a value of the front matter.
 func (c *compiler) value(text, path string, where place) *program {
-	marked := c.scan.scan(text, c.t.src.where(path))
+	src := &c.t.src
+	if c.over[strings.TrimPrefix(path, "$.")] {
+		src = c.overSrc
+	}
+	marked := c.scan.scan(text, src.where(path))
 	return c.build(marked, where)
 }
 
 func (c *compiler) build(marked string, where place) *program {
 	b := &builder{tags: c.t.tags, report: &c.report, scope: c.scope, always: where}
 	return b.build(marked)
+}
+
+func (c *compiler) skips() {
+	for i, name := range c.t.src.front.Skip {
+		if _, ok := variables[name]; !ok {
+			c.report.fault(c.t.src.where(fmt.Sprintf("$.skip[%d]", i)), "unknown-variable", suggest(name, variableNames()), "there is no variable %s", name)
+		}
+	}
 }
 
 func (c *compiler) defaults() {
@@ -112,7 +140,7 @@ func (c *compiler) email() {
 	if care.Faults(c.report.problems) {
 		return
 	}
-	made, err := markdown(body, c.t.tags)
+	made, err := markdown(body, c.t.tags, src.front.Skip)
 	if err != nil {
 		c.report.fault(src.at, "markdown", "make it simpler", "the Markdown cannot be read: %v", err)
 		return
@@ -179,7 +207,7 @@ func (c *compiler) sms() {
 	if body == "" && !care.Faults(c.report.problems) {
 		c.report.fault(src.at, "empty", "write the text below the front matter", "the text message is empty")
 	}
-	c.t.text = c.build(body, inText)
+	c.t.text = c.build(skips(src.front.Skip).lines(body, c.t.tags), inText)
 	for _, name := range sortedKeys(src.front.Gateway) {
 		g := src.front.Gateway[name]
 		path := "$.gateway." + quotePath(name)

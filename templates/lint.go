@@ -30,7 +30,12 @@ func (s *Set) Lint(opt LintOptions) []care.Problem {
 		l.locales(name)
 		for _, ch := range care.Channels {
 			for _, locale := range s.Locales(name, ch) {
-				l.template(s.templates[key{name, ch, strings.ToLower(locale)}])
+				l.template(s.templates[key{name, ch, strings.ToLower(locale), ""}])
+				for _, dealer := range s.dealers() {
+					if t := s.templates[key{name, ch, strings.ToLower(locale), dealer}]; t != nil {
+						l.template(t)
+					}
+				}
 			}
 		}
 	}
@@ -46,6 +51,16 @@ type linter struct {
 	opt    LintOptions
 	report report
 	said   map[string]bool // about layouts and partials: once, not for each mail
+}
+
+// dealers lists the dealers who have words of their own.
+func (s *Set) dealers() []string {
+	set := map[string]bool{}
+	for k := range s.templates {
+		set[k.dealer] = true
+	}
+	delete(set, "")
+	return sortedKeys(set)
 }
 
 // once reports whether the thing was not said yet.
@@ -157,6 +172,9 @@ func (l *linter) template(t *template) {
 	l.words(t, programs)
 	l.gatewayDrift(t)
 	d := l.set.SampleFor(t.name, t.channel, t.locale)
+	if t.dealer != "" {
+		d.Dealer.Dealer = t.dealer
+	}
 	m, err := l.set.Render(d)
 	if err != nil {
 		l.renderFault(t, err)
@@ -255,7 +273,7 @@ func (l *linter) everyDealerHas(v *Variable) bool {
 // gatewayDrift reports an approved template that one language has and another lacks, or whose parameters differ.
 func (l *linter) gatewayDrift(t *template) {
 	for _, locale := range l.set.Locales(t.name, t.channel) {
-		other := l.set.templates[key{t.name, t.channel, strings.ToLower(locale)}]
+		other := l.set.templates[key{t.name, t.channel, strings.ToLower(locale), ""}]
 		for _, g := range other.gateways {
 			i := slices.IndexFunc(t.gateways, func(own gateway) bool { return own.name == g.name })
 			if i < 0 {

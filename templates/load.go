@@ -44,16 +44,18 @@ type Set struct {
 	lines     map[string][]string
 }
 
-// key names one file: template, channel and the locale in small letters.
+// key names one file: template, channel, the locale in small letters, and the dealer whose words it has.
 type key struct {
 	name    string
 	channel care.Channel
 	locale  string
+	dealer  string
 }
 
 // template is one file of the book, compiled.
 type template struct {
 	name    string
+	dealer  string // "" = the brand's own words
 	channel care.Channel
 	locale  string // as its folder is called
 	lang    language
@@ -132,7 +134,7 @@ func (l *loader) run() {
 			jobs = append(jobs, l.folder(e.Name())...)
 		}
 	}
-	l.compile(jobs)
+	l.compile(append(jobs, l.dealers()...))
 }
 
 func (l *loader) readLayouts() {
@@ -210,7 +212,7 @@ func (l *loader) compile(jobs []func() (*template, *report)) {
 			l.report.lines[file] = lines
 		}
 		if t != nil {
-			l.set.templates[key{t.name, t.channel, strings.ToLower(t.locale)}] = t
+			l.set.templates[key{t.name, t.channel, strings.ToLower(t.locale), t.dealer}] = t
 		}
 	}
 }
@@ -250,28 +252,38 @@ func (s *Set) Names() []string { return slices.Clone(s.names) }
 // Has reports whether a message on this channel can be written in one of the locales: the first of them with its fallbacks, then
 // the next, at last en.
 func (s *Set) Has(name string, ch care.Channel, locales []string) bool {
-	return s.find(name, ch, locales...) != nil
+	return s.find("", name, ch, locales...) != nil
 }
 
-func (s *Set) find(name string, ch care.Channel, locales ...string) *template {
+// find returns the template in the first of the locales that it has, in the dealer's own words if there are any.
+func (s *Set) find(dealer, name string, ch care.Channel, locales ...string) *template {
 	for _, locale := range locales {
-		if t := s.templates[key{name, ch, strings.ToLower(locale)}]; t != nil {
+		if t := s.in(dealer, name, ch, locale); t != nil {
 			return t
 		}
 		for _, l := range care.LocaleChain(locale) {
-			if t := s.templates[key{name, ch, strings.ToLower(l)}]; t != nil {
+			if t := s.in(dealer, name, ch, l); t != nil {
 				return t
 			}
 		}
 	}
-	return s.templates[key{name, ch, "en"}]
+	return s.in(dealer, name, ch, "en")
+}
+
+func (s *Set) in(dealer, name string, ch care.Channel, locale string) *template {
+	k := key{name, ch, strings.ToLower(locale), dealer}
+	if t := s.templates[k]; t != nil || dealer == "" {
+		return t
+	}
+	k.dealer = ""
+	return s.templates[k]
 }
 
 // Locales lists the locales in which a template is written for a channel, in order.
 func (s *Set) Locales(name string, ch care.Channel) []string {
 	var all []string
 	for k, t := range s.templates {
-		if k.name == name && k.channel == ch {
+		if k.name == name && k.channel == ch && k.dealer == "" {
 			all = append(all, t.locale)
 		}
 	}

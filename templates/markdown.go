@@ -22,13 +22,13 @@ const maxNesting = 32
 // markdown turns a body with marks into HTML with the same marks. Control tags that have a line to themselves stand between
 // paragraphs and list items, a paragraph that is one {% if %} as a whole is left out as a whole, and a link alone in its paragraph
 // becomes a button.
-func markdown(src string, t *tags) (string, error) {
+func markdown(src string, t *tags, k skips) (string, error) {
 	blocks := &controlLines{tags: t}
 	md := goldmark.New(
 		goldmark.WithExtensions(extension.GFM, extension.NewCJK(extension.WithEastAsianLineBreaks(), extension.WithEscapedSpace())),
 		goldmark.WithParserOptions(
 			goldparser.WithBlockParsers(util.Prioritized(blocks, 50)),
-			goldparser.WithASTTransformers(util.Prioritized(&arranger{t}, 500)),
+			goldparser.WithASTTransformers(util.Prioritized(&arranger{t, k}, 500)),
 		),
 		goldmark.WithRendererOptions(html.WithUnsafe(), html.WithXHTML(), renderer.WithNodeRenderers(util.Prioritized(blocks, 50))),
 	)
@@ -229,7 +229,10 @@ func (c *controlLines) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
 }
 
 // arranger mends what a tag between blocks does to the document.
-type arranger struct{ tags *tags }
+type arranger struct {
+	tags  *tags
+	skips skips
+}
 
 // Transform hoists, merges and makes buttons.
 func (a *arranger) Transform(doc *ast.Document, reader goldtext.Reader, _ goldparser.Context) {
@@ -237,7 +240,7 @@ func (a *arranger) Transform(doc *ast.Document, reader goldtext.Reader, _ goldpa
 	var paragraphs, parents []ast.Node
 	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if entering && n.Type() != ast.TypeInline {
-			if n.Kind() == ast.KindParagraph || n.Kind() == ast.KindTextBlock {
+			if n.Kind() == ast.KindParagraph || n.Kind() == ast.KindTextBlock || n.Kind() == ast.KindHeading {
 				paragraphs = append(paragraphs, n)
 			} else if n.HasChildren() {
 				parents = append(parents, n)
@@ -248,6 +251,7 @@ func (a *arranger) Transform(doc *ast.Document, reader goldtext.Reader, _ goldpa
 	for _, p := range paragraphs {
 		a.hoist(p, src)
 		button(p, src)
+		a.skip(p, src)
 	}
 	for _, p := range parents {
 		a.mergeLists(p)
@@ -397,14 +401,9 @@ func (a *arranger) loopLists(parent ast.Node) {
 		if a.tags.at(opener).name != "for" || a.tags.at(end).name != "endfor" {
 			continue
 		}
-		pos := a.tags.at(opener).pos
-		before.marks += a.made(pos, "if", "forloop.first")
-		list.InsertBefore(list, list.FirstChild(), &controlBlock{marks: a.made(pos, "endif", "")})
-		list.AppendChild(list, &controlBlock{marks: a.made(pos, "if", "forloop.last")})
-		behind.marks = a.made(pos, "endif", "") + behind.marks
+		before.marks += a.tags.made("if", "forloop.first")
+		list.InsertBefore(list, list.FirstChild(), &controlBlock{marks: a.tags.made("endif", "")})
+		list.AppendChild(list, &controlBlock{marks: a.tags.made("if", "forloop.last")})
+		behind.marks = a.tags.made("endif", "") + behind.marks
 	}
-}
-
-func (a *arranger) made(pos position, name, args string) string {
-	return string(a.tags.add(tag{pos: pos, control: true, name: name, args: args, made: true}))
 }

@@ -49,7 +49,7 @@ func TestProblems(t *testing.T) {
 		"no partial":                  {sms(`{% partial "x" %}`), `sms.txt:1:1: there is no partial "x"; write templates/_partials/en/x.md`},
 		"empty text":                  {sms("---\n---\n \n"), "sms.txt:3:1: the text message is empty"},
 		"no subject":                  {map[string]string{"x/en/email.md": "x"}, "email.md:1:1: the mail has no subject"},
-		"unknown key":                 {sms("---\nsubjct: x\n---\nx"), "sms.txt:2:1: the front matter cannot be read: unknown field \"subjct\"; write only defaults, gateway"},
+		"unknown key":                 {sms("---\nsubjct: x\n---\nx"), "sms.txt:2:1: the front matter cannot be read: unknown field \"subjct\"; write only defaults, skip, gateway"},
 		"a key for another channel":   {sms("---\nsubject: x\n---\nx"), "sms.txt:2:10: subject means nothing for sms"},
 		"tags without quotes":         {map[string]string{"x/en/email.md": "---\nsubject: {{ customer.name }}\n---\nx"}, "email.md:2:"},
 		"in the subject":              {map[string]string{"x/en/email.md": "---\nsubject: \"a {{ custmer.name }}\"\n---\nx"}, "email.md:2:16: there is no variable custmer.name"},

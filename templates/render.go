@@ -25,11 +25,7 @@ func (s *Set) Render(d *care.Draft) (*care.Message, error) {
 
 func (s *Set) render(d *care.Draft, seen func(*decision, int), forced map[position]int) (*care.Message, error) {
 	o := d.Occurrence
-	second := ""
-	if d.Dealer != nil {
-		second = d.Dealer.Locale
-	}
-	t := s.find(o.Template, d.Channel, d.Locale, second)
+	t := s.of(d)
 	if t == nil {
 		return nil, &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the book has no template %s for %s in %s or what it falls back to", o.Template, d.Channel, d.Locale)}
 	}
@@ -62,6 +58,14 @@ func (s *Set) render(d *care.Draft, seen func(*decision, int), forced map[positi
 		return nil, err
 	}
 	return m, nil
+}
+
+// of returns the template of a draft, or nil.
+func (s *Set) of(d *care.Draft) *template {
+	if d.Dealer == nil {
+		return s.find("", d.Occurrence.Template, d.Channel, d.Locale)
+	}
+	return s.find(d.Dealer.Dealer, d.Occurrence.Template, d.Channel, d.Locale, d.Dealer.Locale)
 }
 
 func (t *template) email(s *state, m *care.Message) error {

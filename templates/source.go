@@ -121,6 +121,7 @@ type scanner struct {
 	partial func(name string, p position) (text string, file string, ok bool)
 	// inLines says that the text is Markdown, where lines have a meaning: trimming stops at the line's end.
 	inLines bool
+	pieces  map[string]*piece // blocks that a dealer wrote
 	depth   int
 	size    int // of everything pasted so far
 }
@@ -174,6 +175,12 @@ func (s *scanner) scan(text string, at position) string {
 			if one.name == "raw" {
 				b.WriteString(body)
 			}
+			text, at = rest[skip:], after.after(rest[:skip])
+			continue
+		}
+		if one.control && one.name == "block" {
+			pasted, skip := s.block(one, rest, after)
+			b.WriteString(pasted)
 			text, at = rest[skip:], after.after(rest[:skip])
 			continue
 		}

@@ -1,0 +1,167 @@
+package templates
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/carebell/carebell/care"
+)
+
+// A dealer writes some blocks of a message in words of their own: templates/_dealers/<dealer>/<template>/<locale>/email.md holds
+// {% block greeting %}…{% endblock %}, the rest is the brand's. The brand locks a block with {% block legal locked %}, and keys of
+// the front matter with locked: [subject].
+const dealersFolder = folder + "/_dealers"
+
+// piece is a block that a dealer wrote.
+type piece struct {
+	text string
+	at   position
+	tag  position
+	used bool
+}
+
+// override is a dealer's file.
+type override struct {
+	src    source
+	pieces map[string]*piece
+}
+
+// block pastes a block: the dealer's words, else those of the template. It returns what it takes of rest.
+func (s *scanner) block(one tag, rest string, after position) (string, int) {
+	body, skip := endOf(rest, "block")
+	if skip < 0 {
+		s.report.fault(one.pos, "unclosed-tag", "add {% endblock %}", "{%% block %%} is never ended")
+		return "", len(rest)
+	}
+	name, option, _ := strings.Cut(one.args, " ")
+	locked := strings.TrimSpace(option) == "locked"
+	switch {
+	case name == "" || option != "" && !locked:
+		s.report.fault(one.pos, "block", "write {% block greeting %}, or {% block greeting locked %}", "a block has one name and may be locked")
+	case strings.Contains(body, "{% block") || strings.Contains(body, "{%- block"):
+		s.report.fault(one.pos, "block", "end the one before the other begins", "a block stands within a block")
+		return "", skip
+	}
+	p := s.pieces[name]
+	if p == nil {
+		return s.scan(body, after), skip
+	}
+	p.used = true
+	if locked {
+		s.report.fault(p.tag, "locked-block", "remove it from this file", "the block %s is locked by the brand", name)
+		return "", skip
+	}
+	return s.scan(p.text, p.at), skip
+}
+
+// readOverride reads a dealer's file: front matter and blocks, nothing else.
+func readOverride(fsys fs.FS, file string, ch care.Channel, r *report) (*override, bool) {
+	text, ok := readText(fsys, file, r)
+	if !ok {
+		return nil, false
+	}
+	o := &override{pieces: map[string]*piece{}}
+	if o.src, ok = readSource(file, text, ch, r); !ok {
+		return nil, false
+	}
+	body, at := o.src.body, o.src.at
+	for {
+		i := openBrace(body)
+		if i < 0 {
+			i = len(body)
+		}
+		if plain := strings.TrimLeft(body[:i], " \t\n"); plain != "" {
+			r.fault(at.after(body[:strings.Index(body, plain)]), "override", "write it into {% block name %}…{% endblock %}", "a dealer's file holds blocks and nothing between them")
+			return nil, false
+		}
+		at = at.after(body[:i])
+		if body = body[i:]; body == "" {
+			return o, true
+		}
+		one, n := readTag(body, at)
+		inner, skip := "", -1
+		if n > 0 && one.control && one.name == "block" {
+			inner, skip = endOf(body[n:], "block")
+		}
+		if skip < 0 {
+			r.fault(at, "override", "write {% block name %}…{% endblock %}", "a dealer's file holds blocks, each with its end")
+			return nil, false
+		}
+		o.pieces[one.args] = &piece{text: inner, at: at.after(body[:n]), tag: at}
+		at = at.after(body[:n+skip])
+		body = body[n+skip:]
+	}
+}
+
+// apply puts a dealer's file over the template's own.
+func (c *compiler) apply(o *override) {
+	base := &c.t.src.front
+	for _, one := range []struct {
+		key        string
+		into, from *string
+	}{{"subject", &base.Subject, &o.src.front.Subject}, {"preheader", &base.Preheader, &o.src.front.Preheader}, {"layout", &base.Layout, &o.src.front.Layout}} {
+		if *one.from == "" {
+			continue
+		}
+		if slices.Contains(base.Locked, one.key) {
+			c.report.fault(o.src.where("$."+one.key), "locked-block", "remove the line", "%s is locked by the brand", one.key)
+			continue
+		}
+		*one.into = *one.from
+		c.over[one.key] = true
+	}
+	base.Defaults = append(slices.Clone(base.Defaults), o.src.front.Defaults...)
+	for _, key := range []string{"gateway", "method", "headers"} {
+		if at := o.src.where("$." + key); at.line > 1 {
+			c.report.fault(at, "override", "remove it", "a dealer's file cannot change %s", key)
+		}
+	}
+	c.scan.pieces = o.pieces
+}
+
+// unused reports a dealer's blocks that the template does not have.
+func (c *compiler) unused(o *override) {
+	for _, name := range sortedKeys(o.pieces) {
+		if p := o.pieces[name]; !p.used {
+			c.report.fault(p.tag, "unknown-block", "look for {% block … %} in "+c.file, "the template has no block %s", name)
+		}
+	}
+}
+
+// dealers lists the dealers' files as work to do.
+func (l *loader) dealers() []func() (*template, *report) {
+	var jobs []func() (*template, *report)
+	_ = fs.WalkDir(l.fsys, dealersFolder, func(file string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			return nil //nolint:nilerr // a book without such a folder has no such files
+		}
+		parts := strings.Split(strings.TrimPrefix(file, dealersFolder+"/"), "/")
+		at := position{file: file}
+		ch := channelOf(e.Name())
+		if len(parts) != 4 || ch == "" {
+			l.report.warn(at, "stray-file", "put it into "+dealersFolder+"/<dealer>/<template>/<locale>/ and call it email.md, sms.txt or webhook.json", "nothing reads this file")
+			return nil
+		}
+		base := path.Join(folder, parts[1], parts[2], e.Name())
+		if _, err := fs.Stat(l.fsys, base); err != nil {
+			l.report.fault(at, "override", "write "+base+" first", "there is no template for this file to change")
+			return nil //nolint:nilerr // reported
+		}
+		if book := l.set.env.book; len(book.Dealers) > 0 && !slices.ContainsFunc(book.Dealers, func(d *care.Dealer) bool { return d.Dealer == parts[0] }) {
+			var names []string
+			for _, d := range book.Dealers {
+				names = append(names, d.Dealer)
+			}
+			l.report.fault(at, "override", suggest(parts[0], names), "there is no dealer %q in dealers.yaml", parts[0])
+			return nil
+		}
+		jobs = append(jobs, func() (*template, *report) {
+			c := compiler{loader: l, file: base, override: file, t: &template{name: parts[1], dealer: parts[0], channel: ch, locale: parts[2], lang: languageOf(parts[2]), tags: &tags{}}}
+			return c.run(), &c.report
+		})
+		return nil
+	})
+	return jobs
+}
