@@ -153,7 +153,8 @@ func (s *Store) connect(o Options) error {
 		DialTimeout:              t.timeout, ReadTimeout: t.timeout, WriteTimeout: t.timeout, ContextTimeoutEnabled: true,
 		// Every command is harmless when it runs twice, so what go-redis repeats needs no thought.
 		MaxRetries: 3, MinRetryBackoff: 10 * time.Millisecond, MaxRetryBackoff: 500 * time.Millisecond,
-		PoolSize: o.PoolSize, ConnMaxIdleTime: 5 * time.Minute, MaxRedirects: 8,
+		// One try to dial per command: the command is repeated, and the pool looks every second whether the server is back.
+		DialerRetries: 1, PoolSize: o.PoolSize, ConnMaxIdleTime: 5 * time.Minute, MaxRedirects: 8,
 	}
 	if u.PoolSize == 0 {
 		u.PoolSize = 16

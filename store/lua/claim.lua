@@ -22,8 +22,8 @@ local token = nil
 local function fence()
   if token then return end
   token = now + lease
-  local last = tonumber(redis.call('GET', KEYS[1]) or '0')
-  if last >= token then token = last + 1 end
+  -- A message that was given back and is claimed again within the same microsecond gets another token.
+  if tonumber(redis.call('GET', KEYS[1]) or '0') == token then token = token + 1 end
   redis.call('SET', KEYS[1], string.format('%.0f', token))
 end
 

@@ -1,0 +1,345 @@
+package store
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/carebell/carebell/care"
+)
+
+// The model of a message's life. It knows nothing of Redis: what it says must hold of the store after any sequence of operations,
+// crashes included.
+type modelMessage struct {
+	o       *care.Occurrence
+	state   care.State // as the record says: due, sending, retry, sent, …
+	release time.Time  // of a pending one that nobody holds
+	held    *care.Claim
+	lost    bool // the lease has ended without a word
+	crashes int
+	parked  care.State // the receipt that came while it was held
+}
+
+type model struct {
+	b        *bundle
+	messages map[string]*modelMessage
+	stale    []*care.Claim // claims that have ended, one way or another
+	planned  int
+	t        *testing.T
+}
+
+func (m *model) pick(t *rapid.T, fits func(*modelMessage) bool) *modelMessage {
+	var ids []string
+	for id, msg := range m.messages {
+		if fits(msg) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		t.Skip("none")
+	}
+	slices.Sort(ids)
+	return m.messages[rapid.SampledFrom(ids).Draw(t, "message")]
+}
+
+func (m *model) waiting(msg *modelMessage) bool {
+	return msg.held == nil && !msg.lost && (msg.state == care.StateDue || msg.state == care.StateRetry)
+}
+
+func (m *model) now() time.Time { return m.b.clock.now() }
+
+func (m *model) plan(t *rapid.T) {
+	o := occurrence(customer(m.planned), 0, m.now().Add(time.Duration(rapid.IntRange(-2, 2).Draw(t, "hours"))*time.Hour))
+	o.Channel = rapid.SampledFrom(care.Channels).Draw(t, "channel")
+	m.planned++
+	for range rapid.IntRange(1, 2).Draw(t, "times") {
+		if _, err := m.b.Apply(m.t.Context(), []care.Change{{Customer: o.Customer, Add: []*care.Occurrence{o}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.messages[o.ID] = &modelMessage{o: o, state: care.StateDue, release: o.Release}
+}
+
+func (m *model) planAgain(t *rapid.T) {
+	msg := m.pick(t, func(*modelMessage) bool { return true })
+	got, err := m.b.Apply(m.t.Context(), []care.Change{{Customer: msg.o.Customer, Add: []*care.Occurrence{msg.o}}})
+	if err != nil || got != (Applied{Refused: 1}) {
+		t.Fatalf("planned again: %+v, %v", got, err)
+	}
+}
+
+func (m *model) drop(t *rapid.T) {
+	msg := m.pick(t, func(*modelMessage) bool { return true })
+	got, err := m.b.Apply(m.t.Context(), []care.Change{{Customer: msg.o.Customer, Drop: []care.Drop{{ID: msg.o.ID, State: care.StateSkipped, Reason: "sold"}}}})
+	if err != nil || (got.Dropped == 1) != m.waiting(msg) {
+		t.Fatalf("dropping a %s message: %+v, %v", msg.state, got, err)
+	}
+	if m.waiting(msg) {
+		msg.state, msg.crashes = care.StateSkipped, 0
+	}
+}
+
+func (m *model) advance(t *rapid.T) {
+	m.b.clock.advance(time.Duration(rapid.IntRange(1, 120).Draw(t, "minutes")) * time.Minute)
+}
+
+// claim takes what is due; with crash the replica dies at once.
+func (m *model) claim(t *rapid.T) {
+	crash := rapid.Bool().Draw(t, "crash")
+	lease := time.Hour
+	if crash {
+		lease = time.Microsecond
+	}
+	most := rapid.IntRange(1, 4).Draw(t, "most")
+	claims, err := m.b.Claim(m.t.Context(), care.Lanes, most, lease)
+	if err != nil || len(claims) > most {
+		t.Fatalf("%d claims, %v", len(claims), err)
+	}
+	for _, c := range claims {
+		msg := m.messages[c.Record.ID]
+		switch {
+		case msg == nil:
+			t.Fatalf("claimed an unknown message %s", c.Record.ID)
+		case msg.lost:
+			want := care.StateClaimed
+			if msg.state == care.StateSending {
+				want = care.StateUncertain
+			}
+			msg.crashes++
+			if c.Was != want || c.Record.Crashes != msg.crashes || len(claims) != 1 {
+				t.Fatalf("rescued as %s (want %s) with %d crashes (want %d) among %d", c.Was, want, c.Record.Crashes, msg.crashes, len(claims))
+			}
+		case !m.waiting(msg) || msg.release.After(m.now()) || c.Was != msg.state:
+			t.Fatalf("claimed a %s message as %s, due %v at %v", msg.state, c.Was, msg.release, m.now())
+		}
+		msg.lost, msg.held = crash, nil
+		if crash {
+			m.stale = append(m.stale, c)
+		} else {
+			msg.held = c
+		}
+	}
+	if crash && len(claims) > 0 {
+		time.Sleep(2 * time.Microsecond)
+	}
+	if m.spared(t) || len(claims) > 0 {
+		return
+	}
+	for _, msg := range m.messages {
+		if m.waiting(msg) && !msg.release.After(m.now()) || msg.lost {
+			t.Fatalf("nothing was claimed, though a %s message is due (lost: %v)", msg.state, msg.lost)
+		}
+	}
+}
+
+// spared finds messages that a claim did not hand out because the provider had said meanwhile what became of them.
+func (m *model) spared(t *rapid.T) (any bool) {
+	for id, msg := range m.messages {
+		if !msg.lost || msg.parked == "" || msg.state != care.StateSending {
+			continue
+		}
+		r, err := m.b.Message(m.t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.State != care.StateSending {
+			any, msg.lost, msg.state = true, false, care.StateUncertain
+			m.received(msg, msg.parked)
+			msg.parked = ""
+		}
+	}
+	return any
+}
+
+func (m *model) begin(t *rapid.T) {
+	msg := m.pick(t, func(msg *modelMessage) bool { return msg.held != nil })
+	ok, err := m.b.Begin(m.t.Context(), []care.Intent{{Claim: msg.held, At: m.now()}})
+	if err != nil || !ok[0] {
+		t.Fatalf("our own intent: %v, %v", ok, err)
+	}
+	msg.state = care.StateSending
+}
+
+func (m *model) renew(t *rapid.T) {
+	msg := m.pick(t, func(msg *modelMessage) bool { return msg.held != nil })
+	ok, err := m.b.Renew(m.t.Context(), []*care.Claim{msg.held}, 2*time.Hour)
+	if err != nil || !ok[0] {
+		t.Fatalf("our own renewal: %v, %v", ok, err)
+	}
+}
+
+// die ends a lease as if its holder had died: its score becomes one that is over.
+func (m *model) die(t *rapid.T) {
+	msg := m.pick(t, func(msg *modelMessage) bool { return msg.held != nil })
+	m.stale = append(m.stale, msg.held)
+	shard, ms := care.ShardOf(msg.o.ID), member(msg.o.ID, dayOf(msg.o.Release), msg.o.Customer)
+	key := dueKey(shard, msg.held.Lane)
+	if err := m.b.redis.Do(m.t.Context(), "ZADD", key, "XX", "-8999999999999999", ms).Err(); err != nil {
+		t.Fatal(err)
+	}
+	msg.held, msg.lost = nil, true
+}
+
+func (m *model) settle(t *rapid.T) {
+	msg := m.pick(t, func(msg *modelMessage) bool { return msg.held != nil })
+	state := rapid.SampledFrom([]care.State{
+		care.StateDue, care.StateRetry, care.StateSent, care.StateDelivered, care.StateFailed, care.StateExpired, care.StateSkipped, care.StateUncertain,
+	}).Draw(t, "state")
+	res := result(msg.held, state, m.now())
+	if state.Pending() {
+		res.Next = m.now().Add(time.Duration(rapid.IntRange(-1, 3).Draw(t, "hours")) * time.Hour)
+		res.Record.Channel = rapid.SampledFrom(care.Channels).Draw(t, "channel")
+		msg.o.Channel = res.Record.Channel
+	}
+	for range rapid.IntRange(1, 2).Draw(t, "times") {
+		ok, err := m.b.Settle(m.t.Context(), []care.Result{res})
+		if err != nil || !ok[0] && msg.parked == "" {
+			t.Fatalf("our own result: %v, %v", ok, err)
+		}
+	}
+	m.stale = append(m.stale, msg.held)
+	msg.held, msg.state, msg.release = nil, state, res.Next
+	if !state.Pending() {
+		msg.crashes = 0
+	}
+	if msg.parked != "" {
+		m.received(msg, msg.parked)
+		msg.parked = ""
+	}
+}
+
+// staleOwner lets a replica that has lost its claim go on: nothing of it may be taken, but its own last word said again.
+func (m *model) staleOwner(t *rapid.T) {
+	if len(m.stale) == 0 {
+		t.Skip("none")
+	}
+	c := rapid.SampledFrom(m.stale).Draw(t, "claim")
+	msg := m.messages[c.Record.ID]
+	if msg.lost && msg.held == nil {
+		// Its lease has ended, but nobody has taken over: its result is as good as any.
+		t.Skip("still the last owner")
+	}
+	res := result(c, care.StateFailed, m.now().Add(time.Nanosecond))
+	res.Record.Reason = "stale"
+	ok, err := m.b.Settle(m.t.Context(), []care.Result{res})
+	if err != nil || ok[0] {
+		t.Fatalf("a stale result: %v, %v", ok, err)
+	}
+	if ok, err := m.b.Begin(m.t.Context(), []care.Intent{{Claim: c, At: m.now()}}); err != nil || ok[0] {
+		t.Fatalf("a stale intent: %v, %v", ok, err)
+	}
+	if ok, err := m.b.Renew(m.t.Context(), []*care.Claim{c}, time.Hour); err != nil || ok[0] {
+		t.Fatalf("a stale renewal: %v, %v", ok, err)
+	}
+}
+
+func (m *model) receipt(t *rapid.T) {
+	msg := m.pick(t, func(*modelMessage) bool { return true })
+	state := rapid.SampledFrom([]care.State{care.StateSent, care.StateDelivered, care.StateUndelivered, care.StateFailed}).Draw(t, "receipt")
+	if err := m.b.Receipts(m.t.Context(), []care.Receipt{receipt(msg.o.ID, state)}); err != nil {
+		t.Fatal(err)
+	}
+	if msg.held != nil || msg.lost {
+		msg.parked = state
+		return
+	}
+	m.received(msg, state)
+}
+
+// received is what a receipt means, by the table in docs/redis.md.
+func (m *model) received(msg *modelMessage, state care.State) {
+	table := map[care.State]map[care.State]care.State{
+		care.StateSent:        {care.StateUncertain: care.StateSent},
+		care.StateFailed:      {care.StateUncertain: care.StateFailed, care.StateSent: care.StateUndelivered},
+		care.StateUndelivered: {care.StateUncertain: care.StateUndelivered, care.StateSent: care.StateUndelivered},
+	}
+	if state == care.StateDelivered {
+		msg.state, msg.crashes = care.StateDelivered, 0
+	} else if to, ok := table[state][msg.state]; ok {
+		msg.state, msg.crashes = to, 0
+	}
+}
+
+func (m *model) decide(t *rapid.T) {
+	msg := m.pick(t, func(*modelMessage) bool { return true })
+	ids := []string{msg.o.ID}
+	free := msg.held == nil && !msg.lost
+	var why []error
+	var err error
+	var allowed bool
+	var to care.State
+	switch rapid.SampledFrom([]string{"retry", "drop", "resolve"}).Draw(t, "decision") {
+	case "retry":
+		why, err = m.b.Retry(m.t.Context(), ids)
+		allowed, to = free && msg.state == care.StateFailed, care.StateDue
+	case "drop":
+		why, err = m.b.Drop(m.t.Context(), ids)
+		allowed, to = m.waiting(msg) || free && msg.state == care.StateFailed, care.StateSkipped
+	default:
+		as := rapid.SampledFrom([]string{"sent", "failed", "resend"}).Draw(t, "as")
+		why, err = m.b.Resolve(m.t.Context(), ids, as)
+		allowed, to = free && msg.state == care.StateUncertain, map[string]care.State{"sent": care.StateSent, "failed": care.StateFailed, "resend": care.StateDue}[as]
+	}
+	if err != nil || (why[0] == nil) != allowed {
+		t.Fatalf("decision %s on a %s message (held %v): %v, %v", to, msg.state, !free, why, err)
+	}
+	if allowed {
+		msg.state, msg.release, msg.crashes = to, m.now(), 0
+	}
+}
+
+func (m *model) repair(t *rapid.T) {
+	if n, err := m.b.Repair(m.t.Context()); err != nil || n != 0 {
+		t.Fatalf("Repair found %d messages in no queue, %v", n, err)
+	}
+}
+
+// check compares every message with the store.
+func (m *model) check(t *rapid.T) {
+	for id, msg := range m.messages {
+		r, err := m.b.Message(m.t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := msg.state
+		if (msg.held != nil || msg.lost) && want != care.StateSending {
+			want = care.StateClaimed
+		}
+		if r.State != want {
+			t.Fatalf("%s is %q, the model says %q", id, r.State, want)
+		}
+		f, err := m.b.Facts(m.t.Context(), []string{msg.o.Customer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f[0].Ledger[id].State; got != msg.state {
+			t.Fatalf("the ledger has %s as %q, the model says %q", id, got, msg.state)
+		}
+	}
+}
+
+func TestModel(t *testing.T) {
+	t.Parallel()
+	b := onRedis(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		if err := b.redis.FlushDB(t.Context()).Err(); err != nil {
+			rt.Fatal(err)
+		}
+		b.clock.at.Store(epoch.UnixNano())
+		if err := b.Accept(t.Context()); err != nil {
+			rt.Fatal(err)
+		}
+		for i := range b.hungers {
+			b.hungers[i].ended = [care.Shards]bool{}
+		}
+		m := &model{b: b, messages: make(map[string]*modelMessage), t: t}
+		m.plan(rt)
+		rt.Repeat(map[string]func(*rapid.T){
+			"plan": m.plan, "planAgain": m.planAgain, "drop": m.drop, "advance": m.advance, "claim": m.claim, "claim again": m.claim,
+			"begin": m.begin, "renew": m.renew, "die": m.die, "settle": m.settle, "staleOwner": m.staleOwner, "receipt": m.receipt,
+			"decide": m.decide, "repair": m.repair, "": m.check,
+		})
+	})
+}
