@@ -1,0 +1,41 @@
+package email_test
+
+import (
+	"sync/atomic"
+	"testing"
+
+	"github.com/carebell/carebell/channels/channeltest"
+	"github.com/carebell/carebell/channels/email"
+)
+
+// BenchmarkSend writes and sends mails over 16 connections to a server in the same process.
+func BenchmarkSend(b *testing.B) {
+	peer := channeltest.NewSMTPPeer(b)
+	servers, err := email.ParseServers(peer.URL())
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := email.New(email.Config{Servers: servers, Clock: testClock, HELO: "carebell.test"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	m := testMessage()
+	for len(m.HTML) < 4000 {
+		m.HTML = append(m.HTML, "<p>您的爱车预计在下周需要保养，点这里预约一个时间。</p>\r\n"...)
+	}
+	b.SetParallelism(8)
+	b.ReportAllocs()
+	var failed atomic.Int64
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := s.Send(b.Context(), m); err != nil {
+				failed.Add(1)
+			}
+		}
+	})
+	if n := failed.Load(); n > 0 || peer.Taken() < b.N {
+		b.Fatalf("%d of %d failed, %d arrived", n, b.N, peer.Taken())
+	}
+}
