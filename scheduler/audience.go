@@ -211,7 +211,7 @@ func (a *audience) fits(env any) (fits bool, reason string) {
 	return answer == true, ""
 }
 
-// environment builds what an expression sees, as of the moment of release.
+// environment builds what an expression sees, as of a release.
 func (r *run) environment(c *candidate, kind audienceKind, t time.Time) any {
 	on := care.DateOf(t.In(r.loc))
 	env := people{
@@ -223,8 +223,8 @@ func (r *run) environment(c *candidate, kind audienceKind, t time.Time) any {
 	for i := range r.customer.Vehicles {
 		v := r.vehicleFacts(i, on, t)
 		env.AgeDays = min(env.AgeDays, v.AgeDays)
-		if last := lastVisit(&r.customer.Vehicles[i]); !last.IsZero() && !last.After(on) {
-			env.SinceDays = min(env.SinceDays, on.Sub(last))
+		if last := lastVisit(&r.customer.Vehicles[i]); !last.IsZero() {
+			env.SinceDays = min(env.SinceDays, max(0, on.Sub(last)))
 		}
 		env.Vehicles = append(env.Vehicles, v)
 	}
@@ -263,8 +263,8 @@ func (r *run) vehicleFacts(i int, on care.Date, t time.Time) vehicleFacts {
 		AgeDays: unknownDays, KM: r.odometer(i).newest().KM, Warranty: warrantyFacts{v.Warranty.Until.String(), v.Warranty.KM},
 		InsuranceUntil: v.InsuranceUntil.String(), InspectionDue: v.InspectionDue.String(), Appointment: v.AppointmentAt.After(t),
 	}
-	if !v.DeliveredOn.IsZero() && !v.DeliveredOn.After(on) {
-		out.AgeDays = on.Sub(v.DeliveredOn)
+	if !v.DeliveredOn.IsZero() {
+		out.AgeDays = max(0, on.Sub(v.DeliveredOn))
 	}
 	for _, reading := range v.Odometer {
 		out.Odometer = append(out.Odometer, readingFacts{reading.On.String(), reading.KM})

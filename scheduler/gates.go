@@ -199,24 +199,38 @@ func (r *run) hold(c *candidate, t time.Time) answer {
 	if r.facts.Overlay != nil {
 		own = r.facts.Overlay.Holds
 	}
-	for _, list := range [][]care.Hold{own, r.customer.Holds} {
-		for _, h := range list {
-			if c.occ.Class == care.Safety && h.Reason != care.Deceased || !h.Covers(on) {
-				continue
+	var last *care.Hold // of those in force the one that ends last, so that their order says nothing
+	for _, list := range [2][]care.Hold{own, r.customer.Holds} {
+		for i := range list {
+			h := &list[i]
+			if h.Covers(on) && (c.occ.Class != care.Safety || h.Reason == care.Deceased) && (last == nil || outlasts(h, last)) {
+				last = h
 			}
-			a := answer{stop: true, reason: "hold:" + h.Reason}
-			if !h.Until.IsZero() {
-				a.until = h.Until.AddDays(1).At(0, 0, r.location())
-				a.detail = "until " + h.Until.String()
-			}
-			return a
 		}
 	}
-	return answer{}
+	if last == nil {
+		return answer{}
+	}
+	a := answer{stop: true, reason: "hold:" + last.Reason}
+	if !last.Until.IsZero() {
+		a.until = last.Until.AddDays(1).At(0, 0, r.location())
+		a.detail = "until " + last.Until.String()
+	}
+	return a
 }
 
-// outside asks the program's and the event's audience. A customer who declined an invitation is no longer in it.
-func (r *run) outside(c *candidate, t time.Time) answer {
+// outlasts reports whether a hold ends later than another; an open one ends last of all.
+func outlasts(a, b *care.Hold) bool {
+	if a.Until == b.Until {
+		return a.Reason < b.Reason
+	}
+	return a.Until.IsZero() || !b.Until.IsZero() && a.Until.After(b.Until)
+}
+
+// outside asks the program's and the event's audience, as of the release before anything put it off: waiting makes nobody older. A
+// customer who declined an invitation is no longer in it.
+func (r *run) outside(c *candidate, _ time.Time) answer {
+	t := c.occ.Scheduled
 	p := c.program
 	if e := c.due.event; e != nil {
 		if r.rsvp(e.Event.Event) == "no" {

@@ -36,6 +36,7 @@ type candidate struct {
 	emptied  *channelGate   // the gate that left none
 	lead     care.Channel   // the channel whose quiet hours count
 
+	planned time.Time  // the release before it was late
 	done    bool       // the ledger says that it is settled
 	sending bool       // it is being handed over right now
 	merged  *candidate // the message it goes with

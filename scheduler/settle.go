@@ -26,10 +26,15 @@ func (r *run) settle(c *candidate) {
 		return
 	}
 	r.apply(c, r.pass(c, o.Scheduled, ""))
-	if o.Release.Before(now) {
+	c.planned = o.Release
+	if o.Release.Before(now) && r.sweeping() {
 		r.late(c)
 	}
 }
+
+// sweeping reports whether the request looks back: then what is late goes now. A plan of the days to come, as known at their
+// beginning, leaves what should have gone before to the days before.
+func (r *run) sweeping() bool { return r.request.From.Before(r.request.Now) }
 
 // late asks again as of now for a message whose time has come and gone. If it may go now it keeps its release, so that its place
 // in the queue does not change with every sweep.
@@ -181,7 +186,17 @@ func (r *run) combine(group []*candidate) {
 	}
 }
 
-// rank orders the messages of a customer by who is served first: release, class, priority, program, vehicle, step.
+// served orders messages by who is served first: release, class, priority, program, vehicle, step (design A5.4). What is late
+// leaves now, whenever it should have left: there the class comes first and then the release it had.
+func (r *run) served(a, b *candidate) int {
+	now := r.request.Now
+	return cmp.Or(
+		later(a.occ.Release, now).Compare(later(b.occ.Release, now)), cmp.Compare(a.occ.Class.Rank(), b.occ.Class.Rank()),
+		a.planned.Compare(b.planned), rank(a.occ, b.occ),
+	)
+}
+
+// rank orders messages by release, class, priority, program, vehicle, step.
 func rank(a, b *care.Occurrence) int {
 	return cmp.Or(
 		a.Release.Compare(b.Release), cmp.Compare(a.Class.Rank(), b.Class.Rank()), cmp.Compare(b.Priority, a.Priority),
@@ -238,11 +253,11 @@ func (r *run) limit() {
 	if len(waiting) == 0 {
 		return
 	}
-	planned := make(map[*candidate]time.Time, len(waiting))
+	shown := make(map[*candidate]time.Time, len(waiting))
 	for _, c := range waiting {
-		planned[c] = c.occ.Release
+		shown[c] = c.occ.Release
 	}
-	first := func(a, b *candidate) int { return rank(a.occ, b.occ) }
+	first := r.served
 	slices.SortFunc(waiting, first)
 	counted := r.counted()
 	for len(waiting) > 0 {
@@ -262,12 +277,13 @@ func (r *run) limit() {
 			out = r.pass(c, lifts, "capped")
 		}
 		if out.verdict == care.Skip {
-			out.at, out.over = planned[c], out.over && out.reason != "capped"
+			out.at, out.over = shown[c], out.over && out.reason != "capped"
 			c.capped = out.reason == "capped"
 			r.apply(c, out)
 			continue
 		}
 		r.apply(c, out)
+		c.planned = out.at
 		i, _ := slices.BinarySearchFunc(waiting, c, first)
 		waiting = slices.Insert(waiting, i, c)
 	}
@@ -280,7 +296,7 @@ func (r *run) divert(c *candidate) bool {
 	}
 	c.channels, c.lead = []care.Channel{care.Webhook}, care.Webhook
 	r.apply(c, r.pass(c, c.occ.Scheduled, ""))
-	if c.occ.Release.Before(r.request.Now) {
+	if c.occ.Release.Before(r.request.Now) && r.sweeping() {
 		r.late(c)
 	}
 	return true
