@@ -108,11 +108,12 @@ func (d *Daemon) openBook(context.Context) error {
 // take puts a checked book in force.
 func (d *Daemon) take(checked *Checked, problems []care.Problem) {
 	for _, p := range problems {
-		d.log.Warn("the care book", "problem", p.Error())
+		d.log.Warn("the care book", slog.String(slog.String("problem", p.Error())))
 	}
 	d.book.Store(checked)
 	d.metrics.book(checked.Book, d.env.Now())
-	d.log.Info("the care book is in force", "dealers", len(checked.Book.Dealers), "programs", len(checked.Book.Programs), "version", checked.Book.Version)
+	d.log.Info("the care book is in force", slog.Int("dealers", len(checked.Book.Dealers)),
+		slog.Int("programs", len(checked.Book.Programs)), slog.String("version", checked.Book.Version))
 }
 
 func (d *Daemon) openStore(ctx context.Context) error {
@@ -218,7 +219,7 @@ func (d *Daemon) Start() {
 				d.failed <- fmt.Errorf("the %s listener: %w", l.name, err)
 			}
 		})
-		d.log.Info("listening", "listener", l.name, "address", l.on.Addr().String())
+		d.log.Info("listening", slog.String("listener", l.name), slog.String("address", l.on.Addr().String()))
 	}
 	d.later("watchers", func(context.Context) error { cancel(); return nil })
 	d.running.Go(func() { d.watch(ctx) })
@@ -268,7 +269,7 @@ func (d *Daemon) Reload() error {
 		d.metrics.reloads.WithLabelValues("error").Inc()
 		for _, p := range problems {
 			if p.Severity != care.Warning {
-				d.log.Error("the care book was not taken: the old one stays in force", "problem", p.Error())
+				d.log.Error("the care book was not taken: the old one stays in force", slog.String("problem", p.Error()))
 			}
 		}
 		return bookError(problems, err)
@@ -302,8 +303,8 @@ func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	e.Log.Info("carebell serves", "version", e.Version, "channels", channelNames(d.senders.byChannel), "dry_run", e.Settings.DryRun,
-		"redirected", e.Settings.RedirectEmail != "" || e.Settings.RedirectPhone != "")
+	e.Log.Info("carebell serves", slog.String("version", e.Version), slog.String("channels", channelNames(d.senders.byChannel)),
+		slog.Bool("dry_run", e.Settings.DryRun), slog.Bool("redirected", e.Settings.RedirectEmail != "" || e.Settings.RedirectPhone != ""))
 	d.Start()
 	notify(sdnotify.SdNotifyReady)
 	for {
@@ -319,7 +320,7 @@ func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
 		case <-reload:
 			notify(sdnotify.SdNotifyReloading)
 			if err := d.Reload(); err != nil {
-				e.Log.Error("reload", "error", err)
+				e.Log.Error("reload", slog.Any("error", err))
 			}
 			notify(sdnotify.SdNotifyReady)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,7 +98,7 @@ func (e *Env) Import(ctx context.Context, opt ImportOptions) (*ImportReport, err
 	if st != nil {
 		defer st.Close()
 	} else {
-		e.Log.Warn("Redis does not answer: every customer of the files counts as new", "error", err)
+		e.Log.Warn("Redis does not answer: every customer of the files counts as new", slog.Any("error", err))
 	}
 	report := &ImportReport{DryRun: opt.DryRun}
 	for _, file := range opt.Files {

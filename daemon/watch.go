@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -97,7 +98,7 @@ func (d *Daemon) look(ctx context.Context) {
 func (d *Daemon) examine(ctx context.Context) {
 	for _, f := range d.store.Doctor(ctx) {
 		if !f.OK {
-			d.log.Warn("Redis", "finding", f.What, "remedy", f.Remedy)
+			d.log.Warn("Redis", slog.String("finding", f.What), slog.String("remedy", f.Remedy))
 		}
 	}
 }

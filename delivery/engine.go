@@ -63,6 +63,7 @@ type Config struct {
 	Observer  Observer // may be nil
 	Log       *slog.Logger
 	Now       func() time.Time // schedules and records
+	Machine   func() time.Time // the machine's own clock, for durations; nil = time.Now
 
 	Connections map[care.Channel]int // workers per channel; 0 = 16
 	Rates       map[care.Channel]float64
@@ -107,6 +108,9 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.New("delivery: a queue, customers, a book, an operator and a clock are needed")
 	case len(cfg.Senders) == 0 && !cfg.DryRun:
 		return nil, errors.New("delivery: no channel is set up: set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL")
+	}
+	if cfg.Machine == nil {
+		cfg.Machine = time.Now
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -192,7 +196,7 @@ func (e *Engine) write(ctx context.Context, batch []care.Result) ([]bool, error)
 			e.written(batch, oks)
 			return oks, nil
 		}
-		e.cfg.Log.Warn("outcomes could not be recorded yet", "error", err, "messages", len(batch))
+		e.cfg.Log.Warn("outcomes could not be recorded yet", slog.Any("error", err), slog.Int("messages", len(batch)))
 		if giveUp == nil && e.stopping() {
 			timer := time.NewTimer(5 * time.Second)
 			defer timer.Stop()
@@ -235,7 +239,7 @@ func (e *Engine) written(batch []care.Result, oks []bool) {
 	e.cfg.Busy(-len(batch))
 	if fenced > 0 {
 		e.cfg.Observer.Fenced(fenced)
-		e.cfg.Log.Warn("outcomes refused: another replica had taken over", "messages", fenced)
+		e.cfg.Log.Warn("outcomes refused: another replica had taken over", slog.Int("messages", fenced))
 	}
 }
 
@@ -256,7 +260,7 @@ func (e *Engine) renew(ctx context.Context) {
 		}
 		oks, err := e.cfg.Queue.Renew(ctx, claims, e.cfg.Lease)
 		if err != nil {
-			e.cfg.Log.Warn("leases could not be renewed", "error", err, "messages", len(claims))
+			e.cfg.Log.Warn("leases could not be renewed", slog.Any("error", err), slog.Int("messages", len(claims)))
 			continue
 		}
 		for i, ok := range oks {

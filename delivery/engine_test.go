@@ -419,6 +419,46 @@ func TestACrashWhileSending(t *testing.T) {
 	}
 }
 
+// What may have arrived before a crash is never called failed, skipped or expired afterwards, and takes no other channel.
+func TestAfterACrashWhileSendingNoEndIsCertain(t *testing.T) {
+	t.Parallel()
+	refuse := func(context.Context, *care.Message) (care.Receipt, error) {
+		return care.Receipt{}, &care.Error{Kind: care.KindContent, Code: "554"}
+	}
+	check := func(occ *care.Occurrence) func(*care.Record, time.Time) *care.Occurrence {
+		return func(*care.Record, time.Time) *care.Occurrence { return occ }
+	}
+	both := &care.Occurrence{ID: "m00000", Verdict: care.Send, Channel: care.Email, Channels: []care.Channel{care.Email, care.SMS}}
+	for name, tt := range map[string]struct {
+		book    yes
+		send    senderFunc
+		crashes int
+		repeats int
+	}{
+		"the repeat is refused":        {yes{check: check(both)}, refuse, 1, 1},
+		"three crashes":                {yes{}, ok, maxCrashes, 0},
+		"the plan no longer yields it": {yes{check: check(nil)}, ok, 1, 0},
+		"it is too late":               {yes{check: check(&care.Occurrence{Verdict: care.Skip, Reason: "expired"})}, ok, 1, 0},
+		"it cannot be rendered":        {yes{compose: &care.Error{Kind: care.KindContent, Code: "missing_variable"}}, ok, 1, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(1)
+			m.records["m00000"].State, m.records["m00000"].Crashes = care.StateSending, tt.crashes
+			sms := senderFunc(func(context.Context, *care.Message) (care.Receipt, error) {
+				t.Errorf("%s: another channel was tried", name)
+				return care.Receipt{}, nil
+			})
+			e := start(t, m, tt.book, tt.send, func(c *Config) { c.Senders[care.SMS] = sms })
+			time.Sleep(time.Second)
+			_ = e.Stop()
+			r := m.records["m00000"]
+			if r.State != care.StateUncertain || r.Repeats != tt.repeats || r.Attempts[0].Code != crashed {
+				t.Errorf("%s: it is %s (%s) with %d repeats and %+v", name, r.State, r.Reason, r.Repeats, r.Attempts)
+			}
+		})
+	}
+}
+
 func TestGatesAreAskedAgain(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -132,11 +132,9 @@ func again(rec care.Record, t try, wait time.Duration) (care.Record, time.Time) 
 // nextChannel gives up this channel and goes on with the next one at once; without one the message has failed. After an
 // uncertain attempt no other channel may be tried: the customer may have the message already.
 func nextChannel(rec care.Record, t try, reason string) (care.Record, time.Time) {
-	for _, a := range rec.Attempts {
-		if a.Channel == rec.Channel && a.Kind == care.KindUncertain {
-			rec.State, rec.Reason = care.StateUncertain, reason
-			return rec, time.Time{}
-		}
+	if mayHaveArrived(&rec) {
+		rec.State, rec.Reason = care.StateUncertain, reason
+		return rec, time.Time{}
 	}
 	rec.Tried = append(slices.Clone(rec.Tried), rec.Channel)
 	rec.Reason = reason

@@ -40,7 +40,7 @@ func newRunner(e *Engine, ch care.Channel) *runner {
 		workers = 16
 	}
 	r := &runner{
-		e: e, ch: ch, sender: e.cfg.Senders[ch], workers: workers, log: e.cfg.Log.With("channel", string(ch)),
+		e: e, ch: ch, sender: e.cfg.Senders[ch], workers: workers, log: e.cfg.Log.With(slog.String("channel", string(ch))),
 		limit: rate.NewLimiter(rate.Inf, 1), jobs: make(chan *job, workers),
 	}
 	if perSecond := e.cfg.Rates[ch]; perSecond > 0 {
@@ -93,14 +93,14 @@ func (r *runner) round(ctx context.Context) bool {
 	if err != nil || op != nil && (op.All || op.Channels[r.ch]) {
 		return false
 	}
-	most := r.breaker.allows(time.Now(), batchMost)
+	most := r.breaker.allows(r.e.cfg.Machine(), batchMost)
 	if most == 0 {
 		return false
 	}
 	claims, err := r.e.cfg.Queue.Claim(ctx, r.lanes, most, r.e.cfg.Lease)
 	if err != nil {
 		if ctx.Err() == nil {
-			r.log.Warn("nothing could be claimed", "error", err)
+			r.log.Warn("nothing could be claimed", slog.Any("error", err))
 		}
 		return false
 	}
@@ -147,7 +147,7 @@ func (r *runner) prepare(ctx context.Context, claims []*care.Claim, op *care.Ope
 	facts, err := r.e.cfg.Customers.Facts(ctx, ids)
 	if err != nil || len(facts) != len(ids) {
 		if ctx.Err() == nil {
-			r.log.Warn("customers could not be read", "error", err, "messages", len(claims))
+			r.log.Warn("customers could not be read", slog.Any("error", err), slog.Int("messages", len(claims)))
 		}
 		for _, c := range claims {
 			r.putBack(c, r.e.cfg.Now())
@@ -175,13 +175,21 @@ func (r *runner) prepare(ctx context.Context, claims []*care.Claim, op *care.Ope
 func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Operator) *job {
 	now := r.e.cfg.Now()
 	policy := UncertainPolicy(book.Program(c.Record.Program), r.ch)
+	if c.Was == care.StateUncertain {
+		// The attempt that the crash cut off goes on record first: whatever comes of this claim, it is known that it may have arrived.
+		c.Record.Attempts = append(slices.Clone(c.Record.Attempts), care.Attempt{
+			N: len(c.Record.Attempts) + 1, At: c.Record.UpdatedAt, Channel: c.Record.Channel, Kind: care.KindUncertain, Code: crashed,
+		})
+		c.Was = care.StateClaimed
+		if policy == Hold {
+			r.end(c, care.StateUncertain, crashed)
+			return nil
+		}
+	}
 	switch {
-	case c.Was == care.StateUncertain && policy == Hold:
-		r.end(c, care.StateUncertain, "crash_while_sending")
-		return nil
 	case c.Record.Crashes >= maxCrashes:
 		r.end(c, care.StateFailed, "crashes")
-		r.log.Error("a message was there at three crashes and is set aside", "message", c.Record.ID, "program", c.Record.Program)
+		r.log.Error("a message was there at three crashes and is set aside", slog.String("message", c.Record.ID), slog.String("program", c.Record.Program))
 		return nil
 	}
 	occ := book.Check(f, &c.Record, now, op)
@@ -201,7 +209,7 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 		r.putBackWith(c, occ.Release, occ.Reason)
 		return nil
 	case len(occ.Channels) > 0 && !slices.Contains(occ.Channels, r.ch):
-		if c.Was != care.StateUncertain {
+		if !mayHaveArrived(&c.Record) {
 			// The customer's wishes changed: the message moves to the lane of the channel they want now.
 			c.Record.Channel = occ.Channel
 			r.putBackWith(c, now, "")
@@ -225,7 +233,7 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 			next = append(next, ch)
 		}
 	}
-	return &job{claim: c, occ: occ, message: message, policy: policy, next: next, prepared: time.Now()}
+	return &job{claim: c, occ: occ, message: message, policy: policy, next: next, prepared: r.e.cfg.Machine()}
 }
 
 // compose renders; what cannot be rendered is set aside: never a message with a hole.
@@ -239,8 +247,8 @@ func (r *runner) compose(book Book, f *care.Facts, c *care.Claim, occ *care.Occu
 	if e, ok := errors.AsType[*care.Error](err); ok && e.Code != "" {
 		code = e.Code
 	}
-	r.log.Error("a message could not be rendered and is set aside", "message", c.Record.ID, "customer", c.Record.Customer,
-		"program", c.Record.Program, "template", occ.Template, "error", err)
+	r.log.Error("a message could not be rendered and is set aside", slog.String("message", c.Record.ID),
+		slog.String("customer", c.Record.Customer), slog.String("program", c.Record.Program), slog.String("template", occ.Template), slog.Any("error", err))
 	r.end(c, care.StateFailed, code)
 	return nil, err
 }
@@ -253,7 +261,7 @@ func (r *runner) work(claiming, sending context.Context, j *job) <-chan struct{}
 		r.putBack(c, r.e.cfg.Now())
 		return nil
 	}
-	if time.Since(j.prepared) > stale {
+	if r.e.cfg.Machine().Sub(j.prepared) > stale {
 		op, err := r.e.cfg.Operator.Operator(claiming)
 		if err != nil {
 			r.putBack(c, r.e.cfg.Now())
@@ -273,24 +281,25 @@ func (r *runner) work(claiming, sending context.Context, j *job) <-chan struct{}
 		r.putBack(c, r.e.cfg.Now())
 		return nil
 	}
-	if c.Was == care.StateUncertain || afterUncertain(&c.Record) {
+	before := c.Record
+	if afterUncertain(&c.Record) {
 		c.Record.Repeats++
-		c.Was = care.StateSending
 	}
 	c.Record.State, c.Record.Channel = care.StateSending, r.ch
 	if ok, err := r.e.begin.wait(care.Intent{Claim: c, At: r.e.cfg.Now()}); err != nil || !ok {
-		// Nothing was handed over. If the claim is no longer ours its new owner goes on; else it is given back.
+		// Nothing was handed over. If the claim is no longer ours its new owner goes on; else it is given back as it was.
+		c.Record = before
 		r.putBack(c, r.e.cfg.Now())
 		return nil
 	}
-	began := time.Now()
+	began := r.e.cfg.Machine()
 	ctx, cancel := context.WithTimeout(sending, r.e.cfg.Timeout)
 	receipt, err := r.send(ctx, j.message)
 	cancel()
-	took := time.Since(began)
+	took := r.e.cfg.Machine().Sub(began)
 	kind := care.KindOf(err)
 	r.e.cfg.Observer.Attempt(r.ch, kind, took)
-	r.breaker.record(time.Now(), kind)
+	r.breaker.record(r.e.cfg.Machine(), kind)
 	rec, next := settle(c.Record, try{
 		receipt: receipt, err: err, at: r.e.cfg.Now(), took: took, policy: j.policy, next: j.next, unit: jitter(),
 		stopped: sending.Err() != nil && kind == care.KindRetry,
@@ -303,9 +312,9 @@ func (r *runner) work(claiming, sending context.Context, j *job) <-chan struct{}
 		if e, ok := errors.AsType[*care.Error](err); ok {
 			code = e.Code
 		}
-		r.log.Error("the channel is paused: a person must act, then run carebell resume --channel "+string(r.ch), "code", code)
+		r.log.Error("the channel is paused: a person must act, then run carebell resume --channel "+string(r.ch), slog.String("code", code))
 		if err := r.e.cfg.Operator.PauseChannel(context.WithoutCancel(sending), r.ch, code); err != nil {
-			r.log.Error("the channel could not be paused", "error", err)
+			r.log.Error("the channel could not be paused", slog.Any("error", err))
 		}
 	}
 	return written
@@ -315,11 +324,20 @@ func (r *runner) work(claiming, sending context.Context, j *job) <-chan struct{}
 func (r *runner) send(ctx context.Context, m *care.Message) (receipt care.Receipt, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.log.Error("a sender panicked", "message", m.ID, "program", m.Program)
+			r.log.Error("a sender panicked", slog.String("message", m.ID), slog.String("program", m.Program))
 			err = &care.Error{Kind: care.KindUncertain, Code: "panic"}
 		}
 	}()
 	return r.sender.Send(ctx, m)
+}
+
+// crashed is the code of an attempt of which nothing is known because the process died.
+const crashed = "crash_while_sending"
+
+// mayHaveArrived reports whether any attempt ended without an answer. Then no other channel may be tried, and no end but a yes is
+// certain.
+func mayHaveArrived(rec *care.Record) bool {
+	return slices.ContainsFunc(rec.Attempts, func(a care.Attempt) bool { return a.Kind == care.KindUncertain })
 }
 
 // afterUncertain reports whether the message may have arrived at its last attempt. What a person resolved to be sent again was
@@ -347,9 +365,13 @@ func (r *runner) logAttempt(rec *care.Record, kind care.Kind, err error) {
 	r.log.LogAttrs(context.Background(), level, "attempt", attrs...)
 }
 
-// end settles a message that is not handed over now and will not be.
+// end settles a message that is not handed over now and will not be. One that may have arrived before is never called failed, skipped
+// or expired: nobody knows, and a receipt or a person will say.
 func (r *runner) end(c *care.Claim, state care.State, reason string) {
 	rec := c.Record
+	if mayHaveArrived(&rec) {
+		state = care.StateUncertain
+	}
 	rec.State, rec.Reason, rec.UpdatedAt = state, reason, r.e.cfg.Now()
 	r.submit(c, rec, time.Time{}, "", nil, nil)
 }
@@ -359,13 +381,6 @@ func (r *runner) putBack(c *care.Claim, next time.Time) { r.putBackWith(c, next,
 func (r *runner) putBackWith(c *care.Claim, next time.Time, reason string) {
 	rec := c.Record
 	rec.State, rec.Reason, rec.UpdatedAt = backInQueue(rec), reason, r.e.cfg.Now()
-	if c.Was == care.StateUncertain {
-		// It may have arrived: whoever takes it next must know.
-		rec.Attempts = append(slices.Clone(rec.Attempts), care.Attempt{
-			N: len(rec.Attempts) + 1, At: rec.UpdatedAt, Channel: rec.Channel, Kind: care.KindUncertain, Code: "crash_while_sending",
-		})
-		rec.State = care.StateRetry
-	}
 	r.submit(c, rec, next, "", nil, nil)
 }
 

@@ -128,7 +128,7 @@ func serve(b *inbox, log *slog.Logger) (*servers, error) {
 	s.running.Go(func() { _ = s.mail.Serve(mailListener) })
 	s.running.Go(func() {
 		if err := s.gateway.Serve(webListener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("the demo's gateway ended", "error", err)
+			log.Error("the demo's gateway ended", slog.Any("error", err))
 		}
 	})
 	return s, nil

@@ -47,11 +47,11 @@ func (p *page) list(w http.ResponseWriter, r *http.Request) {
 	arrivals := p.inbox.all()
 	for i, a := range arrivals {
 		row := row{N: i, At: a.At.Format("01-02 15:04"), Channel: a.Channel, Subject: a.Subject}
-		if o := planned[a.ID]; o != nil {
-			row.Customer, row.Program = o.Customer, o.Program
+		if o := planned[a.ID]; o != nil { // on the customer's own clock
+			row.Customer, row.Program, row.At = o.Customer, o.Program, a.At.In(o.Release.Location()).Format("01-02 15:04")
 		}
 		if row.Subject == "" {
-			row.Subject = short(a.Text, 60)
+			row.Subject = a.Text
 		}
 		switch a.Channel {
 		case care.Email:
@@ -67,8 +67,8 @@ func (p *page) list(w http.ResponseWriter, r *http.Request) {
 		if program != "" && row.Program != program || channel != "" && string(row.Channel) != channel {
 			continue
 		}
-		if view.First < 0 {
-			view.First = i
+		if view.First < 0 || a.Channel == care.Email && arrivals[view.First].Channel != care.Email {
+			view.First = i // a mail to begin with, if there is one
 		}
 		view.Rows = append(view.Rows, row)
 	}
@@ -87,17 +87,11 @@ func (p *page) message(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	// The list shows it in a frame: a mail's own styles, nothing from elsewhere.
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'")
 	if a := arrivals[n]; a.HTML != "" {
 		_, _ = w.Write([]byte(a.HTML))
 		return
 	}
 	_ = pages.ExecuteTemplate(w, "bubble", arrivals[n])
-}
-
-func short(s string, most int) string {
-	runes := []rune(s)
-	if len(runes) <= most {
-		return s
-	}
-	return string(runes[:most-1]) + "…"
 }

@@ -93,6 +93,9 @@ func common(r *rand.Rand, c *care.Customer, i int, today care.Date, model, decli
 	rate := 20 + r.IntN(50)
 	if age > 60 {
 		last := today.AddDays(-1 - r.IntN(min(age-30, 600)))
+		if i%5 == 3 { // in the workshop these days
+			last = today.AddDays(-r.IntN(20))
+		}
 		km := last.Sub(delivered) * rate
 		visit := care.Visit{Order: fmt.Sprintf("RO-%05d", i), ClosedOn: last, KM: &km, Technician: "Li"}
 		if i%6 == 0 {
