@@ -281,14 +281,14 @@ func (r *runner) work(claiming, sending context.Context, j *job) <-chan struct{}
 		r.putBack(c, r.e.cfg.Now())
 		return nil
 	}
-	before := c.Record
+	repeats := c.Record.Repeats
 	if afterUncertain(&c.Record) {
 		c.Record.Repeats++
 	}
 	c.Record.State, c.Record.Channel = care.StateSending, r.ch
 	if ok, err := r.e.begin.wait(care.Intent{Claim: c, At: r.e.cfg.Now()}); err != nil || !ok {
 		// Nothing was handed over. If the claim is no longer ours its new owner goes on; else it is given back as it was.
-		c.Record = before
+		c.Record.Repeats = repeats
 		r.putBack(c, r.e.cfg.Now())
 		return nil
 	}
