@@ -206,8 +206,8 @@ func TestDateAtIsTheFirstMoment(t *testing.T) {
 				}
 				at = end
 			}
-			if len(days) > 60 {
-				days = days[len(days)-60:]
+			if len(days) > 24 {
+				days = days[len(days)-24:]
 			}
 			days = append(days, care.NewDate(2011, 12, 30), care.NewDate(2026, 2, 20))
 			for _, on := range days {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func describe(s *jsonschema.Schema, name string, used map[string]bool) {
 		if nonNegative[field] {
 			v.Minimum = "0"
 		}
-		if contains(s.Required, p.Key) {
+		if slices.Contains(s.Required, p.Key) {
 			if v.Pattern == datePattern {
 				v.Pattern = strings.Replace(datePattern, "?$", "$", 1) // it may not be blank
 			}
@@ -147,15 +148,6 @@ func describe(s *jsonschema.Schema, name string, used map[string]bool) {
 			v.Type = ""
 		}
 	}
-}
-
-func contains(all []string, s string) bool {
-	for _, a := range all {
-		if a == s {
-			return true
-		}
-	}
-	return false
 }
 
 // TestSchema holds docs/customer.schema.json against the Go types.

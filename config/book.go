@@ -238,14 +238,14 @@ func topFolder(name string) string {
 func readFile(fsys fs.FS, name string) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the caller names the file
+		return nil, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(text) > maxFile {
 		err = errors.New("it is larger than 1 MiB")
 	}
-	return text, err //nolint:wrapcheck // the caller names the file
+	return text, err
 }
 
 // walk lists the files of a book in order. It follows links, because Kubernetes mounts a ConfigMap as links into a folder that
@@ -256,7 +256,7 @@ func walk(fsys fs.FS) ([]string, error) {
 	visit = func(dir string, depth int) error {
 		entries, err := fs.ReadDir(fsys, dir)
 		if err != nil {
-			return err //nolint:wrapcheck // fs names the folder and why
+			return err
 		}
 		for _, e := range entries {
 			name := path.Join(dir, e.Name())
@@ -265,7 +265,7 @@ func walk(fsys fs.FS) ([]string, error) {
 			}
 			info, err := fs.Stat(fsys, name)
 			if err != nil {
-				return err //nolint:wrapcheck // as above
+				return err
 			}
 			switch {
 			case info.IsDir() && depth == maxDepth:

@@ -61,16 +61,16 @@ func parse(file string, text []byte) (doc *document, problems []care.Problem) {
 }
 
 // decode puts the document's value into v, a pointer to a struct with its defaults.
-func (doc *document) decode(v any) []care.Problem {
-	d := &decoder{doc: doc, anchors: map[string]ast.Node{}, open: map[string]bool{}}
-	if len(doc.tree.Docs) == 0 || doc.tree.Docs[0].Body == nil {
+func (d *document) decode(v any) []care.Problem {
+	if len(d.tree.Docs) == 0 || d.tree.Docs[0].Body == nil {
 		return []care.Problem{{
-			Severity: care.Fault, Rule: "empty-file", File: doc.file, Message: "the file is empty",
+			Severity: care.Fault, Rule: "empty-file", File: d.file, Message: "the file is empty",
 			Remedy: "compare it with the same one of `carebell init`",
 		}}
 	}
-	d.value(doc.tree.Docs[0].Body, reflect.ValueOf(v).Elem(), whole)
-	return d.problems
+	r := &decoder{doc: d, anchors: map[string]ast.Node{}, open: map[string]bool{}}
+	r.value(d.tree.Docs[0].Body, reflect.ValueOf(v).Elem(), whole)
+	return r.problems
 }
 
 func (d *decoder) problem(n ast.Node, rule, message, remedy string) {

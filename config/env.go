@@ -120,12 +120,12 @@ func readFiles(name string, v reflect.Value) error {
 func secretFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err //nolint:wrapcheck // os names the file and why
+		return "", err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
 	if err != nil {
-		return "", err //nolint:wrapcheck // os names the file and why
+		return "", err
 	}
 	text := strings.TrimRight(string(b), "\r\n")
 	switch {
@@ -175,5 +175,5 @@ A secret may stand in a file instead, named by {{range $i, $v := files .}}{{if $
 	if err := envconfig.Usaget(prefix, new(Settings), table, t); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
-	return table.Flush() //nolint:wrapcheck // the writer is the caller's
+	return table.Flush()
 }

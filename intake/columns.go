@@ -104,9 +104,6 @@ var headers = map[field][]string{
 	fSold:       {"卖车日期", "售出日期", "车辆转出日期", "sold date"},
 }
 
-// ours are the columns that this package adds to rejected rows; imported again, they say nothing.
-var ours = []string{columnHeader, reasonHeader}
-
 // folded is a header as it is compared: without case, blanks, punctuation, full-width forms, and what stands in brackets.
 func folded(header string) string {
 	header = strings.TrimPrefix(strings.TrimSpace(header), "'")
@@ -167,5 +164,5 @@ func ReadMap(r io.Reader) (map[string]string, error) {
 	if _, err := knownColumns(columns); err != nil {
 		return nil, err
 	}
-	return columns, lines.Err() //nolint:wrapcheck // the reader is the caller's
+	return columns, lines.Err()
 }

@@ -49,7 +49,7 @@ func (d *reading) jsonl(ctx context.Context, in io.Reader) error {
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
 		return fmt.Errorf("line %d is longer than 4 MiB: is there one record per line?", n+1)
 	}
-	return lines.Err() //nolint:wrapcheck // the reader is the caller's
+	return lines.Err()
 }
 
 // record checks one record and brings its phone, e-mail address, dealer, advisor and makes into the form that rows have.

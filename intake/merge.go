@@ -58,7 +58,11 @@ func members(raw []byte) ([]member, error) {
 		if err := d.Decode(&value); err != nil {
 			return nil, errObject
 		}
-		all = append(all, member{name.(string), value}) //nolint:forcetypeassert,errcheck // encoding/json: a name is a string
+		text, ok := name.(string)
+		if !ok {
+			return nil, errObject
+		}
+		all = append(all, member{text, value})
 	}
 	if _, err := d.Token(); err != nil || d.More() {
 		return nil, errObject
@@ -176,11 +180,13 @@ func mergeList(old, value json.RawMessage, match func(old, set []member) bool) (
 	if err := json.Unmarshal(value, &items); err != nil {
 		return nil, false, errObject
 	}
-	parsed := make([][]member, len(before))
-	for i, item := range before {
-		if m, err := members(item); err == nil {
-			parsed[i] = m
+	parsed := make([][]member, 0, len(before)+len(items))
+	for _, item := range before {
+		m, err := members(item)
+		if err != nil {
+			m = nil // it stays as it is, and matches nothing
 		}
+		parsed = append(parsed, m)
 	}
 	changed := false
 	for _, item := range items {

@@ -149,7 +149,7 @@ func formatOf(name string, in *bufio.Reader) string {
 	case ".csv", ".tsv", ".txt":
 		return "csv"
 	}
-	head, _ := in.Peek(64) //nolint:errcheck // a short file is one too
+	head, _ := in.Peek(64) // a short file is one too
 	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \r\n\t")
 	switch {
 	case bytes.HasPrefix(head, []byte("{")):
@@ -238,7 +238,7 @@ func (d *reading) full(ctx context.Context) error {
 // flush hands over what was gathered.
 func (d *reading) flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return err //nolint:wrapcheck // cancelled by the caller
+		return err
 	}
 	if patches := d.batch.take(); len(patches) > 0 {
 		if err := d.apply(patches); err != nil {
@@ -271,5 +271,5 @@ type counter struct {
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
-	return n, err //nolint:wrapcheck // a reader passes errors on, io.EOF among them
+	return n, err
 }

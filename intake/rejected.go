@@ -47,7 +47,9 @@ func (r *rejects) write(cells []string, column, reason string) error {
 				header = append(header, h)
 			}
 		}
-		r.line(append(header, columnHeader, reasonHeader))
+		if err := r.line(append(header, columnHeader, reasonHeader)); err != nil {
+			return err
+		}
 	}
 	row := make([]string, 0, len(cells)+2)
 	for i, c := range cells {
@@ -59,14 +61,14 @@ func (r *rejects) write(cells []string, column, reason string) error {
 	for len(cells) < len(r.header) {
 		row, cells = append(row, ""), append(cells, "")
 	}
-	r.line(append(row, column, reason))
-	return nil
+	return r.line(append(row, column, reason))
 }
 
-func (r *rejects) line(cells []string) {
+func (r *rejects) line(cells []string) error {
+	var b []byte
 	for i, c := range cells {
 		if i > 0 {
-			r.out.WriteByte(r.comma)
+			b = append(b, r.comma)
 		}
 		// A spreadsheet would calculate a cell that begins like a formula. Import strips the quote again.
 		if c != "" && strings.IndexByte("=+-@\t\r", c[0]) >= 0 {
@@ -75,9 +77,12 @@ func (r *rejects) line(cells []string) {
 		if strings.ContainsAny(c, "\"\r\n") || strings.IndexByte(c, r.comma) >= 0 || strings.TrimSpace(c) != c {
 			c = `"` + strings.ReplaceAll(c, `"`, `""`) + `"`
 		}
-		r.out.WriteString(c)
+		b = append(b, c...)
 	}
-	r.out.WriteString("\r\n")
+	if _, err := r.out.Write(append(b, "\r\n"...)); err != nil {
+		return fmt.Errorf("file of rejected rows: %w", err)
+	}
+	return nil
 }
 
 // close writes out what is left. The file itself is the caller's to close.

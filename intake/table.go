@@ -142,7 +142,7 @@ func (t *table) readLine() (string, error) {
 			continue
 		}
 		if err != nil && (!errors.Is(err, io.EOF) || len(part)+len(long) == 0) {
-			return "", err //nolint:wrapcheck // the reader is the caller's
+			return "", err
 		}
 		t.next++
 		line := string(part)

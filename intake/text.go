@@ -34,14 +34,14 @@ func newText(r io.Reader) (*text, error) {
 	t := &text{in: bufio.NewReaderSize(r, window), encoding: UTF8}
 	head, err := t.in.Peek(3)
 	if err != nil && len(head) == 0 && err != io.EOF {
-		return nil, err //nolint:wrapcheck // the reader is the caller's
+		return nil, err
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
 		t.encoding = UTF8BOM
 		t.decoded = t.in
 		_, err = t.in.Discard(3)
-		return t, err //nolint:wrapcheck // the reader is the caller's
+		return t, err
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
 		t.encoding = UTF16
 		t.decoded = transform.NewReader(t.in, unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder())
@@ -52,11 +52,11 @@ func newText(r io.Reader) (*text, error) {
 // Read implements io.Reader.
 func (t *text) Read(p []byte) (int, error) {
 	if t.decoded != nil {
-		return t.decoded.Read(p) //nolint:wrapcheck // a reader passes errors on, io.EOF among them
+		return t.decoded.Read(p)
 	}
 	ahead, err := t.in.Peek(window)
 	if len(ahead) == 0 {
-		return 0, err //nolint:wrapcheck // as above
+		return 0, err
 	}
 	ascii := 0
 	for ascii < len(ahead) && ahead[ascii] < utf8.RuneSelf {
@@ -66,7 +66,7 @@ func (t *text) Read(p []byte) (int, error) {
 		t.decide(ahead, err == nil)
 		return t.Read(p)
 	}
-	return t.in.Read(p[:min(len(p), ascii)]) //nolint:wrapcheck // as above
+	return t.in.Read(p[:min(len(p), ascii)])
 }
 
 func (t *text) decide(ahead []byte, more bool) {
@@ -93,7 +93,7 @@ func encodeTo(w io.Writer, name string) (io.Writer, error) {
 		e = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
 	case UTF8BOM:
 		_, err := io.WriteString(w, "\ufeff")
-		return w, err //nolint:wrapcheck // the writer is the caller's
+		return w, err
 	default:
 		return w, nil
 	}

@@ -64,7 +64,7 @@ func (d *reading) vcard(ctx context.Context, in io.Reader) error {
 		// The file was cut off; the last card may lack anything.
 		return d.reject(Rejection{Line: n, Reason: "the card has no end"}, cells(card, header))
 	}
-	return lines.Err() //nolint:wrapcheck // the reader is the caller's
+	return lines.Err()
 }
 
 // logical is one logical line, and the physical one after it, which was read to see that it does not continue the first.

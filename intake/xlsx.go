@@ -50,9 +50,8 @@ func (d *reading) xlsx(ctx context.Context, in io.Reader) (err error) {
 func (d *reading) sheet(ctx context.Context, book *excelize.File, name string, known map[string]field) (done bool, err error) {
 	cursor, err := book.Rows(name)
 	if err != nil {
-		var kind excelize.ErrSheetNotExist
-		if errors.As(err, &kind) {
-			return false, nil
+		if _, chart := errors.AsType[excelize.ErrSheetNotExist](err); chart {
+			return false, nil // a sheet of another kind has no rows
 		}
 		return false, fmt.Errorf("sheet %s: %w", name, err)
 	}
