@@ -89,7 +89,7 @@ func (s Suite) start(t T) *bench {
 }
 
 // send sends one message and looks at what must hold for any outcome.
-func (b *bench) send(t T, ctx context.Context, m *care.Message) (care.Receipt, *care.Error) {
+func (b *bench) send(ctx context.Context, t T, m *care.Message) (care.Receipt, *care.Error) {
 	t.Helper()
 	r, err := b.sender.Send(ctx, m)
 	if err == nil {
@@ -123,8 +123,15 @@ func (b *bench) want(t T, e *care.Error, kind care.Kind) {
 // Cases returns the suite.
 func (s Suite) Cases() []Case {
 	all := []Case{
-		{"takes a message", s.takes}, {"many at once", s.many}, {"classes", s.classes}, {"refused connection", s.refused},
-		{"dropped", s.dropped}, {"deadline", s.deadline}, {"cancel", s.cancelled}, {"injection", s.injection}, {"goes on after each fault", s.recovers},
+		{"takes a message", s.takes},
+		{"many at once", s.many},
+		{"classes", s.classes},
+		{"refused connection", s.refused},
+		{"dropped", s.dropped},
+		{"deadline", s.deadline},
+		{"cancel", s.cancelled},
+		{"injection", s.injection},
+		{"goes on after each fault", s.recovers},
 	}
 	if !s.Plain {
 		all = append(all, Case{"redirect", s.redirect}, Case{"retry-after", s.retryAfter}, Case{"answers of any size", s.answers})
@@ -135,7 +142,7 @@ func (s Suite) Cases() []Case {
 func (s Suite) takes(t T) {
 	b := s.start(t)
 	m := s.Message()
-	r, e := b.send(t, t.Context(), m)
+	r, e := b.send(t.Context(), t, m)
 	if e != nil {
 		t.Fatalf("not taken: %v", e)
 	}
@@ -153,7 +160,7 @@ func (s Suite) many(t T) {
 	for range 32 {
 		wg.Go(func() {
 			for range 4 {
-				if _, e := b.send(t, t.Context(), s.Message()); e != nil {
+				if _, e := b.send(t.Context(), t, s.Message()); e != nil {
 					t.Errorf("not taken: %v", e)
 				}
 			}
@@ -170,7 +177,7 @@ func (s Suite) classes(t T) {
 	for behaviour, kind := range map[Behaviour]care.Kind{Busy: care.KindRetry, TooLarge: care.KindContent, LockedOut: care.KindOperator} {
 		b.peer.Behave(behaviour)
 		before := b.peer.Taken()
-		_, e := b.send(t, t.Context(), s.Message())
+		_, e := b.send(t.Context(), t, s.Message())
 		b.want(t, e, kind)
 		if e != nil && e.Code == "" {
 			t.Errorf("%v has no code", e)
@@ -184,7 +191,7 @@ func (s Suite) classes(t T) {
 func (s Suite) refused(t T) {
 	b := s.start(t)
 	b.peer.Stop()
-	_, e := b.send(t, t.Context(), s.Message())
+	_, e := b.send(t.Context(), t, s.Message())
 	b.want(t, e, care.KindRetry)
 }
 
@@ -194,13 +201,13 @@ func (s Suite) dropped(t T) {
 	for _, warm := range []bool{false, true} {
 		b.peer.Behave(Yes)
 		if warm {
-			if _, e := b.send(t, t.Context(), s.Message()); e != nil {
+			if _, e := b.send(t.Context(), t, s.Message()); e != nil {
 				t.Fatalf("not taken: %v", e)
 			}
 		}
 		before := b.peer.Taken()
 		b.peer.Behave(Drop)
-		_, e := b.send(t, t.Context(), s.Message())
+		_, e := b.send(t.Context(), t, s.Message())
 		b.want(t, e, care.KindUncertain)
 		want := 1
 		if s.Repeats {
@@ -220,7 +227,7 @@ func (s Suite) deadline(t T) {
 	b.peer.Behave(Silent)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	_, e := b.send(t, ctx, s.Message())
+	_, e := b.send(ctx, t, s.Message())
 	b.want(t, e, care.KindUncertain)
 	if e != nil && e.Code != "timeout" {
 		t.Errorf("code %q", e.Code)
@@ -234,7 +241,7 @@ func (s Suite) cancelled(t T) {
 	b := s.start(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, e := b.send(t, ctx, s.Message())
+	_, e := b.send(ctx, t, s.Message())
 	b.want(t, e, care.KindRetry)
 	if !errors.Is(e, context.Canceled) || b.peer.Taken() != 0 {
 		t.Errorf("cancelled before: %v, %d arrived", e, b.peer.Taken())
@@ -243,7 +250,7 @@ func (s Suite) cancelled(t T) {
 	ctx, cancel = context.WithCancel(t.Context())
 	timer := time.AfterFunc(200*time.Millisecond, cancel)
 	defer timer.Stop()
-	_, e = b.send(t, ctx, s.Message())
+	_, e = b.send(ctx, t, s.Message())
 	b.want(t, e, care.KindUncertain)
 	if !errors.Is(e, context.Canceled) {
 		t.Errorf("%v does not say that it was cancelled", e)
@@ -287,7 +294,7 @@ func (s Suite) injection(t T) {
 			m := s.Message()
 			field(m, trick)
 			before := b.peer.Taken()
-			_, e := b.send(t, t.Context(), m)
+			_, e := b.send(t.Context(), t, m)
 			if e != nil && e.Kind != care.KindContent && e.Kind != care.KindRecipient {
 				t.Errorf("%q: %v", trick, e)
 			}
@@ -309,10 +316,10 @@ func (s Suite) recovers(t T) {
 		}
 		b.peer.Behave(behaviour)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		b.send(t, ctx, s.Message())
+		_, _ = b.send(ctx, t, s.Message())
 		cancel()
 		b.peer.Behave(Yes)
-		if _, e := b.send(t, t.Context(), s.Message()); e != nil {
+		if _, e := b.send(t.Context(), t, s.Message()); e != nil {
 			t.Errorf("after behaviour %d: %v", behaviour, e)
 		}
 	}
@@ -321,7 +328,7 @@ func (s Suite) recovers(t T) {
 func (s Suite) redirect(t T) {
 	b := s.start(t)
 	b.peer.Behave(Redirect)
-	_, e := b.send(t, t.Context(), s.Message())
+	_, e := b.send(t.Context(), t, s.Message())
 	if e == nil || e.Kind == care.KindUncertain || e.Kind == care.KindRecipient {
 		t.Errorf("got %v; a redirect is a definite failure", e)
 	}
@@ -339,7 +346,7 @@ func (s Suite) retryAfter(t T) {
 	}
 	for value, want := range map[string]time.Duration{"120": 2 * time.Minute, "-1": 0, "soon": 0, "": 0, "99999999999999999999": 30 * 24 * time.Hour} {
 		peer.RetryAfter(value)
-		_, e := b.send(t, t.Context(), s.Message())
+		_, e := b.send(t.Context(), t, s.Message())
 		b.want(t, e, care.KindRetry)
 		if e != nil && e.RetryAfter != want {
 			t.Errorf("%q: retry after %v, want %v", value, e.RetryAfter, want)
@@ -360,7 +367,7 @@ func (s Suite) answers(t T) {
 		runtime.ReadMemStats(&before)
 		b.peer.Behave(behaviour)
 		at := b.peer.Taken()
-		_, e := b.send(t, t.Context(), s.Message())
+		_, e := b.send(t.Context(), t, s.Message())
 		runtime.ReadMemStats(&after)
 		b.want(t, e, kind)
 		if n := b.peer.Taken() - at; n != 1 && (!s.Repeats || behaviour != Headers) {

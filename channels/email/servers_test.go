@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http/httptest"
 	"strings"
@@ -67,6 +66,12 @@ func (s *session) Data(r io.Reader) error {
 	return err
 }
 
+// quiet is a log that keeps to itself.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+func (quiet) Println(...any)        {}
+
 // certificate is one for 127.0.0.1, with a pool that trusts it.
 func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
@@ -82,7 +87,7 @@ func startReal(t *testing.T, implicit bool, change func(*smtp.Server)) (*backend
 	cert, pool := certificate(t)
 	b := &backend{}
 	srv := smtp.NewServer(b)
-	srv.Domain, srv.ErrorLog = "fake", log.New(io.Discard, "", 0)
+	srv.Domain, srv.ErrorLog = "fake", quiet{}
 	srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	if change != nil {
 		change(srv)

@@ -26,7 +26,6 @@ type outcome struct {
 	id    string // the provider's
 	parts int
 	tries int
-	state care.State // "" = sent
 }
 
 // provider is what every driver has.

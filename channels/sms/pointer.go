@@ -19,7 +19,7 @@ func parsePointer(s string) (pointer, error) {
 	}
 	var p pointer
 	for _, token := range strings.Split(s[1:], "/") {
-		for i := 0; i < len(token); i++ {
+		for i := range len(token) {
 			if token[i] == '~' && (i+1 == len(token) || (token[i+1] != '0' && token[i+1] != '1')) {
 				return nil, errors.New("in a JSON pointer ~ is written ~0 and / is written ~1")
 			}

@@ -91,8 +91,12 @@ func TestRouting(t *testing.T) {
 	for _, tt := range []struct {
 		to, country, dealer, gateway string
 	}{
-		{"+8613800138001", "CN", "sh", "kannel"}, {"+8613900138001", "CN", "sh", "kannel"}, {"+8618600138001", "CN", "sh", ""},
-		{"+12125550123", "US", "ny", "backup"}, {"+12125550123", "US", "boston", ""}, {"+447700900123", "GB", "sh", ""},
+		{"+8613800138001", "CN", "sh", "kannel"},
+		{"+8613900138001", "CN", "sh", "kannel"},
+		{"+8618600138001", "CN", "sh", ""},
+		{"+12125550123", "US", "ny", "backup"},
+		{"+12125550123", "US", "boston", ""},
+		{"+447700900123", "GB", "sh", ""},
 	} {
 		m := testMessage()
 		m.To, m.Country, m.Dealer = tt.to, tt.country, tt.dealer

@@ -163,7 +163,7 @@ func feishuBody(body []byte, secret string, at time.Time) ([]byte, error) {
 }
 
 // botAnswer reads a bot's own code, which comes with HTTP 200.
-func botAnswer(p Preset, body []byte) *care.Error {
+func botAnswer(body []byte) *care.Error {
 	var a struct {
 		ErrCode *int `json:"errcode"`
 		Code    *int `json:"code"`

@@ -72,11 +72,20 @@ func TestBotAnswers(t *testing.T) {
 		body   string
 		kind   care.Kind
 	}{
-		{WeCom, `{"errcode":0,"errmsg":"ok"}`, ""}, {WeCom, `{"errcode":45009}`, care.KindRetry}, {WeCom, `{"errcode":93000}`, care.KindOperator},
-		{WeCom, `{"errcode":-1}`, care.KindUncertain}, {WeCom, ``, care.KindUncertain}, {WeCom, `{}`, care.KindUncertain},
-		{DingTalk, `{"errcode":0}`, ""}, {DingTalk, `{"errcode":130101}`, care.KindRetry}, {DingTalk, `{"errcode":310000}`, care.KindOperator},
-		{Feishu, `{"code":0,"msg":"success"}`, ""}, {Feishu, `{"StatusCode":0}`, ""}, {Feishu, `{"code":19021}`, care.KindOperator},
-		{Feishu, `{"code":11232}`, care.KindRetry}, {Feishu, `{"code":4711}`, care.KindRetry},
+		{WeCom, `{"errcode":0,"errmsg":"ok"}`, ""},
+		{WeCom, `{"errcode":45009}`, care.KindRetry},
+		{WeCom, `{"errcode":93000}`, care.KindOperator},
+		{WeCom, `{"errcode":-1}`, care.KindUncertain},
+		{WeCom, ``, care.KindUncertain},
+		{WeCom, `{}`, care.KindUncertain},
+		{DingTalk, `{"errcode":0}`, ""},
+		{DingTalk, `{"errcode":130101}`, care.KindRetry},
+		{DingTalk, `{"errcode":310000}`, care.KindOperator},
+		{Feishu, `{"code":0,"msg":"success"}`, ""},
+		{Feishu, `{"StatusCode":0}`, ""},
+		{Feishu, `{"code":19021}`, care.KindOperator},
+		{Feishu, `{"code":11232}`, care.KindRetry},
+		{Feishu, `{"code":4711}`, care.KindRetry},
 	} {
 		e := judge(&channels.Answer{Status: 200, Body: []byte(tt.body)}, tt.preset, time.Time{})
 		switch {

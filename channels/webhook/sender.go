@@ -259,7 +259,7 @@ func judge(a *channels.Answer, p Preset, now time.Time) *care.Error {
 		if !p.bot() {
 			return nil
 		}
-		e := botAnswer(p, a.Body)
+		e := botAnswer(a.Body)
 		if e != nil {
 			e.Tries = a.Tries
 		}
