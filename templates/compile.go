@@ -156,7 +156,12 @@ func (c *compiler) email() {
 	c.t.page = page.html
 	b := &builder{
 		tags: c.t.tags, report: &c.report, scope: c.scope, inside: page.inside, urls: page.urls,
-		places: func(r rune) place { return page.places[r] },
+		places: func(r rune) place {
+			if where, ok := page.places[r]; ok {
+				return where
+			}
+			return inAttribute // what escapes most, should a mark ever stand where nobody looked
+		},
 	}
 	c.t.html = b.build(page.html)
 	if b.failed {

@@ -25,7 +25,7 @@ const maxNesting = 32
 func markdown(src string, t *tags, k skips) (string, error) {
 	blocks := &controlLines{tags: t}
 	md := goldmark.New(
-		goldmark.WithExtensions(extension.GFM, extension.NewCJK(extension.WithEastAsianLineBreaks(), extension.WithEscapedSpace())),
+		goldmark.WithExtensions(extension.Table, extension.Strikethrough, extension.TaskList, linkify, extension.NewCJK(extension.WithEastAsianLineBreaks(), extension.WithEscapedSpace())),
 		goldmark.WithParserOptions(
 			goldparser.WithBlockParsers(util.Prioritized(blocks, 50)),
 			goldparser.WithASTTransformers(util.Prioritized(&arranger{t, k}, 500)),
@@ -38,6 +38,10 @@ func markdown(src string, t *tags, k skips) (string, error) {
 	}
 	return encodedMark.ReplaceAllStringFunc(b.String(), decodeMark), nil
 }
+
+// linkify makes links of bare addresses, which may go on with tags.
+var linkify = extension.NewLinkify(extension.WithLinkifyURLRegexp(regexp.MustCompile(
+	`^https?://[-a-zA-Z0-9@:%._+~#=]{1,256}\.[a-z]+(?::\d+)?(?:[/#?][-a-zA-Z0-9@:%_+.~#$!?&/=();,'\x{F0000}-\x{FFFFD}]*)?`)))
 
 // Markdown percent-encodes what is not ASCII in a link's address; a mark there is four bytes.
 var encodedMark = regexp.MustCompile(`%F3%B[0-9A-F]%[89AB][0-9A-F]%[89AB][0-9A-F]`)

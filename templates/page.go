@@ -18,7 +18,8 @@ type page struct {
 
 // compose makes the page of a mail: body in its layout, CSS inlined.
 func compose(layout string, body string, content rune, t *tags, r *report) (*page, bool) {
-	whole := body
+	// Without a body element a tag at the very beginning would stand outside of the page.
+	whole := "<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body>\n" + body + "</body></html>"
 	if layout != "" {
 		whole = strings.Replace(layout, string(content), body, 1)
 	}

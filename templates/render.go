@@ -84,7 +84,9 @@ func (t *template) email(s *state, m *care.Message) error {
 		return err
 	}
 	m.Subject = string(bytes.Join(bytes.Fields(out), []byte{' '}))
-	s.subject = m.Subject
+	if s.subject = m.Subject; m.Subject == "" {
+		return &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the subject came out empty")}
+	}
 	if t.preheader != nil {
 		if out, err = s.render(t.preheader); err != nil {
 			return err
@@ -103,7 +105,15 @@ func (t *template) email(s *state, m *care.Message) error {
 }
 
 // optOut is what a commercial text message must say (facts 4: 通信短信息服务管理规定; CTIA short code handbook).
-var optOut = map[bool]string{true: "拒收请回复R", false: "Reply STOP to opt out"}
+func optOut(l language) string {
+	switch {
+	case l.traditional:
+		return "，拒收請回覆R"
+	case l.chinese:
+		return "，拒收请回复R"
+	}
+	return " Reply STOP to opt out"
+}
 
 func (t *template) sms(s *state, m *care.Message) error {
 	if s.draft.Dealer != nil {
@@ -115,7 +125,7 @@ func (t *template) sms(s *state, m *care.Message) error {
 	}
 	body := bytes.TrimSpace(out)
 	if m.Class == care.Commercial && !saysOptOut(string(body)) {
-		m.Text = append(bytes.Clone(body), separator(t.lang)+optOut[t.lang.chinese]...)
+		m.Text = append(bytes.Clone(body), optOut(t.lang)...)
 	} else {
 		m.Text = bytes.Clone(body)
 	}
@@ -138,13 +148,6 @@ func (t *template) sms(s *state, m *care.Message) error {
 		m.Gateways[g.name] = one
 	}
 	return nil
-}
-
-func separator(l language) string {
-	if l.chinese {
-		return "，"
-	}
-	return " "
 }
 
 // saysOptOut looks for the wordings in use: 拒收请回复R, 回T退订, 退订回T, Reply STOP, text STOP.

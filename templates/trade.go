@@ -15,17 +15,19 @@ import (
 // language is how a locale writes dates, numbers and distances. It is the template's own locale: a Chinese text has Chinese dates
 // even when it serves a customer of another locale.
 type language struct {
-	locale  string
-	chinese bool // 2026年12月1日
-	ja      bool
-	us      bool // December 1, 2026
-	english bool
+	locale      string
+	chinese     bool // 2026年12月1日
+	traditional bool // of Taiwan, Hong Kong and Macau
+	ja          bool
+	us          bool // December 1, 2026
+	english     bool
 }
 
 func languageOf(locale string) language {
 	lower := strings.ToLower(locale)
 	return language{
-		locale: locale, chinese: strings.HasPrefix(lower, "zh"), ja: strings.HasPrefix(lower, "ja"),
+		traditional: slices.Contains([]string{"zh-tw", "zh-hk", "zh-mo", "zh-hant"}, lower),
+		locale:      locale, chinese: strings.HasPrefix(lower, "zh"), ja: strings.HasPrefix(lower, "ja"),
 		english: strings.HasPrefix(lower, "en"), us: lower == "en" || lower == "en-us" || lower == "en-ca",
 	}
 }
