@@ -74,17 +74,22 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 	if !ok {
 		return nil
 	}
-	from, to := r.Now, r.Now
-	for i := range prog.Steps {
-		if prog.Steps[i].Step == rec.Step {
-			scheduled := run.scheduled(prog, prog.Steps[i].Offset.From(d.on))
-			from, to = earliest(from, scheduled), later(to, scheduled)
-		}
+	step := slices.IndexFunc(prog.Steps, func(s care.Step) bool { return s.Step == rec.Step })
+	if step < 0 {
+		return nil
+	}
+	on := prog.Steps[step].Offset.From(d.on)
+	if !run.exists(prog, d, on) {
+		return nil
+	}
+	scheduled := run.scheduled(prog, on)
+	if expires := prog.expires(scheduled, run.location()); !expires.After(r.Now) {
+		return run.expire(run.candidate(prog, step, d, on, scheduled, expires))
 	}
 	// Whole hours, so that the window is the same for all messages that leave in this hour.
-	run.request.From = from.Truncate(time.Hour).Add(-p.longest)
-	run.request.To = to.Truncate(time.Hour).Add(25 * time.Hour)
-	run.collect(p.windowFor(from.Truncate(time.Hour), run.request.To))
+	run.request.From = r.Now.Truncate(time.Hour).Add(-p.longest)
+	run.request.To = later(r.Now, scheduled).Truncate(time.Hour).Add(25 * time.Hour)
+	run.collect(p.windowFor(r.Now.Truncate(time.Hour), run.request.To))
 	run.decide()
 	for _, c := range run.candidates {
 		if run.focused(c) {
@@ -92,6 +97,14 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 		}
 	}
 	return nil
+}
+
+// expire ends a candidate that was too late.
+func (r *run) expire(c *candidate) *care.Occurrence {
+	r.filter(c)
+	c.occ.Verdict, c.occ.Reason, c.occ.Over = care.Skip, "expired", true
+	r.finish(c)
+	return c.occ
 }
 
 func earliest(a, b time.Time) time.Time {

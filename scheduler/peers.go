@@ -83,7 +83,7 @@ func (s *Peers) Add(f *care.Facts, r Request) {
 			s.addHousehold(f, o)
 		}
 		if prog.Capacity.PerDay > 0 {
-			s.addWant(f, o, prog)
+			s.addWant(f, o, prog, r.Now)
 		}
 	}
 }
@@ -137,13 +137,13 @@ func (r *run) duplicate(c *candidate, t time.Time) answer {
 	return answer{}
 }
 
-func (s *Peers) addWant(f *care.Facts, o *care.Occurrence, prog *program) {
+func (s *Peers) addWant(f *care.Facts, o *care.Occurrence, prog *program, now time.Time) {
 	last := care.DateOf(o.Expires)
 	if !prog.schedule.at(last, o.Release.Location()).Before(o.Expires) {
 		last = last.AddDays(-1)
 	}
 	w := want{
-		id: o.ID, day: care.DateOf(o.Release), due: o.Due, last: last,
+		id: o.ID, day: care.DateOf(later(o.Release, now).In(o.Release.Location())), due: o.Due, last: last,
 		order: o.Customer + "\x00" + o.Vehicle + "\x00" + o.Step,
 	}
 	if e, ok := f.Ledger[o.ID]; ok && e.State.Counts() {
@@ -258,7 +258,7 @@ func (r *run) capacity(c *candidate, t time.Time) answer {
 		return answer{}
 	case day.IsZero():
 		return stopped()
-	case day.After(care.DateOf(t.In(r.location()))):
+	case day.After(care.DateOf(later(t, r.request.Now).In(r.location()))):
 		return answer{stop: true, until: c.program.schedule.at(day, r.location()), detail: day.String()}
 	}
 	return answer{}

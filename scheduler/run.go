@@ -179,12 +179,16 @@ func (r *run) exists(p *program, d due, on care.Date) bool {
 	return sold.IsZero() || on.Before(sold)
 }
 
+// add makes a candidate of a step, unless it is stale when it is first seen, as if it had never been, or of a later window.
 func (r *run) add(p *program, step int, d due, on care.Date) {
 	scheduled := r.scheduled(p, on)
 	expires := p.expires(scheduled, r.location())
-	if r.focus == nil && (!expires.After(r.request.Now) || !scheduled.Before(r.request.To.Add(p.ahead()))) {
-		return // stale when it is first seen: as if it had never been; or of a later window
+	if expires.After(r.request.Now) && scheduled.Before(r.request.To.Add(p.ahead())) {
+		r.candidates = append(r.candidates, r.candidate(p, step, d, on, scheduled, expires))
 	}
+}
+
+func (r *run) candidate(p *program, step int, d due, on care.Date, scheduled, expires time.Time) *candidate {
 	c := &candidate{program: p, step: step, vehicle: d.vehicle, due: d}
 	o := &care.Occurrence{
 		Customer: r.facts.ID, Dealer: r.dealer.Dealer.Dealer, Program: p.Program.Program, Step: p.Steps[step].Step, Cycle: d.cycle.String(),
@@ -204,7 +208,7 @@ func (r *run) add(p *program, step int, d due, on care.Date) {
 	}
 	o.ID = care.OccurrenceID(o.Customer, o.Vehicle, o.Program, o.Step, o.Cycle)
 	c.occ = o
-	r.candidates = append(r.candidates, c)
+	return c
 }
 
 // scheduled returns the release of a step's date before quiet hours: the first activation of the schedule on or after it. A

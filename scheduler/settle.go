@@ -20,11 +20,6 @@ func (r *run) settle(c *candidate) {
 			return
 		}
 	}
-	if !o.Expires.After(now) {
-		// Only what is asked for by name comes here; see add.
-		o.Verdict, o.Reason, o.Over = care.Skip, "expired", true
-		return
-	}
 	r.apply(c, r.pass(c, o.Scheduled, ""))
 	c.planned = o.Release
 	if o.Release.Before(now) && r.sweeping() {
@@ -72,7 +67,10 @@ func (r *run) recorded(c *candidate, e care.LedgerEntry) {
 		c.lead = e.Channel
 		o.Channel, o.Channels = e.Channel, []care.Channel{e.Channel}
 	}
-	if release, ok := r.quiet(c, o.Scheduled); ok && release.Before(o.Expires) {
+	// It is shown where it was planned, so that a window shows it whether there is a ledger or not.
+	if out := r.pass(c, o.Scheduled, ""); out.verdict == care.Send {
+		o.Release = out.at
+	} else if release, ok := r.quiet(c, o.Scheduled); ok && release.Before(o.Expires) {
 		o.Release = release
 	}
 	if e.State.Counts() {
