@@ -31,6 +31,7 @@ type HTTPPeer struct {
 // NewHTTPPeer starts a peer; yes writes the provider's answer to a message that it takes.
 func NewHTTPPeer(t T, yes func(w http.ResponseWriter)) *HTTPPeer {
 	t.Helper()
+	bomb() // made before a deadline runs
 	p := &HTTPPeer{yes: yes, stop: make(chan struct{})}
 	p.server, p.url = p.listen(t, p.serve)
 	p.elsewhere, p.away = p.listen(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -329,7 +329,9 @@ func TestCloseEndsSending(t *testing.T) {
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
+	srv.mu.Lock()
 	srv.always["."] = step{wait: 5 * time.Millisecond}
+	srv.mu.Unlock()
 	s := newSender(t, email.Config{Connections: 3}, srv.url())
 	var wg sync.WaitGroup
 	for range 24 {

@@ -42,7 +42,7 @@ func TestConformance(t *testing.T) {
 				account.URL, account.Password = url, password
 				s, err := sms.New(sms.Config{
 					Gateways: []sms.Gateway{account}, Files: book("acme", strings.ReplaceAll(acme, "URL", url)), PublicURL: "https://care.example",
-					Secret: []byte("secret-canary"), Clock: testClock, Timeout: 5 * time.Second, Connections: 32,
+					Secret: []byte("secret-canary"), Clock: testClock, Timeout: 20 * time.Second, Connections: 32,
 				})
 				if err != nil {
 					t.Fatalf("%v", err)

@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 			Peer: func(t channeltest.T) channeltest.Peer { return channeltest.NewHTTPPeer(t, p.yes) },
 			New: func(t channeltest.T, url string) channeltest.Sender {
 				s, err := webhook.New(webhook.Config{
-					URL: url + "/hook?access_token=token-canary", Secrets: []string{p.secret}, Preset: preset, Clock: testClock, Timeout: 5 * time.Second,
+					URL: url + "/hook?access_token=token-canary", Secrets: []string{p.secret}, Preset: preset, Clock: testClock, Timeout: 20 * time.Second,
 				})
 				if err != nil {
 					t.Fatalf("%v", err)
