@@ -113,7 +113,8 @@ func passing(err error) bool {
 			return true
 		}
 	}
-	return false
+	// A key of the script's slot has been moved ahead of the others; each script finds that out before it writes.
+	return strings.Contains(err.Error(), "non local key")
 }
 
 // round runs each call once.

@@ -13,6 +13,25 @@
 local prefix = string.sub(KEYS[1], 1, -6)
 local out = {}
 
+-- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
+-- nothing has been done yet, and not half way through.
+local touched = {}
+local function touch(name)
+  if not touched[name] then
+    redis.call('EXISTS', prefix .. name)
+    touched[name] = true
+  end
+end
+touch('mark')
+touch('early')
+touch('crash')
+touch('held')
+touch('failed')
+for _, ch in ipairs({'email', 'sms', 'webhook'}) do
+  touch('due:' .. ch .. '-a')
+  touch('due:' .. ch .. '-b')
+end
+
 local function amend(i)
   local id, customer, day, lane, old, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local entry, op, lane2, score2 = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9]
@@ -31,6 +50,7 @@ local function amend(i)
   if now == record then return 1 end
   if now ~= old then return 0 end
   if tonumber(redis.call('ZSCORE', key, member) or '0') < 0 then return -1 end
+  touch('ledger:' .. customer)
   redis.call('HSET', msg, id, record)
   redis.call('HSET', prefix .. 'ledger:' .. customer, id, entry)
   redis.call('ZREM', key, member)

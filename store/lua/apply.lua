@@ -13,6 +13,21 @@
 local prefix = string.sub(KEYS[1], 1, -6)
 local keep, at = ARGV[1], ARGV[2]
 local added, moved, dropped, refused = 0, 0, 0, 0
+-- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
+-- nothing has been done yet, and not half way through.
+local touched = {}
+local function touch(name)
+  if not touched[name] then
+    redis.call('EXISTS', prefix .. name)
+    touched[name] = true
+  end
+end
+touch('days')
+touch('crash')
+for _, ch in ipairs({'email', 'sms', 'webhook'}) do
+  touch('due:' .. ch .. '-a')
+  touch('due:' .. ch .. '-b')
+end
 local channels = {e = 'email', s = 'sms', w = 'webhook'}
 
 local function lane_of(entry)
@@ -43,10 +58,12 @@ end
 
 local function add(id, customer, day, lane, score, entry, record, expire)
   local ledger = prefix .. 'ledger:' .. customer
-  if redis.call('HSETNX', ledger, id, entry) == 0 then
+  if redis.call('HEXISTS', ledger, id) == 1 then
     refused = refused + 1
     return
   end
+  touch('msg:' .. day)
+  redis.call('HSET', ledger, id, entry)
   redis.call('EXPIRE', ledger, keep)
   local msg = prefix .. 'msg:' .. day
   redis.call('HSET', msg, id, record)
@@ -71,6 +88,7 @@ local function move(id, customer, lane, score, entry, text)
     refused = refused + 1
     return
   end
+  touch('msg:' .. day)
   patch(prefix .. 'msg:' .. day, id, text)
   redis.call('HSET', ledger, id, string.sub(entry, 1, 3) .. day .. string.sub(entry, 9))
   redis.call('ZREM', was, member)
@@ -93,6 +111,7 @@ local function drop(id, customer, state, text, reason)
     refused = refused + 1
     return
   end
+  touch('msg:' .. day)
   redis.call('ZREM', lane, member)
   if state == '' then
     redis.call('HDEL', ledger, id)

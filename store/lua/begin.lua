@@ -10,6 +10,18 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local out, any = {'0'}, false
 
+-- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
+-- nothing has been done yet, and not half way through.
+local touched = {}
+local function touch(name)
+  if not touched[name] then
+    redis.call('EXISTS', prefix .. name)
+    touched[name] = true
+  end
+end
+touch('mark')
+touch('renewed')
+
 for i = 1, #ARGV, 6 do
   local id, customer, lane, token, entry, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local ledger = prefix .. 'ledger:' .. customer
@@ -21,6 +33,7 @@ for i = 1, #ARGV, 6 do
     held = redis.call('HGET', prefix .. 'renewed', id) == token .. ' ' .. string.format('%.0f', score)
   end
   if held then
+    touch('msg:' .. day)
     redis.call('HSET', prefix .. 'msg:' .. day, id, record)
     redis.call('HSET', ledger, id, string.sub(entry, 1, 3) .. day .. string.sub(entry, 9))
     out[#out + 1] = 1

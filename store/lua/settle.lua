@@ -17,6 +17,26 @@
 local prefix = string.sub(KEYS[1], 1, -6)
 local BASE = 9000000000000000
 local out, any = {'0'}, false
+
+-- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
+-- nothing has been done yet, and not half way through.
+local touched = {}
+local function touch(name)
+  if not touched[name] then
+    redis.call('EXISTS', prefix .. name)
+    touched[name] = true
+  end
+end
+touch('mark')
+touch('renewed')
+touch('busy')
+touch('held')
+touch('failed')
+touch(ARGV[1])
+for _, ch in ipairs({'email', 'sms', 'webhook'}) do
+  touch('due:' .. ch .. '-a')
+  touch('due:' .. ch .. '-b')
+end
 local crashed = redis.call('EXISTS', prefix .. 'crash') == 1
 local early = redis.call('EXISTS', prefix .. 'early') == 1
 local counted = false
@@ -38,6 +58,7 @@ local function settle(i)
     if redis.call('HGET', msg, id) == record then return 1 end
     return 0
   end
+  touch('msg:' .. day)
   redis.call('HSET', msg, id, record)
   redis.call('HSET', ledger, id, string.sub(entry, 1, 3) .. day .. string.sub(entry, 9))
   if op == 'queue' then
