@@ -84,7 +84,7 @@ test: deps ## the tests of the module, with the race detector, against a real re
 
 .PHONY: e2e
 e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix and Chromium
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/peers/... ./test/e2e/...
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/peers/... ./test/e2e/... ./store/... ./test/faults/...
 
 .PHONY: bench
 bench: deps ## the Go benchmarks, with allocations
@@ -118,7 +118,7 @@ demo: ## a whole dealership on this machine, with nothing installed
 .PHONY: screens
 screens: ## make the pictures of the README anew (needs Chromium)
 	@.ci/need chromium:chromium /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
-	$(GO) run -buildvcs=false ./test/screens
+	$(GO) test -tags screens -count=1 ./test/screens
 
 .PHONY: clean
 clean: ## remove what was built

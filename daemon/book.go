@@ -24,7 +24,8 @@ type Checked struct {
 	Planner   *scheduler.Planner
 	Templates *templates.Set
 
-	links *links
+	links  *links
+	loaded time.Time
 }
 
 var _ delivery.Book = (*Checked)(nil)
@@ -70,7 +71,7 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 	if set == nil || planner == nil || care.Faults(problems) {
 		return nil, problems, ErrBook
 	}
-	return &Checked{Book: book, Planner: planner, Templates: set, links: newLinks(opt)}, problems, nil
+	return &Checked{Book: book, Planner: planner, Templates: set, links: newLinks(opt), loaded: opt.Now()}, problems, nil
 }
 
 func readBook(opt BookOptions) (*care.Book, []care.Problem, error) {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"crypto"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 // senders are the channels that the settings set up.
 type senders struct {
 	byChannel map[care.Channel]delivery.Sender
+	sms       *sms.Sender // nil = no gateway; it reads the gateways' callbacks too
 	closers   []io.Closer
 }
 
@@ -101,6 +103,7 @@ func (e *Env) addSMS(s *senders, book fs.FS) error {
 	if err != nil {
 		return err
 	}
+	s.sms = sender
 	s.add(care.SMS, sender)
 	return nil
 }
@@ -125,6 +128,15 @@ func (e *Env) callbackSecret() []byte {
 		return nil
 	}
 	return derive(e.Settings.SecretKey[0], "callbacks")
+}
+
+// bounceSecret is the password under which a mail server posts bounces to /hooks/email/bounce: derived from the secret key, so that
+// there is none that could be forgotten. carebell doctor shows the URL.
+func (e *Env) bounceSecret() string {
+	if len(e.Settings.SecretKey) == 0 {
+		return ""
+	}
+	return hex.EncodeToString(derive(e.Settings.SecretKey[0], "bounces")[:16])
 }
 
 func reveal(secrets config.Secrets) []string {

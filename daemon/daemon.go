@@ -42,6 +42,8 @@ type Daemon struct {
 	engine  *delivery.Engine
 	sweeper *scheduler.Sweeper
 	sweeps  *sweepState
+	leads   atomic.Bool
+	linker  *linker
 	stops   *stops
 	servers []*listening
 	undo    []undo
@@ -108,7 +110,7 @@ func (d *Daemon) openBook(context.Context) error {
 // take puts a checked book in force.
 func (d *Daemon) take(checked *Checked, problems []care.Problem) {
 	for _, p := range problems {
-		d.log.Warn("the care book", slog.String(slog.String("problem", p.Error())))
+		d.log.Warn("the care book", slog.String("problem", p.Error()))
 	}
 	d.book.Store(checked)
 	d.metrics.book(checked.Book, d.env.Now())
@@ -135,6 +137,10 @@ func (d *Daemon) openStore(ctx context.Context) error {
 func (d *Daemon) openChannels(context.Context) (err error) {
 	if d.senders, err = d.env.newSenders(d.book.Load().Book.Files); err != nil {
 		return err
+	}
+	d.linker = newLinker(d.env.hashKey())
+	if text := d.senders.byChannel[care.SMS]; text != nil {
+		d.senders.byChannel[care.SMS] = d.linker.wrap(text)
 	}
 	d.later("channels", func(context.Context) error { return d.senders.close() })
 	return nil
@@ -169,7 +175,8 @@ func holder() string {
 func (d *Daemon) listen(ctx context.Context) error {
 	set := d.env.Settings
 	private := &console.Private{
-		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(), Pages: d.parts.Pages, Log: d.log,
+		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(), Desk: desk{d}, Pages: d.parts.Pages,
+		TrustedProxies: set.TrustedProxies, Now: d.env.Now, Log: d.log,
 	}
 	if err := d.bind(ctx, "private", set.Listen, private.Handler()); err != nil {
 		return err
@@ -177,7 +184,11 @@ func (d *Daemon) listen(ctx context.Context) error {
 	if set.PublicListen == "" {
 		return nil
 	}
-	public := &console.Public{Signer: d.env.signer(), Overlays: d.store, Page: d.pageWords, Now: d.env.Now, Log: d.log}
+	join := pages{d}
+	public := &console.Public{
+		Signer: d.env.signer(), Overlays: d.store, Facts: join, Events: join, Callbacks: join, Receipts: d.store, People: join,
+		BounceSecret: d.env.bounceSecret(), TrustedProxies: set.TrustedProxies, Now: d.env.Now, Log: d.log,
+	}
 	return d.bind(ctx, "public", set.PublicListen, public.Handler())
 }
 
@@ -224,6 +235,8 @@ func (d *Daemon) Start() {
 	d.later("watchers", func(context.Context) error { cancel(); return nil })
 	d.running.Go(func() { d.watch(ctx) })
 	d.running.Go(func() { d.watchdog(ctx) })
+	d.running.Go(func() { d.keepHouse(ctx) })
+	d.running.Go(func() { d.linker.run(ctx, d.store, d.log) })
 	d.engine.Start()
 	d.later("delivery", func(context.Context) error { return d.engine.Stop() })
 	d.sweeper.Start()
@@ -278,23 +291,6 @@ func (d *Daemon) Reload() error {
 	d.take(checked, problems)
 	d.sweeper.Kick()
 	return nil
-}
-
-func (d *Daemon) pageWords(ctx context.Context, customer string) (locale, dealer string) {
-	checked := d.book.Load()
-	f, err := factsOf(ctx, d.store, customer)
-	if err != nil || f.Customer == nil {
-		return "", ""
-	}
-	of := checked.Planner.Dealer(f.Customer)
-	if of == nil {
-		return f.Customer.Locale, ""
-	}
-	locale = f.Customer.Locale
-	if locale == "" {
-		locale = of.Locale
-	}
-	return locale, of.Name.In(locale, of.Locale)
 }
 
 // Serve runs the daemon until ctx ends; reload makes it read the book anew. systemd is told when it is ready and when it stops.

@@ -73,6 +73,7 @@ func (d *Daemon) leading(leads bool) {
 		value = 1
 	}
 	d.metrics.leader.Set(value)
+	d.leads.Store(leads)
 	d.log.LogAttrs(context.Background(), slog.LevelInfo, "the lead of the sweep", slog.Bool("leads", leads))
 }
 
