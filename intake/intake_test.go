@@ -2,6 +2,7 @@ package intake_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -436,6 +437,35 @@ func TestMergeRecord(t *testing.T) {
 	if _, err := intake.MergeRecord([]byte("[1]"), intake.Patch{ID: "C1", Record: []byte(`{"id":"C1"}`)}); !errors.Is(err, intake.ErrRecord) {
 		t.Errorf("no object: got %v", err)
 	}
+}
+
+// FuzzMergeRecord: what comes out is JSON with all that was there before, and the second time changes nothing.
+func FuzzMergeRecord(f *testing.F) {
+	f.Add([]byte(`{ "id" : "C1", "a\"b":[1,{"x":"]}"}], "vehicles":[{"id":"V"},null,5]}`), []byte(`{"vehicles":[{"id":"V","visits":[{"order":"R"}]}],"n":-1.5e3,"t":true}`))
+	f.Add([]byte(`{}`), []byte(`{"":{"":""}}`))
+	f.Fuzz(func(t *testing.T, old, set []byte) {
+		merged, err := intake.MergeRecord(old, intake.Patch{ID: "C1", Record: set})
+		if err != nil {
+			return
+		}
+		var before, after map[string]any
+		if err := json.Unmarshal(merged, &after); err != nil {
+			t.Fatalf("%s + %s: %s: %v", old, set, merged, err)
+		}
+		if len(bytes.TrimSpace(old)) > 0 {
+			if err := json.Unmarshal(old, &before); err != nil {
+				t.Fatalf("%s was taken: %v", old, err)
+			}
+		}
+		for name := range before {
+			if _, ok := after[name]; !ok {
+				t.Fatalf("%s + %s: %s lost %q", old, set, merged, name)
+			}
+		}
+		if again, err := intake.MergeRecord(merged, intake.Patch{ID: "C1", Record: set}); err != nil || !bytes.Equal(again, merged) {
+			t.Fatalf("%s + %s: first %s, then %s, %v", old, set, merged, again, err)
+		}
+	})
 }
 
 // FuzzRead: whatever a file holds, reading ends, and every record that comes of it can be decoded without a defect.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 )
 
 // ErrRecord says that the record that a patch should go into cannot be read: it stays as it is.
@@ -15,6 +16,9 @@ var ErrRecord = errors.New("the record in the store is not a JSON object")
 // changes nothing, vehicles match by id, visits by order or else by closed_on, odometer readings by date, other lists are
 // replaced; unknown fields and the order of all fields stay. If nothing changes, old itself is returned.
 func MergeRecord(old []byte, patch Patch) ([]byte, error) {
+	if !json.Valid(patch.Record) {
+		return nil, fmt.Errorf("patch of customer %s: %w", patch.ID, errObject)
+	}
 	set, err := members(patch.Record)
 	if err != nil {
 		return nil, fmt.Errorf("patch of customer %s: %w", patch.ID, err)
@@ -22,6 +26,9 @@ func MergeRecord(old []byte, patch Patch) ([]byte, error) {
 	if len(bytes.TrimSpace(old)) == 0 {
 		merged, _, err := mergeObject(nil, set)
 		return merged, err
+	}
+	if !json.Valid(old) {
+		return nil, ErrRecord
 	}
 	record, err := members(old)
 	if err != nil {
@@ -42,32 +49,75 @@ type member struct {
 
 var errObject = errors.New("not a JSON object")
 
-// members parts a JSON object and keeps the order.
+// members parts a JSON object and keeps the order. raw must be valid JSON: what comes from outside is checked once, as a whole.
 func members(raw []byte) ([]member, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	i := blanks(raw, 0)
+	if i >= len(raw) || raw[i] != '{' {
 		return nil, errObject
 	}
-	var all []member
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, errObject
+	all := make([]member, 0, 16)
+	for i = blanks(raw, i+1); raw[i] != '}'; i = blanks(raw, i) {
+		if raw[i] == ',' {
+			i = blanks(raw, i+1)
 		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, errObject
-		}
-		text, ok := name.(string)
-		if !ok {
-			return nil, errObject
-		}
-		all = append(all, member{text, value})
-	}
-	if _, err := d.Token(); err != nil || d.More() {
-		return nil, errObject
+		end := value(raw, i)
+		name := unquote(raw[i:end])
+		start := blanks(raw, blanks(raw, end)+1) // behind the colon
+		i = value(raw, start)
+		all = append(all, member{name, raw[start:i:i]})
 	}
 	return all, nil
+}
+
+// blanks returns where the next character stands that is no white space.
+func blanks(raw []byte, i int) int {
+	for i < len(raw) && (raw[i] == ' ' || raw[i] == '\n' || raw[i] == '\r' || raw[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// value returns where the value that begins at i ends.
+func value(raw []byte, i int) int {
+	for depth := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '"':
+			for i++; raw[i] != '"'; i++ {
+				if raw[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 0 {
+				return i + 1
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i // the end of what is around a number, true, false or null
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ',', ' ', '\n', '\r', '\t':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return i
+}
+
+// unquote returns the text of a JSON string, "" if it is none.
+func unquote(raw []byte) string {
+	if len(raw) >= 2 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+		return string(raw[1 : len(raw)-1])
+	}
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
 }
 
 func find(all []member, name string) int {
@@ -76,11 +126,10 @@ func find(all []member, name string) int {
 
 // word returns the member's text, "" if it has none.
 func word(all []member, name string) string {
-	var s string
-	if i := find(all, name); i >= 0 && json.Unmarshal(all[i].value, &s) != nil {
-		return ""
+	if i := find(all, name); i >= 0 {
+		return unquote(all[i].value)
 	}
-	return s
+	return ""
 }
 
 func blank(raw json.RawMessage) bool {
@@ -102,11 +151,11 @@ func mergeObject(record, set []member) (merged []byte, changed bool, err error) 
 			i = len(record)
 			record = append(record, member{name: m.name, value: json.RawMessage("null")})
 		}
-		value, different, err := mergeValue(m.name, record[i].value, m.value)
+		joined, different, err := mergeValue(m.name, record[i].value, m.value)
 		if err != nil {
 			return nil, false, err
 		}
-		record[i].value = value
+		record[i].value = joined
 		changed = changed || different
 	}
 	o := object{b: make([]byte, 0, 512)}
@@ -121,13 +170,13 @@ func mergeObject(record, set []member) (merged []byte, changed bool, err error) 
 	return o.b, changed, nil
 }
 
-func mergeValue(name string, old, value json.RawMessage) (json.RawMessage, bool, error) {
+func mergeValue(name string, old, to json.RawMessage) (json.RawMessage, bool, error) {
 	match, isList := matches[name]
 	switch {
-	case isList && value[0] == '[':
-		return mergeList(old, value, match)
-	case value[0] == '{':
-		set, err := members(value)
+	case isList && to[0] == '[':
+		return mergeList(old, to, match)
+	case to[0] == '{':
+		set, err := members(to)
 		if err != nil {
 			return nil, false, err
 		}
@@ -137,10 +186,10 @@ func mergeValue(name string, old, value json.RawMessage) (json.RawMessage, bool,
 		}
 		return mergeObject(record, set)
 	}
-	if same(old, value) {
+	if same(old, to) {
 		return old, false, nil
 	}
-	return value, true, nil
+	return to, true, nil
 }
 
 // same compares two values without regard to how they are written.
@@ -155,8 +204,7 @@ func same(a, b json.RawMessage) bool {
 	if bytes.Equal(x.Bytes(), y.Bytes()) {
 		return true
 	}
-	var s, t string
-	return json.Unmarshal(a, &s) == nil && json.Unmarshal(b, &t) == nil && s == t
+	return a[0] == '"' && b[0] == '"' && unquote(a) == unquote(b)
 }
 
 // matches says which items of a list are about the same thing.
@@ -172,14 +220,24 @@ var matches = map[string]func(old, set []member) bool{
 	},
 }
 
-func mergeList(old, value json.RawMessage, match func(old, set []member) bool) (json.RawMessage, bool, error) {
-	var before, items []json.RawMessage
-	if json.Unmarshal(old, &before) != nil {
-		before = nil // null, or something else that was no list
+// elements parts a JSON list; what is no list has none.
+func elements(raw []byte) []json.RawMessage {
+	if raw[0] != '[' {
+		return nil
 	}
-	if err := json.Unmarshal(value, &items); err != nil {
-		return nil, false, errObject
+	var all []json.RawMessage
+	for i := blanks(raw, 1); raw[i] != ']'; i = blanks(raw, i) {
+		if raw[i] == ',' {
+			i = blanks(raw, i+1)
+		}
+		end := value(raw, i)
+		all, i = append(all, raw[i:end:end]), end
 	}
+	return all
+}
+
+func mergeList(old, set json.RawMessage, match func(old, set []member) bool) (json.RawMessage, bool, error) {
+	before, items := elements(old), elements(set)
 	parsed := make([][]member, 0, len(before)+len(items))
 	for _, item := range before {
 		m, err := members(item)
@@ -190,16 +248,16 @@ func mergeList(old, value json.RawMessage, match func(old, set []member) bool) (
 	}
 	changed := false
 	for _, item := range items {
-		set, err := members(item)
+		fields, err := members(item)
 		if err != nil {
 			return nil, false, err
 		}
-		i := slices.IndexFunc(parsed, func(m []member) bool { return m != nil && match(m, set) })
+		i := slices.IndexFunc(parsed, func(m []member) bool { return m != nil && match(m, fields) })
 		if i < 0 {
 			i = len(before)
 			before, parsed = append(before, nil), append(parsed, nil)
 		}
-		merged, different, err := mergeObject(parsed[i], set)
+		merged, different, err := mergeObject(parsed[i], fields)
 		if err != nil {
 			return nil, false, err
 		}
