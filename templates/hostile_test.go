@@ -226,3 +226,63 @@ func busy(t *testing.T) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// TestLargeValues holds that data cannot make a message larger than a template can.
+func TestLargeValues(t *testing.T) {
+	t.Parallel()
+	set := load(t, map[string]string{
+		"x/en/email.md": "---\nsubject: x\n---\n{{ customer.name }}{{ customer.name }}", "x/en/sms.txt": "{{ customer.name | append: customer.name }}",
+		"x/en/webhook.json": "{\"a\": {{ customer.name }}, \"b\": \"{{ customer.name }}\"}",
+	})
+	for _, ch := range care.Channels {
+		d := draft("x", ch, "en")
+		d.Customer.Name = strings.Repeat("<王>", 40<<10)
+		_, err := set.Render(d)
+		if e, ok := errors.AsType[*care.Error](err); !ok || e.Code != "too_large" {
+			t.Errorf("%s: got %v, want too_large", ch, err)
+		}
+	}
+}
+
+// TestStatesAreClean holds that nothing of one message is left for the next, whatever happened to the first.
+func TestStatesAreClean(t *testing.T) {
+	t.Parallel()
+	set := load(t, map[string]string{
+		"a/en/email.md": "---\nsubject: \"{{ customer.name }}\"\npreheader: secret\n---\n{% for d in visit.declined %}{{ d | append: customer.name | append: advisor.name }}{% endfor %}",
+		"b/en/email.md": "---\nsubject: plain\n---\n{% if preheader %}{{ preheader }}{% endif %}ok",
+	})
+	want, err := set.Render(draft("b", care.Email, "en"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		d := draft("a", care.Email, "en")
+		if i%2 == 0 {
+			d.Advisor = nil // fails within a loop and a filter
+		}
+		if _, err := set.Render(d); (err != nil) != (i%2 == 0) {
+			t.Fatalf("round %d: %v", i, err)
+		}
+		got, err := set.Render(draft("b", care.Email, "en"))
+		if err != nil || string(got.HTML) != string(want.HTML) || got.Subject != "plain" {
+			t.Fatalf("round %d: got %+v, %v", i, got, err)
+		}
+	}
+}
+
+// TestAllocations holds the cost of the default book's messages: what is dear is found here before it is measured.
+func TestAllocations(t *testing.T) { //nolint:paralleltest // it counts allocations of the whole process
+	set, _ := templates.Load(defaultBook(t))
+	for ch, limit := range map[care.Channel]float64{care.Email: 60, care.SMS: 10, care.Webhook: 10} {
+		d := set.Sample("zh-CN")
+		d.Channel, d.Occurrence.Template = ch, "maintenance"
+		got := testing.AllocsPerRun(100, func() {
+			if _, err := set.Render(d); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got > limit {
+			t.Errorf("%s: %.0f allocations, want at most %.0f", ch, got, limit)
+		}
+	}
+}

@@ -115,12 +115,12 @@ func (l *linter) programs() {
 					lacks = append(lacks, files[ch])
 				}
 			}
-			any := false
+			written := false
 			for _, ch := range care.Channels {
-				any = any || len(l.set.Locales(st.Template, ch)) > 0
+				written = written || len(l.set.Locales(st.Template, ch)) > 0
 			}
 			switch {
-			case !any && !l.broken(st.Template), any && !has && len(lacks) > 0 && !slices.Contains(p.Channels, "preferred"):
+			case !written && !l.broken(st.Template), written && !has && len(lacks) > 0 && !slices.Contains(p.Channels, "preferred"):
 				l.report.fault(at, "missing-channel", "write "+strings.Join(lacks, " or "), "the template %q has nothing for the channels of the program (%s): nobody would get it", st.Template, strings.Join(p.Channels, ", "))
 			case has && len(lacks) > 0:
 				l.report.warn(at, "missing-channel", "write "+strings.Join(lacks, " and ")+", or take the channel out of channels", "the template %q has no %s although the program may use that channel", st.Template, strings.Join(lacks, " and no "))

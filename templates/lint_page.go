@@ -52,8 +52,8 @@ func (l *linter) find(t *template, what string) position {
 	}
 	for _, file := range []string{t.src.file, folder + "/_layouts/" + layout + ".html"} {
 		for i, line := range l.report.lines[file] {
-			if at := strings.Index(line, what); at >= 0 {
-				return position{file, i + 1, 1}.after(line[:at])
+			if before, _, ok := strings.Cut(line, what); ok {
+				return position{file, i + 1, 1}.after(before)
 			}
 		}
 	}

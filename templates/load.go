@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -208,9 +209,7 @@ func (l *loader) compile(jobs []func() (*template, *report)) {
 	}
 	for i, t := range templates {
 		l.report.problems = append(l.report.problems, reports[i].problems...)
-		for file, lines := range reports[i].lines {
-			l.report.lines[file] = lines
-		}
+		maps.Copy(l.report.lines, reports[i].lines)
 		if t != nil {
 			l.set.templates[key{t.name, t.channel, strings.ToLower(t.locale), t.dealer}] = t
 		}

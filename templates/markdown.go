@@ -67,7 +67,7 @@ func tooNested(src string) int {
 	for line := range strings.SplitSeq(src, "\n") {
 		n++
 		depth := 0
-		for i := 0; i < len(line); i++ {
+		for i := range len(line) {
 			c := line[i]
 			if c == '>' || (c == '-' || c == '*' || c == '+') && i+1 < len(line) && line[i+1] == ' ' {
 				depth++

@@ -1,13 +1,13 @@
 package templates_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/templates"
 )
 
 func TestSMS(t *testing.T) {
@@ -75,7 +75,7 @@ func TestMissing(t *testing.T) {
 		d := draft(name, ch, "zh-CN")
 		d.Advisor, d.Occurrence.Subject.Visit.Technician = nil, " "
 		m, err := set.Render(d)
-		e, ok := err.(*care.Error)
+		e, ok := errors.AsType[*care.Error](err)
 		if !ok || e.Kind != care.KindContent || e.Code != "missing_variable" || !strings.Contains(e.Error(), want) || m != nil {
 			t.Errorf("%s: got %v, want missing_variable naming %s", name, err, want)
 		}
@@ -274,5 +274,3 @@ func TestGatewayTemplate(t *testing.T) {
 		t.Error(diff)
 	}
 }
-
-var _ = templates.Load
