@@ -174,7 +174,8 @@ func TestEvents(t *testing.T) {
 	prog := testProgram("invite", care.OnEvent)
 	prog.Trigger.Kind = "owners_day"
 	prog.Steps = []care.Step{
-		{Step: "invitation", Offset: care.Offset{Days: -14}, Template: "i"}, {Step: "reminder", Offset: care.Offset{Days: -2}, Template: "r"},
+		{Step: "invitation", Offset: care.Offset{Days: -14}, Template: "i"},
+		{Step: "reminder", Offset: care.Offset{Days: -2}, Template: "r"},
 		{Step: "thanks", Offset: care.Offset{Days: 2}, Template: "t"},
 	}
 	event := func(name string, change func(*care.Event)) *care.Event {

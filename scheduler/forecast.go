@@ -30,27 +30,24 @@ func forecast(v *care.Vehicle, d *care.Dealer, o *odometer, asOf care.Date) (car
 		Rate: o.rate(v, d), Readings: len(o.readings), Dropped: o.dropped, Newest: o.newest().On,
 	}
 	f.Stale = f.Newest.IsZero() || asOf.Sub(f.Newest) > staleAfter
-	base, km, interval, ok := baseline(v, d)
+	base, ok := baselineOf(v, d)
 	if !ok {
 		return care.Forecast{}, false
 	}
-	f.Baseline = base
-	if interval.Months > 0 {
-		f.DateRuleOn = base.AddMonths(interval.Months)
-	}
-	if interval.KM > 0 && km != nil {
-		f.KMRuleOn = o.reaches(*km+interval.KM, f.Rate, v)
-	}
+	f.Baseline = base.on
+	f.DateRuleOn, f.KMRuleOn = base.rules(v, o, f.Rate)
 	if f.DateRuleOn.IsZero() && f.KMRuleOn.IsZero() {
 		return care.Forecast{}, false
 	}
-	f.Due, f.Winner = earlier(f.DateRuleOn, f.KMRuleOn, base)
+	f.Due, f.Winner = earlier(f.DateRuleOn, f.KMRuleOn, base.on)
 	if f.KMRuleOn.IsZero() || len(o.slopes) == 0 {
 		return f, true
 	}
 	// Who drives faster is due earlier: the 90th percentile of the slopes gives the earliest likely date.
-	f.Low, _ = earlier(f.DateRuleOn, o.reaches(*km+interval.KM, o.percentile(0.9), v), base)
-	f.High, _ = earlier(f.DateRuleOn, o.reaches(*km+interval.KM, o.percentile(0.1), v), base)
+	_, soon := base.rules(v, o, o.percentile(0.9))
+	_, late := base.rules(v, o, o.percentile(0.1))
+	f.Low, _ = earlier(f.DateRuleOn, soon, base.on)
+	f.High, _ = earlier(f.DateRuleOn, late, base.on)
 	return f, true
 }
 
@@ -66,8 +63,16 @@ func earlier(date, km, base care.Date) (care.Date, string) {
 	return due, winner
 }
 
-// baseline returns the date, the mileage (nil = unknown) and the interval that the next maintenance counts from.
-func baseline(v *care.Vehicle, d *care.Dealer) (care.Date, *int, care.Interval, bool) {
+// baseline is what the next maintenance counts from: the latest one, else the delivery.
+type baseline struct {
+	on       care.Date
+	km       int
+	known    bool // the mileage is
+	interval care.Interval
+}
+
+// baselineOf returns the vehicle's baseline; false without one or without an interval.
+func baselineOf(v *care.Vehicle, d *care.Dealer) (baseline, bool) {
 	var last *care.Visit
 	for i := range v.Visits {
 		visit := &v.Visits[i]
@@ -80,13 +85,27 @@ func baseline(v *care.Vehicle, d *care.Dealer) (care.Date, *int, care.Interval, 
 	}
 	service, first := intervals(v, d)
 	if last != nil {
-		return last.ClosedOn, last.KM, service, !service.IsZero()
+		b := baseline{on: last.ClosedOn, known: last.KM != nil, interval: service}
+		if b.known {
+			b.km = *last.KM
+		}
+		return b, !service.IsZero()
 	}
 	if first.IsZero() {
 		first = service
 	}
-	zero := 0
-	return v.DeliveredOn, &zero, first, !first.IsZero() && !v.DeliveredOn.IsZero()
+	return baseline{on: v.DeliveredOn, known: true, interval: first}, !first.IsZero() && !v.DeliveredOn.IsZero()
+}
+
+// rules returns the dates of the two rules, by date and by mileage; no date where one does not apply.
+func (b *baseline) rules(v *care.Vehicle, o *odometer, rate float64) (date, km care.Date) {
+	if b.interval.Months > 0 {
+		date = b.on.AddMonths(b.interval.Months)
+	}
+	if b.interval.KM > 0 && b.known {
+		km = o.reaches(b.km+b.interval.KM, rate, v)
+	}
+	return date, km
 }
 
 // moreKM prefers, of two visits on one day, the one with the larger mileage, whatever their order in the record.

@@ -201,11 +201,14 @@ func TestMergedIsRememberedInTheLedger(t *testing.T) {
 	}{
 		{"the carrier is queued", care.Ledger{carrier.ID: entry(carrier, care.StateDue, "", "")}, lines(list), "0/0/0"},
 		{
-			"it went", care.Ledger{carrier.ID: entry(carrier, care.StateSent, "", ""), rider.ID: entry(rider, care.StateSkipped, "merged", carrier.ID)},
-			[]string{"2026-11-02 09:00 V1 insurance/due 2026-11-02 skip merged", "2026-11-04 09:00 V1 inspection/due 2026-11-04 sms"}, "0/0/0",
+			"it went",
+			care.Ledger{carrier.ID: entry(carrier, care.StateSent, "", ""), rider.ID: entry(rider, care.StateSkipped, "merged", carrier.ID)},
+			[]string{"2026-11-02 09:00 V1 insurance/due 2026-11-02 skip merged", "2026-11-04 09:00 V1 inspection/due 2026-11-04 sms"},
+			"0/0/0",
 		},
 		{
-			"the rider was queued before the carrier came", care.Ledger{rider.ID: entry(rider, care.StateDue, "", "")},
+			"the rider was queued before the carrier came",
+			care.Ledger{rider.ID: entry(rider, care.StateDue, "", "")},
 			lines(list), "1/0/1",
 		},
 	} {

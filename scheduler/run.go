@@ -16,6 +16,7 @@ type run struct {
 	dealer   *dealer
 	loc      *time.Location // nil until something is due
 	request  Request
+	search   *search      // the round that is looked for, if one alone is
 	focus    *care.Record // the message that is about to be sent, when the plan is asked for it alone
 
 	candidates []*candidate
@@ -152,7 +153,7 @@ func (r *run) collect(w *window) {
 		if s.lo.IsZero() {
 			continue
 		}
-		r.triggers(p, s, func(d due) { r.steps(p, s, d) })
+		r.triggers(p, s)
 	}
 }
 
@@ -248,13 +249,30 @@ func (r *run) locate(p *program, vehicle, cycleName string) (found due, ok bool)
 		s.lo, s.hi = d, d
 		s.calendar(p)
 	}
-	r.triggers(p, &s, func(d due) {
-		mine := d.vehicle < 0 && vehicle == "" || d.vehicle >= 0 && r.customer.Vehicles[d.vehicle].ID == vehicle
-		if mine && d.cycle.String() == cycleName {
-			found, ok = d, true
-		}
-	})
+	r.search = &search{vehicle: vehicle, cycle: cycleName}
+	r.triggers(p, &s)
+	found, ok = r.search.found, r.search.ok
+	r.search = nil
 	return found, ok
+}
+
+// search is the one round that locate looks for.
+type search struct {
+	vehicle, cycle string
+	found          due
+	ok             bool
+}
+
+// found takes a round: its steps become candidates, unless one round alone is looked for.
+func (r *run) found(p *program, s *span, d due) {
+	if r.search == nil {
+		r.steps(p, s, d)
+		return
+	}
+	mine := d.vehicle < 0 && r.search.vehicle == "" || d.vehicle >= 0 && r.customer.Vehicles[d.vehicle].ID == r.search.vehicle
+	if mine && d.cycle.String() == r.search.cycle {
+		r.search.found, r.search.ok = d, true
+	}
 }
 
 // decide gives every candidate its verdict.

@@ -39,7 +39,6 @@ type due struct {
 	visit    *care.Visit
 	event    *event
 	bulletin *care.Bulletin
-	forecast bool // the odometer decided
 }
 
 // span is an inclusive range of trigger dates; dates hold those of a calendar trigger in it.
@@ -51,31 +50,31 @@ type span struct {
 
 func (s *span) has(d care.Date) bool { return !d.Before(s.lo) && !d.After(s.hi) && !d.IsZero() }
 
-// triggers yields the rounds of the program whose date lies in the span.
-func (r *run) triggers(p *program, s *span, yield func(due)) {
+// triggers finds the rounds of the program whose date lies in the span and hands each to found.
+func (r *run) triggers(p *program, s *span) {
 	switch p.Trigger.On {
 	case care.OnBirthday:
-		r.birthdays(s, yield)
+		r.birthdays(p, s)
 		return
 	case care.OnCalendar:
 		for _, d := range s.dates[r.dealer.leapDay()] {
-			yield(due{on: d, cycle: cycle{date: d}, vehicle: -1})
+			r.found(p, s, due{on: d, cycle: cycle{date: d}, vehicle: -1})
 		}
 		return
 	case care.OnEvent:
 		for _, e := range p.events {
 			if s.has(e.On) && (len(e.Dealers) == 0 || slices.Contains(e.Dealers, r.dealer.Dealer.Dealer)) {
-				yield(due{on: e.On, cycle: cycle{name: e.Event.Event}, vehicle: -1, event: e})
+				r.found(p, s, due{on: e.On, cycle: cycle{name: e.Event.Event}, vehicle: -1, event: e})
 			}
 		}
 		return
 	}
 	for i := range r.customer.Vehicles {
-		r.vehicleTriggers(p, s, i, yield)
+		r.vehicleTriggers(p, s, i)
 	}
 }
 
-func (r *run) birthdays(s *span, yield func(due)) {
+func (r *run) birthdays(p *program, s *span) {
 	b := r.customer.Birthday
 	if b.IsZero() {
 		return
@@ -84,80 +83,76 @@ func (r *run) birthdays(s *span, yield func(due)) {
 		dates, n := calendar.Birthdays(b, year, r.dealer.mar1)
 		for i, d := range dates[:n] {
 			if s.has(d) {
-				yield(due{on: d, cycle: cycle{date: d, year: true, nth: i + 1}, vehicle: -1})
+				r.found(p, s, due{on: d, cycle: cycle{date: d, year: true, nth: i + 1}, vehicle: -1})
 			}
 		}
 	}
 }
 
-func (r *run) vehicleTriggers(p *program, s *span, i int, yield func(due)) {
+func (r *run) vehicleTriggers(p *program, s *span, i int) {
 	v := &r.customer.Vehicles[i]
-	once := func(on care.Date, c cycle) {
-		if s.has(on) {
-			yield(due{on: on, cycle: c, vehicle: i})
-		}
-	}
 	switch p.Trigger.On {
 	case care.OnDelivery:
-		once(v.DeliveredOn, cycle{name: "once"})
+		r.once(p, s, i, v.DeliveredOn, cycle{name: "once"})
 	case care.OnAnniversary:
 		if v.DeliveredOn.IsZero() {
 			return
 		}
 		for year := max(s.lo.Year(), v.DeliveredOn.Year()+1); year <= s.hi.Year(); year++ {
 			d := calendar.Annual(int(v.DeliveredOn.Month()), v.DeliveredOn.Day(), year, r.dealer.mar1)
-			once(d, cycle{date: d, year: true})
+			r.once(p, s, i, d, cycle{date: d, year: true})
 		}
 	case care.OnMaintenanceDue:
-		r.maintenance(s, i, yield)
+		r.maintenance(p, s, i)
 	case care.OnVisit:
-		r.visits(s, i, yield)
+		r.visits(p, s, i)
 	case care.OnLastVisit:
 		last := latestVisit(v)
 		on := lastVisit(v)
 		if s.has(on) {
-			yield(due{on: on, cycle: cycle{date: on}, vehicle: i, visit: last})
+			r.found(p, s, due{on: on, cycle: cycle{date: on}, vehicle: i, visit: last})
 		}
 	case care.OnWarrantyEnd:
-		r.warranty(s, i, yield)
+		r.warranty(p, s, i)
 	case care.OnInsuranceEnd:
-		once(v.InsuranceUntil, cycle{date: v.InsuranceUntil})
+		r.once(p, s, i, v.InsuranceUntil, cycle{date: v.InsuranceUntil})
 	case care.OnInspectionDue:
-		once(v.InspectionDue, cycle{date: v.InspectionDue})
+		r.once(p, s, i, v.InspectionDue, cycle{date: v.InspectionDue})
 	case care.OnBulletin:
 		for _, b := range p.news {
 			if s.has(b.PublishedOn) && matches(r.dealer.Dealer, b, v) {
-				yield(due{on: b.PublishedOn, cycle: cycle{name: b.Bulletin}, vehicle: i, bulletin: b})
+				r.found(p, s, due{on: b.PublishedOn, cycle: cycle{name: b.Bulletin}, vehicle: i, bulletin: b})
 			}
 		}
 	}
 }
 
-// maintenance yields the vehicle's next service. The date rule bounds it from above and the baseline from below, so that most
-// vehicles need no look at their readings.
-func (r *run) maintenance(s *span, i int, yield func(due)) {
-	v := &r.customer.Vehicles[i]
-	base, km, interval, ok := baseline(v, r.dealer.Dealer)
-	if !ok || base.After(s.hi) {
-		return
-	}
-	on := care.Date{}
-	if interval.Months > 0 {
-		if on = base.AddMonths(interval.Months); on.Before(s.lo) {
-			return
-		}
-	}
-	byKM := care.Date{}
-	if interval.KM > 0 && km != nil {
-		o := r.odometer(i)
-		byKM = o.reaches(*km+interval.KM, o.rate(v, r.dealer.Dealer), v)
-	}
-	if on, _ = earlier(on, byKM, base); s.has(on) {
-		yield(due{on: on, cycle: cycle{date: base}, vehicle: i, forecast: true})
+// once finds a round on a date that is the vehicle's own.
+func (r *run) once(p *program, s *span, i int, on care.Date, c cycle) {
+	if s.has(on) {
+		r.found(p, s, due{on: on, cycle: c, vehicle: i})
 	}
 }
 
-func (r *run) warranty(s *span, i int, yield func(due)) {
+// maintenance finds the vehicle's next service. The date rule bounds it from above and the baseline from below, so that most
+// vehicles need no look at their readings.
+func (r *run) maintenance(p *program, s *span, i int) {
+	v := &r.customer.Vehicles[i]
+	base, ok := baselineOf(v, r.dealer.Dealer)
+	if !ok || base.on.After(s.hi) {
+		return
+	}
+	if base.interval.Months > 0 && base.on.AddMonths(base.interval.Months).Before(s.lo) {
+		return
+	}
+	o := r.odometer(i)
+	date, km := base.rules(v, o, o.rate(v, r.dealer.Dealer))
+	if on, _ := earlier(date, km, base.on); s.has(on) {
+		r.found(p, s, due{on: on, cycle: cycle{date: base.on}, vehicle: i})
+	}
+}
+
+func (r *run) warranty(p *program, s *span, i int) {
 	v := &r.customer.Vehicles[i]
 	w := v.Warranty
 	name := cycle{date: w.Until}
@@ -168,19 +163,19 @@ func (r *run) warranty(s *span, i int, yield func(due)) {
 		return
 	}
 	if on := warrantyEnd(v, r.dealer.Dealer, r.odometer(i)); s.has(on) {
-		yield(due{on: on, cycle: name, vehicle: i, forecast: w.KM > 0})
+		r.found(p, s, due{on: on, cycle: name, vehicle: i})
 	}
 }
 
-// visits yields each visit; of several lines of one order the latest counts, so that their order in the record does not matter.
-func (r *run) visits(s *span, i int, yield func(due)) {
+// visits finds each visit; of several lines of one order the latest counts, so that their order in the record does not matter.
+func (r *run) visits(p *program, s *span, i int) {
 	list := r.customer.Vehicles[i].Visits
 	for j := range list {
 		visit := &list[j]
 		if !s.has(visit.ClosedOn) || replaced(list, j) {
 			continue
 		}
-		yield(due{on: visit.ClosedOn, cycle: cycle{name: visit.Order, date: visit.ClosedOn}, vehicle: i, visit: visit})
+		r.found(p, s, due{on: visit.ClosedOn, cycle: cycle{name: visit.Order, date: visit.ClosedOn}, vehicle: i, visit: visit})
 	}
 }
 
