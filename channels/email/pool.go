@@ -192,11 +192,18 @@ type wire struct {
 	net.Conn
 	broke   atomic.Bool
 	late    atomic.Bool // a deadline passed
-	release func()      // ends the dial's hold on the connection
+	heard   atomic.Int64
+	release func() // ends the dial's hold on the connection
 
 	mu    sync.Mutex
 	limit time.Time // no deadline may be later
 }
+
+// maxHeard is how much a server may say for one message, in bytes. A dialogue is a few hundred; an answer without end would be kept
+// in memory until the deadline.
+const maxHeard = 256 << 10
+
+var errBabble = errors.New("the server does not stop talking")
 
 // past is a deadline that ends every read and write.
 var past = time.Unix(1, 0)
@@ -204,6 +211,7 @@ var past = time.Unix(1, 0)
 // bind ends reads and writes with the context, until the returned function is called.
 func (w *wire) bind(ctx context.Context) (release func()) {
 	released := false
+	w.heard.Store(0)
 	limit := func(t time.Time) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -248,6 +256,9 @@ func (w *wire) Write(p []byte) (int, error) {
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	w.note(err)
+	if w.heard.Add(int64(n)) > maxHeard {
+		return 0, errBabble
+	}
 	return n, err
 }
 

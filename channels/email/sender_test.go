@@ -180,6 +180,20 @@ func TestFaultsAtEachVerb(t *testing.T) {
 	}
 }
 
+// TestServerThatDoesNotStopTalking: an answer without end must cost neither memory nor the whole deadline.
+func TestServerThatDoesNotStopTalking(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t).on("RCPT", step{reply: strings.Repeat("250-more and more and more and more and more\n", 20000) + "250 done"})
+	s := newSender(t, email.Config{}, srv.url())
+	_, err := s.Send(t.Context(), testMessage())
+	if care.KindOf(err) != care.KindRetry {
+		t.Errorf("got %v", err)
+	}
+	if _, err := s.Send(t.Context(), testMessage()); err != nil {
+		t.Errorf("the next message: %v", err)
+	}
+}
+
 func TestStaleConnectionIsReplacedOnce(t *testing.T) {
 	t.Parallel()
 	for name, st := range map[string]step{"dropped": {drop: true}, "421": {reply: "421 4.4.2 idle too long"}} {

@@ -50,7 +50,7 @@ func (g *generic) plain() bool { return !g.spec.Templates }
 // values are what the placeholders stand for.
 func (g *generic) values(m *care.Message, text string) map[string]string {
 	if g.spec.Signature == "none" && g.plain() {
-		text = Compose(string(m.Text), "", StyleChinese)
+		text = Compose(WithNotice(string(m.Text), m.Class, StyleFor(m.Country)), "", StyleFor(m.Country))
 	}
 	v := map[string]string{
 		"to": g.number(m), "text": text, "id": m.WireID(), "from": g.From, "signature": channels.OneLine(m.Signature), "country": m.Country,

@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf16"
 
+	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
 )
 
@@ -71,6 +72,33 @@ func Compose(text, signature string, style Style) string {
 		return "【" + signature + "】" + text
 	}
 	return signature + ": " + text
+}
+
+// The notices that commercial messages must carry: how to refuse the next one (通信短信息服务管理规定 of 2015, article 18; CTIA).
+const (
+	noticeChinese = "，拒收请回复R"
+	notice        = " Reply STOP to opt out."
+)
+
+// WithNotice returns a text with the notice of how to opt out, if its class needs one and it has none. Send adds it on gateways
+// for plain text; previews and counts must, too, to show what is sent.
+func WithNotice(text string, class care.Class, style Style) string {
+	if class != care.Commercial {
+		return text
+	}
+	text = strings.TrimRight(text, "\n \t")
+	if style == StyleChinese || han(text) {
+		for _, word := range []string{"退订", "退訂", "拒收", "回T", "回复T", "回复R", "回R", "回TD"} {
+			if strings.Contains(text, word) {
+				return text
+			}
+		}
+		return strings.TrimRight(text, "。，, ") + noticeChinese
+	}
+	if strings.Contains(strings.ToUpper(text), "STOP") {
+		return text
+	}
+	return text + notice
 }
 
 func han(s string) bool {

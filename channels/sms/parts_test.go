@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/sms"
 )
 
@@ -70,6 +71,28 @@ func TestCompose(t *testing.T) {
 	} {
 		if got := sms.Compose(tt.text, tt.signature, tt.style); got != tt.want {
 			t.Errorf("%q: got %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
+func TestWithNotice(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text  string
+		class care.Class
+		style sms.Style
+		want  string
+	}{
+		{"到店有礼。", care.Commercial, sms.StyleChinese, "到店有礼，拒收请回复R"},
+		{"到店有礼，回T退订", care.Commercial, sms.StyleChinese, "到店有礼，回T退订"},
+		{"到店有礼", care.Commercial, sms.StyleGSM, "到店有礼，拒收请回复R"},
+		{"Come and see us.", care.Commercial, sms.StyleGSM, "Come and see us. Reply STOP to opt out."},
+		{"Come. Text stop to end", care.Commercial, sms.StyleGSM, "Come. Text stop to end"},
+		{"该保养了。", care.Service, sms.StyleChinese, "该保养了。"},
+		{"生日快乐", care.Care, sms.StyleChinese, "生日快乐"},
+	} {
+		if got := sms.WithNotice(tt.text, tt.class, tt.style); got != tt.want {
+			t.Errorf("%s %q: got %q, want %q", tt.class, tt.text, got, tt.want)
 		}
 	}
 }

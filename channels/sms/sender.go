@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
@@ -147,9 +148,22 @@ func (r *route) fits(to, country, dealer string) bool {
 		(len(r.Prefixes) == 0 || slices.ContainsFunc(r.Prefixes, func(p string) bool { return strings.HasPrefix(to, p) }))
 }
 
+// GatewayFor returns the name of the gateway that a number (E.164) of a dealer's customer goes through first, for limits of each
+// gateway's own; "" if there is none.
+func (s *Sender) GatewayFor(to, country, dealer string) string {
+	if s.allowed(to) {
+		for i := range s.gateways {
+			if s.gateways[i].fits(to, country, dealer) {
+				return s.gateways[i].Name
+			}
+		}
+	}
+	return ""
+}
+
 // Accepts reports whether some gateway is meant for a number (E.164) of a dealer's customer, for the planner's gate no_channel.
 func (s *Sender) Accepts(to, country, dealer string) bool {
-	return s.allowed(to) && slices.ContainsFunc(s.gateways, func(r route) bool { return r.fits(to, country, dealer) })
+	return s.GatewayFor(to, country, dealer) != ""
 }
 
 func (s *Sender) allowed(to string) bool {
@@ -216,12 +230,14 @@ func (r *route) send(ctx context.Context, m *care.Message, maxParts int) (outcom
 		return r.gateway.send(ctx, m, "")
 	}
 	style := StyleFor(m.Country)
-	text := Compose(string(m.Text), m.Signature, style)
-	if strings.TrimSpace(channels.Lines(string(m.Text))) == "" {
+	body := channels.Lines(string(m.Text))
+	if strings.TrimSpace(body) == "" {
 		return outcome{}, content("empty", "the message has no text")
 	}
-	if n, _ := Parts(text, "", style); n > maxParts {
-		return outcome{}, content("too_long", "the text needs more parts than are allowed")
+	text := Compose(WithNotice(body, m.Class, style), m.Signature, style)
+	n, _ := Parts(text, "", style)
+	if n > maxParts || (style == StyleChinese && utf8.RuneCountInString(text) > MaxChinese) {
+		return outcome{}, content("too_long", "the text is longer than the gateway takes or needs more parts than are allowed")
 	}
 	return r.gateway.send(ctx, m, text)
 }

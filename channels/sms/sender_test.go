@@ -113,6 +113,19 @@ func TestRouting(t *testing.T) {
 	}
 }
 
+func TestCommercialMessagesSayHowToRefuse(t *testing.T) {
+	t.Parallel()
+	s, a, _ := fleet(t, answers(202, "0: ok"), answers(200, ""), nil)
+	m := testMessage()
+	m.Class = care.Commercial
+	if _, err := s.Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if text := a.all[0].URL.Query().Get("text"); !strings.HasSuffix(text, "，拒收请回复R") {
+		t.Errorf("text %q", text)
+	}
+}
+
 func TestMessagesThatNobodyTakes(t *testing.T) {
 	t.Parallel()
 	s, a, b := fleet(t, answers(202, "0: ok"), answers(200, ""), nil)
@@ -127,6 +140,7 @@ func TestMessagesThatNobodyTakes(t *testing.T) {
 		"letters":    {func(m *care.Message) { m.To = "+86138001380a1" }, care.KindRecipient, "bad_number"},
 		"two":        {func(m *care.Message) { m.To = "+8613800138001,+8613800138002" }, care.KindRecipient, "bad_number"},
 		"no text":    {func(m *care.Message) { m.Text = []byte(" \n") }, care.KindContent, "empty"},
+		"over 500":   {func(m *care.Message) { m.Text = []byte(strings.Repeat("车", 495)) }, care.KindContent, "too_long"},
 		"too long":   {func(m *care.Message) { m.Text = []byte(strings.Repeat("车", 671)) }, care.KindContent, "too_long"},
 	} {
 		m := testMessage()

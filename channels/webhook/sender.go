@@ -114,9 +114,46 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 	return care.Receipt{ID: m.ID, Channel: care.Webhook, Gateway: string(preset), State: care.StateSent, Tries: a.Tries, At: s.cfg.Clock()}, nil
 }
 
+// Exchange is a request and its answer, for the person who sets an endpoint up. It holds what Send never tells: show it to nobody else.
+type Exchange struct {
+	Method, URL string
+	Header      http.Header
+	Body        []byte
+	Status      int // 0 = no answer
+	Answer      http.Header
+	AnswerBody  []byte
+	Took        time.Duration
+}
+
+// Test posts a message as Send does, and shows what went and what came back.
+func (s *Sender) Test(ctx context.Context, m *care.Message) (Exchange, error) {
+	req, preset, err := s.request(m)
+	if err != nil {
+		return Exchange{}, err
+	}
+	x := Exchange{Method: req.Method, URL: req.URL, Body: req.Body}
+	sign := req.Prepare
+	req.Prepare = func(r *http.Request) error {
+		err := sign(r)
+		x.URL, x.Header = r.URL.String(), r.Header.Clone()
+		return err
+	}
+	start := s.cfg.Clock()
+	a, err := s.client.Do(ctx, req)
+	x.Took = s.cfg.Clock().Sub(start)
+	if err != nil {
+		return x, err
+	}
+	x.Status, x.Answer, x.AnswerBody = a.Status, a.Header, a.Body
+	if e := judge(a, preset, s.cfg.Clock()); e != nil {
+		return x, e
+	}
+	return x, nil
+}
+
 // Event is something that happened, for a system of the dealership.
 type Event struct {
-	ID   string // the same on every repeat
+	ID   string // the same on every repeat; care.ValidID, at most 56 characters
 	Type string // e.g. task or message.sent
 	At   time.Time
 	Data any // marshalled as JSON
