@@ -56,7 +56,7 @@ func (p *Public) showOdometer(w http.ResponseWriter, _ *http.Request, v *visit) 
 
 // odometer begins the page with the cars that the customer still has.
 func (v *visit) odometer() odometerView {
-	page := odometerView{Others: true, view: v.view(v.t.say("What does the clock say?", "现在开了多少公里？"),
+	page := odometerView{Others: true, view: v.view(v.t.say("Your mileage today", "现在开了多少公里？"),
 		v.t.say("With it we know when the next service is really due.", "有了里程，下次保养的日子才算得准。"), "")}
 	for _, car := range v.facts.cars() {
 		if saidSold(v.facts.overlay(), car.ID) {

@@ -52,7 +52,7 @@ func newTongue(tag string, zh bool) *tongue {
 		"lang":  func() string { return tag },
 		"sheet": func() template.CSS { return template.CSS(sheet) }, //nolint:gosec // our own file, not a customer's words
 		"say":   t.say, "date": t.date, "km": t.km, "tel": tel, "plate": plate, "channel": t.channel, "moment": t.moment,
-		"state": t.state, "kind": t.kind, "n": groups, "tone": tone, "customerURL": customerURL,
+		"state": t.state, "lane": t.lane, "kind": t.kind, "n": groups, "tone": tone, "customerURL": customerURL,
 	}).ParseFS(web, "web/*.html"))
 	return t
 }
@@ -145,6 +145,20 @@ func (t *tongue) state(s care.State) string {
 		return zh
 	}
 	return string(s)
+}
+
+// lane writes the name of a lane in words.
+func (t *tongue) lane(name string) string {
+	for _, l := range care.Lanes {
+		if l.String() != name {
+			continue
+		}
+		if l.Urgent {
+			return t.channel(l.Channel) + t.say(", safety and service", "：安全与用车")
+		}
+		return t.channel(l.Channel) + t.say(", the rest", "：其他")
+	}
+	return name
 }
 
 var kindWords = map[string][2]string{

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ type preferencesView struct {
 	KindsLegend         string
 	Ways, Kinds, Topics []choice
 	Limits              []choice
-	Was                 []string
+	Was                 string // what was ticked, escaped, with spaces between
 }
 
 func (p *Public) showPreferences(w http.ResponseWriter, _ *http.Request, v *visit) {
@@ -48,7 +49,7 @@ func (p *Public) setPreferences(w http.ResponseWriter, r *http.Request, v *visit
 			unavailable(w)
 			return
 		}
-		change, told = v.save(r.PostForm["was"], r.PostForm["on"], r.PostForm.Get("limit"), how)
+		change, told = v.save(r.PostForm, how)
 	case "back":
 		change, told = v.back(how)
 	default:
@@ -105,14 +106,15 @@ func (v *visit) back(how care.Stop) (func(*care.Overlay) error, []care.EventEntr
 
 // save takes the form: only what the customer changed, compared with what the page showed, so that nobody agrees to anything by
 // pressing Save.
-func (v *visit) save(was, on []string, limit string, how care.Stop) (func(*care.Overlay) error, []care.EventEntry) {
+func (v *visit) save(form url.Values, how care.Stop) (func(*care.Overlay) error, []care.EventEntry) {
+	was, limit := strings.Fields(form.Get("was")), form.Get("limit")
 	ways, kinds, topics := v.choices()
 	var changed []string
 	var steps []func(*care.Overlay)
 	each := func(list []choice, set func(o *care.Overlay, name string, on bool)) {
 		for _, c := range list {
-			want := slices.Contains(on, c.Name)
-			if want == slices.Contains(was, c.Name) {
+			want := form.Get(c.Name) != ""
+			if want == slices.Contains(was, url.QueryEscape(c.Name)) {
 				continue
 			}
 			_, name, _ := strings.Cut(c.Name, ":")
@@ -136,7 +138,7 @@ func (v *visit) save(was, on []string, limit string, how care.Stop) (func(*care.
 		}
 	})
 	each(topics, func(o *care.Overlay, name string, on bool) { v.turn(o, name, on) })
-	if name := "limit:" + limit; limit != "" && !slices.Contains(was, name) {
+	if name := url.QueryEscape("limit:" + limit); limit != "" && !slices.Contains(was, name) {
 		if n, err := strconv.Atoi(limit); err == nil && n >= 0 && n <= 7 {
 			steps = append(steps, func(o *care.Overlay) { v.own(o).MaxPerWeek = &n })
 			changed = append(changed, "max_per_week="+limit)
@@ -262,20 +264,26 @@ func (p *Public) preferences(w http.ResponseWriter, v *visit, done string) {
 		if ch != "" {
 			page.KindsLegend = t.say("What you would like to get by %s", "希望通过%s收到哪些内容", t.channel(ch))
 		}
-		for _, list := range [][]choice{page.Ways, page.Kinds, page.Topics} {
-			for _, c := range list {
-				if c.On {
-					page.Was = append(page.Was, c.Name)
-				}
-			}
-		}
-		for _, c := range page.Limits {
-			if c.On {
-				page.Was = append(page.Was, "limit:"+c.Name)
+		page.Was = ticked(page)
+	}
+	write(w, p.Log, t, http.StatusOK, "preferences", page)
+}
+
+// ticked names what the page shows as on.
+func ticked(page preferencesView) string {
+	var was []string
+	for _, list := range [][]choice{page.Ways, page.Kinds, page.Topics, page.Limits} {
+		for _, c := range list {
+			switch {
+			case !c.On:
+			case strings.Contains(c.Name, ":"):
+				was = append(was, url.QueryEscape(c.Name))
+			default:
+				was = append(was, url.QueryEscape("limit:"+c.Name))
 			}
 		}
 	}
-	write(w, p.Log, t, http.StatusOK, "preferences", page)
+	return strings.Join(was, " ")
 }
 
 // preferencesWords are the words at the top of the page: what was just done, else what holds.
@@ -294,5 +302,9 @@ func (v *visit) preferencesWords(done string, all, channel, calm bool) (title, l
 	case calm:
 		return t.say("Done. Only safety recalls from now on", "好的，以后只发安全召回通知"), t.say("Nothing else will be sent to you.", "其他消息一律不再发送。"), "ok"
 	}
-	return t.say("Too many messages?", "消息太多了？"), t.say("One touch is enough, and it counts at once.", "点一下就行，马上生效。"), ""
+	title = t.say("Too many messages?", "消息太多了？")
+	if v.token.Channel == "" {
+		return title, t.say("One touch is enough, and it counts at once.", "点一下就行，马上生效。"), ""
+	}
+	return title, t.say("One touch is enough, and it counts at once. The first button ends recalls by %s, too.", "点一下就行，马上生效。第一个按钮也会停止%s召回通知。", way), ""
 }

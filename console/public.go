@@ -21,7 +21,7 @@ const maxPage = 64 << 10
 // Limits per client. The first guards the machine; the second slows down who guesses: only a link or a secret that is wrong
 // counts, because a mail provider opts out thousands of its customers from one address.
 const (
-	requestsPerSecond, requestsBurst = 200, 2000
+	requestsPerSecond, requestsBurst = 500, 10_000
 	guessesPerSecond, guessesBurst   = 0.5, 20
 )
 
@@ -301,8 +301,10 @@ func (p *Public) wrongPerson(w http.ResponseWriter, r *http.Request, v *visit) {
 		return
 	}
 	// The page says nothing of the customer any more: whoever reads it is somebody else.
-	p.note(w, v, http.StatusOK, view{Title: v.t.say("Sorry for the trouble", "抱歉打扰您了"), Tone: "ok", Dealer: v.facts.Dealer,
-		Lead: v.t.say("We will not use this address again.", "我们不会再使用这个联系方式。")})
+	p.note(w, v, http.StatusOK, view{
+		Title: v.t.say("Sorry for the trouble", "抱歉打扰您了"), Tone: "ok", Dealer: v.facts.Dealer,
+		Lead: v.t.say("We will not use this address again.", "我们不会再使用这个联系方式。"),
+	})
 }
 
 // scopeOrAll is the scope of a channel; a link without one is about everything.
