@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -207,7 +206,8 @@ func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, u
 		lane, _ := laneNamed(text(l[i]))
 		claim := &care.Claim{Lane: lane, Token: token, Until: until}
 		crashes, _ := strconv.Atoi(text(l[i+3]))
-		if err := json.Unmarshal([]byte(text(l[i+2])), &claim.Record); err != nil {
+		id, _, _, _ := splitMember(text(l[i+1]))
+		if claim.Record, err = decodeRecord(id, text(l[i+2])); err != nil {
 			s.setAside(ctx, claim, text(l[i+1]))
 			continue
 		}

@@ -147,9 +147,13 @@ func moveShards(ctx context.Context, addresses []string) string {
 		slot := int(crc16(tags[shard]) % 16384)
 		from := ""
 		for a, c := range nodes {
-			if n, err := c.ClusterSlots(ctx).Result(); err == nil {
-				for _, r := range n {
-					if slot >= r.Start && slot <= r.End && r.Nodes[0].ID == names[a] {
+			shards, err := c.ClusterShards(ctx).Result()
+			if err != nil {
+				return err.Error()
+			}
+			for _, s := range shards {
+				for _, r := range s.Slots {
+					if int64(slot) >= r.Start && int64(slot) <= r.End && s.Nodes[0].ID == names[a] {
 						from = a
 					}
 				}

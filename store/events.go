@@ -51,8 +51,14 @@ func (s *Store) settled(ctx context.Context, results []care.Result, ours []bool,
 func addEvent(ctx context.Context, pipe redis.Cmdable, e *care.EventEntry) {
 	values := []any{"at", e.At.UTC().Format(time.RFC3339Nano), "id", e.ID, "customer", e.Customer, "dealer", e.Dealer}
 	for _, f := range [...][2]string{
-		{"vehicle", e.Vehicle}, {"program", e.Program}, {"step", e.Step}, {"channel", string(e.Channel)},
-		{"state", string(e.State)}, {"reason", e.Reason}, {"kind", e.Kind}, {"value", e.Value},
+		{"vehicle", e.Vehicle},
+		{"program", e.Program},
+		{"step", e.Step},
+		{"channel", string(e.Channel)},
+		{"state", string(e.State)},
+		{"reason", e.Reason},
+		{"kind", e.Kind},
+		{"value", e.Value},
 	} {
 		if f[1] != "" {
 			values = append(values, f[0], f[1])

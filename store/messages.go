@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -97,8 +96,8 @@ type located struct {
 }
 
 // read decodes a record and gives it the state claimed while a replica holds it before sending.
-func (l *located) read() error {
-	if err := json.Unmarshal([]byte(l.raw), &l.record); err != nil {
+func (l *located) read(id string) (err error) {
+	if l.record, err = decodeRecord(id, l.raw); err != nil {
 		return err
 	}
 	if l.claimed && l.record.State != care.StateSending {
@@ -166,7 +165,7 @@ func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
 		if l.raw == "" {
 			continue
 		}
-		if err := l.read(); err != nil {
+		if err := l.read(r.id); err != nil {
 			s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", r.id))
 			continue
 		}
@@ -247,7 +246,7 @@ func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter) ([]locate
 		}
 		for i := 1; i < len(page); i += 2 {
 			l := located{raw: page[i], day: day}
-			if err := l.read(); err != nil {
+			if err := l.read(page[i-1]); err != nil {
 				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", page[i-1]))
 				continue
 			}
@@ -315,7 +314,7 @@ func (s *Store) find(ctx context.Context, ids []string) ([]*located, error) {
 			if found.day, err = strconv.Atoi(day); err != nil {
 				return nil, fmt.Errorf("find messages: %w", err)
 			}
-			if err := found.read(); err != nil {
+			if err := found.read(ids[i]); err != nil {
 				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", ids[i]))
 				continue
 			}

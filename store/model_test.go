@@ -135,7 +135,8 @@ func (m *model) claim(t *rapid.T) {
 }
 
 // spared finds messages that a claim did not hand out because the provider had said meanwhile what became of them.
-func (m *model) spared(t *rapid.T) (any bool) {
+func (m *model) spared(t *rapid.T) bool {
+	found := false
 	for id, msg := range m.messages {
 		if !msg.lost || msg.parked == "" || msg.state != care.StateSending {
 			continue
@@ -145,12 +146,12 @@ func (m *model) spared(t *rapid.T) (any bool) {
 			t.Fatal(err)
 		}
 		if r.State != care.StateSending {
-			any, msg.lost, msg.state = true, false, care.StateUncertain
+			found, msg.lost, msg.state = true, false, care.StateUncertain
 			m.received(msg, msg.parked)
 			msg.parked = ""
 		}
 	}
-	return any
+	return found
 }
 
 func (m *model) begin(t *rapid.T) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,12 +16,12 @@ import (
 
 func TestOperatorsDecisions(t *testing.T) {
 	t.Parallel()
-	type decide func(s *Store, t *testing.T, id string) ([]error, error)
-	retry := func(s *Store, t *testing.T, id string) ([]error, error) { return s.Retry(t.Context(), []string{id}) }
-	drop := func(s *Store, t *testing.T, id string) ([]error, error) { return s.Drop(t.Context(), []string{id}) }
+	type decide func(ctx context.Context, s *Store, id string) ([]error, error)
+	retry := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Retry(ctx, []string{id}) }
+	drop := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Drop(ctx, []string{id}) }
 	resolve := func(as string) decide {
-		return func(s *Store, t *testing.T, id string) ([]error, error) {
-			return s.Resolve(t.Context(), []string{id}, as)
+		return func(ctx context.Context, s *Store, id string) ([]error, error) {
+			return s.Resolve(ctx, []string{id}, as)
 		}
 	}
 	for _, tt := range []struct {
@@ -55,7 +56,7 @@ func TestOperatorsDecisions(t *testing.T) {
 						settle(t, b.Store, result(c, tt.settled, epoch))
 					}
 				}
-				why, err := tt.decide(b.Store, t, o.ID)
+				why, err := tt.decide(t.Context(), b.Store, o.ID)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -77,7 +77,10 @@ func (s *Store) operations(c *care.Change, now time.Time, next func(...any)) err
 	}
 	for _, o := range c.Move {
 		r := recordOf(o, now)
-		patch, err := json.Marshal(movePatch{r.On, r.Release, r.Expires, r.Channel, r.Class, r.Template, r.Also, r.UpdatedAt})
+		patch, err := json.Marshal(movePatch{
+			days(r.On), millis(r.Release), millis(r.Expires), word(channelLetters, r.Channel), word(classLetters, r.Class),
+			r.Template, r.Also, millis(r.UpdatedAt),
+		})
 		if err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
@@ -87,33 +90,15 @@ func (s *Store) operations(c *care.Change, now time.Time, next func(...any)) err
 	for _, d := range c.Drop {
 		state := ""
 		if d.State != "" {
-			state = string(letter(stateLetters, d.State))
+			state = word(stateLetters, d.State)
 		}
-		patch, err := json.Marshal(dropPatch{d.State, d.Reason, now.UTC()})
+		patch, err := json.Marshal(dropPatch{state, d.Reason, now.UnixMilli()})
 		if err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
 		next("D", d.ID, c.Customer, "", "", "", state, patch, string(appendEscaped(nil, d.Reason)))
 	}
 	return nil
-}
-
-// The fields of care.Record that a move and a drop change.
-type movePatch struct {
-	On        care.Date    `json:"on"`
-	Release   time.Time    `json:"release"`
-	Expires   time.Time    `json:"expires"`
-	Channel   care.Channel `json:"channel"`
-	Class     care.Class   `json:"class"`
-	Template  string       `json:"template"`
-	Also      []string     `json:"also"`
-	UpdatedAt time.Time    `json:"updated_at"`
-}
-
-type dropPatch struct {
-	State     care.State `json:"state"`
-	Reason    string     `json:"reason"`
-	UpdatedAt time.Time  `json:"updated_at"`
 }
 
 func recordOf(o *care.Occurrence, now time.Time) care.Record {
@@ -126,17 +111,6 @@ func recordOf(o *care.Occurrence, now time.Time) care.Record {
 		r.Also = append(r.Also, also.ID)
 	}
 	return r
-}
-
-// encodeRecord writes a record as it is stored. The owner stays out of it: the queue's score tells who owns a message.
-func encodeRecord(r *care.Record) (string, error) {
-	stored := *r
-	stored.Owner = 0
-	raw, err := json.Marshal(&stored)
-	if err != nil {
-		return "", fmt.Errorf("message %s: %w", r.ID, err)
-	}
-	return string(raw), nil
 }
 
 // score is a release on the queue's axis: milliseconds of the daemon's clock, rounded up so that nothing goes early, never below 1.

@@ -4,6 +4,7 @@
 -- ARGV     ids
 -- Returns  for each id four words: day, record, customer's ledger entry or '', '1' if it is claimed; day '' = there is none
 local prefix = string.sub(KEYS[1], 1, -6)
+local channels = {e = 'email', s = 'sms', w = 'webhook'} -- as in record.go
 local days = redis.call('ZREVRANGE', prefix .. 'days', 0, -1)
 local out = {}
 
@@ -18,11 +19,11 @@ for _, id in ipairs(ARGV) do
   local day, raw = find(id)
   local entry, claimed = '', '0'
   if raw then
-    local customer = string.match(raw, '"customer":"([^"]*)"') or ''
+    local customer = string.match(raw, '"u":"([^"]*)"') or ''
     entry = redis.call('HGET', prefix .. 'ledger:' .. customer, id) or ''
-    local channel, class = string.match(raw, '"channel":"(%w+)"'), string.match(raw, '"class":"(%w+)"')
-    local urgent = class == 'safety' or class == 'service'
-    local lane = prefix .. 'due:' .. (channel or 'email') .. (urgent and '-a' or '-b')
+    local channel, class = string.match(raw, '"h":"(%w)"'), string.match(raw, '"c":"(%w)"')
+    local urgent = class == 'S' or class == 'V'
+    local lane = prefix .. 'due:' .. (channels[channel] or 'email') .. (urgent and '-a' or '-b')
     local score = tonumber(redis.call('ZSCORE', lane, id .. day .. customer) or '0')
     if score < 0 then claimed = '1' end
   end

@@ -7,24 +7,25 @@
 -- Returns  {next cursor, how many were put back}
 -- One that was being sent is put back as a claim whose lease has ended: whoever claims it learns that its outcome is unknown.
 local prefix = string.sub(KEYS[1], 1, -6)
+local channels = {e = 'email', s = 'sms', w = 'webhook'} -- as in record.go
 local day = ARGV[1]
 local page = redis.call('HSCAN', prefix .. 'msg:' .. day, ARGV[2], 'COUNT', 500)
 local back = 0
 for i = 1, #page[2], 2 do
   local id, raw = page[2][i], page[2][i + 1]
-  local state = string.match(raw, '"state":"(%w+)"')
-  if state == 'due' or state == 'retry' or state == 'sending' then
-    local customer, class = string.match(raw, '"customer":"([^"]*)"'), string.match(raw, '"class":"(%w+)"')
-    local channel = string.match(raw, '"channel":"(%w+)"')
-    if customer and channel then
-      local urgent = class == 'safety' or class == 'service'
-      local lane, member = prefix .. 'due:' .. channel .. (urgent and '-a' or '-b'), id .. day .. customer
+  local state = string.match(raw, '"s":"(%w)"')
+  if state == 'd' or state == 'r' or state == 'g' then
+    local customer, class = string.match(raw, '"u":"([^"]*)"'), string.match(raw, '"c":"(%w)"')
+    local channel = string.match(raw, '"h":"(%w)"')
+    if customer and channels[channel or ''] then
+      local urgent = class == 'S' or class == 'V'
+      local lane, member = prefix .. 'due:' .. channels[channel] .. (urgent and '-a' or '-b'), id .. day .. customer
       local elsewhere = false
       for _, other in ipairs({'email-a', 'email-b', 'sms-a', 'sms-b', 'webhook-a', 'webhook-b'}) do
         elsewhere = elsewhere or redis.call('ZSCORE', prefix .. 'due:' .. other, member)
       end
       if not elsewhere then
-        redis.call('ZADD', lane, state == 'sending' and '-9000000000000000' or ARGV[3], member)
+        redis.call('ZADD', lane, state == 'g' and '-9000000000000000' or ARGV[3], member)
         back = back + 1
       end
     end

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/carebell/carebell/care"
+)
+
+func drawRecord(t *rapid.T) care.Record {
+	at := rapid.Custom(func(t *rapid.T) time.Time {
+		if rapid.Bool().Draw(t, "none") {
+			return time.Time{}
+		}
+		return time.UnixMilli(rapid.Int64Range(1, 1<<42).Draw(t, "ms")).UTC()
+	})
+	text := rapid.OneOf(rapid.Just(""), rapid.StringMatching(`[a-z"{}:\\]{1,8}`), rapid.String())
+	channel := rapid.SampledFrom(care.Channels)
+	small := rapid.IntRange(0, 5)
+	r := care.Record{
+		ID: "aaaaaaaaaaaaaaaaaaaaaaaaaa", Customer: rapid.StringMatching(`[A-Za-z0-9._:-]{1,64}`).Draw(t, "customer"),
+		Dealer: text.Draw(t, "dealer"), Vehicle: text.Draw(t, "vehicle"), Program: text.Draw(t, "program"), Step: text.Draw(t, "step"),
+		Cycle: text.Draw(t, "cycle"), Class: rapid.SampledFrom(care.Classes).Draw(t, "class"), Template: text.Draw(t, "template"),
+		Locale: text.Draw(t, "locale"), Release: at.Draw(t, "release"), Expires: at.Draw(t, "expires"),
+		State: rapid.SampledFrom(care.States).Draw(t, "state"), Channel: channel.Draw(t, "channel"), Reason: text.Draw(t, "reason"),
+		Repeats: small.Draw(t, "repeats"), Crashes: small.Draw(t, "crashes"), Parts: small.Draw(t, "parts"),
+		UpdatedAt: at.Draw(t, "updated"), FirstTry: at.Draw(t, "first"),
+	}
+	if rapid.Bool().Draw(t, "dated") {
+		r.On = care.DateFromDays(rapid.IntRange(1, 60000).Draw(t, "on"))
+	}
+	for i := range small.Draw(t, "attempts") {
+		r.Attempts = append(r.Attempts, care.Attempt{
+			N: i + 1, At: at.Draw(t, "at"), Channel: channel.Draw(t, "by"), Gateway: text.Draw(t, "gateway"), Kind: care.KindRetry,
+			Code: text.Draw(t, "code"), Took: time.Duration(rapid.Int64Range(0, 1<<45).Draw(t, "took")), Provider: text.Draw(t, "provider"),
+		})
+		r.Tried = append(r.Tried, channel.Draw(t, "tried"))
+		r.Also = append(r.Also, "baaaaaaaaaaaaaaaaaaaaaaaaa")
+	}
+	return r
+}
+
+func TestRecordsSurviveEncoding(t *testing.T) {
+	t.Parallel()
+	// The patterns by which the scripts read a record.
+	patterns := map[string]*regexp.Regexp{}
+	for name, p := range map[string]string{"customer": `"u":"([^"]*)"`, "channel": `"h":"(\w)"`, "class": `"c":"(\w)"`, "state": `"s":"(\w)"`} {
+		patterns[name] = regexp.MustCompile(p)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		r := drawRecord(t)
+		r.Owner = 7 // stays out of it
+		raw, err := encodeRecord(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeRecord(r.ID, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Owner = 0
+		if diff := cmp.Diff(r, got, cmpopts.EquateComparable(care.Date{})); diff != "" {
+			t.Fatalf("-want +got:\n%s", diff)
+		}
+		for name, want := range map[string]string{
+			"customer": r.Customer, "channel": word(channelLetters, r.Channel), "class": word(classLetters, r.Class), "state": word(stateLetters, r.State),
+		} {
+			found := patterns[name].FindAllStringSubmatch(raw, -1)
+			if len(found) != 1 || found[0][1] != want {
+				t.Fatalf("a script reads the %s of %s as %q", name, raw, found)
+			}
+		}
+	})
+}
+
+func TestDamagedRecords(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"", "{", "[]", "{}", `{"u":"C1","s":"due","h":"s"}`, `{"u":"C1","s":"d","h":"x"}`, `{"s":"d","h":"s"}`} {
+		if r, err := decodeRecord("id", bad); err == nil {
+			t.Errorf("%q is read as %+v", bad, r)
+		}
+	}
+}
