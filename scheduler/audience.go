@@ -166,11 +166,11 @@ func point(book *care.Book, source string, at *file.Error, problem *care.Problem
 		return
 	}
 	rest := string(runes[column:])
-	i := strings.Index(rest, source) // past the quotation mark, if there is one
-	if i < 0 {
+	quote, _, found := strings.Cut(rest, source) // before it stands the quotation mark, if there is one
+	if !found {
 		return
 	}
-	column += len([]rune(rest[:i])) + at.Column
+	column += len([]rune(quote)) + at.Column
 	problem.Column = column + 1
 	problem.Excerpt = line + "\n" + strings.Repeat(" ", column) + "^"
 }
@@ -202,13 +202,13 @@ func (a *audience) fits(env any) (fits bool, reason string) {
 	defer machines.Put(machine)
 	answer, err := machine.Run(a.program, env)
 	if err != nil {
-		var at *file.Error
-		if errors.As(err, &at) {
+		if at, ok := errors.AsType[*file.Error](err); ok {
 			return false, at.Message
 		}
 		return false, err.Error()
 	}
-	return answer == true, ""
+	in, _ := answer.(bool)
+	return in, ""
 }
 
 // environment builds what an expression sees, as of a release.

@@ -37,6 +37,7 @@ func BenchmarkPlan(b *testing.B) {
 	now := at(b, "2026-11-22 10:00")
 	r := Request{From: now.Add(-p.LongestExpiry()), To: now.Add(horizon), Now: now}
 	perSecond := func(b *testing.B) {
+		b.Helper()
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "customers/s")
 	}
 	b.Run("sweep", func(b *testing.B) {
@@ -94,7 +95,7 @@ func BenchmarkPlan(b *testing.B) {
 }
 
 // A customer for whom nothing is due costs no memory at all: most are such in every sweep.
-func TestPlanningNothingAllocatesNothing(t *testing.T) {
+func TestPlanningNothingAllocatesNothing(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts what all goroutines allocate
 	programs, dealer := trade()
 	p := newPlanner(t, dealer, programs...)
 	f := facts(t, strings.NewReplacer("2027-02-10", "2030-02-10", "2026-12-24", "2020-05-05").Replace(wang))

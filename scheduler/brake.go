@@ -80,17 +80,17 @@ func (t *tally) judge(ctx context.Context, b Brake, op *care.Operator, busiest m
 		*out = *op
 	}
 	out.Brakes = maps.Clone(out.Brakes)
-	any := false
+	holds := false
 	for key, stands := range engaged {
 		if stands {
 			if out.Brakes == nil {
 				out.Brakes = map[string]bool{}
 			}
 			out.Brakes[key.dealer+"/"+key.program] = true
-			any = true
+			holds = true
 		}
 	}
-	if !any {
+	if !holds {
 		return op, false, nil
 	}
 	return out, true, nil

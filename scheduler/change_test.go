@@ -161,8 +161,8 @@ func TestChanges(t *testing.T) {
 	}{
 		{name: "new", want: "add 11-20 09:00"},
 		{name: "queued already", entry: &due, want: ""},
-		{name: "sent already", entry: entryAs(state(care.StateSent)), want: ""},
-		{name: "skipped for good", entry: entryAs(state(care.StateSkipped)), want: ""},
+		{name: "sent already", entry: new(state(care.StateSent)), want: ""},
+		{name: "skipped for good", entry: new(state(care.StateSkipped)), want: ""},
 		{name: "another date", car: `"delivered_on":"2026-11-21"`, entry: &due, want: "move 11-21 09:00"},
 		{name: "a date far ahead", car: `"delivered_on":"2027-02-01"`, entry: &due, want: "move 02-01 09:00"},
 		{name: "a date long past", car: `"delivered_on":"2025-02-01"`, entry: &due, want: "drop expired expired"},
@@ -175,9 +175,9 @@ func TestChanges(t *testing.T) {
 		{name: "a hold with an end", entry: &due, change: func(f *care.Facts) {
 			f.Customer.Holds = []care.Hold{{Reason: "complaint", Until: care.NewDate(2026, 11, 20)}}
 		}, want: "move 11-21 08:00"},
-		{name: "claimed: whoever holds it asks", car: car + `,"sold_on":"2026-11-01"`, entry: entryAs(state(care.StateClaimed)), want: ""},
-		{name: "waiting for a retry, and sold", car: car + `,"sold_on":"2026-11-01"`, entry: entryAs(state(care.StateRetry)), want: "drop skipped sold"},
-		{name: "waiting for a retry", entry: entryAs(state(care.StateRetry)), now: "2026-11-20 12:00", want: ""},
+		{name: "claimed: whoever holds it asks", car: car + `,"sold_on":"2026-11-01"`, entry: new(state(care.StateClaimed)), want: ""},
+		{name: "waiting for a retry, and sold", car: car + `,"sold_on":"2026-11-01"`, entry: new(state(care.StateRetry)), want: "drop skipped sold"},
+		{name: "waiting for a retry", entry: new(state(care.StateRetry)), now: "2026-11-20 12:00", want: ""},
 		{name: "due since yesterday", entry: &due, now: "2026-11-21 12:00", want: ""},
 		{name: "due since yesterday, at night", entry: &due, now: "2026-11-21 22:00", want: "move 11-22 08:00"},
 		{name: "expired in the queue", entry: &due, now: "2026-11-24 12:00", want: "drop expired expired"},
@@ -221,8 +221,6 @@ func TestChanges(t *testing.T) {
 		})
 	}
 }
-
-func entryAs(e care.LedgerEntry) *care.LedgerEntry { return &e }
 
 // A visit ends the cycle at once, also for what is queued; the next cycle is another occurrence.
 func TestAVisitEndsTheCycle(t *testing.T) {

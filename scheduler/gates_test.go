@@ -238,7 +238,7 @@ func TestQuietHours(t *testing.T) {
 	} {
 		d := testDealer()
 		d.QuietHours = c.dealer
-		d.ConsentDefault.Commercial = answerOf(true)
+		d.ConsentDefault.Commercial = new(true)
 		prog := testProgram("p", care.OnDelivery)
 		prog.Schedule, prog.Class, prog.Channels = c.schedule, c.class, c.channels
 		if c.expires != (care.Expiry{}) {

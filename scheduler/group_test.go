@@ -102,7 +102,7 @@ func TestCaps(t *testing.T) {
 	t.Run("the overlay's wish comes before the record's", func(t *testing.T) {
 		t.Parallel()
 		f := facts(t, person+`,"preferences":{"max_per_week":5}}`)
-		f.Overlay = &care.Overlay{Preferences: &care.Preferences{MaxPerWeek: limitOf(0)}}
+		f.Overlay = &care.Overlay{Preferences: &care.Preferences{MaxPerWeek: new(0)}}
 		list := newPlanner(t, testDealer(), daily("p", 50, care.Service, days[0])).Plan(f, november)
 		expect(t, list, "2026-11-02 09:00 p/due 2026-11-02 skip capped")
 	})

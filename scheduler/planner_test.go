@@ -10,17 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// yes and no are consent answers.
-func answerOf(b bool) *bool { return &b }
-
-func limitOf(n int) *int { return &n }
-
 // testDealer is a dealer in Shanghai without caps, so that a test which is not about caps need not think of them.
 func testDealer() *care.Dealer {
 	return &care.Dealer{
 		Dealer: "sh", TimeZone: "Asia/Shanghai", Locale: "zh-CN", Country: "CN",
 		Caps:           map[string]care.Cap{"default": {}},
-		ConsentDefault: care.Consent{Service: answerOf(true), Commercial: answerOf(false)},
+		ConsentDefault: care.Consent{Service: new(true), Commercial: new(false)},
 		Intervals: []care.IntervalRule{
 			{Make: "Buick", Model: "*", ServiceInterval: care.Interval{KM: 10000, Months: 12}, FirstService: care.Interval{KM: 5000, Months: 6}},
 		},

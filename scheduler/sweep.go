@@ -83,9 +83,10 @@ const (
 	horizon       = 48 * time.Hour   // how far ahead messages are queued
 	leaseTTL      = 12 * time.Second // with renewEvery: another replica takes over within 15 s of a crash
 	renewEvery    = 3 * time.Second
-	changesBlock  = 5 * time.Second        // how long one look at the changes waits
-	retryAfter    = time.Second            // after an error
-	lookAtClock   = 100 * time.Millisecond // the clock handed in may run fast: it is looked at this often
+	changesBlock  = 5 * time.Second      // how long one look at the changes waits
+	retryAfter    = time.Second          // after an error
+	shortestLook  = 5 * time.Millisecond // between two looks at the clock that was handed in
+	longestLook   = time.Second
 	resignWithin  = 2 * time.Second
 	replannedOnce = 1000 // customers re-planned in one batch
 )
@@ -253,8 +254,8 @@ func (j *job) day(f *care.Facts, o *care.Occurrence) care.Date {
 func (s *Sweeper) guard(f *care.Facts, plan func()) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.log.Error("a customer could not be planned; this is a defect of carebell, please report it", "customer", f.ID, "panic", r,
-				"stack", string(debug.Stack()))
+			s.log.Error("a customer could not be planned; this is a defect of carebell, please report it",
+				slog.String("customer", f.ID), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 		}
 	}()
 	plan()

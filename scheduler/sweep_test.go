@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -124,9 +125,7 @@ func (s *shop) Apply(_ context.Context, changes []care.Change) error {
 		}
 		next := *f // plans of before must not change under those who hold them
 		next.Ledger = care.Ledger{}
-		for id, e := range f.Ledger {
-			next.Ledger[id] = e
-		}
+		maps.Copy(next.Ledger, f.Ledger)
 		for _, o := range slices.Concat(c.Add, c.Move) {
 			next.Ledger[o.ID] = care.LedgerEntry{
 				State: care.StateDue, At: o.Release, Class: o.Class, Channel: o.Channel, Program: o.Program, Vehicle: o.Vehicle, Step: o.Step,

@@ -99,7 +99,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (Progress, error) {
 func (s *Sweeper) run(ctx context.Context) {
 	for {
 		if _, ok, err := s.cfg.Leader.Lead(ctx, s.cfg.Holder, leaseTTL); err != nil && ctx.Err() == nil {
-			s.log.Warn("the lead cannot be asked for", "error", err)
+			s.log.Warn("the lead cannot be asked for", slog.Any("error", err))
 		} else if ok {
 			s.lead(ctx)
 		}
@@ -130,7 +130,7 @@ func (s *Sweeper) lead(ctx context.Context) {
 	resign, end := context.WithTimeout(context.WithoutCancel(ctx), resignWithin)
 	defer end()
 	if err := s.cfg.Leader.Resign(resign, s.cfg.Holder); err != nil {
-		s.log.Warn("the lead could not be given up; it ends by itself", "error", err)
+		s.log.Warn("the lead could not be given up; it ends by itself", slog.Any("error", err))
 	}
 }
 
@@ -164,7 +164,7 @@ func (s *Sweeper) place(ctx context.Context) (after string, ok bool) {
 			return next, true
 		}
 		if ctx.Err() == nil {
-			s.log.Warn("changed customers cannot be read", "error", err)
+			s.log.Warn("changed customers cannot be read", slog.Any("error", err))
 		}
 		if !s.sleep(ctx, retryAfter) {
 			return "", false
@@ -186,7 +186,7 @@ func (s *Sweeper) follow(ctx context.Context, after string) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Warn("changed customers could not be planned; trying again", "error", err, "customers", len(ids))
+		s.log.Warn("changed customers could not be planned; trying again", slog.Any("error", err), slog.Int("customers", len(ids)))
 		s.sleep(ctx, retryAfter)
 	}
 }
@@ -199,7 +199,7 @@ func (s *Sweeper) sweeps(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			s.log.Error("a sweep ended early; trying again", "error", err)
+			s.log.Error("a sweep ended early; trying again", slog.Any("error", err))
 			if !s.sleep(ctx, 10*retryAfter) {
 				return
 			}
@@ -211,21 +211,35 @@ func (s *Sweeper) sweeps(ctx context.Context) {
 	}
 }
 
-// await waits until the clock shows t, or a sweep is asked for. A schedule that is never due again gives the zero time: then
-// only being asked helps.
+// await waits until the clock shows t, or a sweep is asked for. The clock that was handed in may run fast or stand still, so it is
+// looked at again when, at the pace it went since the last look, t should be reached. A schedule that is never due again gives the
+// zero time: then only being asked helps.
 func (s *Sweeper) await(ctx context.Context, t time.Time) bool {
-	tick := time.NewTicker(lookAtClock)
-	defer tick.Stop()
-	for t.IsZero() || s.cfg.Now().Before(t) {
+	pause := shortestLook
+	for {
+		now, machine := s.cfg.Now(), s.cfg.Machine()
+		if !t.IsZero() && !now.Before(t) {
+			return ctx.Err() == nil
+		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return false
 		case <-s.kick:
+			timer.Stop()
 			return true
-		case <-tick.C:
+		case <-timer.C:
+		}
+		pause = longestLook
+		passed, took := s.cfg.Now().Sub(now), s.cfg.Machine().Sub(machine)
+		if left := t.Sub(now) - passed; !t.IsZero() {
+			pause = shortestLook
+			if passed > 0 && took > 0 {
+				pause = time.Duration(min(max(float64(left)*float64(took)/float64(passed), float64(shortestLook)), float64(longestLook)))
+			}
 		}
 	}
-	return ctx.Err() == nil
 }
 
 func (s *Sweeper) sleep(ctx context.Context, d time.Duration) bool {
