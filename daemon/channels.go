@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"crypto"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -75,11 +74,7 @@ func (e *Env) addEmail(s *senders, _ fs.FS) error {
 		if err != nil {
 			return errors.New("CARE_DKIM_KEY is no private key in PEM (RSA or Ed25519)")
 		}
-		signer, ok := key.(crypto.Signer)
-		if !ok {
-			return errors.New("CARE_DKIM_KEY cannot sign: use RSA or Ed25519")
-		}
-		cfg.DKIM = []email.DKIM{{Domain: set.DKIM.Domain, Selector: set.DKIM.Selector, Key: signer}}
+		cfg.DKIM = []email.DKIM{{Domain: set.DKIM.Domain, Selector: set.DKIM.Selector, Key: key}}
 	}
 	sender, err := email.New(cfg)
 	if err != nil {

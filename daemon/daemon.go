@@ -270,7 +270,7 @@ func (d *Daemon) ready(ctx context.Context) error {
 		return errors.New("no care book")
 	}
 	if err := d.store.Ping(ctx); err != nil {
-		return fmt.Errorf("Redis does not answer: %w", err)
+		return fmt.Errorf("no answer from Redis: %w", err)
 	}
 	return nil
 }

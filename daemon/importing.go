@@ -178,7 +178,7 @@ func merge(ctx context.Context, st *store.Store, patches []intake.Patch, dry boo
 }
 
 func readMap(file string) (map[string]string, error) {
-	f, err := os.Open(file) //nolint:gosec // the operator names the file
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}

@@ -186,8 +186,7 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 			return nil
 		}
 	}
-	switch {
-	case c.Record.Crashes >= maxCrashes:
+	if c.Record.Crashes >= maxCrashes {
 		r.end(c, care.StateFailed, "crashes")
 		r.log.Error("a message was there at three crashes and is set aside", slog.String("message", c.Record.ID), slog.String("program", c.Record.Program))
 		return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ func newMessages() *cobra.Command {
 	cmd.Flags().StringVar(&opt.Program, "program", "", "only this program's")
 	cmd.Flags().IntVar(&opt.Limit, "limit", 1000, "at most so many, the newest first")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if opt.State != "" && !known(opt.State) {
+		if opt.State != "" && !slices.Contains(care.States, opt.State) {
 			return &misuse{fmt.Errorf("--state %s: it is one of %s", opt.State, stateNames())}
 		}
 		out, err := newRows(cmd.OutOrStdout(), *format, "ID", "CUSTOMER", "PROGRAM", "STEP", "CHANNEL", "STATE", "REASON", "TRIES", "RELEASE")
@@ -93,15 +94,6 @@ func newMessages() *cobra.Command {
 		}
 	})
 	return cmd
-}
-
-func known(s care.State) bool {
-	for _, k := range care.States {
-		if k == s {
-			return true
-		}
-	}
-	return false
 }
 
 func stateNames() string {

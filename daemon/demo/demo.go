@@ -122,7 +122,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	d.clock = newClock(from, from.AddDate(0, 0, d.opt.Days), d.opt.Speed)
 	d.inbox = newInbox(d.clock.Now)
 	var err error
-	if d.servers, err = serve(d.inbox, d.log); err != nil {
+	if d.servers, err = serve(ctx, d.inbox, d.log); err != nil {
 		return err
 	}
 	d.clean = append(d.clean, d.servers.close)
@@ -163,7 +163,7 @@ func (d *demo) customers(ctx context.Context) error {
 // build joins a daemon as serve does, with the demo's store, book and clock.
 func (d *demo) build(ctx context.Context) error {
 	settings := &config.Settings{
-		Listen: freeAddress(d.opt.Listen), Sweep: "@every 24h", PublicURL: "https://care.example",
+		Listen: freeAddress(ctx, d.opt.Listen), Sweep: "@every 24h", PublicURL: "https://care.example",
 		SecretKey: config.Secrets{config.NewSecret("a key of the demo and of nothing else")},
 		SMTP:      config.SMTP{URL: config.Secrets{config.NewSecret(d.servers.SMTPURL)}, Connections: 8},
 		SMS:       config.SMS{Gateway: "kannel", URL: d.servers.SMSURL, User: "demo", Password: config.NewSecret("demo"), From: "10690000", Connections: 8},
@@ -212,8 +212,8 @@ func (d *demo) quiet(ctx context.Context) func(time.Time) (bool, time.Time, erro
 }
 
 // freeAddress returns the address, or one on another port of the same host if it is taken: a demo should not fail over that.
-func freeAddress(address string) string {
-	l, err := net.Listen("tcp", address)
+func freeAddress(ctx context.Context, address string) string {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err == nil {
 		_ = l.Close()
 		return address

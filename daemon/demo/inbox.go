@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -95,25 +96,24 @@ func (s *session) Data(r io.Reader) error {
 
 // servers are the demo's providers, on loopback ports that the system chose.
 type servers struct {
-	mail     *smtp.Server
-	gateway  *http.Server
-	SMTPURL  string
-	SMSURL   string
-	HookURL  string
-	closeAll []func() error
-	running  sync.WaitGroup
+	mail    *smtp.Server
+	gateway *http.Server
+	SMTPURL string
+	SMSURL  string
+	HookURL string
+	running sync.WaitGroup
 }
 
 // serve starts the SMTP server and the HTTP server for SMS (in Kannel's dialect) and webhooks.
-func serve(b *inbox, log *slog.Logger) (*servers, error) {
+func serve(ctx context.Context, b *inbox, log *slog.Logger) (*servers, error) {
 	s := &servers{mail: smtp.NewServer(b)}
 	s.mail.Domain, s.mail.AllowInsecureAuth = "localhost", true
 	s.mail.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
-	mailListener, err := net.Listen("tcp", "127.0.0.1:0")
+	mailListener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("demo: no port for the mail server: %w", err)
 	}
-	webListener, err := net.Listen("tcp", "127.0.0.1:0")
+	webListener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		_ = mailListener.Close()
 		return nil, fmt.Errorf("demo: no port for the SMS gateway: %w", err)

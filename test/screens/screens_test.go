@@ -18,6 +18,7 @@ import (
 const images = "../../docs/images"
 
 func TestScreens(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "carebell")
 	if out, err := exec.Command("go", "build", "-o", bin, "github.com/carebell/carebell/cmd/carebell").CombinedOutput(); err != nil {

@@ -54,14 +54,30 @@ func TestHTTPFindsTheID(t *testing.T) {
 	}{
 		{"POST", s.WebhookURL(), `{"id":"inner"}`, []string{"webhook-id", "w1"}, Entry{Kind: "webhook", ID: "w1", Size: 14}, 200, "ok"},
 		{"PUT", s.HTTPURL() + "/any", "", []string{"Idempotency-Key", "w2"}, Entry{Kind: "webhook", ID: "w2"}, 200, "ok"},
-		{"POST", s.SMSURL(), `{"id":"s1","to":"+8613800138000"}`, nil,
-			Entry{Kind: "sms", ID: "s1", To: []string{"+8613800138000"}, Size: 33}, 200, `{"status":"accepted","attempt":1}`},
-		{"POST", s.SMSURL(), "OutId=s2&phone=139", []string{"Content-Type", form}, Entry{Kind: "sms", ID: "s2", To: []string{"139"}, Size: 18}, 200,
-			`{"status":"accepted","attempt":1}`},
-		{"GET", s.KannelURL() + "?to=86138&dlr-url=" + dlr, "", nil, Entry{Kind: "sms", ID: "k1-sms", To: []string{"86138"}}, 202,
-			"0: Accepted for delivery"},
-		{"GET", s.KannelURL() + "?to=86138&dlr-url=http%3A%2F%2Fx%2Fcb%2Fk2-sms", "", nil, Entry{Kind: "sms", ID: "k2-sms", To: []string{"86138"}}, 202,
-			"0: Accepted for delivery"},
+		{
+			"POST", s.SMSURL(), `{"id":"s1","to":"+8613800138000"}`, nil,
+			Entry{Kind: "sms", ID: "s1", To: []string{"+8613800138000"}, Size: 33},
+			200, `{"status":"accepted","attempt":1}`,
+		},
+		{
+			"POST", s.SMSURL(), "OutId=s2&phone=139",
+			[]string{"Content-Type", form},
+			Entry{Kind: "sms", ID: "s2", To: []string{"139"}, Size: 18},
+			200,
+			`{"status":"accepted","attempt":1}`,
+		},
+		{
+			"GET", s.KannelURL() + "?to=86138&dlr-url=" + dlr, "", nil,
+			Entry{Kind: "sms", ID: "k1-sms", To: []string{"86138"}},
+			202,
+			"0: Accepted for delivery",
+		},
+		{
+			"GET", s.KannelURL() + "?to=86138&dlr-url=http%3A%2F%2Fx%2Fcb%2Fk2-sms", "", nil,
+			Entry{Kind: "sms", ID: "k2-sms", To: []string{"86138"}},
+			202,
+			"0: Accepted for delivery",
+		},
 	} {
 		res, err := plain.Do(request(t, t.Context(), c.method, c.address, c.body, c.header...))
 		if err != nil {

@@ -107,8 +107,10 @@ func TestSMTPAccepts(t *testing.T) {
 	}
 	body := "Message-ID: <abc-email@pudong.example>\r\n\r\n您好\r\n.dot\r\n"
 	want := func(attempt int) Entry {
-		return Entry{Kind: "smtp", Event: "accept", ID: "abc-email", Attempt: attempt, To: []string{"b@example.com"}, Size: len(body),
-			Commands: []string{"EHLO", "MAIL", "RCPT", "DATA"}, Body: []byte(body)}
+		return Entry{
+			Kind: "smtp", Event: "accept", ID: "abc-email", Attempt: attempt, To: []string{"b@example.com"}, Size: len(body),
+			Commands: []string{"EHLO", "MAIL", "RCPT", "DATA"}, Body: []byte(body),
+		}
 	}
 	if diff := cmp.Diff([]Entry{want(1), want(2)}, s.Journal(), cmpopts.IgnoreFields(Entry{}, "At")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

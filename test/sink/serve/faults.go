@@ -2,6 +2,7 @@ package serve
 
 import (
 	"fmt"
+	"slices"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -109,7 +110,7 @@ var (
 // Check refuses rules that could never do what they say.
 func (f Faults) Check() error {
 	for i, r := range f.SMTP {
-		if !among(r.At, smtpPlaces) || !among(r.Do, smtpDeeds) {
+		if !slices.Contains(smtpPlaces, r.At) || !slices.Contains(smtpDeeds, r.Do) {
 			return fmt.Errorf("smtp fault %d: at %q do %q: take at from %v and do from %v", i, r.At, r.Do, smtpPlaces, smtpDeeds)
 		}
 		if r.Do == DoLostYes && r.At != AtBody {
@@ -117,21 +118,13 @@ func (f Faults) Check() error {
 		}
 	}
 	for i, r := range f.HTTP {
-		if !among(r.Do, httpDeeds) {
+		if !slices.Contains(httpDeeds, r.Do) {
 			return fmt.Errorf("http fault %d: do %q: take one of %v", i, r.Do, httpDeeds)
 		}
 	}
 	return nil
 }
 
-func among(s string, all []string) bool {
-	for _, a := range all {
-		if s == a {
-			return true
-		}
-	}
-	return false
-}
 
 // rules hold the faults of now and count what they have done.
 type rules struct {
