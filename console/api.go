@@ -2,6 +2,8 @@ package console
 
 import (
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -49,8 +51,9 @@ type planned struct {
 }
 
 func (p *Private) apiTimeline(w http.ResponseWriter, r *http.Request) {
-	file, ok := p.file(w, r, r.PathValue("id"))
-	if !ok {
+	file, err := p.file(r.Context(), r.PathValue("id"))
+	if err != nil {
+		p.json(w, nil, err)
 		return
 	}
 	out := struct {
@@ -69,16 +72,22 @@ func (p *Private) apiTimeline(w http.ResponseWriter, r *http.Request) {
 	p.json(w, out, nil)
 }
 
+// json answers with data, or says in the same form what is wrong.
 func (p *Private) json(w http.ResponseWriter, data any, err error) {
-	if err != nil {
-		p.broken(w, english, err)
-		return
+	status := http.StatusOK
+	switch {
+	case errors.Is(err, care.ErrGone):
+		status, data = http.StatusNotFound, map[string]string{"error": "there is no such customer"}
+	case err != nil:
+		p.Log.Error("the API cannot read its data", slog.Any("error", err))
+		status, data = http.StatusServiceUnavailable, map[string]string{"error": "Redis does not answer; carebell doctor says more"}
 	}
 	raw, err := json.Marshal(data)
 	if err != nil {
-		p.broken(w, english, err)
-		return
+		p.Log.Error("an answer of the API could not be made", slog.Any("error", err))
+		status, raw = http.StatusInternalServerError, []byte(`{"error":"the answer could not be made"}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	_, _ = w.Write(append(raw, '\n'))
 }

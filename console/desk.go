@@ -191,8 +191,13 @@ type customerView struct {
 // customer shows one customer: what went and what became of it, what is ahead, and why the rest is not.
 func (p *Private) customer(w http.ResponseWriter, r *http.Request) {
 	t, id := accepted(r), r.PathValue("id")
-	file, ok := p.file(w, r, id)
-	if !ok {
+	file, err := p.file(r.Context(), id)
+	switch {
+	case errors.Is(err, care.ErrGone):
+		write(w, p.Log, t, http.StatusNotFound, "note", view{Title: t.say("There is no such customer", "没有这位客户"), Lead: id, Tone: "warn"})
+		return
+	case err != nil:
+		p.broken(w, t, err)
 		return
 	}
 	page := customerView{view: view{Title: id, Wide: true}, ID: id, File: file}
@@ -241,23 +246,12 @@ func (c *customerView) localise() {
 	}
 }
 
-// file reads a customer and answers itself if there is none.
-func (p *Private) file(w http.ResponseWriter, r *http.Request, id string) (*CustomerFile, bool) {
-	t := accepted(r)
+// file reads a customer; what cannot be an id is nobody's.
+func (p *Private) file(ctx context.Context, id string) (*CustomerFile, error) {
 	if !care.ValidID(id) {
-		plain(w, http.StatusNotFound, "that is no customer's id\n")
-		return nil, false
+		return nil, care.ErrGone
 	}
-	file, err := p.Desk.Customer(r.Context(), id)
-	switch {
-	case errors.Is(err, care.ErrGone):
-		write(w, p.Log, t, http.StatusNotFound, "note", view{Title: t.say("There is no such customer", "没有这位客户"), Lead: id, Tone: "warn"})
-		return nil, false
-	case err != nil:
-		p.broken(w, t, err)
-		return nil, false
-	}
-	return file, true
+	return p.Desk.Customer(ctx, id)
 }
 
 // tone is the colour of a state.

@@ -240,6 +240,16 @@ func TestReplayOfAnOldStop(t *testing.T) {
 	}
 }
 
+// TestStopOfSomebodyGone is kept: the record may come back with the next import.
+func TestStopOfSomebodyGone(t *testing.T) {
+	t.Parallel()
+	d := &desk{gone: true, asked: []console.Asked{{Customer: "C1"}}}
+	d.replies = []console.Reply{{Gateway: "kannel", ID: "r-1", From: "+8613800138000", Text: "TD", OptOut: true, At: now}}
+	if w := sms(t, d); w.Code != http.StatusOK || !d.of("C1").Stopped(care.SMS, care.Service, "", "") {
+		t.Errorf("%d, %+v", w.Code, d.of("C1"))
+	}
+}
+
 // TestReplyIsTakenAgainAfterAFailure keeps a reply from being lost between being done and being told.
 func TestReplyIsTakenAgainAfterAFailure(t *testing.T) {
 	t.Parallel()

@@ -145,7 +145,7 @@ func TestPreferences(t *testing.T) {
 		"nothing changed": {},
 		"a channel off":   {changes: map[string]string{"way:sms": ""}, want: care.Overlay{Stops: map[string]care.Stop{"sms": how}}, told: []string{"preferences=-sms"}},
 		"offers off, on this channel": {
-			changes: map[string]string{"kind:commercial": ""}, want: care.Overlay{Stops: map[string]care.Stop{"email/commercial": how}}, told: []string{"preferences=-commercial"},
+			changes: map[string]string{"kind:commercial": ""}, want: care.Overlay{Stops: map[string]care.Stop{"email/commercial": how}}, told: []string{"preferences=-email/commercial"},
 		},
 		"a topic off keeps what the record has off": {
 			record:  func(f *console.PageFacts) { f.Preferences.Off = []string{"birthday"} },
@@ -169,7 +169,7 @@ func TestPreferences(t *testing.T) {
 					"commercial": {At: now.Add(-time.Hour), Source: "sms"}, "sms/commercial": {At: now.Add(-time.Hour), Source: "sms"},
 				},
 				Grants: map[string]care.Stop{"email/commercial": how, "commercial": how},
-			}, told: []string{"preferences=+commercial"},
+			}, told: []string{"preferences=+email/commercial"},
 		},
 		"a topic that is not in the book": {changes: map[string]string{"topic:../x": "on"}},
 		"a limit that is none":            {changes: map[string]string{"limit": "1000"}},

@@ -111,7 +111,7 @@ func (v *visit) save(form url.Values, how care.Stop) (func(*care.Overlay) error,
 	ways, kinds, topics := v.choices()
 	var changed []string
 	var steps []func(*care.Overlay)
-	each := func(list []choice, set func(o *care.Overlay, name string, on bool)) {
+	each := func(list []choice, scope func(string) string, set func(o *care.Overlay, name string, on bool)) {
 		for _, c := range list {
 			want := form.Get(c.Name) != ""
 			if want == slices.Contains(was, url.QueryEscape(c.Name)) {
@@ -119,17 +119,18 @@ func (v *visit) save(form url.Values, how care.Stop) (func(*care.Overlay) error,
 			}
 			_, name, _ := strings.Cut(c.Name, ":")
 			steps = append(steps, func(o *care.Overlay) { set(o, name, want) })
-			changed = append(changed, sign(want)+name)
+			changed = append(changed, sign(want)+scope(name))
 		}
 	}
-	each(ways, func(o *care.Overlay, name string, on bool) {
+	itself := func(name string) string { return name }
+	each(ways, itself, func(o *care.Overlay, name string, on bool) {
 		if on {
 			grant(o, name, how)
 		} else {
 			stop(o, name, how)
 		}
 	})
-	each(kinds, func(o *care.Overlay, name string, on bool) {
+	each(kinds, func(name string) string { return scopeOf(v.token.Channel, care.Class(name)) }, func(o *care.Overlay, name string, on bool) {
 		v.turn(o, name, on)
 		if on {
 			allow(o, v.token.Channel, care.Class(name), how)
@@ -137,7 +138,7 @@ func (v *visit) save(form url.Values, how care.Stop) (func(*care.Overlay) error,
 			stop(o, scopeOf(v.token.Channel, care.Class(name)), how)
 		}
 	})
-	each(topics, func(o *care.Overlay, name string, on bool) { v.turn(o, name, on) })
+	each(topics, itself, func(o *care.Overlay, name string, on bool) { v.turn(o, name, on) })
 	if name := url.QueryEscape("limit:" + limit); limit != "" && !slices.Contains(was, name) {
 		if n, err := strconv.Atoi(limit); err == nil && n >= 0 && n <= 7 {
 			steps = append(steps, func(o *care.Overlay) { v.own(o).MaxPerWeek = &n })

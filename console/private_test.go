@@ -134,13 +134,19 @@ func TestAPI(t *testing.T) {
 	if read("/api/v1/customers/C1/timeline", &file); len(file.Timeline) != 3 || len(file.Due) != 2 || file.Due[0]["verdict"] != "send" || file.Due[0]["on"] != "2026-11-23" {
 		t.Errorf("%+v", file)
 	}
-	d.messages, d.blind = nil, nil
+	d.messages = nil
 	if w := get(t, h, "/api/v1/messages"); strings.TrimSpace(w.Body.String()) != `{"messages":[]}` {
 		t.Errorf("none: %s", w.Body)
 	}
 	d.blind = errDown
 	if w := get(t, h, "/api/v1/status"); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("Redis down: %d", w.Code)
+	}
+	d.blind, d.file = nil, nil
+	for _, id := range []string{"C9", "a%7Bb%7D"} {
+		if w := get(t, h, "/api/v1/customers/"+id+"/timeline"); w.Code != http.StatusNotFound || !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s: %d %s", id, w.Code, w.Body)
+		}
 	}
 	// The document names exactly the routes there are.
 	var doc struct {

@@ -57,7 +57,8 @@ func (p *Public) replied(ctx context.Context, a Asked, r Reply) error {
 	key, text := replyKey(r), clean(r.Text, textKept)
 	// Without an id a second STOP cannot be told from a repeat of the first, and a START may lie between: it counts.
 	nameless := r.ID == "" && (r.OptOut || r.OptIn)
-	if v.gone || !nameless && heard(v.facts.overlay(), key, r.ID, text, v.now) {
+	// An opt-out is kept for a customer whose record is gone, too: it may come back.
+	if v.gone && !r.OptOut || !nameless && heard(v.facts.overlay(), key, r.ID, text, v.now) {
 		return nil
 	}
 	what, err := p.understand(ctx, v, a.Asks, r, text)
