@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,6 +82,8 @@ const (
 	batchMost    = 128             // claims at a time
 	stale        = 5 * time.Second // a message prepared longer ago is prepared again before it is sent
 	maxCrashes   = 3
+	suspectAfter = maxCrashes - 1 // crashes after which a message is handed over alone
+	aloneLook    = 10 * time.Millisecond
 	settleMost   = 256
 	busyCustomer = 500 * time.Millisecond // until a customer's other message may be looked at again
 )
@@ -299,6 +302,18 @@ func (h *held) release(c *care.Claim) {
 			delete(h.customers, c.Record.Customer)
 		}
 	}
+}
+
+// others reports whether anything of these lanes is in hand but what waits.
+func (h *held) others(lanes []care.Lane, waiting []*care.Claim) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.claims {
+		if !slices.Contains(waiting, c) && slices.Contains(lanes, c.Lane) {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *held) busy(customer string) bool {

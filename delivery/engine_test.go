@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -71,7 +72,7 @@ func (m *memory) Claim(_ context.Context, lanes []care.Lane, most int, lease tim
 			rec.State = care.StateUncertain
 		}
 		m.token[id], m.due[id] = m.next, time.Now().Add(lease)
-		claims = append(claims, &care.Claim{Record: *rec, Token: m.next, Was: was, Until: m.due[id]})
+		claims = append(claims, &care.Claim{Record: *rec, Lane: care.LaneOf(rec.Channel, rec.Class), Token: m.next, Was: was, Until: m.due[id]})
 	}
 	return claims, nil
 }
@@ -392,6 +393,41 @@ func TestAMessageAtThreeCrashesIsSetAside(t *testing.T) {
 		}
 		if n := m.states()[care.StateSent]; n != 2 {
 			t.Errorf("%d of the 2 others were sent", n)
+		}
+	})
+}
+
+// A message that was there at two crashes goes alone, so that it takes no other to its third.
+func TestASuspectGoesAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(100)
+		suspects := []string{"m00010", "m00050", "m00090"}
+		for _, id := range suspects {
+			m.records[id].Crashes = 2
+		}
+		var mu sync.Mutex
+		inHand, most := map[string]bool{}, 0
+		e := start(t, m, yes{}, func(_ context.Context, msg *care.Message) (care.Receipt, error) {
+			mu.Lock()
+			inHand[msg.ID] = true
+			most = max(most, len(inHand))
+			for id := range inHand {
+				if slices.Contains(suspects, id) && len(inHand) > 1 {
+					t.Errorf("%s is handed over together with %v", id, inHand)
+				}
+			}
+			mu.Unlock()
+			time.Sleep(100 * time.Millisecond)
+			mu.Lock()
+			delete(inHand, msg.ID)
+			mu.Unlock()
+			return care.Receipt{}, nil
+		})
+		time.Sleep(time.Minute)
+		_ = e.Stop()
+		if n := m.states()[care.StateSent]; n != 100 || most < 2 {
+			t.Errorf("%d sent, %d at once at most", n, most)
 		}
 	})
 }

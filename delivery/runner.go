@@ -72,7 +72,7 @@ func (r *runner) run(claiming, sending context.Context) {
 		}()
 	}
 	for claiming.Err() == nil {
-		if !r.round(claiming) {
+		if !r.round(claiming, sending) {
 			idle := time.NewTimer(r.e.cfg.Idle)
 			select {
 			case <-claiming.Done():
@@ -88,7 +88,7 @@ func (r *runner) run(claiming, sending context.Context) {
 }
 
 // round claims and prepares one batch; false = there was nothing to do.
-func (r *runner) round(ctx context.Context) bool {
+func (r *runner) round(ctx, sending context.Context) bool {
 	op, err := r.e.cfg.Operator.Operator(ctx)
 	if err != nil || op != nil && (op.All || op.Channels[r.ch]) {
 		return false
@@ -120,11 +120,35 @@ func (r *runner) round(ctx context.Context) bool {
 		mine = append(mine, c)
 	}
 	r.e.cfg.Busy(len(mine))
+	suspects := slices.Clone(mine)
+	suspects = slices.DeleteFunc(suspects, func(c *care.Claim) bool { return c.Record.Crashes < suspectAfter })
+	mine = slices.DeleteFunc(mine, func(c *care.Claim) bool { return c.Record.Crashes >= suspectAfter })
 	for _, j := range r.prepare(ctx, mine, op) {
 		// Back-pressure: a slow provider holds up this channel's claiming and nothing else.
 		r.jobs <- j
 	}
+	for _, c := range suspects {
+		r.alone(ctx, sending, c, suspects, op)
+	}
 	return true
+}
+
+// alone prepares and hands over a message that was there at several crashes while the channel has nothing else in hand: if it is the
+// one that crashes the process, no innocent one is set aside with it. Suspects are rare, so nobody minds that the channel waits.
+func (r *runner) alone(claiming, sending context.Context, c *care.Claim, waiting []*care.Claim, op *care.Operator) {
+	for r.e.held.others(r.lanes, waiting) && claiming.Err() == nil {
+		wait := time.NewTimer(aloneLook)
+		select {
+		case <-claiming.Done():
+		case <-wait.C:
+		}
+		wait.Stop()
+	}
+	for _, j := range r.prepare(claiming, []*care.Claim{c}, op) {
+		if written := r.work(claiming, sending, j); written != nil {
+			<-written
+		}
+	}
 }
 
 func inBatch(claims []*care.Claim, c *care.Claim) bool {
