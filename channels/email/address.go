@@ -29,7 +29,7 @@ func address(s string) (string, error) {
 		}
 	}
 	domain, err := idna.Lookup.ToASCII(domain)
-	if err != nil || domain == "" || len(domain) > 253 || domain[0] == '.' || strings.Contains(domain, "..") {
+	if err != nil || domain == "" || len(domain) > 253 || domain[0] == '.' || domain[len(domain)-1] == '.' || strings.Contains(domain, "..") {
 		return "", errAddress
 	}
 	for _, c := range []byte(domain) {

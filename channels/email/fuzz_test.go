@@ -41,9 +41,12 @@ func FuzzMail(f *testing.F) {
 		if id := env.GetHeader("X-Carebell-Id"); id != m.WireID() {
 			t.Errorf("id %q", id)
 		}
-		addrs, err := mail.ParseAddressList(env.GetHeader("To"))
-		if err != nil || len(addrs) != 1 {
-			t.Errorf("To %q: %v", env.GetHeader("To"), err)
+		raw, err := mail.ReadMessage(strings.NewReader(mails[before]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if addrs, err := raw.Header.AddressList("To"); err != nil || len(addrs) != 1 {
+			t.Errorf("To %q: %v", raw.Header.Get("To"), err)
 		}
 		for _, h := range env.GetHeaderKeys() {
 			if strings.Contains(strings.ToLower(h), "evil") || strings.EqualFold(h, "Bcc") || strings.EqualFold(h, "Cc") {
