@@ -21,6 +21,7 @@ type upstream struct {
 	client  *mail.Client
 	slots   chan struct{} // one per connection that may be in use
 	idleFor time.Duration
+	down    atomic.Int64 // until when it goes last, in Unix nanoseconds
 	tls     *tls.Config
 
 	mu     sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"sync"
+	"time"
 
 	"github.com/wneessen/go-mail"
 
@@ -66,6 +67,9 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 		if v.err == nil {
 			return s.receipt(m, msg, tries), nil
 		}
+		if v.failed {
+			up.down.Store(s.cfg.Clock().Add(restAfterFailure).UnixNano())
+		}
 		// A server that is only busy says more about when to try again than one that needs a person.
 		if first == nil || first.Kind == care.KindOperator {
 			first = v.err
@@ -95,7 +99,7 @@ func (s *Sender) receipt(m *care.Message, msg *mail.Msg, tries int) care.Receipt
 	return r
 }
 
-// order returns the servers, the one whose turn it is first.
+// order returns the servers, the one whose turn it is first and those that failed just now last.
 func (s *Sender) order() []*upstream {
 	if len(s.servers) == 1 {
 		return s.servers
@@ -111,12 +115,21 @@ func (s *Sender) order() []*upstream {
 		}
 	}
 	s.credit[best] -= total
-	out := make([]*upstream, 0, len(s.servers))
+	var out, down []*upstream
+	now := s.cfg.Clock().UnixNano()
 	for i := range s.servers {
-		out = append(out, s.servers[(best+i)%len(s.servers)])
+		up := s.servers[(best+i)%len(s.servers)]
+		if up.down.Load() > now {
+			down = append(down, up)
+			continue
+		}
+		out = append(out, up)
 	}
-	return out
+	return append(out, down...)
 }
+
+// restAfterFailure is how long a server that could not be reached goes last: nobody waits for a dead one with every message.
+const restAfterFailure = 30 * time.Second
 
 // send takes one message through a connection of this server, through a second one if the first turns out to be dead. tries
 // counts dialogues.

@@ -224,7 +224,7 @@ func (y *aliyun) callback(in *inbound) (*Callback, error) {
 			c.Replies = append(c.Replies, r)
 			continue
 		}
-		r := y.receipt(e.Out, short(e.Biz))
+		r := y.receipt(e.Out, foreign(e.Biz))
 		r.At, r.Parts, r.Code = localTime(e.Report, r.At), number(rawText(e.Size)), short(e.Code)
 		r.State = care.StateDelivered
 		if !*e.Success {

@@ -35,7 +35,7 @@ func FuzzCallbacks(f *testing.F) {
 				t.Errorf("%s: nothing, and no error", g.Name)
 			}
 			for _, r := range c.Receipts {
-				if (r.ID != "" && care.ShardOf(r.ID) < 0) || r.State == "" || r.Gateway != g.Name || len(r.Code) > 64 || len(r.ProviderID) > 64 {
+				if (r.ID != "" && care.ShardOf(r.ID) < 0) || r.State == "" || r.Gateway != g.Name || len(r.Code) > 64 || len(r.ProviderID) > 128 {
 					t.Errorf("%s: %+v", g.Name, r)
 				}
 			}

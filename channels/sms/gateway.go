@@ -84,6 +84,15 @@ func short(code string) string {
 	return code
 }
 
+// foreign cleans a provider's own id, alike in its answer and in its receipts, so that the two are found to be the same.
+func foreign(id string) string {
+	id = channels.OneLine(id)
+	if len(id) > 128 {
+		id = strings.ToValidUTF8(id[:128], "")
+	}
+	return id
+}
+
 // statusError classes an answer by its HTTP status alone, where the provider says nothing better.
 func statusError(a *channels.Answer, now time.Time) *care.Error {
 	e := fail(care.KindRetry, "http "+strconv.Itoa(a.Status), a)

@@ -57,7 +57,7 @@ var yes = map[string]struct {
 }{
 	"twilio":  {201, `{"sid":"SM1","status":"queued","num_segments":"2","error_code":null}`, "SM1", 2},
 	"vonage":  {200, `{"message-count":"2","messages":[{"status":"0","message-id":"V1"},{"status":"0","message-id":"V2"}]}`, "V1", 2},
-	"aliyun":  {200, `{"Code":"OK","Message":"OK","BizId":"900","RequestId":"R"}`, "900", 0},
+	"aliyun":  {200, `{"Code":"OK","Message":"OK","BizId":"900619746936498440^0","RequestId":"R"}`, "900619746936498440^0", 0},
 	"tencent": {200, `{"Response":{"SendStatusSet":[{"SerialNo":"S1","PhoneNumber":"+8613800138001","Code":"Ok","Message":"send success"}],"RequestId":"R"}}`, "S1", 0},
 }
 
@@ -321,10 +321,10 @@ func TestPushedCallbacks(t *testing.T) {
 		gateway, body string
 		want          *sms.Callback
 	}{
-		"aliyun receipts": {"aliyun", `[{"phone_number":"13800138001","send_time":"2026-11-22 09:30:00","report_time":"2026-11-22 09:31:00","success":true,"err_code":"DELIVERED","err_msg":"","sms_size":"2","biz_id":"900","out_id":"` + wire + `"},
+		"aliyun receipts": {"aliyun", `[{"phone_number":"13800138001","send_time":"2026-11-22 09:30:00","report_time":"2026-11-22 09:31:00","success":true,"err_code":"DELIVERED","err_msg":"","sms_size":"2","biz_id":"900619746936498440^0","out_id":"` + wire + `"},
 			{"phone_number":"13800138001","send_time":"x","report_time":"2026-11-22 09:31:00","success":false,"err_code":"MK:0001","sms_size":1,"biz_id":"901","out_id":"other"}]`, &sms.Callback{
 			Receipts: []care.Receipt{
-				{ID: id, Channel: care.SMS, Gateway: "aliyun", ProviderID: "900", State: care.StateDelivered, Code: "DELIVERED", Parts: 2, At: at},
+				{ID: id, Channel: care.SMS, Gateway: "aliyun", ProviderID: "900619746936498440^0", State: care.StateDelivered, Code: "DELIVERED", Parts: 2, At: at},
 				{Channel: care.SMS, Gateway: "aliyun", ProviderID: "901", State: care.StateUndelivered, Kind: care.KindRecipient, Code: "MK:0001", Parts: 1, At: at},
 			}, Answer: []byte(`{"code":0,"msg":"接收成功"}`), ContentType: "application/json",
 		}},

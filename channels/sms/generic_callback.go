@@ -92,7 +92,7 @@ func fields(v url.Values) []any {
 
 func (g *generic) readReceipt(spec *ReceiptSpec, entry any) (care.Receipt, bool) {
 	status := at(spec.Status, entry)
-	r := g.receipt(at(spec.ID, entry), short(at(spec.ProviderID, entry)))
+	r := g.receipt(at(spec.ID, entry), foreign(at(spec.ProviderID, entry)))
 	r.Parts = number(at(spec.Parts, entry))
 	r.Code = short(at(spec.Code, entry))
 	switch {

@@ -37,7 +37,7 @@ func (k *kannel) callback(in *inbound) (*Callback, error) {
 	if err != nil {
 		return nil, ErrUnreadable
 	}
-	r := k.receipt(in.query.Get("id"), short(in.query.Get("foreign")))
+	r := k.receipt(in.query.Get("id"), foreign(in.query.Get("foreign")))
 	if sec, err := strconv.ParseInt(in.query.Get("at"), 10, 64); err == nil && sec > 0 && sec < 1<<33 {
 		r.At = time.Unix(sec, 0).UTC()
 	}

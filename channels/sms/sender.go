@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -52,14 +53,19 @@ type Config struct {
 // Sender sends text messages. It is safe for many goroutines.
 type Sender struct {
 	cfg      Config
-	gateways []route
+	gateways []*route
 }
 
 type route struct {
 	Gateway
 	gateway gateway
 	client  *channels.Client
+	// down is until when the gateway goes last, in Unix nanoseconds: nobody waits for a dead gateway with every message.
+	down atomic.Int64
 }
+
+// restAfterFailure is how long a gateway that did not answer or let nobody in goes last.
+const restAfterFailure = 30 * time.Second
 
 // New checks the settings and reads the gateway files. It connects to nothing.
 func New(cfg Config) (*Sender, error) {
@@ -83,7 +89,7 @@ func New(cfg Config) (*Sender, error) {
 		if err != nil {
 			return nil, fmt.Errorf("sms: gateway %s: %w", g.Name, err)
 		}
-		s.gateways = append(s.gateways, route{Gateway: g, gateway: driver, client: client})
+		s.gateways = append(s.gateways, &route{Gateway: g, gateway: driver, client: client})
 	}
 	return s, nil
 }
@@ -133,12 +139,28 @@ func (s *Sender) Close() error {
 }
 
 func (s *Sender) route(name string) *route {
-	for i := range s.gateways {
-		if s.gateways[i].Name == name {
-			return &s.gateways[i]
+	for _, r := range s.gateways {
+		if r.Name == name {
+			return r
 		}
 	}
 	return nil
+}
+
+// candidates returns the gateways that are meant for a message, those that failed just now last.
+func (s *Sender) candidates(to, country, dealer string) []*route {
+	var up, down []*route
+	now := s.cfg.Clock().UnixNano()
+	for _, r := range s.gateways {
+		switch {
+		case !r.fits(to, country, dealer):
+		case r.down.Load() > now:
+			down = append(down, r)
+		default:
+			up = append(up, r)
+		}
+	}
+	return append(up, down...)
 }
 
 // fits reports whether a gateway is meant for this number, country and dealer.
@@ -152,10 +174,8 @@ func (r *route) fits(to, country, dealer string) bool {
 // gateway's own; "" if there is none.
 func (s *Sender) GatewayFor(to, country, dealer string) string {
 	if s.allowed(to) {
-		for i := range s.gateways {
-			if s.gateways[i].fits(to, country, dealer) {
-				return s.gateways[i].Name
-			}
+		for _, r := range s.candidates(to, country, dealer) {
+			return r.Name
 		}
 	}
 	return ""
@@ -180,15 +200,11 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 	}
 	var last *care.Error
 	tries := 0
-	for i := range s.gateways {
-		r := &s.gateways[i]
-		if !r.fits(m.To, m.Country, m.Dealer) {
-			continue
-		}
+	for _, r := range s.candidates(m.To, m.Country, m.Dealer) {
 		out, err := r.send(ctx, m, s.cfg.MaxParts)
 		if err == nil {
 			receipt := care.Receipt{
-				ID: m.ID, Channel: care.SMS, Gateway: r.Name, ProviderID: out.id, State: care.StateSent, Parts: out.parts, At: s.cfg.Clock(),
+				ID: m.ID, Channel: care.SMS, Gateway: r.Name, ProviderID: foreign(out.id), State: care.StateSent, Parts: out.parts, At: s.cfg.Clock(),
 			}
 			if n := tries + max(out.tries, 1); n > 1 {
 				receipt.Tries = n
@@ -207,6 +223,9 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 		if !standIn(e) || ctx.Err() != nil {
 			break
 		}
+		if sick(e) {
+			r.down.Store(s.cfg.Clock().Add(restAfterFailure).UnixNano())
+		}
 	}
 	if last == nil {
 		last = &care.Error{Kind: care.KindContent, Code: "no_gateway", Err: errors.New("no gateway is meant for this number, country and dealer")}
@@ -220,6 +239,15 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 // standIn reports whether another gateway may be tried: this one has not taken the message, and it lies at the gateway.
 func standIn(e *care.Error) bool {
 	return e.Kind == care.KindRetry || e.Kind == care.KindOperator || e.Code == "no_template"
+}
+
+// sick reports whether a failure says something of the gateway rather than of one number.
+func sick(e *care.Error) bool {
+	switch e.Code {
+	case "connect", "timeout", "tls":
+		return true
+	}
+	return e.Kind == care.KindOperator || strings.HasPrefix(e.Code, "http ")
 }
 
 func (r *route) send(ctx context.Context, m *care.Message, maxParts int) (outcome, error) {

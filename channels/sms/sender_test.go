@@ -79,6 +79,42 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// TestDeadGatewayIsNotAskedEachTime: the next messages go to the one that works, until the dead one has rested.
+func TestDeadGatewayIsNotAskedEachTime(t *testing.T) {
+	t.Parallel()
+	s, a, b := fleet(t, answers(503, ""), answers(200, "ok"), nil)
+	for range 5 {
+		if _, err := s.Send(t.Context(), testMessage()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a.count() != 1 || b.count() != 5 {
+		t.Errorf("%d and %d requests", a.count(), b.count())
+	}
+	if g := s.GatewayFor(number, "CN", "sh"); g != "backup" {
+		t.Errorf("the next goes to %s", g)
+	}
+}
+
+// TestOneNumbersLimitIsNoSickness: that a number got its share today says nothing of the next one.
+func TestOneNumbersLimitIsNoSickness(t *testing.T) {
+	t.Parallel()
+	first, rec := kannel(t, 0, "")
+	first.Config.Handler = noting(rec, answers(codeAnswers["aliyun"]("isv.DAY_LIMIT_CONTROL")))
+	second, _ := kannel(t, 202, "0: ok")
+	account := accounts["aliyun"]
+	account.URL = first.URL
+	s := newSender(t, sms.Config{Gateways: []sms.Gateway{account, {Name: "kannel", URL: second.URL}}})
+	for range 3 {
+		if r, err := s.Send(t.Context(), templated()); err != nil || r.Gateway != "kannel" {
+			t.Fatalf("%s, %v", r.Gateway, err)
+		}
+	}
+	if rec.count() != 3 {
+		t.Errorf("%d requests", rec.count())
+	}
+}
+
 func TestRouting(t *testing.T) {
 	t.Parallel()
 	s, a, b := fleet(t, answers(202, "0: ok"), answers(200, ""), func(c *sms.Config) {

@@ -182,7 +182,7 @@ func (q *tencent) callback(in *inbound) (*Callback, error) {
 	}
 	if err := json.Unmarshal(in.body, &reports); err == nil {
 		for _, e := range reports {
-			r := q.receipt(e.Context, short(e.SID))
+			r := q.receipt(e.Context, foreign(e.SID))
 			r.At = localTime(e.At, r.At)
 			r.Code = short(e.Code)
 			switch e.Status {

@@ -149,7 +149,7 @@ func (t *twilio) callback(in *inbound) (*Callback, error) {
 		c.Replies = []Reply{r}
 		return c, nil
 	}
-	r := t.receipt(in.query.Get("id"), short(sid))
+	r := t.receipt(in.query.Get("id"), foreign(sid))
 	r.Code = short(form.Get("ErrorCode"))
 	switch status {
 	case "accepted", "scheduled", "queued", "sending", "sent":

@@ -119,7 +119,7 @@ func (v *vonage) callback(in *inbound) (*Callback, error) {
 		c.Replies = []Reply{v.reply(field("messageId"), field("msisdn"), field("to"), text)}
 		return c, nil
 	}
-	r := v.receipt(field("client-ref"), short(field("messageId")))
+	r := v.receipt(field("client-ref"), foreign(field("messageId")))
 	code := field("err-code")
 	if code != "0" {
 		r.Code = short(code)
