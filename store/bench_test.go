@@ -164,7 +164,7 @@ func BenchmarkMemory(b *testing.B) {
 	server := ownRedis(b, "--appendonly", "yes")
 	s := bundleAt(b, "redis://"+server.address, false)
 	used := func() float64 {
-		info, err := readInfo(b.Context(), s.single)
+		info, err := readInfo(b.Context(), s.single, "memory")
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -25,7 +25,6 @@ func (s *Store) Doctor(ctx context.Context) []Finding {
 	var findings []Finding
 	if s.opts.Embedded {
 		findings = append(findings, Finding{OK: true, What: "embedded store: nothing outlives this process"})
-		s.replicated.Store(false)
 	} else {
 		findings = s.servers(ctx)
 	}
@@ -50,29 +49,31 @@ func (s *Store) Doctor(ctx context.Context) []Finding {
 func (s *Store) servers(ctx context.Context) []Finding {
 	var mu sync.Mutex
 	var findings []Finding
-	all, nodes := true, 0
 	err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		info, err := readInfo(ctx, c)
+		info, err := readInfo(ctx, c, "server", "replication", "memory", "persistence")
 		if err != nil {
 			return err
 		}
+		s.noteReplicas(c, info)
 		mu.Lock()
 		defer mu.Unlock()
-		nodes++
-		all = all && info["connected_slaves"] != "0" && info["connected_slaves"] != ""
 		findings = append(findings, examine(info, c.Options().Addr)...)
 		return nil
 	})
 	if err != nil {
 		return append(findings, Finding{What: "Redis does not answer INFO: " + err.Error(), Remedy: "see that it is up and that the user may run INFO"})
 	}
-	s.replicated.Store(all && nodes > 0)
 	return findings
 }
 
-func readInfo(ctx context.Context, c *redis.Client) (map[string]string, error) {
+// noteReplicas remembers whether a master has replicas, so that intents and results wait for one of them.
+func (s *Store) noteReplicas(c *redis.Client, info map[string]string) {
+	s.replicated.Store(c.Options().Addr, info["role"] == "master" && info["connected_slaves"] != "0")
+}
+
+func readInfo(ctx context.Context, c *redis.Client, sections ...string) (map[string]string, error) {
 	info := make(map[string]string)
-	for _, section := range []string{"server", "replication", "memory", "persistence"} {
+	for _, section := range sections {
 		raw, err := c.Info(ctx, section).Result()
 		if err != nil {
 			return nil, err

@@ -134,7 +134,8 @@ func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntr
 		return nil, fmt.Errorf("read the timeline: %w", err)
 	}
 	var out []care.EventEntry
-	for id, e := range readLedger(ledger.Val(), s.clock().Add(-ledgerKept)) {
+	entries, _ := readLedger(ledger.Val(), s.clock().Add(-ledgerKept))
+	for id, e := range entries {
 		out = append(out, care.EventEntry{
 			At: e.At, ID: id, Customer: customer, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Channel: e.Channel,
 			State: e.State, Reason: e.Reason,

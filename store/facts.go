@@ -22,8 +22,14 @@ var errOverlay = errors.New("the customer's overlay (state:<customer>) is damage
 // however many there are. A customer whose key is gone has Err care.ErrGone; one whose record or overlay cannot be read has its
 // reason in Err. The error returned is Redis' own.
 func (s *Store) Facts(ctx context.Context, ids []string) ([]*care.Facts, error) {
+	facts, _, err := s.readFacts(ctx, ids)
+	return facts, err
+}
+
+// readFacts also returns the ids of the ledger entries that are too old to be kept, by customer.
+func (s *Store) readFacts(ctx context.Context, ids []string) ([]*care.Facts, map[string][]string, error) {
 	if len(ids) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	pipe := s.client.Pipeline()
 	records := make([]*redis.StringCmd, len(ids))
@@ -36,18 +42,25 @@ func (s *Store) Facts(ctx context.Context, ids []string) ([]*care.Facts, error) 
 		_ = pipe.Process(ctx, ledgers[i])
 	}
 	if err := run(ctx, pipe); err != nil {
-		return nil, fmt.Errorf("read customers: %w", err)
+		return nil, nil, fmt.Errorf("read customers: %w", err)
 	}
 	out := make([]*care.Facts, len(ids))
+	var old map[string][]string
 	stale := s.clock().Add(-ledgerKept)
 	for i, id := range ids {
 		if err := ledgers[i].Err(); err != nil && wrongType(err) {
 			s.log.ErrorContext(ctx, "a ledger has the wrong type", logCustomer(id))
 		}
 		out[i] = s.facts(id, records[i], overlays[i])
-		out[i].Ledger = readLedger(ledgers[i].Val(), stale)
+		var gone []string
+		if out[i].Ledger, gone = readLedger(ledgers[i].Val(), stale); len(gone) > 0 {
+			if old == nil {
+				old = make(map[string][]string)
+			}
+			old[id] = gone
+		}
 	}
-	return out, nil
+	return out, old, nil
 }
 
 // run sends a pipeline. What single commands have to say (no such key, wrong type) is theirs; what is left is Redis being away.
@@ -91,12 +104,12 @@ func (s *Store) facts(id string, record, overlay *redis.StringCmd) *care.Facts {
 	return f
 }
 
-// readLedger reads the flat answer of HGETALL and leaves out what is older than stale.
-func readLedger(flat []any, stale time.Time) care.Ledger {
+// readLedger reads the flat answer of HGETALL. What is over and older than stale is left out and named.
+func readLedger(flat []any, stale time.Time) (l care.Ledger, old []string) {
 	if len(flat) == 0 {
-		return nil
+		return nil, nil
 	}
-	l := make(care.Ledger, len(flat)/2)
+	l = make(care.Ledger, len(flat)/2)
 	for i := 0; i+1 < len(flat); i += 2 {
 		id, _ := flat[i].(string)
 		raw, _ := flat[i+1].(string)
@@ -105,9 +118,10 @@ func readLedger(flat []any, stale time.Time) care.Ledger {
 			// It was planned once; what became of it is lost. Serving it again could be a repeat in silence.
 			e = care.LedgerEntry{State: care.StateFailed, Reason: "damaged_ledger"}
 		} else if !e.State.Pending() && e.At.Before(stale) {
+			old = append(old, id)
 			continue
 		}
 		l[id] = e
 	}
-	return l
+	return l, old
 }

@@ -172,3 +172,31 @@ func TestOneLeads(t *testing.T) {
 		}
 	})
 }
+
+func TestOldLedgerEntriesGo(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, b *bundle) {
+		all := b.queue(t, 2)
+		for range all {
+			c := claimOne(t, b.Store, time.Minute)
+			if c.Record.ID == all[0].ID {
+				settle(t, b.Store, result(c, care.StateSent, epoch))
+			}
+		}
+		b.clock.advance(401 * 24 * time.Hour)
+		if l := b.ledger(t, all[0].Customer); len(l) != 0 {
+			t.Errorf("an old entry is still served: %+v", l)
+		}
+		for _, o := range all {
+			b.write(t, o.Customer, fmt.Sprintf(`{"id":%q}`, o.Customer))
+		}
+		if err := b.Scan(t.Context(), func([]*care.Facts) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []int64{0, 1} { // what is still pending stays
+			if n := b.redis.HLen(t.Context(), ledgerKey(all[i].Customer)).Val(); n != want {
+				t.Errorf("customer %d has %d entries, want %d", i, n, want)
+			}
+		}
+	})
+}

@@ -404,4 +404,8 @@ func TestReplicaConfirms(t *testing.T) {
 	if ok, err := b.Begin(t.Context(), []care.Intent{{Claim: second, At: epoch}}); !errors.Is(err, errUnconfirmed) || ok[0] {
 		t.Errorf("Begin that no replica confirmed: %v, %v", ok, err)
 	}
+	// Now it is known that there is none any more.
+	if !begin(t, b.Store, second) {
+		t.Error("refused although there is nobody to wait for")
+	}
 }

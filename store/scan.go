@@ -18,15 +18,19 @@ const batch = 1000
 func logCustomer(id string) slog.Attr { return slog.String("customer", id) }
 
 // Scan calls fn with the facts of every customer, in batches of about a thousand, all cluster masters side by side but fn never
-// twice at once. A customer may come twice when keys change during the scan. Afterwards come the customers whose key is gone but
+// twice at once. Ledger entries older than 400
+// days are removed on the way. A customer may come twice when keys change during the scan. Afterwards come the customers whose key is gone but
 // for whom messages are still queued: their Err is care.ErrGone. It stops at fn's first error, or when ctx ends.
 func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var one sync.Mutex
 	visit := func(ids []string) error {
-		facts, err := s.Facts(ctx, ids)
+		facts, old, err := s.readFacts(ctx, ids)
 		if err != nil {
+			return err
+		}
+		if err := s.prune(ctx, old); err != nil {
 			return err
 		}
 		one.Lock()
@@ -48,6 +52,21 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 		return fmt.Errorf("scan customers: %w", err)
 	}
 	return s.scanGone(ctx, visit)
+}
+
+// prune removes ledger entries that are too old to be kept.
+func (s *Store) prune(ctx context.Context, old map[string][]string) error {
+	if len(old) == 0 {
+		return nil
+	}
+	pipe := s.client.Pipeline()
+	for customer, ids := range old {
+		pipe.HDel(ctx, ledgerKey(customer), ids...)
+	}
+	if err := run(ctx, pipe); err != nil {
+		return fmt.Errorf("prune ledgers: %w", err)
+	}
+	return nil
 }
 
 // scanNode visits the customers whose keys are on one node. Twice the same key in one batch is left out.

@@ -72,7 +72,7 @@ func (s *Store) exec(ctx context.Context, calls []*call, confirm bool) error {
 	todo := calls
 	full := false
 	for try := 0; len(todo) > 0; try++ {
-		s.round(ctx, todo, full, confirm && s.replicated.Load())
+		s.round(ctx, todo, full, confirm)
 		var again []*call
 		moved := false
 		for _, c := range todo {
@@ -120,7 +120,7 @@ func passing(err error) bool {
 // round runs each call once.
 func (s *Store) round(ctx context.Context, calls []*call, full, confirm bool) {
 	if s.cluster == nil {
-		runOn(ctx, s.single, calls, full, confirm)
+		s.runOn(ctx, s.single, calls, full, confirm)
 		return
 	}
 	nodes := make(map[*redis.Client][]*call)
@@ -134,13 +134,13 @@ func (s *Store) round(ctx context.Context, calls []*call, full, confirm bool) {
 	}
 	var wg sync.WaitGroup
 	for node, mine := range nodes {
-		wg.Go(func() { runOn(ctx, node, mine, full, confirm) })
+		wg.Go(func() { s.runOn(ctx, node, mine, full, confirm) })
 	}
 	wg.Wait()
 }
 
 // runOn runs the calls on one node in one pipeline. WAIT counts for the connection that wrote, so it ends the same pipeline.
-func runOn(ctx context.Context, node *redis.Client, calls []*call, full, confirm bool) {
+func (s *Store) runOn(ctx context.Context, node *redis.Client, calls []*call, full, confirm bool) {
 	pipe := node.Pipeline()
 	cmds := make([]*redis.Cmd, len(calls))
 	for i, c := range calls {
@@ -151,7 +151,7 @@ func runOn(ctx context.Context, node *redis.Client, calls []*call, full, confirm
 		}
 	}
 	var wait *redis.Cmd
-	if confirm {
+	if has, _ := s.replicated.Load(node.Options().Addr); confirm && has == true {
 		wait = pipe.Do(ctx, "WAIT", 1, replicaWait.Milliseconds())
 	}
 	_, err := pipe.Exec(ctx)
@@ -159,6 +159,12 @@ func runOn(ctx context.Context, node *redis.Client, calls []*call, full, confirm
 	if wait != nil {
 		n, waitErr := wait.Int()
 		confirmed = waitErr == nil && n >= 1
+	}
+	if !confirmed && ctx.Err() == nil {
+		// After a failover the new master may have none: then there is nobody to wait for.
+		if info, err := readInfo(ctx, node, "replication"); err == nil {
+			s.noteReplicas(node, info)
+		}
 	}
 	for i, c := range calls {
 		c.reply, c.err = cmds[i].Result()

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -53,7 +52,7 @@ type Store struct {
 	retention time.Duration
 	lua       scripts
 
-	replicated atomic.Bool    // the masters have replicas: intents and results wait for one
+	replicated sync.Map       // address of a master → it has replicas: intents and results wait for one of them
 	hungers    [1 << 6]hunger // by set of care.Lanes
 	marks      marks
 	closing    sync.Once
