@@ -134,8 +134,8 @@ func (c *compiler) email() {
 	}
 	c.scan.inLines = true
 	body := c.scan.scan(src.body, src.at)
-	if line := tooNested(body); line > 0 {
-		c.report.fault(position{c.file, src.at.line + line - 1, 1}, "too-deep", "make it simpler", "quotes, lists or brackets are nested too deep here")
+	if line, what := tooLarge(body); line > 0 {
+		c.report.fault(position{c.file, src.at.line + line - 1, 1}, "too-large", "make it simpler", "%s", what)
 	}
 	if care.Faults(c.report.problems) {
 		return

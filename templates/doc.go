@@ -8,5 +8,8 @@
 // template on the same data always ends the same way, because work is counted and not timed. A Set is never changed after Load and
 // serves any number of goroutines.
 //
+// Liquid is evaluated here and not by a library: those at hand name no missing variable, know no places to escape for, bound no work
+// and take several times as long. One of them is the oracle of the tests, so that what people know of Liquid holds.
+//
 // It does not decide who gets what (scheduler), find addresses (delivery) or encode for the wire (channels).
 package templates

@@ -17,6 +17,9 @@ type variable struct {
 func (v *variable) eval(s *state) value {
 	out := v.get(s)
 	if out.kind != missing {
+		if out.kind == list {
+			s.work(len(out.list)) // it was made anew
+		}
 		return out
 	}
 	if v.instead != nil {
@@ -81,6 +84,7 @@ type property struct {
 
 func (p property) eval(s *state) value {
 	of := p.of.eval(s)
+	s.work(1 + len(of.text)/16)
 	out := of.property(p.name)
 	if out.kind == missing {
 		out.text = of.text
@@ -165,13 +169,14 @@ type comparison struct {
 
 func (c comparison) eval(s *state) value {
 	a, b := c.a.eval(s), c.b.eval(s)
+	s.work(2 + len(a.text)/64 + len(a.list))
 	switch c.op {
 	case "==":
 		return boolValue(a.equal(b))
 	case "!=", "<>":
 		return boolValue(!a.equal(b))
 	case "contains":
-		s.work(len(a.text)/16 + len(a.list))
+		s.work(len(a.text) / 16)
 		return boolValue(a.contains(b))
 	}
 	order, ok := a.compare(b)

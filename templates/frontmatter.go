@@ -75,7 +75,36 @@ func readSource(file, text string, ch care.Channel, r *report) (src source, ok b
 	return src, src.decode(ch, r)
 }
 
+// maxFront bounds the front matter, whose parser takes long for deep nesting.
+const maxFront = 16 << 10
+
+// tooDeep reports whether YAML nests more than anything here needs.
+func tooDeep(yaml string) bool {
+	depth := 0
+	for line := range strings.SplitSeq(yaml, "\n") {
+		if strings.Count(line, "- ")+strings.Count(line, "? ") > maxNesting && strings.Trim(line, "-? ") == "" || strings.HasPrefix(line, strings.Repeat(" ", 2*maxNesting)) {
+			return true
+		}
+		for i := range len(line) {
+			switch line[i] {
+			case '[', '{':
+				depth++
+			case ']', '}':
+				depth--
+			}
+			if depth > maxNesting {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (src *source) decode(ch care.Channel, r *report) bool {
+	if len(src.yaml) > maxFront || tooDeep(src.yaml) {
+		r.fault(position{src.file, 1, 1}, "front-matter", "make it simpler", "the front matter is too long or nested too deep")
+		return false
+	}
 	// Tags may stand in plain YAML only between quotes: {{ begins a map.
 	err := yaml.UnmarshalWithOptions([]byte(src.yaml), &src.front, yaml.Strict())
 	if err != nil {

@@ -135,7 +135,11 @@ func TestLinksOfData(t *testing.T) {
 	}
 }
 
-// bombs must be refused by Load or by Render, in 100 ms and without taking the memory of the machine (reliability 31).
+func mailOf(body string) map[string]string {
+	return map[string]string{"x/en/email.md": "---\nsubject: x\n---\n" + body}
+}
+
+// TestBombs holds that they are refused by Load or by Render, in 100 ms and without taking the memory of the machine (reliability 31).
 func TestBombs(t *testing.T) { //nolint:paralleltest // it measures time and memory
 	big := strings.Repeat("x", 1000)
 	nest := func(open, shut string, n int) string { return strings.Repeat(open, n) + "x" + strings.Repeat(shut, n) }
@@ -158,6 +162,15 @@ func TestBombs(t *testing.T) { //nolint:paralleltest // it measures time and mem
 		"nested lists":            {map[string]string{"x/en/email.md": "---\nsubject: x\n---\n" + strings.Repeat("- ", 30000)}, ""},
 		"nested links":            {map[string]string{"x/en/email.md": "---\nsubject: x\n---\n" + strings.Repeat("[", 60000)}, ""},
 		"emphasis":                {map[string]string{"x/en/email.md": "---\nsubject: x\n---\n" + strings.Repeat("*a_ ", 15000)}, ""},
+		"a wide table":            {mailOf(strings.Repeat("|a", 15000) + "\n" + strings.Repeat("|-", 15000) + "\n" + strings.Repeat("|b\n", 300)), ""},
+		"a table of many rows":    {mailOf(strings.Repeat("|a", 30) + "\n" + strings.Repeat("|-", 30) + "\n" + strings.Repeat("|b\n", 1900)), ""},
+		"many lines":              {mailOf(strings.Repeat("- a\n", 15000)), ""},
+		"many references":         {mailOf(strings.Repeat("[a]: x\n", 9000)), ""},
+		"many tags":               {mailOf(strings.Repeat("{% if customer.id %}{% endif %}", 2000)), ""},
+		"many elements":           {mailOf(strings.Repeat("<div>", 12000)), ""},
+		"nested YAML lists":       {map[string]string{"x/en/sms.txt": "---\ndefaults: " + strings.Repeat("[", 30000) + "\n---\nx"}, ""},
+		"nested YAML maps":        {map[string]string{"x/en/sms.txt": "---\ndefaults: " + strings.Repeat("{a: ", 4000) + "\n---\nx"}, ""},
+		"nested YAML dashes":      {map[string]string{"x/en/sms.txt": "---\n" + strings.Repeat("- ", 30000) + "\n---\nx"}, ""},
 		"a partial in itself":     {map[string]string{"x/en/sms.txt": `{% partial "a" %}`, "_partials/a.md": `{% partial "a" %}{% partial "a" %}`}, ""},
 		"partials double":         {map[string]string{"x/en/sms.txt": `{% partial "a" %}`, "_partials/a.md": strings.Repeat(`{% partial "b" %}`, 100), "_partials/b.md": strings.Repeat(`{% partial "c" %}`, 100), "_partials/c.md": big}, ""},
 		"a range":                 {map[string]string{"x/en/sms.txt": "{% for i in (1..100000000) %}x{% endfor %}"}, ""},
@@ -240,6 +253,30 @@ func TestLargeValues(t *testing.T) {
 		_, err := set.Render(d)
 		if e, ok := errors.AsType[*care.Error](err); !ok || e.Code != "too_large" {
 			t.Errorf("%s: got %v, want too_large", ch, err)
+		}
+	}
+}
+
+// TestLargeRecords holds that a record of thousands of entries costs no more time than a template may.
+func TestLargeRecords(t *testing.T) { //nolint:paralleltest // it measures time
+	set := load(t, map[string]string{
+		"a/en/sms.txt": "{% for d in visit.declined %}{% if visit.declined.size == 1 %}x{% endif %}{% endfor %}ok",
+		"b/en/sms.txt": "{% for d in visit.declined %}{% if customer.name.size == 1 %}x{% endif %}{% endfor %}ok",
+		"c/en/sms.txt": "{% for d in visit.declined %}{% if customer.name == customer.grade %}{% endif %}{% if visit.declined contains d %}{% endif %}{% endfor %}ok",
+		"d/en/sms.txt": "{% for d in visit.declined %}{{ visit.declined | sort | reverse | join | size }}{% endfor %}ok",
+	})
+	for _, name := range set.Names() {
+		d := draft(name, care.SMS, "en")
+		d.Customer.Name = strings.Repeat("x", 200<<10)
+		d.Customer.Grade = d.Customer.Name + "y"
+		d.Occurrence.Subject.Visit.Declined = strings.Fields(strings.Repeat("abcdefghi ", 20_000))
+		start := busy(t)
+		_, err := set.Render(d)
+		if e, ok := errors.AsType[*care.Error](err); !ok || e.Code != "too_slow" && e.Code != "too_large" {
+			t.Errorf("%s: got %v, want too_slow", name, err)
+		}
+		if took := busy(t) - start; took > limit {
+			t.Errorf("%s: took %v", name, took)
 		}
 	}
 }

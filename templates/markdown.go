@@ -61,9 +61,10 @@ func unhex(c byte) byte {
 	return c - 'A' + 10
 }
 
-// tooNested returns the line on which quotes or lists nest too deep, or 0.
-func tooNested(src string) int {
-	n := 0
+// tooLarge returns the line from which a body is more than Markdown should be asked to read, with what is wrong; 0 = none. Its time
+// grows with the square of nesting and with rows times columns of tables, which are filled up: 64 KiB of bars took minutes.
+func tooLarge(src string) (line int, what string) {
+	n, widest := 0, 0
 	for line := range strings.SplitSeq(src, "\n") {
 		n++
 		depth := 0
@@ -75,13 +76,26 @@ func tooNested(src string) int {
 				break
 			}
 		}
-		brackets := strings.Count(line, "[") + strings.Count(line, "*")/4 + strings.Count(line, "_")/4 + strings.Count(line, "`")/4 + strings.Count(line, "<")/4
-		if depth > maxNesting || brackets > 8*maxNesting || strings.HasPrefix(line, strings.Repeat(" ", 8*maxNesting)) {
-			return n
+		special := strings.Count(line, "[") + (strings.Count(line, "*")+strings.Count(line, "_")+strings.Count(line, "~")+strings.Count(line, "`")+strings.Count(line, "<"))/4
+		widest = max(widest, strings.Count(line, "|"))
+		switch {
+		case depth > maxNesting || special > 8*maxNesting || strings.HasPrefix(line, strings.Repeat(" ", 8*maxNesting)):
+			return n, "quotes, lists or brackets are nested too deep here"
+		case widest > maxColumns || widest*n > maxCells:
+			return n, "the table is too large"
+		case n > maxBodyLines:
+			return n, "the text has too many lines"
 		}
 	}
-	return 0
+	return 0, ""
 }
+
+// Bounds on a body.
+const (
+	maxBodyLines = 2000
+	maxColumns   = 32
+	maxCells     = 20_000 // the widest row times all lines
+)
 
 // block is an if, a for or their like in a text, by the bytes at which its tags stand.
 type block struct {

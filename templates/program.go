@@ -149,7 +149,7 @@ func (n *caseNode) run(s *state) signal {
 		w := &n.whens[i]
 		hit := len(w.values) == 0
 		for _, e := range w.values {
-			s.work(2)
+			s.work(2 + len(v.text)/64 + len(v.list))
 			hit = hit || v.equal(e.eval(s))
 		}
 		if s.err != nil {

@@ -114,6 +114,9 @@ func (r *report) excerpt(p position) string {
 	return number + string(shown) + "\n" + pad + "^"
 }
 
+// maxTags bounds the tags of one template.
+const maxTags = 1000
+
 // scanner replaces the tags of a text by marks.
 type scanner struct {
 	tags    *tags
@@ -187,6 +190,10 @@ func (s *scanner) scan(text string, at position) string {
 		if one.control && one.name == "partial" {
 			b.WriteString(s.paste(one))
 		} else {
+			if len(s.tags.list) == maxTags {
+				s.report.fault(at, "too-large", "make it simpler", "the template with its partials and layout has more than %d tags", maxTags)
+				return b.String()
+			}
 			b.WriteRune(s.tags.add(one))
 		}
 		text, at = rest, after
