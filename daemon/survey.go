@@ -22,6 +22,7 @@ import (
 type survey struct {
 	checked  *Checked
 	feed     feed
+	store    *store.Store // nil with a file
 	operator *care.Operator
 	span     PlanOptions
 	workers  int
@@ -62,7 +63,7 @@ func (e *Env) newSurvey(ctx context.Context, opt PlanOptions, progress Progress)
 		st.Close()
 		return nil, nil, err
 	}
-	s.feed = storeFeed(st)
+	s.store, s.feed = st, storeFeed(st)
 	return s, st.Close, nil
 }
 

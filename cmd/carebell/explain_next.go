@@ -1,0 +1,176 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/daemon"
+)
+
+// The marks of a gate's answer.
+const (
+	passes  = "·"
+	stops   = "✗"
+	partly  = "±" // some channels
+	unasked = "?"
+)
+
+// next tells what is due: each occurrence with a mark per gate, or with --program every gate on a line of its own.
+func (t *teller) next() error {
+	var all []daemon.Next
+	for _, p := range t.x.Programs {
+		all = append(all, p.Next...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b daemon.Next) int {
+		return cmp.Or(a.Release.Compare(b.Release), cmp.Compare(a.Program, b.Program))
+	})
+	names := gateNames(all)
+	ruler := ""
+	for i := range names {
+		ruler += string(rune('a' + i))
+	}
+	var cells [][]string
+	seen := map[string]bool{}
+	repeated := 0
+	for _, n := range all {
+		// On the screen each step of a program and car stands once: its next time. With --program all of them do.
+		key := n.Program + "/" + n.Step + "/" + n.Vehicle
+		if seen[key] && !t.details {
+			repeated++
+			continue
+		}
+		seen[key] = true
+		cells = append(cells, []string{
+			n.Release.Format("2006-01-02 15:04"), n.Title, n.Program + "/" + n.Step, tail(n.Vehicle), or(n.Due.String()), n.Cycle,
+			or(string(n.Channel)), t.verdict(n), marks(n.Gates, names), t.note(n),
+		})
+	}
+	err := section(t.w, []string{
+		t.say("WILL GO", "将发送"), t.say("TITLE", "名称"), t.say("MESSAGE", "消息"), t.say("CAR", "车辆"), t.say("TRIGGER", "触发日"), t.say("ROUND", "轮次"),
+		t.say("BY", "渠道"), "", ruler, t.say("WHY", "原因"),
+	}, cells)
+	if err != nil {
+		return err
+	}
+	if repeated > 0 {
+		t.line(fmt.Sprintf(t.say("… and %d later rounds of these: --program shows them", "… 另有 %d 个后续轮次：用 --program 查看"), repeated))
+	}
+	t.legend(names)
+	if t.details {
+		return t.gates(all)
+	}
+	return nil
+}
+
+// gateNames returns the gates in their order, each once.
+func gateNames(all []daemon.Next) []string {
+	var names []string
+	for _, n := range all {
+		for _, g := range n.Gates {
+			if !slices.Contains(names, g.Gate) {
+				names = append(names, g.Gate)
+			}
+		}
+	}
+	return names
+}
+
+// marks writes one mark per gate, in the order of the names.
+func marks(gates []care.GateAnswer, names []string) string {
+	var b strings.Builder
+	for _, name := range names {
+		b.WriteString(mark(gates, name))
+	}
+	return b.String()
+}
+
+func mark(gates []care.GateAnswer, name string) string {
+	asked, passed, open := 0, 0, false
+	for _, g := range gates {
+		if g.Gate != name {
+			continue
+		}
+		asked++
+		open = open || g.Detail == daemon.NotAsked
+		if g.Pass {
+			passed++
+		}
+	}
+	switch {
+	case open:
+		return unasked
+	case passed == asked:
+		return passes
+	case passed == 0:
+		return stops
+	}
+	return partly
+}
+
+func (t *teller) verdict(n daemon.Next) string {
+	switch {
+	case n.Verdict != care.Send:
+		return stops
+	case n.Reason != "":
+		return t.say("later", "延后")
+	}
+	return "✓"
+}
+
+// note says why, with what the gate knows: until when, by which audience, with which message.
+func (t *teller) note(n daemon.Next) string {
+	if n.Reason == "" {
+		return ""
+	}
+	words := daemon.Reason(n.Reason, t.locale)
+	for _, g := range n.Gates {
+		if !g.Pass && g.Detail != "" && cmp.Or(g.Reason, g.Gate) == n.Reason {
+			return words + t.say(": ", "：") + g.Detail
+		}
+	}
+	return words
+}
+
+// legend names the gates behind the letters, in as many lines as they need.
+func (t *teller) legend(names []string) {
+	const width = 118
+	line := t.say("gates", "关卡") + " (" + passes + t.say(" passes, ", " 通过，") + stops + t.say(" stops, ", " 拦下，") +
+		partly + t.say(" some channels, ", " 部分渠道，") + unasked + t.say(" not asked, needs --others", " 未查，需 --others") + "):"
+	for i, name := range names {
+		word := " " + string(rune('a'+i)) + " " + name
+		if len([]rune(line))+len(word) > width {
+			t.line(line)
+			line = " "
+		}
+		line += word
+	}
+	t.line(line)
+}
+
+// gates tells every answer for every occurrence.
+func (t *teller) gates(all []daemon.Next) error {
+	for _, n := range all {
+		fmt.Fprintln(t.w)
+		t.line(n.Release.Format("2006-01-02 15:04 -0700"), " ", n.Program, "/", n.Step, " ", n.Vehicle, " ", n.ID)
+		for _, g := range n.Gates {
+			sign, why := passes, ""
+			switch {
+			case g.Detail == daemon.NotAsked:
+				sign, why = unasked, t.say("needs --others", "需 --others")
+			case !g.Pass:
+				sign, why = stops, daemon.Reason(cmp.Or(g.Reason, g.Gate), t.locale)
+				if g.Detail != "" {
+					why += t.say(": ", "：") + g.Detail
+				}
+			}
+			t.line("  ", sign, " ", pad(g.Gate, 20), pad(string(g.Channel), 8), why)
+		}
+	}
+	return nil
+}

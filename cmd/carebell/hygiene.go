@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/carebell/carebell/daemon"
+	"github.com/spf13/cobra"
+)
+
+func newHygiene() *cobra.Command {
+	var opt daemon.HygieneOptions
+	var locale string
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "hygiene",
+		Short: "Show the state of the data: bad addresses, duplicates, stale odometers, sold cars, whom nobody has contacted",
+		Long: "Look through all records and name what should be mended in the dealership's system: how many of each kind, and which.\n" +
+			"Only ids and JSON paths (RFC 9535) are printed, no name and no address.",
+		Args: cobra.NoArgs,
+	}
+	format := formatFlag(cmd)
+	f := cmd.Flags()
+	f.StringVar(&opt.File, "customers", "", "a file of customer records, one JSON document per line; - is standard input")
+	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
+	f.StringVar(&locale, "locale", "", "language of the headings: zh-CN or en (default: that of the environment)")
+	f.IntVar(&limit, "limit", 50, "how many of each kind the table shows; 0 shows all, and so does --format jsonl")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		lang, err := language(locale)
+		if err != nil {
+			return &misuse{err}
+		}
+		if limit < 0 {
+			return &misuse{fmt.Errorf("--limit %d: it is 0 or more", limit)}
+		}
+		zh := lang == "zh-CN"
+		header := []string{"FINDING", "CUSTOMER", "DEALER", "PATH", "DETAIL"}
+		if zh {
+			header = []string{"问题", "客户", "门店", "路径", "说明"}
+		}
+		out, err := newRows(cmd.OutOrStdout(), *format, header...)
+		if err != nil {
+			return err
+		}
+		env, err := commandEnv(cmd)
+		if err != nil {
+			return err
+		}
+		bar := newCount(cmd.ErrOrStderr())
+		opt.Progress = bar.at
+		counts := map[string]int{}
+		customers, err := env.Hygiene(cmd.Context(), opt, func(f daemon.Flaw) error {
+			counts[f.Kind]++
+			if !out.jsonl && limit > 0 && counts[f.Kind] > limit {
+				return nil
+			}
+			return out.add(f, f.Kind, f.Customer, f.Dealer, f.Path, f.Detail)
+		})
+		bar.end()
+		if err != nil || out.jsonl {
+			return err
+		}
+		w := cmd.OutOrStdout()
+		total := 0
+		var cells [][]string
+		for _, kind := range daemon.FlawKinds {
+			total += counts[kind]
+			cells = append(cells, []string{strconv.Itoa(counts[kind]), kind, daemon.FlawTitle(kind, lang)})
+		}
+		head := "%d customers, %d findings\n\n"
+		counted := []string{"COUNT", "FINDING", "WHAT"}
+		none := "nothing to mend"
+		if zh {
+			head, counted, none = "%d 位客户，%d 处问题\n\n", []string{"数量", "问题", "含义"}, "没有需要修正的内容"
+		}
+		fmt.Fprintf(w, head, customers, total)
+		if err := printTable(w, counted, cells); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+		if err := out.end(none); err != nil {
+			return err
+		}
+		if len(out.cells) < total {
+			fmt.Fprintln(w, map[bool]string{true: "… 其余请用 --limit 0 或 --format jsonl 查看", false: "… --limit 0 or --format jsonl shows the rest"}[zh])
+		}
+		return nil
+	}
+	return cmd
+}

@@ -1,0 +1,371 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/scheduler"
+)
+
+// ExplainOptions say whom and what to explain.
+type ExplainOptions struct {
+	Customer string
+	Program  string    // "" = every program
+	On       care.Date // as of the beginning of this day on the customer's clock; none = now
+	File     string    // customer records instead of Redis; what was sent before is then not known
+	Book     string
+	Locale   string // zh-CN or en
+	Others   bool   // read all other customers too: households and capacity depend on them
+	Progress Progress
+}
+
+// Explanation is everything that decides what a customer gets. No name, address or text stands in it, only ids and facts.
+type Explanation struct {
+	Customer    string           `json:"customer"`
+	Dealer      string           `json:"dealer"`
+	Problem     string           `json:"problem,omitempty"` // why the customer is not planned at all
+	TimeZone    string           `json:"time_zone"`
+	Locale      string           `json:"locale"`
+	Grade       string           `json:"grade,omitempty"`
+	Advisor     string           `json:"advisor,omitempty"`
+	Birthday    care.Birthday    `json:"birthday,omitzero"`
+	At          time.Time        `json:"at"` // what the answers are as of
+	Cap         *Cap             `json:"cap,omitempty"`
+	Erased      bool             `json:"erased,omitempty"`
+	SafetyOnly  bool             `json:"safety_only,omitempty"` // a defect in the record that fails closed
+	Defects     []care.Defect    `json:"defects,omitempty"`
+	Preferences care.Preferences `json:"preferences,omitzero"`
+	Holds       []care.Hold      `json:"holds,omitempty"`
+	Channels    []ChannelFacts   `json:"channels"`
+	Vehicles    []VehicleFacts   `json:"vehicles"`
+
+	Ledger   bool              `json:"ledger"` // whether what went before is known
+	Past     []care.EventEntry `json:"-"`
+	Programs []ProgramFacts    `json:"-"`
+}
+
+// ChannelFacts is whether a channel reaches the customer.
+type ChannelFacts struct {
+	Channel care.Channel `json:"channel"`
+	Address string       `json:"address"` // "" = usable, else no_address, bad_address or suppressed_address
+	Consent []Consent    `json:"consent"`
+	Stops   []StopFacts  `json:"stops,omitempty"`
+}
+
+// StopFacts is an opt-out that stands.
+type StopFacts struct {
+	Scope  string    `json:"scope"`
+	Source string    `json:"source"`
+	At     time.Time `json:"at"`
+}
+
+// VehicleFacts is what is known of a car.
+type VehicleFacts struct {
+	ID          string         `json:"id"`
+	Make        string         `json:"make,omitempty"`
+	Model       string         `json:"model,omitempty"`
+	DeliveredOn care.Date      `json:"delivered_on"`
+	SoldOn      care.Date      `json:"sold_on"`
+	LastVisit   care.Date      `json:"last_visit"`
+	Appointment time.Time      `json:"appointment_at,omitzero"`
+	Forecast    *care.Forecast `json:"forecast,omitempty"` // nil: no interval, or nothing to count from
+}
+
+// ProgramFacts is what a program means to the customer.
+type ProgramFacts struct {
+	Program string     `json:"program"`
+	Title   string     `json:"title"`
+	On      string     `json:"on"` // the trigger
+	Class   care.Class `json:"class"`
+	Next    []Next     `json:"-"`
+	// Nothing says why nothing is due within a year, Why the same in words.
+	Nothing string    `json:"nothing,omitempty"`
+	Why     string    `json:"why,omitempty"`
+	Last    care.Date `json:"last,omitzero"` // the trigger's last date before, with its cycle
+	Cycle   string    `json:"cycle,omitempty"`
+	Later   care.Date `json:"later,omitzero"` // the trigger's next date, beyond the year
+}
+
+// Next is an occurrence of the coming year, or one that is still worth sending, with every gate's answer.
+type Next struct {
+	PlanLine
+	Due   care.Date         `json:"due"` // the trigger's date
+	Title string            `json:"title"`
+	Gates []care.GateAnswer `json:"gates"`
+}
+
+// explainFor is how far ahead an explanation looks.
+const explainFor = 366 * 24 * time.Hour
+
+// NotAsked marks the answer of a gate that depends on other customers when those were not read.
+const NotAsked = "not_asked"
+
+// Explain says why a customer gets what they get: the facts, what went, what will go with every gate's answer, and for a program
+// with nothing due the reason.
+func (e *Env) Explain(ctx context.Context, opt ExplainOptions) (*Explanation, error) {
+	s, closeSource, err := e.newSurvey(ctx, PlanOptions{File: opt.File, Book: opt.Book}, opt.Progress)
+	if err != nil {
+		return nil, err
+	}
+	defer closeSource()
+	if err := s.checked.FindProgram(opt.Program); err != nil {
+		return nil, err
+	}
+	f, past, err := e.oneCustomer(ctx, s, opt)
+	if err != nil {
+		return nil, err
+	}
+	x := &Explanation{Customer: f.ID, At: e.Now(), Ledger: opt.File == "", Past: past}
+	if f.Customer == nil || f.Err != nil {
+		x.Problem = f.Err.Error()
+		return x, nil
+	}
+	dealer := s.checked.Planner.Dealer(f.Customer)
+	if dealer == nil {
+		x.Dealer, x.Problem = f.Customer.Dealer, "its dealer is not in the care book"
+		return x, nil
+	}
+	loc := s.checked.Planner.Location(f.Customer)
+	if x.At = x.At.In(loc); !opt.On.IsZero() {
+		x.At = opt.On.At(0, 0, loc)
+	}
+	e.facts(x, f, dealer, s.checked.Planner)
+	return x, e.programs(ctx, x, f, s, opt)
+}
+
+// oneCustomer reads the customer from Redis, with what went before, or from the file.
+func (e *Env) oneCustomer(ctx context.Context, s *survey, opt ExplainOptions) (*care.Facts, []care.EventEntry, error) {
+	if !care.ValidID(opt.Customer) {
+		return nil, nil, fmt.Errorf("%q is no customer id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -", opt.Customer)
+	}
+	if s.store == nil {
+		f, err := findCustomer(ctx, s.feed, opt.Customer)
+		if err != nil {
+			err = fmt.Errorf("%w: no line of %s has the id %s", err, opt.File, opt.Customer)
+		}
+		return f, nil, err
+	}
+	facts, err := s.store.Facts(ctx, []string{opt.Customer})
+	if err != nil {
+		return nil, nil, err
+	}
+	past, err := s.store.Timeline(ctx, opt.Customer)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := facts[0]
+	if errors.Is(f.Err, care.ErrGone) && len(past) == 0 && f.Overlay == nil {
+		return nil, nil, fmt.Errorf("%w: care:customer:%s", errNoCustomer, opt.Customer)
+	}
+	return f, past, nil
+}
+
+var errFound = errors.New("found")
+
+func findCustomer(ctx context.Context, feed feed, id string) (*care.Facts, error) {
+	var found *care.Facts
+	err := feed(ctx, func(p *parcel) error {
+		for _, f := range p.open() {
+			if f.ID == id {
+				found = f
+				return errFound
+			}
+		}
+		return nil
+	})
+	switch {
+	case found != nil:
+		return found, nil
+	case err != nil:
+		return nil, err
+	}
+	return nil, errNoCustomer
+}
+
+func (e *Env) facts(x *Explanation, f *care.Facts, d *care.Dealer, p *scheduler.Planner) {
+	c := f.Customer
+	x.Dealer, x.TimeZone, x.Locale = d.Dealer, x.At.Location().String(), cmp.Or(c.Locale, d.Locale)
+	x.Grade, x.Advisor, x.Birthday, x.SafetyOnly = c.Grade, c.Advisor, c.Birthday, c.Closed
+	x.Defects = append(slices.Clone(f.Defects), p.Defects(f)...)
+	if limit, ok := capOf(f, d); ok {
+		x.Cap = &limit
+	}
+	x.Preferences, x.Holds = c.Preferences, slices.Clone(c.Holds)
+	if o := f.Overlay; o != nil {
+		x.Erased = o.Erased
+		x.Holds = append(x.Holds, o.Holds...)
+		if o.Preferences != nil {
+			x.Preferences = merged(c.Preferences, *o.Preferences)
+		}
+	}
+	for _, ch := range care.Channels {
+		if ch.ToPerson() {
+			x.Channels = append(x.Channels, e.channelFacts(f, d, ch))
+		}
+	}
+	today := care.DateOf(x.At)
+	for i := range c.Vehicles {
+		x.Vehicles = append(x.Vehicles, vehicleFacts(f, &c.Vehicles[i], d, today))
+	}
+}
+
+// merged puts the wishes that the customer told us over those of the record, as the planner does.
+func merged(record, own care.Preferences) care.Preferences {
+	if len(own.Channels) > 0 {
+		record.Channels = own.Channels
+	}
+	if own.MaxPerWeek != nil {
+		record.MaxPerWeek = own.MaxPerWeek
+	}
+	if !own.Quiet.IsZero() {
+		record.Quiet = own.Quiet
+	}
+	record.Off = own.Off
+	return record
+}
+
+func (e *Env) channelFacts(f *care.Facts, d *care.Dealer, ch care.Channel) ChannelFacts {
+	out := ChannelFacts{Channel: ch}
+	if why := e.reach(f, d, ch); why == noAddress || why == badAddress || why == deadAddress {
+		out.Address = why
+	}
+	for _, class := range []care.Class{care.Service, care.Care, care.Commercial} {
+		out.Consent = append(out.Consent, consentOf(f, d, ch, class))
+	}
+	if f.Overlay == nil {
+		return out
+	}
+	for scope, stop := range f.Overlay.Stops {
+		of, _, hasChannel := cutScope(scope)
+		if grant, ok := f.Overlay.Grants[scope]; ok && grant.At.After(stop.At) || hasChannel && of != ch {
+			continue
+		}
+		out.Stops = append(out.Stops, StopFacts{scope, stop.Source, stop.At})
+	}
+	slices.SortFunc(out.Stops, func(a, b StopFacts) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Scope, b.Scope)) })
+	return out
+}
+
+// cutScope splits an opt-out's scope into its channel, if it has one, and the rest.
+func cutScope(scope string) (ch care.Channel, rest string, ok bool) {
+	for _, ch := range care.Channels {
+		if scope == string(ch) {
+			return ch, "", true
+		}
+		if n := len(ch); len(scope) > n && scope[:n] == string(ch) && scope[n] == '/' {
+			return ch, scope[n+1:], true
+		}
+	}
+	return "", scope, false
+}
+
+func vehicleFacts(f *care.Facts, v *care.Vehicle, d *care.Dealer, today care.Date) VehicleFacts {
+	out := VehicleFacts{
+		ID: v.ID, Make: v.Make, Model: v.Model, DeliveredOn: v.DeliveredOn, SoldOn: soldOn(f, v), LastVisit: lastVisit(v), Appointment: v.AppointmentAt,
+	}
+	if forecast, ok := scheduler.Forecast(v, d, today, toldReadings(f, v.ID)...); ok {
+		out.Forecast = &forecast
+	}
+	return out
+}
+
+// soldOn is the earlier of the record's date and the customer's own word.
+func soldOn(f *care.Facts, v *care.Vehicle) care.Date {
+	sold := v.SoldOn
+	if f.Overlay == nil {
+		return sold
+	}
+	for _, fact := range f.Overlay.Sold {
+		if fact.Vehicle == v.ID && !fact.On.IsZero() && (sold.IsZero() || fact.On.Before(sold)) {
+			sold = fact.On
+		}
+	}
+	return sold
+}
+
+func lastVisit(v *care.Vehicle) care.Date {
+	var last care.Date
+	for i := range v.Visits {
+		if v.Visits[i].ClosedOn.After(last) {
+			last = v.Visits[i].ClosedOn
+		}
+	}
+	return last
+}
+
+// toldReadings are the readings that the customer reported.
+func toldReadings(f *care.Facts, vehicle string) []care.Reading {
+	if f.Overlay == nil {
+		return nil
+	}
+	var out []care.Reading
+	for _, fact := range f.Overlay.Readings {
+		if fact.Vehicle == vehicle && !fact.On.IsZero() && fact.KM >= 0 {
+			out = append(out, care.Reading{On: fact.On, KM: fact.KM})
+		}
+	}
+	return out
+}
+
+// programs asks the plan for the coming year and what has not expired yet, and for every program without any the reason.
+func (e *Env) programs(ctx context.Context, x *Explanation, f *care.Facts, s *survey, opt ExplainOptions) error {
+	p := s.checked.Planner
+	request := scheduler.Request{
+		From: x.At.Add(-p.LongestExpiry()), To: x.At.Add(explainFor), Now: x.At, Operator: s.operator, Explain: true,
+	}
+	if opt.Others {
+		s.span = PlanOptions{From: Moment{Time: request.From}, To: Moment{Time: request.To}, Now: x.At}
+		var err error
+		if request.Peers, err = s.peers(ctx); err != nil {
+			return err
+		}
+	}
+	next := map[string][]Next{}
+	for _, o := range p.Plan(f, request) {
+		n := Next{PlanLine: planLine(o), Due: o.Due, Gates: o.Gates}
+		if !opt.Others {
+			unasked(n.Gates, s.checked.Book.Program(o.Program))
+		}
+		next[o.Program] = append(next[o.Program], n)
+	}
+	// What a trigger did long ago and will do long from now, whatever its messages' gates say.
+	long := p.Plan(f, scheduler.Request{From: x.At.AddDate(-20, 0, 0), To: x.At.AddDate(10, 0, 0)})
+	for _, prog := range s.checked.Book.Programs {
+		if opt.Program != "" && prog.Program != opt.Program {
+			continue
+		}
+		out := ProgramFacts{
+			Program: prog.Program, Title: cmp.Or(prog.Title.In(opt.Locale), prog.Program), On: prog.Trigger.On, Class: prog.Class, Next: next[prog.Program],
+		}
+		for i := range out.Next {
+			out.Next[i].Title = out.Title
+		}
+		if len(out.Next) == 0 {
+			why := nothing{x: x, facts: f, program: prog, checked: s.checked, locale: opt.Locale}
+			why.say(&out, long)
+		}
+		x.Programs = append(x.Programs, out)
+	}
+	return nil
+}
+
+// unasked marks the gates that need to know of other customers.
+func unasked(gates []care.GateAnswer, p *care.Program) {
+	for i := range gates {
+		switch gates[i].Gate {
+		case "duplicate_household":
+			if p.Trigger.On == care.OnCalendar || p.Trigger.On == care.OnEvent {
+				gates[i].Detail = NotAsked
+			}
+		case "capacity":
+			if p.Capacity.PerDay > 0 {
+				gates[i].Detail = NotAsked
+			}
+		}
+	}
+}
