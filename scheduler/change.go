@@ -13,8 +13,8 @@ import (
 const askAgain = 5 * time.Minute
 
 // Check asks the plan for one message at the moment of sending, r.Now, on the facts as they are then. Verdict send with a release
-// that is not after r.Now means go; a later release means put it off until then, also where a pause or an open hold has no known
-// end; skip means that it ends, recorded with the reason. Channels that already failed for the message are left out. r.From and
+// that is not after r.Now means go; a later release means put it off until then, also where a pause, an open hold or a record that
+// cannot be read has no known end; skip means that it ends, recorded with the reason. Channels that already failed for the message are left out. r.From and
 // r.To are not looked at.
 func (p *Planner) Check(f *care.Facts, rec *care.Record, r Request) *care.Occurrence {
 	o := p.one(f, rec, r)
@@ -27,6 +27,13 @@ func (p *Planner) Check(f *care.Facts, rec *care.Record, r Request) *care.Occurr
 	}
 	o = occurrence(rec)
 	o.Reason, o.Over = ended(f, p, rec.Vehicle, rec.On)
+	switch {
+	case o.Over:
+	case !rec.Expires.After(r.Now):
+		o.Reason, o.Over = "expired", true
+	default:
+		o.Verdict, o.Release = care.Send, earliest(r.Now.Add(askAgain), rec.Expires)
+	}
 	return o
 }
 
@@ -40,7 +47,8 @@ func occurrence(rec *care.Record) *care.Occurrence {
 }
 
 // ended says why the plan no longer yields an occurrence that is in the queue, and whether that is for good. A record that cannot
-// be read, or whose dealer is not in the book, ends nothing: it may be mended before the message expires.
+// be read, that has a defect where its dates stand, or whose dealer is not in the book, ends nothing: it may be mended before the
+// message expires.
 func ended(f *care.Facts, p *Planner, vehicle string, on care.Date) (reason string, forGood bool) {
 	switch {
 	case f.Overlay != nil && f.Overlay.Erased, f.Customer == nil && (f.Err == nil || errors.Is(f.Err, care.ErrGone)):
@@ -52,6 +60,11 @@ func ended(f *care.Facts, p *Planner, vehicle string, on care.Date) (reason stri
 		v := &f.Customer.Vehicles[i]
 		if sold := soldOn(f, v); v.ID == vehicle && !sold.IsZero() && (on.IsZero() || !on.Before(sold)) {
 			return "sold", true
+		}
+	}
+	for _, d := range f.Defects {
+		if strings.HasPrefix(d.Path, "$.vehicles") || strings.HasPrefix(d.Path, "$.birthday") {
+			return "defective_record", false
 		}
 	}
 	return "serviced", true

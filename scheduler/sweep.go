@@ -175,6 +175,7 @@ type job struct {
 	planner  *Planner
 	request  Request
 	tally    *tally
+	goesOn   bool // the tally is that of the last sweep: only what is new is counted
 	progress Progress
 }
 
@@ -224,7 +225,7 @@ func (j *job) brake(ctx context.Context, batch []*care.Facts, plans [][]*care.Oc
 	busiest := map[slot]int{}
 	for i, f := range batch {
 		for _, o := range plans[i] {
-			if o.Verdict != care.Send {
+			if _, known := f.Ledger[o.ID]; o.Verdict != care.Send || known && j.goesOn {
 				continue
 			}
 			key := slot{o.Dealer, o.Program}
@@ -271,7 +272,7 @@ func (s *Sweeper) replan(ctx context.Context, ids []string) error {
 	next.request = Request{From: now.Add(-planner.LongestExpiry()), To: now.Add(horizon), Now: now}
 	if last != nil && last.planner == planner {
 		// What the last sweep learnt of other customers still holds, and its count goes on.
-		next.request.Peers, next.tally = last.request.Peers, last.tally
+		next.request.Peers, next.tally, next.goesOn = last.request.Peers, last.tally, true
 	}
 	op, err := s.cfg.Operators.Operator(ctx)
 	if err != nil {

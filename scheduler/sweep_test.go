@@ -430,6 +430,38 @@ func TestKickSweepsNow(t *testing.T) {
 	})
 }
 
+// A record that is written again and again does not look like a runaway program.
+func TestTheBrakeCountsAChangedCustomerOnce(t *testing.T) {
+	t.Parallel()
+	now := at(t, "2026-11-22 07:00")
+	s := newShop()
+	s.facts["A"] = visitor(t, "A", "2026-11-22")
+	sw := sweeperOf(t, s, newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery)), "one", Observer{})
+	sw.cfg.Now = func() time.Time { return now }
+	if _, err := sw.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		if err := sw.replan(t.Context(), []string{"A"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.engaged) > 0 {
+		t.Error("the brake was engaged")
+	}
+	// Two hundred new ones that come in one by one are another thing.
+	for i := range 200 {
+		id := fmt.Sprintf("B%03d", i)
+		s.facts[id] = visitor(t, id, "2026-11-22")
+		if err := sw.replan(t.Context(), []string{id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(s.queued()); len(s.engaged) != 1 || got != 100 {
+		t.Errorf("%d queued, engaged: %v", got, s.engaged)
+	}
+}
+
 func TestParseSweep(t *testing.T) {
 	t.Parallel()
 	for spec, ok := range map[string]bool{
