@@ -194,6 +194,19 @@ func TestServerThatDoesNotStopTalking(t *testing.T) {
 	}
 }
 
+// TestServerThatDribbles: each byte comes in time, and the message would never end.
+func TestServerThatDribbles(t *testing.T) {
+	t.Parallel()
+	for verb, kind := range map[string]care.Kind{"EHLO": care.KindRetry, "MAIL": care.KindRetry, ".": care.KindUncertain} {
+		srv := newServer(t).on(verb, step{slow: true, reply: "250-" + strings.Repeat("x", 1000)})
+		s := newSender(t, email.Config{Timeout: 300 * time.Millisecond}, srv.url())
+		_, err := s.Send(context.Background(), testMessage()) // the sender's own bound holds without a deadline
+		if e := new(care.Error); !errors.As(err, &e) || e.Kind != kind || e.Code != "timeout" {
+			t.Errorf("%s: %v, want %s", verb, err, kind)
+		}
+	}
+}
+
 func TestStaleConnectionIsReplacedOnce(t *testing.T) {
 	t.Parallel()
 	for name, st := range map[string]step{"dropped": {drop: true}, "421": {reply: "421 4.4.2 idle too long"}} {

@@ -21,6 +21,7 @@ type step struct {
 	rst   bool          // close with a reset
 	wait  time.Duration // before the answer
 	after bool          // close after the answer
+	slow  bool          // a byte at a time
 }
 
 // fakeServer is an SMTP server whose behaviour at each verb can be set. It keeps every byte of the dialogue and every mail it
@@ -110,6 +111,18 @@ func (s *fakeServer) do(c net.Conn, verb, usual string) bool {
 	}
 	if st.reply == "" {
 		st.reply = usual
+	}
+	if st.slow {
+		for i := range len(st.reply) {
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-s.quit:
+				return false
+			}
+			if _, err := c.Write([]byte{st.reply[i]}); err != nil {
+				return false
+			}
+		}
 	}
 	if _, err := fmt.Fprint(c, strings.ReplaceAll(st.reply, "\n", "\r\n")+"\r\n"); err != nil {
 		return false
