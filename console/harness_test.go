@@ -33,6 +33,7 @@ type desk struct {
 	writes   int
 	facts    console.PageFacts
 	gone     bool
+	stale    bool // look-ups do not see what was written
 	broken   error // of the overlay
 	mute     error // of the events
 	blind    error // of the look-up
@@ -106,6 +107,9 @@ func (d *desk) Lookup(_ context.Context, customer, _ string) (console.PageFacts,
 	raw, err := json.Marshal(d.of(customer))
 	if err != nil {
 		return f, err
+	}
+	if d.stale {
+		return f, nil
 	}
 	f.Overlay = new(care.Overlay)
 	return f, json.Unmarshal(raw, f.Overlay)

@@ -399,6 +399,30 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
+// TestSurveyTwiceAtOnce keeps the first of two answers that were sent before either was on record.
+func TestSurveyTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	d := &desk{facts: facts("en"), stale: true}
+	h := handler(d)
+	post(t, h, link(token.Survey, care.SMS), url.Values{"skill": {"5"}})
+	post(t, h, link(token.Survey, care.SMS), url.Values{"skill": {"1"}})
+	if a := d.of("C1").Answers; len(a) != 1 || a[0].Value != "skill=5" {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestFirstOptOutIsTheEvidence keeps when and how a customer first refused.
+func TestFirstOptOutIsTheEvidence(t *testing.T) {
+	t.Parallel()
+	d := &desk{facts: facts("en")}
+	first := care.Stop{At: now.Add(-24 * time.Hour), Source: "sms"}
+	d.of("C1").Stops = map[string]care.Stop{"sms": first}
+	post(t, handler(d), link(token.Unsubscribe, care.SMS), url.Values{"do": {"stop"}})
+	if got := d.of("C1").Stops["sms"]; got != first {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestRSVP(t *testing.T) {
 	t.Parallel()
 	d := &desk{facts: facts("en")}
