@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,8 +253,8 @@ func TestSweeperQueuesWhatIsDueAndFollowsChanges(t *testing.T) {
 		s.change(visitor(t, "A", "2000-01-01"), "A")
 		s.change(visitor(t, "B", "2000-01-03"), "B") // released at 09:00 on the 3rd: 49 hours ahead
 		s.change(visitor(t, "C", "1999-12-28"), "C") // stale
-		var replanned int
-		sw := sweeperOf(t, s, p, "one", Observer{Replanned: func(n int) { replanned += n }})
+		var replanned atomic.Int32
+		sw := sweeperOf(t, s, p, "one", Observer{Replanned: func(n int) { replanned.Add(int32(n)) }})
 		sw.Start()
 		sw.Start()
 		synctest.Wait()
@@ -272,8 +273,8 @@ func TestSweeperQueuesWhatIsDueAndFollowsChanges(t *testing.T) {
 		expectQueued(t, s, "move D 01-01 09:00")
 		s.change(nil, "D")
 		synctest.Wait()
-		if replanned != 3 {
-			t.Errorf("%d re-planned", replanned)
+		if n := replanned.Load(); n != 3 {
+			t.Errorf("%d re-planned", n)
 		}
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
@@ -323,25 +324,25 @@ func TestOneLeaderAtATime(t *testing.T) {
 	p := newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery))
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop()
-		var leads [2]bool
+		var leads [2]atomic.Bool
 		sweepers := [2]*Sweeper{}
 		for i := range sweepers {
-			sweepers[i] = sweeperOf(t, s, p, fmt.Sprint("replica", i), Observer{Leading: func(yes bool) { leads[i] = yes }})
+			sweepers[i] = sweeperOf(t, s, p, fmt.Sprint("replica", i), Observer{Leading: func(yes bool) { leads[i].Store(yes) }})
 		}
 		sweepers[0].Start()
 		synctest.Wait()
 		sweepers[1].Start()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if leads != [2]bool{true, false} {
-			t.Fatalf("leads: %v", leads)
+		if !leads[0].Load() || leads[1].Load() {
+			t.Fatal("the first should lead, and it alone")
 		}
 		// The leader vanishes: its lease is another's to take within 15 seconds.
 		s.mu.Lock()
 		s.holder = "ghost"
 		s.mu.Unlock()
 		began := time.Now()
-		for !leads[1] && !leads[0] || time.Since(began) < 4*time.Second {
+		for !leads[1].Load() && !leads[0].Load() || time.Since(began) < 4*time.Second {
 			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
 		}
@@ -350,14 +351,14 @@ func TestOneLeaderAtATime(t *testing.T) {
 		}
 		// At a stop at once: the other looks every three seconds.
 		leader := 0
-		if leads[1] {
+		if leads[1].Load() {
 			leader = 1
 		}
 		_ = sweepers[leader].Stop()
 		time.Sleep(renewEvery)
 		synctest.Wait()
-		if leads[leader] || !leads[1-leader] {
-			t.Errorf("after a stop of %d: %v", leader, leads)
+		if leads[leader].Load() || !leads[1-leader].Load() {
+			t.Errorf("after a stop of %d the other does not lead", leader)
 		}
 		_ = sweepers[1-leader].Stop()
 	})
@@ -369,8 +370,8 @@ func TestSweeperOutlivesRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop()
 		s.broken = true
-		leading := false
-		sw := sweeperOf(t, s, p, "one", Observer{Leading: func(yes bool) { leading = yes }})
+		var leading atomic.Bool
+		sw := sweeperOf(t, s, p, "one", Observer{Leading: leading.Store})
 		sw.Start()
 		time.Sleep(time.Minute)
 		s.mu.Lock()
@@ -378,7 +379,7 @@ func TestSweeperOutlivesRedis(t *testing.T) {
 		s.mu.Unlock()
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if !leading {
+		if !leading.Load() {
 			t.Fatal("not leading after Redis came back")
 		}
 		s.mu.Lock()
@@ -386,7 +387,7 @@ func TestSweeperOutlivesRedis(t *testing.T) {
 		s.mu.Unlock()
 		time.Sleep(leaseTTL)
 		synctest.Wait()
-		if leading {
+		if leading.Load() {
 			t.Error("still leading after the lease ran out")
 		}
 		s.mu.Lock()
@@ -423,10 +424,10 @@ func TestKickSweepsNow(t *testing.T) {
 		time.Sleep(time.Second)
 		sw.Kick()
 		synctest.Wait()
+		_ = sw.Stop()
 		if s.scans != 2 {
 			t.Errorf("%d scans", s.scans)
 		}
-		_ = sw.Stop()
 	})
 }
 
