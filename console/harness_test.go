@@ -33,7 +33,7 @@ type desk struct {
 	writes   int
 	facts    console.PageFacts
 	gone     bool
-	stale    bool // look-ups do not see what was written
+	stale    bool  // look-ups do not see what was written
 	broken   error // of the overlay
 	mute     error // of the events
 	blind    error // of the look-up

@@ -106,6 +106,23 @@ func TestOptOutAlwaysCounts(t *testing.T) {
 	}
 }
 
+// TestNothingIsSavedBlindly: without the facts nobody can tell what the customer changed, or who asks.
+func TestNothingIsSavedBlindly(t *testing.T) {
+	t.Parallel()
+	d := &desk{blind: errDown}
+	h := handler(d)
+	for path, form := range map[string]url.Values{
+		link(token.Unsubscribe, care.SMS): {"do": {"save"}, "limit": {"1"}},
+		link(token.Survey, care.SMS):      {"skill": {"1"}},
+		link(token.RSVP, care.SMS):        {"answer": {"yes"}},
+		link(token.Odometer, care.SMS):    {"do": {"not_me"}},
+	} {
+		if w := post(t, h, path, form); w.Code != http.StatusServiceUnavailable || d.writes != 0 {
+			t.Errorf("%s: %d, %d writes", path[:3], w.Code, d.writes)
+		}
+	}
+}
+
 func TestThousandOneClicksFromOneAddress(t *testing.T) {
 	t.Parallel()
 	d := &desk{facts: facts("en")}
