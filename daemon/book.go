@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,13 +53,14 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 		return nil, problems, err
 	}
 	if book == nil || care.Faults(problems) {
-		return nil, problems, ErrBook
+		return nil, tidy(problems), ErrBook
 	}
 	set, more := templates.Load(book, templates.Options{Lunar: calendar.Words})
 	problems = append(problems, more...)
 	can := scheduler.Capabilities{Address: address}
 	if set != nil {
 		can.Template = set.Has
+		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts})...)
 	}
 	if opt.Gateway != nil {
 		can.Gateway = func(ch care.Channel, _ *care.Dealer, _ string) bool { return opt.Gateway(ch) }
@@ -67,11 +69,19 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 		can.HashAddress = func(a string) string { return contact.Hash(opt.HashKey, a) }
 	}
 	planner, more := scheduler.New(book, can)
-	problems = append(problems, more...)
+	problems = tidy(append(problems, more...))
 	if set == nil || planner == nil || care.Faults(problems) {
 		return nil, problems, ErrBook
 	}
 	return &Checked{Book: book, Planner: planner, Templates: set, links: newLinks(opt), loaded: opt.Now()}, problems, nil
+}
+
+// tidy puts problems into the order of files and lines, each once.
+func tidy(problems []care.Problem) []care.Problem {
+	slices.SortStableFunc(problems, func(a, b care.Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(problems)
 }
 
 func readBook(opt BookOptions) (*care.Book, []care.Problem, error) {

@@ -1,14 +1,12 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +15,6 @@ import (
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/store"
-	"github.com/carebell/carebell/templates"
 )
 
 // Env is what every command starts from.
@@ -106,17 +103,11 @@ func VersionText(version string) string {
 
 // Lint checks a book ("" = the default book) and returns everything that is wrong with it, by file and line.
 func Lint(dir string, now func() time.Time) ([]care.Problem, error) {
-	checked, problems, err := CheckBook(BookOptions{Dir: dir, Now: now})
+	_, problems, err := CheckBook(BookOptions{Dir: dir, Now: now})
 	if err != nil && !errors.Is(err, ErrBook) {
 		return nil, err
 	}
-	if checked != nil {
-		problems = append(problems, checked.Templates.Lint(templates.LintOptions{Parts: smsParts})...)
-	}
-	slices.SortStableFunc(problems, func(a, b care.Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
-	})
-	return slices.Compact(problems), nil
+	return problems, nil
 }
 
 // smsParts counts a text's parts as the gateways of a country do.

@@ -1,0 +1,261 @@
+package daemon
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/delivery"
+	"github.com/carebell/carebell/store"
+)
+
+// The dashboard, the alerts and this list say the same names; a metric that is renamed must be renamed there too.
+func TestMetricsAreThoseOfTheList(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../deploy/prometheus/metrics.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for line := range strings.Lines(string(raw)) {
+		if name, rest, ok := strings.Cut(line, " | "); ok && !strings.HasPrefix(line, "#") {
+			kind, _, _ := strings.Cut(rest, " | ")
+			want = append(want, name+" "+kind)
+		}
+	}
+	m := newMetrics("test")
+	m.messages.WithLabelValues("p", "email", "sent")
+	m.brake.WithLabelValues("d", "p")
+	families, err := m.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), "carebell_") {
+			got = append(got, f.GetName()+" "+strings.ToLower(f.GetType().String()))
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("metrics:\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+	}
+}
+
+type recorder struct{ got []care.Message }
+
+func (r *recorder) Send(_ context.Context, m *care.Message) (care.Receipt, error) {
+	r.got = append(r.got, *m)
+	return care.Receipt{}, nil
+}
+
+func TestRedirectSendsEverythingToOneAddress(t *testing.T) {
+	t.Parallel()
+	mail, text := &recorder{}, &recorder{}
+	e := &Env{Settings: &config.Settings{RedirectEmail: "me@example.com"}}
+	s := &senders{byChannel: map[care.Channel]delivery.Sender{care.Email: mail, care.SMS: text}}
+	e.redirect(s)
+	original := &care.Message{ID: "x", Channel: care.Email, To: "customer@example.com", ToName: "王小明", Subject: "s", Unsubscribe: "https://care.example/u/x"}
+	for _, ch := range []care.Channel{care.Email, care.SMS} {
+		if _, err := s.byChannel[ch].Send(t.Context(), original); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := mail.got[0]
+	if got.To != "me@example.com" || got.ToName != "" || got.Unsubscribe != "" || got.Subject != "s" {
+		t.Errorf("redirected to %q (%q), unsubscribe %q", got.To, got.ToName, got.Unsubscribe)
+	}
+	if original.To != "customer@example.com" {
+		t.Error("the message itself was changed")
+	}
+	if text.got[0].To != "customer@example.com" {
+		t.Error("a channel without a redirect was redirected")
+	}
+}
+
+// house is a daemon in this process on an embedded store.
+func house(t *testing.T, change func(*config.Settings)) (*Daemon, *store.Store) {
+	t.Helper()
+	redis := miniredis.RunT(t)
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	st, err := store.Open(t.Context(), store.Options{URL: "redis://" + redis.Addr(), Embedded: true, AllowUnsafe: true, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(st.Close)
+	book := filepath.Join(t.TempDir(), "book")
+	if err := config.WriteDefault(book); err != nil {
+		t.Fatal(err)
+	}
+	settings := &config.Settings{Listen: "127.0.0.1:0", Book: book, DryRun: true, Sweep: "@every 15m"}
+	if change != nil {
+		change(settings)
+	}
+	env := &Env{Settings: settings, Log: log, Now: time.Now, Version: "test"}
+	d, err := env.New(t.Context(), Parts{Store: st})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Start()
+	t.Cleanup(func() {
+		if err := d.Stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return d, st
+}
+
+func get(t *testing.T, d *Daemon, path string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.Addr()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+func TestHealthReadinessMetricsAndConsole(t *testing.T) {
+	t.Parallel()
+	d, _ := house(t, nil)
+	for path, want := range map[string]string{
+		"/healthz": "alive", "/readyz": "ready", "/metrics": "carebell_build_info", "/": "<html", "/api/v1/status": `"version":`,
+	} {
+		if code, body := get(t, d, path); code != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %.200s", path, code, body)
+		}
+	}
+	if code, _ := get(t, d, "/customers/nobody"); code != http.StatusNotFound {
+		t.Errorf("a customer that is not there: %d", code)
+	}
+}
+
+// A dry run plans, renders and records, and sends nothing: even with no channel set up it serves.
+func TestDryRunRecords(t *testing.T) {
+	t.Parallel()
+	d, st := house(t, func(s *config.Settings) { s.Book = wide(t, s.Book) })
+	loc, err := time.LoadLocation("Asia/Shanghai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	yesterday := care.DateOf(time.Now().In(loc)).AddDays(-1)
+	doc := `{"id":"C1","email":"c1@example.com","locale":"zh-CN","salutation":"王先生","vehicles":[{"id":"V1","model":"君威","delivered_on":"` + yesterday.String() + `"}]}`
+	if _, err := st.Merge(t.Context(), []string{"C1"}, func(int, []byte) ([]byte, error) { return []byte(doc), nil }); err != nil {
+		t.Fatal(err)
+	}
+	_ = d
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		records, err := st.Messages(t.Context(), store.Filter{Customer: "C1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(records) > 0 && records[0].State.Final() {
+			if records[0].State != care.StateSkipped || records[0].Reason != "dry_run" || records[0].Locale != "zh-CN" {
+				t.Errorf("recorded as %+v", records[0])
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing was recorded: %+v", records)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// wide makes every schedule of a book mean at once.
+func wide(t *testing.T, book string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(book, "programs", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(err)
+	}
+	for _, f := range append(files, filepath.Join(book, "dealers.yaml")) {
+		raw, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(raw), "\n")
+		for i, l := range lines {
+			if strings.HasPrefix(l, "schedule:") {
+				lines[i] = `schedule: "* * * * *"`
+			}
+			if strings.HasPrefix(strings.TrimSpace(l), "quiet_hours:") {
+				lines[i] = l[:strings.Index(l, "quiet_hours:")] + "quiet_hours: {default: none}"
+			}
+		}
+		if err := os.WriteFile(f, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return book
+}
+
+func TestReloadKeepsTheOldBookWhenTheNewOneIsBroken(t *testing.T) {
+	t.Parallel()
+	var dir string
+	d, _ := house(t, func(s *config.Settings) { dir = s.Book })
+	before := d.book.Load()
+	file := filepath.Join(dir, "programs", "birthday.yaml")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, broken := range map[string]string{
+		"cut off": string(good[:len(good)/2]) + "\n  - {", "a bad schedule": strings.Replace(string(good), "schedule: ", "schedule: \"99 99 * * *\" #", 1),
+		"a missing template": strings.Replace(string(good), "template: ", "template: no-such-", 1),
+	} {
+		if err := os.WriteFile(file, []byte(broken), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Reload(); err == nil || d.book.Load() != before {
+			t.Errorf("%s: the book was taken (%v)", name, err)
+		}
+	}
+	if err := os.WriteFile(file, append(good, "\n# changed\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Reload(); err != nil || d.book.Load() == before {
+		t.Errorf("a good book was not taken: %v", err)
+	}
+}
+
+func TestParseSpan(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	shanghai := time.FixedZone("", 8*3600)
+	for _, tt := range []struct{ from, to, wantFrom, wantTo string }{
+		{"", "", "2026-11-22T00:00:00+08:00", "2026-11-29T00:00:00+08:00"},
+		{"2026-12-01", "2026-12-02", "2026-12-01T00:00:00+08:00", "2026-12-02T00:00:00+08:00"},
+		{"2026-12-01T09:00:00Z", "", "2026-12-01T17:00:00+08:00", "2026-12-08T17:00:00+08:00"},
+	} {
+		from, to, err := ParseSpan(tt.from, tt.to, now)
+		if err != nil || from.In(shanghai).In(shanghai).Format(time.RFC3339) != tt.wantFrom || to.In(shanghai).In(shanghai).Format(time.RFC3339) != tt.wantTo {
+			t.Errorf("%q %q: %v %v %v", tt.from, tt.to, from.In(shanghai), to.In(shanghai), err)
+		}
+	}
+	for _, bad := range [][2]string{{"tomorrow", ""}, {"2026-12-01", "2026-11-01"}, {"2026-02-30", ""}, {"", "2026-13-01"}} {
+		if _, _, err := ParseSpan(bad[0], bad[1], now); err == nil {
+			t.Errorf("%v was taken", bad)
+		}
+	}
+}
