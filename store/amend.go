@@ -159,7 +159,6 @@ func (s *Store) Resolve(ctx context.Context, ids []string, as string) ([]error, 
 		if state == care.StateDue {
 			r.Repeats++
 			r.Crashes = 0
-			r.Release = now.UTC()
 		}
 		return decision{record: &r, next: now}
 	})
@@ -177,7 +176,7 @@ func (s *Store) Retry(ctx context.Context, ids []string) ([]error, error) {
 			return decision{err: fmt.Errorf("it is %s: only a failed message is tried again", l.record.State)}
 		}
 		r := l.record
-		r.State, r.Reason, r.UpdatedAt, r.Crashes, r.Tried, r.Release = care.StateDue, "", now, 0, nil, now.UTC()
+		r.State, r.Reason, r.UpdatedAt, r.Crashes, r.Tried = care.StateDue, "", now, 0, nil
 		r.FirstTry = time.Time{}
 		return decision{record: &r, next: now}
 	})

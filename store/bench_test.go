@@ -24,9 +24,30 @@ func (b *bundle) fill(tb testing.TB, n int) {
 	}
 }
 
-func perMessage(b *testing.B, n int) {
+// perMessage reports the time and Redis' own CPU time for each of n messages, from now until the function it returns is called.
+func (s *bundle) perMessage(b *testing.B, n int) func() {
 	b.Helper()
-	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n), "µs/msg")
+	cpu := func() (sum float64) {
+		info, err := readInfo(b.Context(), s.single, "cpu")
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
+			var sec float64
+			if _, err := fmt.Sscan(info[name], &sec); err != nil {
+				b.Fatal(err)
+			}
+			sum += sec
+		}
+		return sum
+	}
+	before := cpu()
+	b.ResetTimer()
+	return func() {
+		b.StopTimer()
+		b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n), "µs/msg")
+		b.ReportMetric((cpu()-before)*1e6/float64(n), "redis-µs/msg")
+	}
 }
 
 // BenchmarkLife takes messages in batches of 100 from due to sent: claim, facts, intents, results.
@@ -34,7 +55,7 @@ func BenchmarkLife(b *testing.B) {
 	s := onRedis(b)
 	s.fill(b, b.N)
 	b.ReportAllocs()
-	b.ResetTimer()
+	report := s.perMessage(b, b.N)
 	done := 0
 	for done < b.N {
 		claims, err := s.Claim(b.Context(), care.Lanes, 100, time.Minute)
@@ -60,14 +81,14 @@ func BenchmarkLife(b *testing.B) {
 		}
 		done += len(claims)
 	}
-	perMessage(b, b.N)
+	report()
 }
 
 func BenchmarkClaim(b *testing.B) {
 	s := onRedis(b)
 	s.fill(b, b.N)
 	b.ReportAllocs()
-	b.ResetTimer()
+	report := s.perMessage(b, b.N)
 	for done := 0; done < b.N; {
 		claims, err := s.Claim(b.Context(), care.Lanes, 100, time.Minute)
 		if err != nil || len(claims) == 0 {
@@ -75,7 +96,7 @@ func BenchmarkClaim(b *testing.B) {
 		}
 		done += len(claims)
 	}
-	perMessage(b, b.N)
+	report()
 }
 
 func BenchmarkSettle(b *testing.B) {
@@ -92,13 +113,13 @@ func BenchmarkSettle(b *testing.B) {
 		}
 	}
 	b.ReportAllocs()
-	b.ResetTimer()
+	report := s.perMessage(b, b.N)
 	for at := 0; at < len(results); at += 100 {
 		if _, err := s.Settle(b.Context(), results[at:min(at+100, len(results))]); err != nil {
 			b.Fatal(err)
 		}
 	}
-	perMessage(b, b.N)
+	report()
 }
 
 func BenchmarkIdleClaim(b *testing.B) {
@@ -114,9 +135,9 @@ func BenchmarkIdleClaim(b *testing.B) {
 func BenchmarkApply(b *testing.B) {
 	s := onRedis(b)
 	b.ReportAllocs()
-	b.ResetTimer()
+	report := s.perMessage(b, b.N)
 	s.fill(b, b.N)
-	perMessage(b, b.N)
+	report()
 }
 
 func record(i int) []byte {
@@ -142,21 +163,21 @@ func (b *bundle) customers(tb testing.TB, n int) {
 func BenchmarkMerge(b *testing.B) {
 	s := onRedis(b)
 	b.ReportAllocs()
-	b.ResetTimer()
+	report := s.perMessage(b, b.N)
 	s.customers(b, b.N)
-	perMessage(b, b.N)
+	report()
 }
 
 func BenchmarkScan(b *testing.B) {
 	s := onRedis(b)
 	s.customers(b, b.N)
 	b.ReportAllocs()
-	b.ResetTimer()
+	report := s.perMessage(b, b.N)
 	n := 0
 	if err := s.Scan(b.Context(), func(f []*care.Facts) error { n += len(f); return nil }); err != nil || n < b.N {
 		b.Fatal(n, err)
 	}
-	perMessage(b, b.N)
+	report()
 }
 
 // BenchmarkMemory reports what Redis holds for a customer with three messages, beside the record itself.

@@ -294,3 +294,24 @@ func TestMergedOccurrencesAreOver(t *testing.T) {
 		b.apply(t, Applied{Refused: 1}, care.Change{Customer: o.Customer, Add: []*care.Occurrence{also}})
 	})
 }
+
+func TestPuttingBackKeepsTheRelease(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, b *bundle) {
+		o := b.queue(t, 1)[0]
+		res := result(claimOne(t, b.Store, time.Minute), care.StateDue, epoch)
+		res.Next = epoch.Add(time.Minute)
+		settle(t, b.Store, res)
+		// The plan still has it at its release: a sweep finds nothing to move.
+		if e := b.ledger(t, o.Customer)[o.ID]; !e.At.Equal(o.Release) || e.State != care.StateDue {
+			t.Errorf("ledger: %+v", e)
+		}
+		if c, _ := b.Claim(t.Context(), care.Lanes, 9, time.Minute); len(c) != 0 {
+			t.Error("claimed before its next try")
+		}
+		b.clock.advance(time.Minute)
+		if c := claimOne(t, b.Store, time.Minute); !c.Record.Release.Equal(o.Release) {
+			t.Errorf("the release became %v", c.Record.Release)
+		}
+	})
+}

@@ -109,3 +109,9 @@ func examine(info map[string]string, address string) []Finding {
 			"set appendonly yes (appendfsync everysec will do)"),
 	}
 }
+
+func (s *Store) hasReplicas(c *redis.Client) bool {
+	has, _ := s.replicated.Load(c.Options().Addr)
+	yes, _ := has.(bool)
+	return yes
+}

@@ -151,7 +151,7 @@ func (s *Store) runOn(ctx context.Context, node *redis.Client, calls []*call, fu
 		}
 	}
 	var wait *redis.Cmd
-	if has, _ := s.replicated.Load(node.Options().Addr); confirm && has == true {
+	if confirm && s.hasReplicas(node) {
 		wait = pipe.Do(ctx, "WAIT", 1, replicaWait.Milliseconds())
 	}
 	_, err := pipe.Exec(ctx)

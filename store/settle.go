@@ -177,9 +177,6 @@ func settleWords(res *care.Result, now time.Time) ([]any, error) {
 		if next.IsZero() {
 			next = now
 		}
-		if r.State == care.StateDue {
-			r.Release = next.UTC()
-		}
 		op, at, lane = "queue", score(next), care.LaneOf(r.Channel, r.Class).String()
 	case care.StateUncertain:
 		op, at = "held", score(r.UpdatedAt)
