@@ -25,7 +25,7 @@ func (b *bundle) fill(tb testing.TB, n int) {
 }
 
 // perMessage reports the time and Redis' own CPU time for each of n messages, from now until the function it returns is called.
-func (s *bundle) perMessage(b *testing.B, n int) func() {
+func perMessage(b *testing.B, s *bundle, n int) func() {
 	b.Helper()
 	cpu := func() (sum float64) {
 		info, err := readInfo(b.Context(), s.single, "cpu")
@@ -55,7 +55,7 @@ func BenchmarkLife(b *testing.B) {
 	s := onRedis(b)
 	s.fill(b, b.N)
 	b.ReportAllocs()
-	report := s.perMessage(b, b.N)
+	report := perMessage(b, s, b.N)
 	done := 0
 	for done < b.N {
 		claims, err := s.Claim(b.Context(), care.Lanes, 100, time.Minute)
@@ -88,7 +88,7 @@ func BenchmarkClaim(b *testing.B) {
 	s := onRedis(b)
 	s.fill(b, b.N)
 	b.ReportAllocs()
-	report := s.perMessage(b, b.N)
+	report := perMessage(b, s, b.N)
 	for done := 0; done < b.N; {
 		claims, err := s.Claim(b.Context(), care.Lanes, 100, time.Minute)
 		if err != nil || len(claims) == 0 {
@@ -113,7 +113,7 @@ func BenchmarkSettle(b *testing.B) {
 		}
 	}
 	b.ReportAllocs()
-	report := s.perMessage(b, b.N)
+	report := perMessage(b, s, b.N)
 	for at := 0; at < len(results); at += 100 {
 		if _, err := s.Settle(b.Context(), results[at:min(at+100, len(results))]); err != nil {
 			b.Fatal(err)
@@ -135,7 +135,7 @@ func BenchmarkIdleClaim(b *testing.B) {
 func BenchmarkApply(b *testing.B) {
 	s := onRedis(b)
 	b.ReportAllocs()
-	report := s.perMessage(b, b.N)
+	report := perMessage(b, s, b.N)
 	s.fill(b, b.N)
 	report()
 }
@@ -163,7 +163,7 @@ func (b *bundle) customers(tb testing.TB, n int) {
 func BenchmarkMerge(b *testing.B) {
 	s := onRedis(b)
 	b.ReportAllocs()
-	report := s.perMessage(b, b.N)
+	report := perMessage(b, s, b.N)
 	s.customers(b, b.N)
 	report()
 }
@@ -172,7 +172,7 @@ func BenchmarkScan(b *testing.B) {
 	s := onRedis(b)
 	s.customers(b, b.N)
 	b.ReportAllocs()
-	report := s.perMessage(b, b.N)
+	report := perMessage(b, s, b.N)
 	n := 0
 	if err := s.Scan(b.Context(), func(f []*care.Facts) error { n += len(f); return nil }); err != nil || n < b.N {
 		b.Fatal(n, err)
