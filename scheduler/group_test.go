@@ -221,6 +221,13 @@ func TestMergedIsRememberedInTheLedger(t *testing.T) {
 		if got := fmt.Sprintf("%d/%d/%d", len(change.Add), len(change.Move), len(change.Drop)); got != c.change {
 			t.Errorf("%s: add/move/drop %s, want %s", c.name, got, c.change)
 		}
+		if f.Ledger[carrier.ID].State == care.StateSent {
+			continue
+		}
+		// At sending the carrier says what goes with it.
+		if o := p.Check(f, recordOf(carrier), Request{Now: now}); len(o.Subject.Also) != 1 || o.Subject.Also[0].ID != rider.ID {
+			t.Errorf("%s: with it goes %v", c.name, lines(o.Subject.Also))
+		}
 	}
 }
 

@@ -229,3 +229,29 @@ func TestForecast(t *testing.T) {
 		}
 	}
 }
+
+func TestForecastSaysHowSureItIs(t *testing.T) {
+	t.Parallel()
+	// The slopes are 30, 35, 40, 40, 45 and 50: the median is 40, the tenth and ninetieth percentiles are 32.5 and 47.5.
+	v := &withCar(t, `"delivered_on":"2024-01-01","service_interval":{"km":10000},"visits":[{"closed_on":"2026-01-01","km":20000}],
+		"odometer":[{"on":"2026-01-11","km":20300},{"on":"2026-01-21","km":20700},{"on":"2026-01-31","km":21200},{"on":"2026-02-01","km":100}]`).Customer.Vehicles[0]
+	f, ok := Forecast(v, testDealer(), care.NewDate(2026, 7, 30))
+	if !ok {
+		t.Fatal("no forecast")
+	}
+	want := care.Forecast{
+		Rate: 40, Due: care.NewDate(2026, 9, 8), KMRuleOn: care.NewDate(2026, 9, 8), Winner: "km", Readings: 4,
+		Low: care.NewDate(2026, 8, 5), High: care.NewDate(2026, 10, 29), Baseline: care.NewDate(2026, 1, 1), Newest: care.NewDate(2026, 1, 31),
+		Dropped: 1,
+	}
+	if diff := cmp.Diff(want, f, cmp.Comparer(func(a, b care.Date) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+	if f, _ = Forecast(v, testDealer(), care.NewDate(2026, 7, 31)); !f.Stale {
+		t.Error("181 days old, and not stale")
+	}
+	// A reading that the customer reports is as good as any.
+	if f, _ = Forecast(v, testDealer(), care.NewDate(2026, 7, 31), care.Reading{On: care.NewDate(2026, 7, 30), KM: 28000}); f.Stale || f.Readings != 5 {
+		t.Errorf("%+v", f)
+	}
+}

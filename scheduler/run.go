@@ -286,6 +286,7 @@ func (r *run) decide() {
 		r.settle(c)
 	}
 	r.merge()
+	r.stranded()
 	r.limit()
 	for _, c := range r.candidates {
 		r.finish(c)

@@ -46,17 +46,18 @@ func (r *run) late(c *candidate) {
 	r.apply(c, out)
 }
 
-// open reports whether an occurrence with this ledger entry is still to be decided: it is in the queue, or it was merged into a
-// message that has not gone.
+// open reports whether an occurrence with this ledger entry is still to be decided: it is in the queue, or it was taken out of the
+// queue to go with a message that has not gone yet.
 func (r *run) open(e care.LedgerEntry) bool {
-	if e.State.Pending() {
-		return true
-	}
+	return e.State.Pending() || r.riding(e)
+}
+
+// riding reports whether the ledger says that an occurrence goes with another message, which is still to go or not named.
+func (r *run) riding(e care.LedgerEntry) bool {
 	if e.State != care.StateSkipped || e.Reason != "merged" {
 		return false
 	}
-	carrier, ok := r.facts.Ledger[e.Merged]
-	return ok && carrier.State.Pending()
+	return e.Merged == "" || r.facts.Ledger[e.Merged].State.Pending()
 }
 
 // recorded takes the verdict from the ledger.
@@ -157,6 +158,17 @@ func (r *run) merge() {
 			r.combine(members[:n])
 		}
 		members = members[n:]
+	}
+}
+
+// stranded settles what went with another message, as the ledger has it, when there is no such message any more.
+func (r *run) stranded() {
+	for _, c := range r.candidates {
+		if c.merged == nil && !c.done && !r.focused(c) {
+			if e, ok := r.facts.Ledger[c.occ.ID]; ok && r.riding(e) {
+				r.recorded(c, e)
+			}
+		}
 	}
 }
 
