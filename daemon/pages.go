@@ -132,6 +132,9 @@ func (p pages) SMS(_ context.Context, gateway string, r *http.Request) ([]care.R
 // Mail reads a mail that came back.
 func (p pages) Mail(_ context.Context, raw []byte) ([]care.Receipt, error) {
 	receipts, err := email.ParseReport(bytes.NewReader(raw), p.d.env.Now())
+	if errors.Is(err, email.ErrNoReport) {
+		return nil, nil // some other mail: an answer, an out-of-office note
+	}
 	if err != nil {
 		return nil, errors.Join(console.ErrUnreadable, err)
 	}
