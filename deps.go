@@ -36,8 +36,8 @@ import (
 	_ "github.com/xuri/excelize/v2"
 	_ "github.com/yuin/goldmark"
 	_ "go.uber.org/goleak"
+	_ "golang.org/x/net/html"
 	_ "golang.org/x/text/encoding/simplifiedchinese"
 	_ "golang.org/x/time/rate"
 	_ "pgregory.net/rapid"
-	_ "golang.org/x/net/html"
 )

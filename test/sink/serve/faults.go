@@ -2,8 +2,8 @@ package serve
 
 import (
 	"fmt"
-	"slices"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -124,7 +124,6 @@ func (f Faults) Check() error {
 	}
 	return nil
 }
-
 
 // rules hold the faults of now and count what they have done.
 type rules struct {
