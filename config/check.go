@@ -37,6 +37,7 @@ func (s *Settings) check() error {
 	for i, u := range s.SMTP.URL {
 		bad(hasScheme(u.Reveal(), "smtp", "smtps"), "CARE_SMTP_URL: server %d: write smtp://host:25 or smtps://user:password@host:465; in a password write @ as %%40 and / as %%2F", i+1)
 	}
+	bad(s.SMTP.ReturnPath == "" || returnPath(s.SMTP.ReturnPath), "CARE_SMTP_RETURN_PATH: write one bare address with {id} once before the @, such as bounce+{id}@dealer.example")
 	bad(s.SMS.URL == "" || hasScheme(s.SMS.URL, "http", "https"), "CARE_SMS_URL: write http://… or https://…")
 	bad(s.SMS.Gateway != "kannel" || s.SMS.URL != "", "CARE_SMS_GATEWAY=kannel needs CARE_SMS_URL, such as http://127.0.0.1:13013/cgi-bin/sendsms")
 	bad(s.Webhook.URL.IsZero() || hasScheme(s.Webhook.URL.Reveal(), "http", "https"), "CARE_WEBHOOK_URL: write https://…")
@@ -143,6 +144,13 @@ func cronSpec(spec string) (ok bool) {
 	}()
 	_, err := cron.ParseStandard(spec)
 	return err == nil
+}
+
+// returnPath reports whether a bounce to it names its message: {id} stands for the id on the wire, at most 34 characters (RFC 5321
+// section 4.5.3.1.1 bounds the local part to 64).
+func returnPath(s string) bool {
+	local, _, ok := strings.Cut(s, "@")
+	return ok && strings.Count(local, "{id}") == 1 && strings.Count(s, "{id}") == 1 && isEmail(strings.Replace(s, "{id}", strings.Repeat("a", 34), 1))
 }
 
 func isEmail(s string) bool { _, ok := contact.Email(s); return ok }

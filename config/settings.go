@@ -24,6 +24,7 @@ type Settings struct {
 	SecretKeyFile    string   `split_words:"true" file:"SecretKey"`
 
 	SMTP    SMTP
+	Bounce  Bounce
 	DKIM    DKIM
 	SMS     SMS
 	Webhook Webhook
@@ -40,8 +41,14 @@ type Settings struct {
 type SMTP struct {
 	URL         Secrets `desc:"mail servers with commas: smtp://user:password@host:587 or smtps://…; ?starttls=always|opportunistic|never"`
 	URLFile     string  `split_words:"true" file:"URL"`
+	ReturnPath  string  `split_words:"true" desc:"where returned mail goes, such as bounce+{id}@dealer.example; none: the dealer's From address"`
 	Connections int     `default:"16" desc:"connections to each mail server"`
 	Rate        float64 `default:"0" desc:"most e-mails per second, all replicas together; 0 is no limit"`
+}
+
+// Bounce says where returned mail arrives.
+type Bounce struct {
+	Maildir string `desc:"Maildir in which returned mail arrives; it is read every 30 s. None: a mail server posts it to /hooks/email/bounce"`
 }
 
 // DKIM signs e-mail (RFC 6376) where the mail server does not.

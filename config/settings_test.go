@@ -58,6 +58,7 @@ func TestEverySetting(t *testing.T) {
 		"CARE_LISTEN": "0.0.0.0:80", "CARE_CONSOLE_TOKEN": "tok", "CARE_PUBLIC_LISTEN": ":81", "CARE_PUBLIC_URL": "https://care.example",
 		"CARE_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8", "CARE_SECRET_KEY_FILE": secret,
 		"CARE_SMTP_URL": "smtp://a:25, smtps://u:p@b:465", "CARE_SMTP_CONNECTIONS": "4", "CARE_SMTP_RATE": "2.5",
+		"CARE_SMTP_RETURN_PATH": "bounce+{id}@d.example", "CARE_BOUNCE_MAILDIR": "/bounces",
 		"CARE_DKIM_DOMAIN": "d.example", "CARE_DKIM_SELECTOR": "s", "CARE_DKIM_KEY": "pem",
 		"CARE_SMS_GATEWAY": "kannel", "CARE_SMS_URL": "http://k/sendsms", "CARE_SMS_USER": "u", "CARE_SMS_PASSWORD": "p",
 		"CARE_SMS_FROM": "1069", "CARE_SMS_CONNECTIONS": "2", "CARE_SMS_RATE": "10",
@@ -77,7 +78,8 @@ func TestEverySetting(t *testing.T) {
 		ConsoleToken: sec("tok"), PublicListen: ":81", PublicURL: "https://care.example",
 		TrustedProxies: config.Prefixes{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")},
 		SecretKey:      config.Secrets{sec("first-key-0123456789"), sec("second-key-0123456789")}, SecretKeyFile: secret,
-		SMTP:    config.SMTP{URL: config.Secrets{sec("smtp://a:25"), sec("smtps://u:p@b:465")}, Connections: 4, Rate: 2.5},
+		SMTP:    config.SMTP{URL: config.Secrets{sec("smtp://a:25"), sec("smtps://u:p@b:465")}, Connections: 4, Rate: 2.5, ReturnPath: "bounce+{id}@d.example"},
+		Bounce:  config.Bounce{Maildir: "/bounces"},
 		DKIM:    config.DKIM{Domain: "d.example", Selector: "s", Key: sec("pem")},
 		SMS:     config.SMS{Gateway: "kannel", URL: "http://k/sendsms", User: "u", Password: sec("p"), From: "1069", Connections: 2, Rate: 10},
 		Webhook: config.Webhook{URL: sec("https://h/x"), Secret: config.Secrets{sec("whsec_a"), sec("whsec_b")}, Events: true, AllowHosts: config.List{"crm.local", "hub.local"}, Connections: 3, Rate: 7},
@@ -170,6 +172,8 @@ func TestRefused(t *testing.T) {
 		"public":           {map[string]string{"CARE_PUBLIC_URL": "http://care.example"}, "CARE_PUBLIC_URL: write https://host without query; http is for this machine only"},
 		"key":              {map[string]string{"CARE_SECRET_KEY": "short"}, "CARE_SECRET_KEY: key 1 is shorter than 8 characters: make one with `openssl rand -base64 32`"},
 		"smtp":             {map[string]string{"CARE_SMTP_URL": "mail.example:25"}, "CARE_SMTP_URL: server 1: write smtp://host:25 or smtps://user:password@host:465; in a password write @ as %40 and / as %2F"},
+		"return path":      {map[string]string{"CARE_SMTP_RETURN_PATH": "bounce@d.example"}, "CARE_SMTP_RETURN_PATH: write one bare address with {id} once before the @, such as bounce+{id}@dealer.example"},
+		"return path, id":  {map[string]string{"CARE_SMTP_RETURN_PATH": "bounce@{id}.example"}, "CARE_SMTP_RETURN_PATH: write one bare address with {id} once before the @, such as bounce+{id}@dealer.example"},
 		"kannel":           {map[string]string{"CARE_SMS_GATEWAY": "kannel"}, "CARE_SMS_GATEWAY=kannel needs CARE_SMS_URL, such as http://127.0.0.1:13013/cgi-bin/sendsms"},
 		"sms":              {map[string]string{"CARE_SMS_URL": "127.0.0.1:1"}, "CARE_SMS_URL: write http://… or https://…"},
 		"webhook":          {map[string]string{"CARE_WEBHOOK_URL": "ftp://h"}, "CARE_WEBHOOK_URL: write https://…"},
@@ -261,8 +265,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	if n != 37 {
-		t.Errorf("usage shows %d settings, want 37:\n%s", n, b.String())
+	if n != 39 {
+		t.Errorf("usage shows %d settings, want 39:\n%s", n, b.String())
 	}
 	folded := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{"CARE_LEASE 30s ", "CARE_SMS_GATEWAY - ", "CARE_SMTP_URL_FILE", "CARE_RETENTION 180d "} {

@@ -68,7 +68,7 @@ func (e *Env) addEmail(s *senders, _ fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("CARE_SMTP_URL: %w", err)
 	}
-	cfg := email.Config{Servers: servers, Connections: set.SMTP.Connections, Clock: e.Now}
+	cfg := email.Config{Servers: servers, Connections: set.SMTP.Connections, ReturnPath: set.SMTP.ReturnPath, Clock: e.Now}
 	if !set.DKIM.Key.IsZero() {
 		key, err := mail.PrivKeyFromPEM([]byte(set.DKIM.Key.Reveal()))
 		if err != nil {
@@ -85,15 +85,13 @@ func (e *Env) addEmail(s *senders, _ fs.FS) error {
 }
 
 func (e *Env) addSMS(s *senders, book fs.FS) error {
-	set := e.Settings.SMS
-	if set.Gateway == "" {
+	gateways := e.gateways()
+	if len(gateways) == 0 {
 		return nil
 	}
 	sender, err := sms.New(sms.Config{
-		Gateways: []sms.Gateway{{
-			Name: set.Gateway, URL: set.URL, User: set.User, Password: set.Password.Reveal(), From: set.From,
-		}},
-		Files: book, PublicURL: e.Settings.PublicURL, Secret: e.callbackSecret(), Connections: set.Connections, Clock: e.Now,
+		Gateways: gateways, Files: book, PublicURL: e.Settings.PublicURL, Secret: e.callbackSecret(),
+		Connections: e.Settings.SMS.Connections, Clock: e.Now,
 	})
 	if err != nil {
 		return err
@@ -101,6 +99,15 @@ func (e *Env) addSMS(s *senders, book fs.FS) error {
 	s.sms = sender
 	s.add(care.SMS, sender)
 	return nil
+}
+
+// gateways are the SMS gateways of the settings: the first that is meant for a number sends.
+func (e *Env) gateways() []sms.Gateway {
+	set := e.Settings.SMS
+	if set.Gateway == "" {
+		return nil
+	}
+	return []sms.Gateway{{Name: set.Gateway, URL: set.URL, User: set.User, Password: set.Password.Reveal(), From: set.From}}
 }
 
 func (e *Env) addWebhook(s *senders, _ fs.FS) error {

@@ -44,6 +44,7 @@ type Daemon struct {
 	sweeps  *sweepState
 	leads   atomic.Bool
 	linker  *linker
+	mailbox *mailbox // nil = no CARE_BOUNCE_MAILDIR
 	stops   *stops
 	servers []*listening
 	undo    []undo
@@ -69,14 +70,14 @@ const stopWithin = 25 * time.Second
 
 // New acquires everything that can fail: the book, Redis, the channels, the listeners. Nothing runs yet. On an error everything is
 // given back.
-func (e *Env) New(ctx context.Context, parts Parts) (d *Daemon, err error) {
-	d = &Daemon{env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4)}
+func (e *Env) New(ctx context.Context, parts Parts) (_ *Daemon, err error) {
+	d := &Daemon{env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openChannels, d.assemble, d.listen} {
+	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openChannels, d.assemble, d.openMailbox, d.listen} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -184,12 +185,16 @@ func (d *Daemon) listen(ctx context.Context) error {
 	if set.PublicListen == "" {
 		return nil
 	}
+	return d.bind(ctx, "public", set.PublicListen, d.public().Handler())
+}
+
+// public joins the customers' pages and the callbacks with what they need.
+func (d *Daemon) public() *console.Public {
 	join := pages{d}
-	public := &console.Public{
+	return &console.Public{
 		Signer: d.env.signer(), Overlays: d.store, Facts: join, Events: join, Callbacks: join, Receipts: d.store, People: join,
-		BounceSecret: d.env.bounceSecret(), TrustedProxies: set.TrustedProxies, Now: d.env.Now, Log: d.log,
+		BounceSecret: d.env.bounceSecret(), TrustedProxies: d.env.Settings.TrustedProxies, Now: d.env.Now, Log: d.log,
 	}
-	return d.bind(ctx, "public", set.PublicListen, public.Handler())
 }
 
 func (d *Daemon) bind(ctx context.Context, name, address string, handler http.Handler) error {
@@ -237,6 +242,9 @@ func (d *Daemon) Start() {
 	d.running.Go(func() { d.watchdog(ctx) })
 	d.running.Go(func() { d.keepHouse(ctx) })
 	d.running.Go(func() { d.linker.run(ctx, d.store, d.log) })
+	if d.mailbox != nil {
+		d.running.Go(func() { d.mailbox.run(ctx, bouncesEvery) })
+	}
 	d.engine.Start()
 	d.later("delivery", func(context.Context) error { return d.engine.Stop() })
 	d.sweeper.Start()

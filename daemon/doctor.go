@@ -165,4 +165,12 @@ func (e *Env) doctorLinks(tell func(Finding)) {
 	default:
 		tell(Finding{OK: true, What: "links go to " + set.PublicURL})
 	}
+	for _, c := range e.Callbacks() {
+		shown, _, hidden := strings.Cut(c.URL, "?")
+		what := "the " + c.From + " is to call " + shown
+		if hidden || c.Secret != "" {
+			what += " with its secret (carebell doctor --show-callbacks prints it)"
+		}
+		tell(Finding{OK: true, What: what})
+	}
 }

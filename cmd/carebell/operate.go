@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -140,7 +141,8 @@ func newStop(use, short string, stop bool) *cobra.Command {
 }
 
 func newDoctor() *cobra.Command {
-	return &cobra.Command{
+	var callbacks bool
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check Redis, mail servers, gateways, book and clock: each line ok, or what to do",
 		Args:  cobra.NoArgs,
@@ -148,6 +150,9 @@ func newDoctor() *cobra.Command {
 			env, err := commandEnv(cmd)
 			if err != nil {
 				return err
+			}
+			if callbacks {
+				return showCallbacks(cmd, env)
 			}
 			bad := 0
 			env.Doctor(cmd.Context(), func(f daemon.Finding) {
@@ -167,6 +172,24 @@ func newDoctor() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&callbacks, "show-callbacks", false, "print the URLs that gateways and mail servers must be given, with their secrets, and check nothing")
+	return cmd
+}
+
+func showCallbacks(cmd *cobra.Command, env *daemon.Env) error {
+	all := env.Callbacks()
+	if len(all) == 0 {
+		return errors.New("there are no callbacks: set CARE_PUBLIC_URL and CARE_SECRET_KEY")
+	}
+	out := cmd.OutOrStdout()
+	for _, c := range all {
+		fmt.Fprintf(out, "%s\n  %s\n", c.From, c.URL)
+		if c.Secret != "" {
+			fmt.Fprintf(out, "  %s\n", c.Secret)
+		}
+		fmt.Fprintf(out, "  %s\n", c.How)
+	}
+	return nil
 }
 
 func newVersion() *cobra.Command {

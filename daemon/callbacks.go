@@ -1,0 +1,48 @@
+package daemon
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/carebell/carebell/channels/sms"
+)
+
+// Callback is an address that somebody outside calls, and how it is set up there.
+type Callback struct {
+	From   string // who calls it
+	URL    string
+	Secret string // what goes with the URL; "" = nothing, or it is in the URL
+	How    string
+}
+
+// Callbacks lists the addresses that an operator must give to gateways and mail servers. They hold secrets: whoever has one can
+// report what was never delivered. Without a public URL and a key there are none.
+func (e *Env) Callbacks() []Callback {
+	public := strings.TrimRight(e.Settings.PublicURL, "/")
+	if public == "" || len(e.Settings.SecretKey) == 0 {
+		return nil
+	}
+	out := []Callback{{
+		From: "mail server", URL: public + "/hooks/email/bounce", Secret: "Authorization: Bearer " + e.bounceSecret(),
+		How: "post each returned mail as message/rfc822, such as from a pipe; or let it arrive in CARE_BOUNCE_MAILDIR",
+	}}
+	for _, g := range e.gateways() {
+		at := public + "/hooks/sms/" + g.Name
+		token := at + "?token=" + url.QueryEscape(sms.CallbackToken(e.callbackSecret(), g.Name))
+		switch g.Name {
+		case "kannel":
+			out = append(out, Callback{
+				From: "SMS gateway kannel", URL: token + "&from=%p&to=%P&text=%a&id=%I",
+				How: "get-url of an sms-service with accept-x-kannel-headers, catch-all and max-messages = 0, for replies; receipts find their way by themselves",
+			})
+		case "twilio":
+			out = append(out, Callback{
+				From: "SMS gateway twilio", URL: at,
+				How: "webhook for incoming messages of the number or messaging service; it is signed. Receipts find their way by themselves",
+			})
+		default:
+			out = append(out, Callback{From: "SMS gateway " + g.Name, URL: token, How: "URL for receipts (status reports) and for replies"})
+		}
+	}
+	return out
+}
