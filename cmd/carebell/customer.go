@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/carebell/carebell/daemon"
+	"github.com/spf13/cobra"
+)
+
+func newCustomer() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "customer",
+		Short: "Show, export or erase what is held of a customer",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return &misuse{errors.New("customer needs show, export or erase, and an id")}
+		},
+	}
+	cmd.AddCommand(newCustomerShow(), newCustomerExport(), newCustomerErase())
+	return cmd
+}
+
+func newCustomerShow() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show everything that is held of a customer",
+		Args:  cobra.ExactArgs(1),
+	}
+	format := formatFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *format != "table" && *format != "jsonl" {
+			return &misuse{fmt.Errorf("--format %s: it is table or jsonl", *format)}
+		}
+		d, err := dossier(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		if *format == "jsonl" {
+			enc := json.NewEncoder(cmd.OutOrStdout())
+			enc.SetEscapeHTML(false)
+			return enc.Encode(d)
+		}
+		return showDossier(cmd.OutOrStdout(), d)
+	}
+	return cmd
+}
+
+func newCustomerExport() *cobra.Command {
+	return &cobra.Command{
+		Use:   "export ID",
+		Short: "Write everything that is held of a customer as JSON: the answer to a request for access",
+		Long: "Write everything that is held of a customer as one JSON document: the record as it was written, what the customer told us,\n" +
+			"every message of the last 400 days, and why each is kept (PIPL art. 45; GDPR arts. 15 and 20).",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := dossier(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			enc := json.NewEncoder(cmd.OutOrStdout())
+			enc.SetEscapeHTML(false)
+			enc.SetIndent("", "  ")
+			return enc.Encode(d)
+		},
+	}
+}
+
+func dossier(cmd *cobra.Command, id string) (*daemon.Dossier, error) {
+	env, err := commandEnv(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return env.Customer(cmd.Context(), id)
+}
+
+func newCustomerErase() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "erase ID --yes",
+		Short: "Erase a customer for good, and never serve them again",
+		Long: "End everything that waits for a customer, delete what they told carebell, and leave a tombstone, so that they are never\n" +
+			"served again, also when their record comes back (PIPL art. 47; GDPR art. 17). It cannot be undone.\n" +
+			"The record at care:customer:<id> belongs to the dealership's system and must be deleted there; --record empties it here too.",
+		Args: cobra.ExactArgs(1),
+	}
+	yes := cmd.Flags().Bool("yes", false, "really do it")
+	record := cmd.Flags().Bool("record", false, "leave nothing but the id in care:customer:<id>")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !*yes {
+			return &misuse{fmt.Errorf("erasing %s cannot be undone: repeat with --yes (carebell customer export %s keeps a copy)", args[0], args[0])}
+		}
+		env, err := commandEnv(cmd)
+		if err != nil {
+			return err
+		}
+		done, err := env.Erase(cmd.Context(), args[0], *record)
+		if err != nil {
+			return err
+		}
+		w := cmd.OutOrStdout()
+		fmt.Fprintf(w, "%s is erased: %d waiting messages ended, a tombstone keeps the customer from being served again\n", done.Customer, done.Dropped)
+		if done.Kept > 0 {
+			fmt.Fprintf(w, "%d entries of the ledger stay until they are 400 days old: ids and states without names or addresses\n", done.Kept)
+		}
+		switch done.Record {
+		case "kept":
+			fmt.Fprintf(w, "The record at care:customer:%s belongs to the dealership's system: it must be deleted there, else it holds what was erased here\n", done.Customer)
+		case "emptied":
+			fmt.Fprintf(w, "The record at care:customer:%s holds nothing but the id now: delete the customer in the dealership's system too, else it comes back\n", done.Customer)
+		}
+		return nil
+	}
+	return cmd
+}
+
+func showDossier(w io.Writer, d *daemon.Dossier) error {
+	fmt.Fprintf(w, "%s: all that is held, as of %s\n\nRECORD (written by the dealership's systems)\n", d.Customer, d.ExportedAt.Format(time.RFC3339))
+	switch {
+	case d.Unreadable != "":
+		fmt.Fprintf(w, "no JSON: %q\n", d.Unreadable)
+	case len(d.Record) == 0:
+		fmt.Fprintln(w, "none")
+	default:
+		var b bytes.Buffer
+		if err := json.Indent(&b, d.Record, "", "  "); err != nil {
+			return err
+		}
+		fmt.Fprintln(w, b.String())
+	}
+	for _, f := range d.Defects {
+		fmt.Fprintf(w, "defect: %s %s\n", f.Path, f.Message)
+	}
+	fmt.Fprintln(w, "\nWHAT THE CUSTOMER TOLD US AND WHAT WE FOUND OUT")
+	if d.Overlay == nil {
+		fmt.Fprintln(w, "nothing")
+	} else {
+		raw, err := json.MarshalIndent(d.Overlay, "", "  ")
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(w, string(raw))
+	}
+	var cells [][]string
+	for _, l := range d.Ledger {
+		cells = append(cells, []string{l.At.Format(time.RFC3339), l.ID, l.Program + "/" + l.Step, l.Vehicle, string(l.Channel), string(l.State), l.Reason})
+	}
+	if err := section(w, []string{"LEDGER", "ID", "MESSAGE", "CAR", "BY", "STATE", "WHY"}, cells); err != nil {
+		return err
+	}
+	cells = nil
+	for _, n := range d.Notes {
+		cells = append(cells, []string{n.At.Format(time.RFC3339), n.Kind, n.Value, n.Program, n.Reason})
+	}
+	if err := section(w, []string{"TIMELINE", "WHAT", "VALUE", "PROGRAM", "WHY"}, cells); err != nil {
+		return err
+	}
+	cells = nil
+	for _, m := range d.Messages {
+		for _, a := range m.Attempts {
+			cells = append(cells, []string{a.At.Format(time.RFC3339), m.ID, string(a.Channel), a.Gateway, string(a.Kind), a.Code, a.Provider})
+		}
+	}
+	return section(w, []string{"ATTEMPT", "ID", "BY", "GATEWAY", "FAULT", "CODE", "PROVIDER'S ID"}, cells)
+}
