@@ -8,8 +8,8 @@ import (
 
 // How often the leader looks for damage and shortens what only grows.
 const (
-	repairEvery = time.Minute
-	trimEvery   = 15 // repairs
+	repairEvery = 30 * time.Second // what has lost its place in the queue goes again within a minute
+	trimEvery   = 30               // repairs
 )
 
 // keepHouse is the leader's housekeeping: pending messages that stand in no queue come back, streams and old records are trimmed.

@@ -83,6 +83,7 @@ const (
 	horizon       = 48 * time.Hour   // how far ahead messages are queued
 	leaseTTL      = 12 * time.Second // with renewEvery: another replica takes over within 15 s of a crash
 	renewEvery    = 3 * time.Second
+	askEvery      = time.Second          // how often a replica that does not lead asks: it takes over so soon after a normal stop
 	changesBlock  = 5 * time.Second      // how long one look at the changes waits
 	retryAfter    = time.Second          // after an error
 	shortestLook  = 5 * time.Millisecond // between two looks at the clock that was handed in

@@ -349,13 +349,13 @@ func TestOneLeaderAtATime(t *testing.T) {
 		if took := time.Since(began); took > 15*time.Second {
 			t.Errorf("taken over after %v", took)
 		}
-		// At a stop at once: the other looks every three seconds.
+		// At a stop at once: the other asks every second.
 		leader := 0
 		if leads[1].Load() {
 			leader = 1
 		}
 		_ = sweepers[leader].Stop()
-		time.Sleep(renewEvery)
+		time.Sleep(askEvery)
 		synctest.Wait()
 		if leads[leader].Load() || !leads[1-leader].Load() {
 			t.Errorf("after a stop of %d the other does not lead", leader)

@@ -103,7 +103,7 @@ func (s *Sweeper) run(ctx context.Context) {
 		} else if ok {
 			s.lead(ctx)
 		}
-		if !s.sleep(ctx, renewEvery) {
+		if !s.sleep(ctx, askEvery) {
 			return
 		}
 	}
