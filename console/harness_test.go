@@ -205,16 +205,18 @@ func link(p token.Purpose, ch care.Channel) string {
 	return "/" + string(rune(p)) + "/" + text
 }
 
-func km(n int) *int { return &n }
+//go:fix inline
+func km(n int) *int { return new(n) }
 
-func yes(b bool) *bool { return &b }
+//go:fix inline
+func yes(b bool) *bool { return new(b) }
 
 // facts are those of a customer with one car and an invitation.
 func facts(locale string) console.PageFacts {
 	car := care.Vehicle{
 		ID: "LSGHXRT911E8RM77M", Plate: "沪A12345", Make: "Buick", Model: "Regal", DeliveredOn: care.NewDate(2024, 3, 1),
 		Odometer: []care.Reading{{On: care.NewDate(2026, 5, 2), KM: 31000}},
-		Visits:   []care.Visit{{Order: "RO-1", ClosedOn: care.NewDate(2026, 8, 2), KM: km(34000)}},
+		Visits:   []care.Visit{{Order: "RO-1", ClosedOn: care.NewDate(2026, 8, 2), KM: new(34000)}},
 	}
 	f := console.PageFacts{
 		Locale: locale, DealerID: "sh-pudong", Dealer: "Pudong Buick", DealerPhone: "+862150000000", Advisor: "Chen Zhiqiang",
@@ -227,8 +229,8 @@ func facts(locale string) console.PageFacts {
 		EventRevision:  7,
 		Topics:         []console.TopicChoice{{Topic: "maintenance", Title: "Maintenance"}, {Topic: "seasonal", Title: "Season's checks"}},
 		Reachable:      []care.Channel{care.Email, care.SMS},
-		Consent:        map[care.Channel]care.Consent{care.Email: {Service: yes(true), Commercial: yes(true)}, care.SMS: {Service: yes(true), Commercial: yes(false)}},
-		ConsentDefault: care.Consent{Service: yes(true), Commercial: yes(false)},
+		Consent:        map[care.Channel]care.Consent{care.Email: {Service: new(true), Commercial: new(true)}, care.SMS: {Service: new(true), Commercial: new(false)}},
+		ConsentDefault: care.Consent{Service: new(true), Commercial: new(false)},
 		AddressHash:    map[care.Channel]string{care.Email: "hash-of-mail", care.SMS: "hash-of-phone"},
 	}
 	if strings.HasPrefix(locale, "zh") {

@@ -175,7 +175,7 @@ func TestPreferences(t *testing.T) {
 		},
 		"once a week": {
 			changes: map[string]string{"limit": "1"},
-			want:    care.Overlay{Preferences: &care.Preferences{MaxPerWeek: km(1)}}, told: []string{"preferences=max_per_week=1"},
+			want:    care.Overlay{Preferences: &care.Preferences{MaxPerWeek: new(1)}}, told: []string{"preferences=max_per_week=1"},
 		},
 		"offers on for mail only, after a stop for all": {
 			before:  care.Overlay{Stops: map[string]care.Stop{"commercial": {At: now.Add(-time.Hour), Source: "sms"}}},
@@ -248,7 +248,7 @@ func TestForgedTokens(t *testing.T) {
 		raw[i] ^= byte(rapid.IntRange(1, 255).Draw(t, "by"))
 		d := &desk{facts: facts("en")}
 		w := httptest.NewRecorder()
-		r := httptest.NewRequest(http.MethodPost, "/u/"+base64.RawURLEncoding.EncodeToString(raw), nil) //nolint:noctx // rapid's T has no context of the test
+		r := httptest.NewRequest(http.MethodPost, "/u/"+base64.RawURLEncoding.EncodeToString(raw), nil)
 		handler(d).ServeHTTP(w, r)
 		if w.Code != http.StatusNotFound || d.writes != 0 {
 			t.Fatalf("%d, %d writes", w.Code, d.writes)

@@ -3,10 +3,12 @@ package console_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -196,7 +198,7 @@ func TestSlowLoris(t *testing.T) {
 		defer func() {
 			if _, err := c.Read(make([]byte, 1)); err == nil {
 				return // 408
-			} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
+			} else if errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Error("a connection that sends nothing stays open")
 			}
 		}()

@@ -137,7 +137,7 @@ func (p *Public) passOn(ctx context.Context, v *visit, text string) (string, err
 
 // word is a text as one word: half-width, lower-case, without what stands around it.
 func word(text string) string {
-	return strings.ToLower(strings.Trim(width.Fold.String(text), " \t\n.,!?;:。,!?~、"))
+	return strings.ToLower(strings.Trim(width.Fold.String(text), " \t\n.,!?;:。~、"))
 }
 
 // replyKey names a reply: by the gateway's id or, without one, by its words and the hour.
