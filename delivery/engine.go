@@ -84,6 +84,8 @@ const (
 	maxCrashes   = 3
 	suspectAfter = maxCrashes - 1 // crashes after which a message is handed over alone
 	aloneLook    = 10 * time.Millisecond
+	// writeAgain is the longest pause between tries to record outcomes: after a failover no worker goes on before one succeeds.
+	writeAgain   = 500 * time.Millisecond
 	settleMost   = 256
 	busyCustomer = 500 * time.Millisecond // until a customer's other message may be looked at again
 )
@@ -193,7 +195,7 @@ func (e *Engine) Stop() error {
 // end meanwhile; then the store refuses the result and another replica has it as uncertain.
 func (e *Engine) write(ctx context.Context, batch []care.Result) ([]bool, error) {
 	var giveUp <-chan time.Time
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, writeAgain) {
 		oks, err := e.cfg.Queue.Settle(ctx, batch)
 		if err == nil {
 			e.written(batch, oks)

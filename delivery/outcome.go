@@ -110,6 +110,10 @@ func withAttempts(rec care.Record, t try, kind care.Kind, failure care.Error) ca
 		}
 		if i < tries-1 {
 			a.Kind, a.Code, a.Provider = care.KindRetry, "repeated_at_once", ""
+			if t.receipt.Reached || failure.Reached {
+				a.Kind = care.KindUncertain // the receiver may have it: the try after it was a repeat
+				rec.Repeats++
+			}
 		}
 		rec.Attempts = append(rec.Attempts, a)
 	}

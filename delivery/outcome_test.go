@@ -168,3 +168,17 @@ func TestUncertainPolicy(t *testing.T) {
 		}
 	}
 }
+
+// A webhook whose first connection broke after it was written is repeated at once: that is a repeat on record, and a refusal of the
+// repeat does not make the message failed.
+func TestARepeatAfterAnUnansweredTryIsOnRecord(t *testing.T) {
+	t.Parallel()
+	rec, _ := settle(record(), try{receipt: care.Receipt{Tries: 2, Reached: true}, at: noon, policy: Resend})
+	if rec.State != care.StateSent || rec.Repeats != 1 || rec.Attempts[0].Kind != care.KindUncertain {
+		t.Errorf("accepted at the repeat: %s, %d repeats, %+v", rec.State, rec.Repeats, rec.Attempts)
+	}
+	rec, _ = settle(record(), try{err: &care.Error{Kind: care.KindContent, Tries: 2, Reached: true}, at: noon, policy: Resend, next: []care.Channel{care.SMS}})
+	if rec.State != care.StateUncertain || rec.Channel != care.Email {
+		t.Errorf("refused at the repeat: %s on %s", rec.State, rec.Channel)
+	}
+}
