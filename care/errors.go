@@ -27,6 +27,7 @@ type Error struct {
 	Code       string        // the provider's code or the protocol's status, e.g. "550 5.1.1"
 	RetryAfter time.Duration // what the provider asked for; 0 if it did not
 	Tries      int           // requests or dialogues made, when it was not one
+	Reached    bool          // one of the earlier tries may have been taken, whatever the last one was told
 	Err        error         // the cause; may be nil
 }
 

@@ -73,8 +73,9 @@ type Receipt struct {
 	State      State // sent, delivered, undelivered, failed
 	Kind       Kind  // of a failure
 	Code       string
-	Parts      int // SMS parts as the provider counted them
-	Tries      int // requests made, when a safe one was repeated at once
+	Parts      int  // SMS parts as the provider counted them
+	Tries      int  // requests made, when a safe one was repeated at once
+	Reached    bool // one of the earlier tries may have been taken too
 	At         time.Time
 }
 

@@ -108,6 +108,8 @@ type Answer struct {
 	Body   []byte // at most MaxAnswer
 	Cut    bool   // the body was longer, or broke off
 	Tries  int    // requests made; 0 = one
+	// Reached says that a try before the one that was answered may have been taken.
+	Reached bool
 }
 
 // call is what is known of one Do.
@@ -116,6 +118,7 @@ type call struct {
 	conn    *countingConn // the connection of the current try
 	start   int64         // bytes written on it before
 	reached bool          // a try may have reached the receiver
+	earlier bool          // one before the current try may have
 	repeat  bool
 	prepare func(*http.Request) error
 }
@@ -181,7 +184,7 @@ func prepare(r *http.Request) error {
 
 func readAnswer(resp *http.Response, state *call) *Answer {
 	defer resp.Body.Close()
-	a := &Answer{Status: resp.StatusCode, Header: resp.Header, Tries: several(state.tries)}
+	a := &Answer{Status: resp.StatusCode, Header: resp.Header, Tries: several(state.tries), Reached: state.earlier}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
 	if len(body) > MaxAnswer {
 		a.Cut, body = true, body[:MaxAnswer]
@@ -243,7 +246,7 @@ func (t tripper) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("channels: request without a call")
 	}
 	state.tries++
-	state.conn = nil
+	state.earlier, state.conn = state.reached, nil
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		conn := info.Conn
 		if secure, ok := conn.(*tls.Conn); ok {

@@ -70,16 +70,11 @@ const stopWithin = 25 * time.Second
 
 // New acquires everything that can fail: the book, Redis, the channels, the listeners. Nothing runs yet. On an error everything is
 // given back.
-func (e *Env) New(ctx context.Context, parts Parts) (_ *Daemon, err error) {
+func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 	d := &Daemon{env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
-		}
-	}()
 	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openChannels, d.assemble, d.openMailbox, d.listen} {
 		if err := step(ctx); err != nil {
-			return nil, err
+			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
 	}
 	return d, nil

@@ -111,7 +111,7 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 	if e := judge(a, preset, s.cfg.Clock()); e != nil {
 		return care.Receipt{}, e
 	}
-	return care.Receipt{ID: m.ID, Channel: care.Webhook, Gateway: string(preset), State: care.StateSent, Tries: a.Tries, At: s.cfg.Clock()}, nil
+	return care.Receipt{ID: m.ID, Channel: care.Webhook, Gateway: string(preset), State: care.StateSent, Tries: a.Tries, Reached: a.Reached, At: s.cfg.Clock()}, nil
 }
 
 // Exchange is a request and its answer, for the person who sets an endpoint up. It holds what Send never tells: show it to nobody else.
@@ -298,12 +298,12 @@ func judge(a *channels.Answer, p Preset, now time.Time) *care.Error {
 		}
 		e := botAnswer(a.Body)
 		if e != nil {
-			e.Tries = a.Tries
+			e.Tries, e.Reached = a.Tries, a.Reached
 		}
 		return e
 	}
 	e := &care.Error{
-		Kind: care.KindRetry, Code: "http " + strconv.Itoa(a.Status), RetryAfter: channels.RetryAfter(a.Header, now), Tries: a.Tries,
+		Kind: care.KindRetry, Code: "http " + strconv.Itoa(a.Status), RetryAfter: channels.RetryAfter(a.Header, now), Tries: a.Tries, Reached: a.Reached,
 		Err: errors.New("the endpoint refused"),
 	}
 	switch a.Status {
