@@ -46,6 +46,15 @@ func (s *Store) Claim(ctx context.Context, lanes []care.Lane, maximum int, lease
 	if err := s.marks.stopped(); err != nil {
 		return nil, err
 	}
+	claims, err := s.claim(ctx, lanes, maximum, lease)
+	if stopped := s.marks.stopped(); stopped != nil {
+		return nil, stopped // the answer itself has shown it; the leases end by themselves
+	}
+	return claims, err
+}
+
+// claim rescues one message or claims what is due.
+func (s *Store) claim(ctx context.Context, lanes []care.Lane, maximum int, lease time.Duration) ([]*care.Claim, error) {
 	h := s.hungerOf(lanes)
 	h.mu.Lock()
 	turn := !h.rescued
@@ -82,10 +91,10 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 		if len(calls) == 0 {
 			break
 		}
-		start, before := s.machine(), len(claims)
+		start, before, floor := s.machine(), len(claims), s.marks.floor()
 		err := s.exec(ctx, calls, false)
 		for i, c := range calls {
-			claims = append(claims, s.readClaims(ctx, h, shards[i], c, start.Add(lease), false)...)
+			claims = append(claims, s.readClaims(ctx, h, shards[i], c, start.Add(lease), false, &floor)...)
 		}
 		if err != nil {
 			if len(claims) > 0 { // what one master gave is ours, even if another did not answer
@@ -153,11 +162,11 @@ func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Durati
 			continue
 		}
 		c := s.claimCall(shard, lanes, 1, lease, true)
-		start := s.machine()
+		start, floor := s.machine(), s.marks.floor()
 		if err := s.exec(ctx, []*call{c}, false); err != nil {
 			return nil, err
 		}
-		if claims := s.readClaims(ctx, h, shard, c, start.Add(lease), true); len(claims) > 0 {
+		if claims := s.readClaims(ctx, h, shard, c, start.Add(lease), true, &floor); len(claims) > 0 {
 			h.mu.Lock()
 			h.rescued = true
 			h.ended[shard] = true
@@ -185,12 +194,12 @@ func (s *Store) askReceipts(ctx context.Context, claims []*care.Claim) ([]*care.
 }
 
 // readClaims reads the answer of claim.lua.
-func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, until time.Time, rescued bool) []*care.Claim {
+func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, until time.Time, rescued bool, floor *Mark) []*care.Claim {
 	l, err := c.list(5)
 	if err != nil {
 		return nil
 	}
-	s.marks.seen(shard, text(l[0]))
+	s.marks.seen(shard, text(l[0]), floor[shard], !s.anyReplicas(), s.machine())
 	token, _ := strconv.ParseInt(text(l[1]), 10, 64)
 	if !rescued {
 		h.mu.Lock()

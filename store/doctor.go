@@ -17,6 +17,8 @@ type Finding struct {
 	What   string // what it is, or what is wrong
 	Remedy string // what to set; "" when all is well
 	Fatal  bool   // stands even when the operator allows an unsafe Redis
+	// Unknown: Redis did not answer, so nothing was found out.
+	Unknown bool
 }
 
 // Doctor looks at every master's version, role, eviction and persistence, and at the version of the state. Call it at the start, every
@@ -33,7 +35,7 @@ func (s *Store) Doctor(ctx context.Context) []Finding {
 	case errors.Is(err, redis.Nil):
 		findings = append(findings, Finding{OK: true, What: "no state of carebell yet"})
 	case err != nil:
-		findings = append(findings, Finding{What: "the state's version cannot be read: " + err.Error(), Remedy: "see that Redis answers", Fatal: true})
+		findings = append(findings, Finding{What: "the state's version cannot be read: " + err.Error(), Remedy: "see that Redis answers", Fatal: true, Unknown: true})
 	case v > Schema:
 		findings = append(findings, Finding{
 			What:   fmt.Sprintf("the state is of version %d and this carebell knows %d", v, Schema),
@@ -61,7 +63,7 @@ func (s *Store) servers(ctx context.Context) []Finding {
 		return nil
 	})
 	if err != nil {
-		return append(findings, Finding{What: "Redis does not answer INFO: " + err.Error(), Remedy: "see that it is up and that the user may run INFO"})
+		return append(findings, Finding{What: "Redis does not answer INFO: " + err.Error(), Remedy: "see that it is up and that the user may run INFO", Unknown: true})
 	}
 	return findings
 }
@@ -108,6 +110,21 @@ func examine(info map[string]string, address string) []Finding {
 		finding(info["aof_enabled"] == "1", "append-only file on", "appendonly is no: a crash loses what was sent since the last snapshot",
 			"set appendonly yes (appendfsync everysec will do)"),
 	}
+}
+
+// Refused reports whether a finding stops the daemon: messages could be lost, and the operator has not allowed that.
+func (s *Store) Refused(f Finding) bool {
+	return !f.OK && !f.Unknown && (f.Fatal || !s.opts.AllowUnsafe)
+}
+
+// anyReplicas reports whether any master had a replica when it was looked at last.
+func (s *Store) anyReplicas() bool {
+	found := false
+	s.replicated.Range(func(_, has any) bool {
+		found, _ = has.(bool)
+		return !found
+	})
+	return found
 }
 
 func (s *Store) hasReplicas(c *redis.Client) bool {

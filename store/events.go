@@ -21,18 +21,14 @@ const (
 // settled does what follows a settled batch, in one more round trip: the events, and which message each provider's id belongs to.
 // Then the receipts that were waiting for the messages are applied.
 func (s *Store) settled(ctx context.Context, results []care.Result, ours []bool, early []string) error {
-	pipe := s.client.Pipeline()
-	events := 0
+	var events []*care.EventEntry
 	for i := range results {
 		if ours[i] && results[i].Event != nil {
-			addEvent(ctx, pipe, results[i].Event)
-			events++
+			events = append(events, results[i].Event)
 		}
 	}
-	if events > 0 {
-		if err := run(ctx, pipe); err != nil {
-			return fmt.Errorf("write %s: %w", eventsKey, err)
-		}
+	if err := s.tell(ctx, events); err != nil {
+		return fmt.Errorf("write %s: %w", eventsKey, err)
 	}
 	waiting, err := s.linkProviders(ctx, results, ours)
 	if err != nil {
@@ -48,8 +44,25 @@ func (s *Store) settled(ctx context.Context, results []care.Result, ours []bool,
 	return nil
 }
 
-func addEvent(ctx context.Context, pipe redis.Cmdable, e *care.EventEntry) {
-	values := []any{"at", e.At.UTC().Format(time.RFC3339Nano), "id", e.ID, "customer", e.Customer, "dealer", e.Dealer}
+// tell adds entries to care:events, even where Redis is full: what was sent is on record then, and must not be tried again because
+// telling of it failed.
+func (s *Store) tell(ctx context.Context, events []*care.EventEntry) error {
+	if len(events) == 0 {
+		return nil
+	}
+	c := &call{script: s.lua.tell, key: eventsKey}
+	c.add(eventsKept)
+	for _, e := range events {
+		words := eventWords(e)
+		c.add(len(words))
+		c.add(words...)
+	}
+	return s.exec(ctx, []*call{c}, false)
+}
+
+// eventWords are an entry's names and values.
+func eventWords(e *care.EventEntry) []any {
+	words := []any{"at", e.At.UTC().Format(time.RFC3339Nano), "id", e.ID, "customer", e.Customer, "dealer", e.Dealer}
 	for _, f := range [...][2]string{
 		{"vehicle", e.Vehicle},
 		{"program", e.Program},
@@ -61,10 +74,10 @@ func addEvent(ctx context.Context, pipe redis.Cmdable, e *care.EventEntry) {
 		{"value", e.Value},
 	} {
 		if f[1] != "" {
-			values = append(values, f[0], f[1])
+			words = append(words, f[0], f[1])
 		}
 	}
-	pipe.XAdd(ctx, &redis.XAddArgs{Stream: eventsKey, MaxLen: eventsKept, Approx: true, Values: values})
+	return words
 }
 
 // Event is an entry of care:events with its place in the stream.
@@ -102,9 +115,10 @@ const timelineKept = 50
 // Note writes entries to care:events and to their customers' timelines: answers, opt-outs, what operators did.
 func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 	pipe := s.client.Pipeline()
+	events := make([]*care.EventEntry, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		addEvent(ctx, pipe, e)
+		events[i] = e
 		if e.Customer == "" {
 			continue
 		}
@@ -116,6 +130,12 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 		pipe.LPush(ctx, key, raw)
 		pipe.LTrim(ctx, key, 0, timelineKept-1)
 		pipe.Expire(ctx, key, ledgerKept)
+	}
+	if err := s.tell(ctx, events); err != nil {
+		return fmt.Errorf("note: %w", err)
+	}
+	if pipe.Len() == 0 {
+		return nil
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("note: %w", err)

@@ -130,8 +130,12 @@ func TestOutOfMemory(t *testing.T) {
 	_, err = b.Apply(t.Context(), []care.Change{{Customer: "X", Add: []*care.Occurrence{occurrence("X", 0, epoch)}}})
 	full("Apply", err)
 	res := result(first, care.StateSent, epoch)
+	res.Event = &care.EventEntry{At: epoch, ID: first.Record.ID, Customer: first.Record.Customer, State: care.StateSent}
 	if !settle(t, b.Store, res) {
 		t.Error("Settle at OOM was refused")
+	}
+	if told, err := b.Events(t.Context(), "", 9); err != nil || len(told) != 1 || told[0].ID != first.Record.ID {
+		t.Errorf("told at OOM: %+v, %v", told, err)
 	}
 	if ok, err := b.Renew(t.Context(), []*care.Claim{second}, time.Minute); err != nil || !ok[0] {
 		t.Errorf("Renew at OOM: %v, %v", ok, err)

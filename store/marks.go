@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/carebell/carebell/care"
 )
@@ -19,13 +20,29 @@ type Mark [care.Shards]int64
 var ErrRestored = errors.New("the state in Redis is older than what this replica has seen: it was restored from a snapshot, or its last " +
 	"writes are lost; look at what was sent since, then tell carebell to go on")
 
+// lastWrites is how much an append-only file that is synced every second may lack after a crash of the machine. What is that young is
+// not expected to be there.
+const lastWrites = 2 * time.Second
+
 type marks struct {
-	mu   sync.Mutex
-	high Mark
-	back bool
+	mu    sync.Mutex
+	high  Mark // confirmed
+	solid Mark // high as it was at least lastWrites ago
+	cut   Mark // what solid will be next
+	cutAt time.Time
+	back  bool
 }
 
-func (m *marks) seen(shard int, text string) {
+// floor is what an answer to a question that is asked now may not fall short of.
+func (m *marks) floor() Mark {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.solid
+}
+
+// seen takes a shard's mark out of an answer. floor is as it was when the question was asked, because answers may overtake each
+// other. Only a confirmed mark is expected from then on: a failover may lose the others, and nothing was sent on them.
+func (m *marks) seen(shard int, text string, floor int64, confirmed bool, now time.Time) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return
@@ -33,15 +50,20 @@ func (m *marks) seen(shard int, text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case n >= m.high[shard]:
-		m.high[shard] = n
-	case m.high[shard]-n > markSlack:
+	case n < floor:
 		m.back = true
+	case n > m.high[shard] && confirmed:
+		m.high[shard] = n
 	}
+	m.age(now)
 }
 
-// markSlack is how far answers may overtake each other: pipelines run side by side, and an older answer may be read after a newer.
-const markSlack = 64
+// age lets what was seen long enough ago become solid.
+func (m *marks) age(now time.Time) {
+	if m.cutAt.IsZero() || now.Sub(m.cutAt) >= lastWrites {
+		m.solid, m.cut, m.cutAt = m.cut, m.high, now
+	}
+}
 
 func (m *marks) stopped() error {
 	m.mu.Lock()
@@ -69,33 +91,47 @@ func (s *Store) Mark(ctx context.Context) (Mark, error) {
 	return m, nil
 }
 
-// Expect compares Redis with a mark that was remembered elsewhere (CARE_STATE_DIR) or seen by this replica before. If a shard has
-// gone back, ErrRestored is returned, and Claim and Begin return it from then on. Call it at the start and after every reconnect.
+// Expect compares Redis with marks that were remembered elsewhere (CARE_STATE_DIR) and with what this replica has seen. If a shard has
+// gone back, ErrRestored is returned, and Claim and Begin return it from then on. Call it at the start, every second or so, and after a
+// reconnect.
 func (s *Store) Expect(ctx context.Context, remembered Mark) error {
+	floor := s.marks.floor()
 	now, err := s.Mark(ctx)
 	if err != nil {
 		return err
 	}
+	confirmed := !s.anyReplicas()
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
 	for shard := range now {
-		if now[shard] < remembered[shard] || now[shard] < s.marks.high[shard] {
+		if now[shard] < max(remembered[shard], floor[shard]) {
 			s.marks.back = true
 		}
 		s.marks.high[shard] = max(s.marks.high[shard], remembered[shard])
+		s.marks.solid[shard] = max(s.marks.solid[shard], remembered[shard])
+		if confirmed {
+			s.marks.high[shard] = max(s.marks.high[shard], now[shard])
+		}
 	}
+	s.marks.age(s.machine())
 	if s.marks.back {
 		return ErrRestored
 	}
 	return nil
 }
 
-// Seen returns the highest marks that this replica has seen, for CARE_STATE_DIR.
+// Restored reports whether this replica has noticed that the state went back in time.
+func (s *Store) Restored() bool { return s.marks.stopped() != nil }
+
+// Seen returns the highest marks that this replica has seen, for CARE_STATE_DIR at a stop.
 func (s *Store) Seen() Mark {
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
 	return s.marks.high
 }
+
+// Solid returns the marks without what is so young that a crash of Redis' machine may lose it, for CARE_STATE_DIR while it runs.
+func (s *Store) Solid() Mark { return s.marks.floor() }
 
 // Accept takes the state as it is, after ErrRestored.
 func (s *Store) Accept(ctx context.Context) error {
@@ -105,6 +141,6 @@ func (s *Store) Accept(ctx context.Context) error {
 	}
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
-	s.marks.high, s.marks.back = now, false
+	s.marks.high, s.marks.solid, s.marks.cut, s.marks.back = now, now, now, false
 	return nil
 }

@@ -14,11 +14,12 @@ import (
 )
 
 // The operator's stops are the fields of one hash: "all", "program:x", "dealer:x", "channel:x", "brake:dealer/program", and
-// "go:dealer/program" for a brake that was released. Each holds a Stop as JSON.
+// "go:dealer/program" for a brake that was released; "restored" while the state is known to have gone back in time, "accepted" when
+// an operator last said to go on with it. Each holds a Stop as JSON.
 
 // Stop is one of the operator's stops.
 type Stop struct {
-	Scope   string    `json:"-"` // all, program:x, dealer:x, channel:x, brake:dealer/program
+	Scope   string    `json:"-"` // all, program:x, dealer:x, channel:x, brake:dealer/program, restored
 	At      time.Time `json:"at"`
 	Planned int       `json:"planned,omitempty"` // of a brake: what was about to go in a day
 	Usual   float64   `json:"usual,omitempty"`   // and what usually does
@@ -95,6 +96,45 @@ func (s *Store) ReleaseBrake(ctx context.Context, dealer, program string) error 
 	return err
 }
 
+// The fields of a restored snapshot.
+const (
+	restored = "restored"
+	accepted = "accepted"
+)
+
+// StopRestored stops everything on every replica, because this one has seen the state go back in time (ErrRestored).
+func (s *Store) StopRestored(ctx context.Context) error {
+	return s.stop(ctx, restored, Stop{At: s.clock().UTC()})
+}
+
+// AcceptRestored is the operator's word that the state is to be gone on with. Every replica learns of it by Accepted.
+func (s *Store) AcceptRestored(ctx context.Context) error {
+	raw, err := json.Marshal(Stop{At: s.clock().UTC()})
+	if err != nil {
+		return fmt.Errorf("accept the restored state: %w", err)
+	}
+	pipe := s.client.TxPipeline()
+	pipe.HSet(ctx, operatorKey(), accepted, raw)
+	pipe.HDel(ctx, operatorKey(), restored)
+	_, err = pipe.Exec(ctx)
+	return err
+}
+
+// Accepted returns when an operator last accepted a restored state, the zero time if none ever did, and whether everything is stopped
+// because of one now.
+func (s *Store) Accepted(ctx context.Context) (at time.Time, stopped bool, err error) {
+	stops, err := s.stops(ctx)
+	for _, stop := range stops {
+		switch stop.Scope {
+		case accepted:
+			at = stop.At
+		case restored:
+			stopped = true
+		}
+	}
+	return at, stopped, err
+}
+
 // Stops lists the operator's stops and the brakes, by scope.
 func (s *Store) Stops(ctx context.Context) ([]Stop, error) {
 	all, err := s.stops(ctx)
@@ -103,7 +143,7 @@ func (s *Store) Stops(ctx context.Context) ([]Stop, error) {
 	}
 	out := all[:0]
 	for _, stop := range all {
-		if !strings.HasPrefix(stop.Scope, "go:") {
+		if !strings.HasPrefix(stop.Scope, "go:") && stop.Scope != accepted {
 			out = append(out, stop)
 		}
 	}
@@ -143,7 +183,7 @@ func (s *Store) Operator(ctx context.Context) (*care.Operator, error) {
 	for _, stop := range stops {
 		kind, name, _ := strings.Cut(stop.Scope, ":")
 		switch kind {
-		case "all":
+		case "all", restored:
 			o.All = true
 		case "program":
 			set(&o.Programs, name)

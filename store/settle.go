@@ -94,21 +94,22 @@ func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error
 		}
 		calls = append(calls, c)
 	}
+	floor := s.marks.floor()
 	err := s.exec(ctx, calls, true)
 	ours := answers(calls, groups, len(intents), 1, nil)
-	s.noteMarks(calls, groups)
+	s.noteMarks(calls, groups, &floor)
 	return ours, err
 }
 
 // noteMarks remembers the marks that came with confirmed answers.
-func (s *Store) noteMarks(calls []*call, groups [care.Shards][]int) {
+func (s *Store) noteMarks(calls []*call, groups [care.Shards][]int, floor *Mark) {
 	next := 0
 	for shard, items := range groups {
 		if len(items) == 0 {
 			continue
 		}
 		if l, err := calls[next].list(1); err == nil {
-			s.marks.seen(shard, text(l[0]))
+			s.marks.seen(shard, text(l[0]), floor[shard], true, s.machine())
 		}
 		next++
 	}
@@ -146,6 +147,7 @@ func (s *Store) Settle(ctx context.Context, results []care.Result) ([]bool, erro
 		}
 		calls = append(calls, c)
 	}
+	floor := s.marks.floor()
 	err := s.exec(ctx, calls, true)
 	var early []string
 	ours := answers(calls, groups, len(results), 1, func(_, i int, answer int64) {
@@ -153,7 +155,7 @@ func (s *Store) Settle(ctx context.Context, results []care.Result) ([]bool, erro
 			early = append(early, results[i].Record.ID)
 		}
 	})
-	s.noteMarks(calls, groups)
+	s.noteMarks(calls, groups, &floor)
 	if err != nil {
 		return ours, err
 	}

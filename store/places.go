@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Place is how far a reader of care:events has come.
+type Place struct {
+	Entry string // the last entry that needs no more work, "" = none yet
+	Count int64  // entries up to it, since the stream began: what was trimmed before it was read shows as a gap
+}
+
+// EventPlace returns how far a reader of that name had come.
+func (s *Store) EventPlace(ctx context.Context, reader string) (Place, error) {
+	v, err := s.client.Get(ctx, globalKey("read:"+reader)).Result()
+	if errors.Is(err, redis.Nil) {
+		return Place{}, nil
+	}
+	if err != nil {
+		return Place{}, fmt.Errorf("read a place in %s: %w", eventsKey, err)
+	}
+	entry, count, _ := strings.Cut(v, " ")
+	n, _ := strconv.ParseInt(count, 10, 64)
+	return Place{entry, n}, nil
+}
+
+// SetEventPlace remembers it for the next leader.
+func (s *Store) SetEventPlace(ctx context.Context, reader string, p Place) error {
+	return s.client.Set(ctx, globalKey("read:"+reader), p.Entry+" "+strconv.FormatInt(p.Count, 10), 0).Err()
+}
+
+// EventsTrimmed counts the entries that care:events has lost to its bound since it began.
+func (s *Store) EventsTrimmed(ctx context.Context) (int64, error) {
+	info, err := s.client.XInfoStream(ctx, eventsKey).Result()
+	switch {
+	case redis.HasErrorPrefix(err, "no such key"):
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("examine %s: %w", eventsKey, err)
+	}
+	return max(info.EntriesAdded-info.Length, 0), nil
+}
