@@ -176,6 +176,15 @@ func (h *house) write(file, text string) {
 	}
 }
 
+func (h *house) read(file string) string {
+	h.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(h.book, file))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(raw)
+}
+
 // customers writes n customers who get one message each by ch, and returns their ids. With announce the daemon is told at once; else
 // the next sweep finds them.
 func (h *house) customers(n int, ch care.Channel, announce bool) []string {
@@ -435,7 +444,7 @@ func (r *replica) get(path string) (int, string, error) {
 	return res.StatusCode, string(body), err
 }
 
-// metric reads a metric's value (0 if it is not there), summed over its labels.
+// metric reads a metric's value, with its labels or summed over them; 0 if it is not there.
 func (r *replica) metric(name string) float64 {
 	r.h.t.Helper()
 	_, body, err := r.get("/metrics")

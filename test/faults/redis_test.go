@@ -211,4 +211,3 @@ func TestRow16RefusalsOfRedis(t *testing.T) {
 		t.Error("want each sent once by a daemon that has stayed")
 	}
 }
-

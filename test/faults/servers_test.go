@@ -1,0 +1,157 @@
+//go:build e2e || faults
+
+package faults
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/test/peers"
+	"github.com/redis/go-redis/v9"
+)
+
+// addresses are those in a URL of several: redis-sentinel://h1,h2/name or redis-cluster://h1,h2.
+func addresses(url string) []string {
+	_, rest, _ := strings.Cut(url, "://")
+	hosts, _, _ := strings.Cut(rest, "/")
+	return strings.Split(hosts, ",")
+}
+
+func TestRow12SentinelFailover(t *testing.T) {
+	t.Parallel()
+	s := peers.Sentinel(t)
+	client := redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: peers.SentinelName, SentinelAddrs: addresses(s.URL()), Protocol: 2, DisableIdentity: true,
+	})
+	defer client.Close()
+	h := newHouse(t, houseOptions{redisURL: s.URL(), client: client, sink: slow(100 * time.Millisecond)})
+	h.customers(pick(8000, 60000), care.Email, false)
+	h.release()
+	r := h.serve()
+	h.awaitAccepts(100, 20*time.Second)
+	longest := time.Duration(0)
+	failovers := pick(2, 10)
+	for range failovers {
+		old := s.Master()
+		old.Kill()
+		h.eventually(20*time.Second, "a replica is promoted", func() error {
+			if s.Master() == old {
+				return fmt.Errorf("%s is still the master", old.Addr())
+			}
+			return nil
+		})
+		longest = max(longest, h.recovery(20*time.Second))
+		old.Restart()
+		// A node that comes back is a master until a sentinel tells it otherwise: the master itself must see both in step.
+		h.eventually(40*time.Second, "two replicas are in step", func() error {
+			if n := strings.Count(s.Master().CLI("INFO", "replication"), "state=online"); n < 2 {
+				return fmt.Errorf("%d are", n)
+			}
+			return nil
+		})
+	}
+	if n, err := h.queued(); err != nil || n == 0 {
+		t.Errorf("%d left after the last failover (%v): there was no load", n, err)
+	}
+	h.awaitDrained(pick(time.Minute, 10*time.Minute))
+	f := h.judge("12", fmt.Sprintf("failovers %d, going again %.1f s after the promotion at most", failovers, longest.Seconds()))
+	if longest > 5*time.Second {
+		t.Errorf("going again after %v, want 5 s at most", longest)
+	}
+	if f.Sent != f.Planned || !r.Running() {
+		t.Error("want all sent by a daemon that has stayed")
+	}
+}
+
+func TestRow13Cluster(t *testing.T) {
+	t.Parallel()
+	c := peers.Cluster(t)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addresses(c.URL()), Protocol: 2, DisableIdentity: true})
+	defer client.Close()
+	h := newHouse(t, houseOptions{redisURL: c.URL(), client: client, sink: slow(100 * time.Millisecond)})
+	h.customers(pick(3000, 50000), care.Email, false)
+	h.release()
+	r := h.serve()
+	h.awaitAccepts(100, 20*time.Second)
+
+	masters := c.Masters()
+	nodeID := func(s *peers.RedisServer) string { return s.CLI("--raw", "CLUSTER", "MYID") }
+	slots := pick("1500", "4000")
+	masters[0].CLI("--cluster", "reshard", masters[0].Addr(), "--cluster-from", nodeID(masters[0]), "--cluster-to", nodeID(masters[1]),
+		"--cluster-slots", slots, "--cluster-yes")
+	moved := h.recovery(20 * time.Second)
+
+	longest := time.Duration(0)
+	for _, m := range masters[:pick(1, 3)] {
+		m.Kill()
+		longest = max(longest, h.wholeAgain(40*time.Second))
+		m.Restart()
+		c.AwaitReady(t)
+	}
+	h.awaitDrained(pick(time.Minute, 10*time.Minute))
+	crossed := strings.Count(r.Logs(), "CROSSSLOT")
+	f := h.judge("13", fmt.Sprintf("%s slots moved live (going on after %.1f s), masters killed %d, every shard served again after %.1f s at most, CROSSSLOT %d",
+		slots, moved.Seconds(), pick(1, 3), longest.Seconds(), crossed))
+	if f.Sent != f.Planned || crossed > 0 || !r.Running() {
+		t.Error("want all sent, by a daemon that has stayed, without CROSSSLOT")
+	}
+}
+
+// wholeAgain plans new messages until one of each shard has been sent, and returns how long that took.
+func (h *house) wholeAgain(within time.Duration) time.Duration {
+	h.t.Helper()
+	start := time.Now()
+	h.eventually(within, "every shard serves", func() error {
+		shards := map[int]bool{}
+		for _, e := range h.sink.Journal() {
+			if e.At.After(start) && e.ID != "" {
+				shards[int(e.ID[0]-'a')] = true
+			}
+		}
+		if len(shards) < care.Shards {
+			return fmt.Errorf("%d of %d do", len(shards), care.Shards)
+		}
+		return nil
+	})
+	return time.Since(start)
+}
+
+func TestRow27ABacklogIsReleased(t *testing.T) {
+	t.Parallel()
+	due, perSecond := pick(3000, 100000), pick(300, 1000)
+	h := newHouse(t, houseOptions{env: []string{fmt.Sprintf("CARE_SMTP_RATE=%d", perSecond)}})
+	h.customers(due, care.Email, false)
+	h.release()
+	all := h.serveAll(2)
+	h.awaitDrained(pick(time.Minute, 10*time.Minute))
+	var at []time.Time
+	for _, e := range h.sink.Journal() {
+		at = append(at, e.At)
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	busiest := 0
+	for i, from := 0, 0; i < len(at); i++ {
+		for at[i].Sub(at[from]) >= time.Second {
+			from++
+		}
+		busiest = max(busiest, i-from+1)
+	}
+	most := 0
+	for _, r := range all {
+		most = max(most, memory(t, r.Pid()))
+	}
+	f := h.judge("27", fmt.Sprintf("2 replicas, rate %d/s, busiest second %d, memory %.0f MiB at most", perSecond, busiest, float64(most)/(1<<20)))
+	if busiest > perSecond*115/100 {
+		t.Errorf("%d in a second, want %d", busiest, perSecond)
+	}
+	if most > 128<<20 {
+		t.Errorf("%d bytes of memory, want 128 MiB at most", most)
+	}
+	if f.Sent != f.Planned || f.Duplicates > 0 {
+		t.Error("want each sent once")
+	}
+}
