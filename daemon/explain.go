@@ -96,6 +96,7 @@ type Next struct {
 	PlanLine
 	Due   care.Date         `json:"due"` // the trigger's date
 	Title string            `json:"title"`
+	State care.State        `json:"state,omitempty"` // what the ledger says became of it already
 	Gates []care.GateAnswer `json:"gates"`
 }
 
@@ -327,7 +328,7 @@ func (e *Env) programs(ctx context.Context, x *Explanation, f *care.Facts, s *su
 	}
 	next := map[string][]Next{}
 	for _, o := range p.Plan(f, request) {
-		n := Next{PlanLine: planLine(o), Due: o.Due, Gates: o.Gates}
+		n := Next{PlanLine: planLine(o), Due: o.Due, State: f.Ledger[o.ID].State, Gates: o.Gates}
 		if !opt.Others {
 			unasked(n.Gates, s.checked.Book.Program(o.Program))
 		}

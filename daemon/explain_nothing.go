@@ -102,11 +102,11 @@ func (n *nothing) cars(today care.Date) (code string, with []any) {
 
 // missing names the fact without which the trigger never has a date.
 func (n *nothing) missing() string {
-	any := func(has func(*care.Vehicle) bool) bool {
+	some := func(has func(*care.Vehicle) bool) bool {
 		return slices.ContainsFunc(n.facts.Customer.Vehicles, func(v care.Vehicle) bool { return has(&v) })
 	}
-	delivered := any(func(v *care.Vehicle) bool { return !v.DeliveredOn.IsZero() })
-	visited := any(func(v *care.Vehicle) bool { return len(v.Visits) > 0 })
+	delivered := some(func(v *care.Vehicle) bool { return !v.DeliveredOn.IsZero() })
+	visited := some(func(v *care.Vehicle) bool { return len(v.Visits) > 0 })
 	switch n.program.Trigger.On {
 	case care.OnDelivery, care.OnAnniversary:
 		return "no_delivery"

@@ -190,7 +190,7 @@ func TestConsentIsThePlanners(t *testing.T) {
 	dealer := checked.Book.Dealers[0]
 	rapid.Check(t, func(rt *rapid.T) {
 		answer := func(name string) *bool {
-			yes := rapid.SampledFrom([]*bool{nil, new(bool), ptr(true)}).Draw(rt, name)
+			yes := rapid.SampledFrom([]*bool{nil, new(bool), new(true)}).Draw(rt, name)
 			return yes
 		}
 		c := &care.Customer{ID: "C", Phone: "13800138000", Email: "c@example.com", Birthday: care.Birthday{Month: 11, Day: 25}, Consent: map[care.Channel]care.Consent{}}
@@ -220,8 +220,6 @@ func TestConsentIsThePlanners(t *testing.T) {
 	})
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // The cap that explain names is the one that the planner keeps: that many of a week's messages go when they come, no more.
 func TestCapIsThePlanners(t *testing.T) {
 	t.Parallel()
@@ -242,7 +240,7 @@ func TestCapIsThePlanners(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, grade := range []string{"", "A", "B", "C"} {
-			for _, own := range []*int{nil, ptr(0), ptr(1), ptr(4)} {
+			for _, own := range []*int{nil, new(0), new(1), new(4)} {
 				f := &care.Facts{ID: "C", Customer: &care.Customer{ID: "C", Phone: "13800138000", Grade: grade, Birthday: care.Birthday{Month: 11, Day: 25}}}
 				f.Overlay = &care.Overlay{Preferences: &care.Preferences{MaxPerWeek: own}}
 				from := surveyEnv().Now()

@@ -166,7 +166,7 @@ func (f *Forecast) page(locale string) *page {
 	if len(f.Programs) > tones {
 		p.Legend = append(p.Legend, legend{tones, words["other"]})
 	}
-	p.Tiles = f.tiles(p, locale)
+	p.Tiles = f.tiles(p)
 	p.Bars = f.bars(tone, locale)
 	p.Heat = f.heat(locale)
 	p.programs(tone, locale)
@@ -179,7 +179,7 @@ func (f *Forecast) title(program, locale string) string {
 	return cmp.Or(f.Titles[program].In(locale), program)
 }
 
-func (f *Forecast) tiles(p *page, locale string) []tile {
+func (f *Forecast) tiles(p *page) []tile {
 	far, putOff := 0, 0
 	for _, u := range f.Unreachable {
 		far += u.Customers

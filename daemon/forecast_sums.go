@@ -37,7 +37,7 @@ func (s *Sum) CostText() string {
 	var out []string
 	for _, currency := range slices.Sorted(maps.Keys(s.Cost)) {
 		if cost := s.Cost[currency]; cost > 0 {
-			cents := fmt.Sprintf("%.2f", cost)
+			cents := fmt.Sprintf("%.2f", cost+1e-9) // half a cent goes up, whatever its binary neighbour is
 			whole, rest, _ := strings.Cut(cents, ".")
 			n, _ := strconv.Atoi(whole)
 			out = append(out, strings.TrimSpace(currency+" "+thousands(n)+"."+rest))

@@ -170,8 +170,8 @@ const blockSize = 256 << 10
 
 // fileFeed reads a file of customer records, one JSON document per line. Standard input ("-") is kept in memory: it is read twice.
 func fileFeed(name string) (feed, int64, error) {
-	open := func() (io.ReadCloser, error) { return os.Open(name) } //nolint:gosec // the operator names the file
-	size := int64(0)
+	open := func() (io.ReadCloser, error) { return os.Open(name) }
+	var size int64
 	if name == "-" {
 		all, err := io.ReadAll(os.Stdin)
 		if err != nil {

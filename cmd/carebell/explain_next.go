@@ -8,6 +8,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/daemon"
+	"github.com/clipperhouse/displaywidth"
 )
 
 // The marks of a gate's answer.
@@ -16,6 +17,7 @@ const (
 	stops   = "✗"
 	partly  = "±" // some channels
 	unasked = "?"
+	delayed = "»" // it put the message off, and lets it pass at its release
 )
 
 // next tells what is due: each occurrence with a mark per gate, or with --program every gate on a line of its own.
@@ -48,11 +50,11 @@ func (t *teller) next() error {
 		seen[key] = true
 		cells = append(cells, []string{
 			n.Release.Format("2006-01-02 15:04"), n.Title, n.Program + "/" + n.Step, tail(n.Vehicle), or(n.Due.String()), n.Cycle,
-			or(string(n.Channel)), t.verdict(n), marks(n.Gates, names), t.note(n),
+			or(string(n.Channel)), t.verdict(n), marks(n, names), t.note(n),
 		})
 	}
 	err := section(t.w, []string{
-		t.say("WILL GO", "将发送"), t.say("TITLE", "名称"), t.say("MESSAGE", "消息"), t.say("CAR", "车辆"), t.say("TRIGGER", "触发日"), t.say("ROUND", "轮次"),
+		t.say("COMES", "将至"), t.say("TITLE", "名称"), t.say("MESSAGE", "消息"), t.say("CAR", "车辆"), t.say("TRIGGER", "触发日"), t.say("ROUND", "轮次"),
 		t.say("BY", "渠道"), "", ruler, t.say("WHY", "原因"),
 	}, cells)
 	if err != nil {
@@ -82,17 +84,17 @@ func gateNames(all []daemon.Next) []string {
 }
 
 // marks writes one mark per gate, in the order of the names.
-func marks(gates []care.GateAnswer, names []string) string {
+func marks(n daemon.Next, names []string) string {
 	var b strings.Builder
 	for _, name := range names {
-		b.WriteString(mark(gates, name))
+		b.WriteString(mark(n, name))
 	}
 	return b.String()
 }
 
-func mark(gates []care.GateAnswer, name string) string {
+func mark(n daemon.Next, name string) string {
 	asked, passed, open := 0, 0, false
-	for _, g := range gates {
+	for _, g := range n.Gates {
 		if g.Gate != name {
 			continue
 		}
@@ -105,6 +107,8 @@ func mark(gates []care.GateAnswer, name string) string {
 	switch {
 	case open:
 		return unasked
+	case putOff(n, name):
+		return delayed
 	case passed == asked:
 		return passes
 	case passed == 0:
@@ -113,8 +117,16 @@ func mark(gates []care.GateAnswer, name string) string {
 	return partly
 }
 
+// putOff reports whether the gate put a message off that goes later.
+func putOff(n daemon.Next, gate string) bool {
+	by, _, _ := strings.Cut(n.Reason, ":")
+	return n.Verdict == care.Send && by == gate
+}
+
 func (t *teller) verdict(n daemon.Next) string {
 	switch {
+	case n.State != "" && !n.State.Pending():
+		return string(n.State)
 	case n.Verdict != care.Send:
 		return stops
 	case n.Reason != "":
@@ -139,12 +151,12 @@ func (t *teller) note(n daemon.Next) string {
 
 // legend names the gates behind the letters, in as many lines as they need.
 func (t *teller) legend(names []string) {
-	const width = 118
+	const width = 126
 	line := t.say("gates", "关卡") + " (" + passes + t.say(" passes, ", " 通过，") + stops + t.say(" stops, ", " 拦下，") +
-		partly + t.say(" some channels, ", " 部分渠道，") + unasked + t.say(" not asked, needs --others", " 未查，需 --others") + "):"
+		delayed + t.say(" put it off, ", " 延后，") + partly + t.say(" some channels, ", " 部分渠道，") + unasked + t.say(" not asked, needs --others", " 未查，需 --others") + "):"
 	for i, name := range names {
 		word := " " + string(rune('a'+i)) + " " + name
-		if len([]rune(line))+len(word) > width {
+		if displaywidth.String(line)+len(word) > width {
 			t.line(line)
 			line = " "
 		}
@@ -163,6 +175,8 @@ func (t *teller) gates(all []daemon.Next) error {
 			switch {
 			case g.Detail == daemon.NotAsked:
 				sign, why = unasked, t.say("needs --others", "需 --others")
+			case g.Pass && putOff(n, g.Gate):
+				sign, why = delayed, daemon.Reason(n.Reason, t.locale)
 			case !g.Pass:
 				sign, why = stops, daemon.Reason(cmp.Or(g.Reason, g.Gate), t.locale)
 				if g.Detail != "" {

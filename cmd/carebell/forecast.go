@@ -75,7 +75,7 @@ func newForecast() *cobra.Command {
 }
 
 func writePage(name string, f *daemon.Forecast, locale string) error {
-	out, err := os.Create(name) //nolint:gosec // the operator names the file
+	out, err := os.Create(name)
 	if err != nil {
 		return err
 	}

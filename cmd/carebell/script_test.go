@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/store"
+	"github.com/redis/go-redis/v9"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary be carebell when a script calls it so: what runs is run itself, with its exit status.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"carebell": func() { os.Exit(run(os.Args[1:])) }})
+}
+
+// updateScripts writes what a command printed into the script that compares it.
+var updateScripts = os.Getenv("CAREBELL_UPDATE_SCRIPTS") != ""
+
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	address := startRedis(t)
+	var databases atomic.Int32
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", UpdateScripts: updateScripts, RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			// Each script has a Redis of its own: a database that nobody else uses.
+			env.Setenv("REDIS", fmt.Sprintf("redis://%s/%d", address, databases.Add(1)))
+			env.Setenv("LANG", "en_US.UTF-8")
+			env.Setenv("TZ", "UTC")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "redis": redisCommand, "deliver": deliver,
+		},
+	})
+}
+
+// startRedis starts a redis-server of the test's own.
+func startRedis(t *testing.T) string {
+	t.Helper()
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Fatalf("these tests need redis-server: apt-get install -y --no-install-recommends redis-server (%v)", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(address)
+	cmd := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--appendonly", "yes", "--databases", "64")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	client := redis.NewClient(&redis.Options{Addr: address})
+	defer func() { _ = client.Close() }()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if err = client.Ping(t.Context()).Err(); err == nil {
+			return address
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("redis-server does not answer: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// exits N COMMAND… runs a command and fails unless its exit status is N.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N COMMAND…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%s ended with status %d, want %d", args[1], got, want)
+	}
+}
+
+func client(ts *testscript.TestScript) *redis.Client {
+	opt, err := redis.ParseURL(ts.Getenv("REDIS"))
+	ts.Check(err)
+	return redis.NewClient(opt)
+}
+
+// redis set KEY FILE, get KEY, len STREAM: what the dealership's system would do, or see.
+func redisCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: redis set KEY FILE | get KEY | len STREAM")
+	}
+	c := client(ts)
+	defer func() { _ = c.Close() }()
+	ctx := context.Background()
+	switch args[0] {
+	case "set":
+		ts.Check(c.Set(ctx, args[1], ts.ReadFile(args[2]), 0).Err())
+	case "get":
+		v, err := c.Get(ctx, args[1]).Result()
+		ts.Check(err)
+		_, _ = fmt.Fprintln(ts.Stdout(), v)
+	case "len":
+		n, err := c.XLen(ctx, args[1]).Result()
+		ts.Check(err)
+		_, _ = fmt.Fprintln(ts.Stdout(), n)
+	default:
+		ts.Fatalf("redis %s: unknown", args[0])
+	}
+}
+
+// deliver DAY sends what is due on a day: everything that the plan of that day says will go is queued, claimed, begun and settled
+// as sent. With "queue" behind the day it is only queued.
+func deliver(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: deliver DAY [queue]")
+	}
+	day, err := care.ParseDate(args[0])
+	ts.Check(err)
+	ctx := context.Background()
+	now := day.At(23, 0, time.UTC)
+	st, err := store.Open(ctx, store.Options{URL: ts.Getenv("REDIS"), AllowUnsafe: true, Clock: func() time.Time { return now }})
+	ts.Check(err)
+	defer st.Close()
+	env := &daemon.Env{Settings: &config.Settings{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
+	checked, _, err := daemon.CheckBook(daemon.BookOptions{Now: env.Now})
+	ts.Check(err)
+	opt := daemon.PlanOptions{From: daemon.Moment{Date: day}, To: daemon.Moment{Date: day.AddDays(1)}}
+	plan, err := env.PlanStore(ctx, st, checked.Book.Files, opt)
+	ts.Check(err)
+	for _, o := range plan {
+		if o.Verdict == care.Send {
+			_, err := st.Apply(ctx, []care.Change{{Customer: o.Customer, Add: []*care.Occurrence{o}}})
+			ts.Check(err)
+		}
+	}
+	if len(args) > 1 {
+		return
+	}
+	claims, err := st.Claim(ctx, care.Lanes, 100, time.Minute)
+	ts.Check(err)
+	if len(claims) == 0 {
+		ts.Fatalf("nothing was due on %s", day)
+	}
+	settleAsSent(ctx, ts, st, claims, now)
+}
+
+func settleAsSent(ctx context.Context, ts *testscript.TestScript, st *store.Store, claims []*care.Claim, now time.Time) {
+	intents := make([]care.Intent, len(claims))
+	results := make([]care.Result, len(claims))
+	for i, c := range claims {
+		intents[i] = care.Intent{Claim: c, At: now}
+	}
+	begun, err := st.Begin(ctx, intents)
+	ts.Check(err)
+	for i, c := range claims {
+		if !begun[i] {
+			ts.Fatalf("the claim of %s was lost", c.Record.ID)
+		}
+		r := c.Record
+		r.State, r.UpdatedAt, r.FirstTry = care.StateSent, now, now
+		r.Attempts = append(r.Attempts, care.Attempt{N: 1, At: now, Channel: r.Channel, Gateway: "test"})
+		results[i] = care.Result{Claim: c, Record: r}
+	}
+	_, err = st.Settle(ctx, results)
+	ts.Check(err)
+}
