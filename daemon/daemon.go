@@ -145,7 +145,7 @@ func (d *Daemon) openChannels(context.Context) (err error) {
 // assemble joins the parts: the plan's sweep and delivery on the same queue.
 func (d *Daemon) assemble(context.Context) (err error) {
 	set := d.env.Settings
-	d.stops = &stops{store: d.store, metrics: d.metrics}
+	d.stops = &stops{store: d.store, metrics: d.metrics, lifted: func() { d.sweeper.Kick() }}
 	hashKey := d.env.hashKey()
 	d.engine, err = delivery.New(delivery.Config{
 		Queue: d.store, Customers: d.store, Operator: d.stops, Observer: d.metrics, Log: d.log, Now: d.env.Now,

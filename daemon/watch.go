@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,10 +17,13 @@ import (
 type stops struct {
 	store   *store.Store
 	metrics *metrics
+	// lifted is called when a stop is gone: what it put off is planned anew at once, not at the next sweep. It must not block.
+	lifted func()
 
-	mu   sync.Mutex
-	last *care.Operator
-	at   time.Time
+	mu    sync.Mutex
+	last  *care.Operator
+	at    time.Time
+	known []string // the scopes that stood when they were read last
 }
 
 var _ delivery.Operator = (*stops)(nil)
@@ -38,6 +42,12 @@ func (s *stops) Operator(ctx context.Context) (*care.Operator, error) {
 		return nil, err
 	}
 	s.last, s.at = op, time.Now()
+	paused, brakes := scopes(op)
+	now := append(paused, brakes...)
+	gone := slices.ContainsFunc(s.known, func(scope string) bool { return !slices.Contains(now, scope) })
+	if s.known = now; gone && s.lifted != nil {
+		s.lifted()
+	}
 	return op, nil
 }
 
