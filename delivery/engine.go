@@ -66,14 +66,15 @@ type Config struct {
 	Now       func() time.Time // schedules and records
 	Machine   func() time.Time // the machine's own clock, for durations; nil = time.Now
 
-	Connections map[care.Channel]int // workers per channel; 0 = 16
-	Rates       map[care.Channel]float64
-	Lease       time.Duration   // 0 = 30 s
-	Idle        time.Duration   // between looks at an empty queue; 0 = 50 ms
-	Timeout     time.Duration   // of one attempt; 0 = 30 s
-	Grace       time.Duration   // how long Stop lets attempts end by themselves; 0 = 20 s
-	DryRun      bool            // gate, render and record; send nothing
-	Busy        func(delta int) // told how many messages are in hand; the demo's clock stands still meanwhile
+	Connections map[care.Channel]int     // workers per channel; 0 = 16
+	Rates       map[care.Channel]float64 // attempts per second, all replicas together; 0 = no limit
+	Share       func() float64           // this replica's part of Rates, from 0 to 1; nil = all of it
+	Lease       time.Duration            // 0 = 30 s
+	Idle        time.Duration            // between looks at an empty queue; 0 = 50 ms
+	Timeout     time.Duration            // of one attempt; 0 = 30 s
+	Grace       time.Duration            // how long Stop lets attempts end by themselves; 0 = 20 s
+	DryRun      bool                     // gate, render and record; send nothing
+	Busy        func(delta int)          // told how many messages are in hand; the demo's clock stands still meanwhile
 	// Hash is the keyed hash under which a dead address is suppressed; nil = dead addresses are not kept.
 	Hash func(address string) string
 }
@@ -96,6 +97,7 @@ type Engine struct {
 	begin    *committer[care.Intent]
 	settle   *committer[care.Result]
 	held     held
+	paces    map[care.Channel]*pace
 	mu       sync.Mutex
 	started  bool
 	stopped  bool
@@ -133,7 +135,10 @@ func New(cfg Config) (*Engine, error) {
 			*value = or
 		}
 	}
-	e := &Engine{cfg: cfg, held: held{claims: map[string]*care.Claim{}, customers: map[string]int{}}}
+	e := &Engine{cfg: cfg, held: held{claims: map[string]*care.Claim{}, customers: map[string]int{}}, paces: map[care.Channel]*pace{}}
+	for _, ch := range care.Channels {
+		e.paces[ch] = newPace(cfg.Rates[ch], cfg.Share)
+	}
 	e.begin = newCommitter(settleMost, cfg.Queue.Begin)
 	e.settle = newCommitter(settleMost, e.write)
 	return e, nil
@@ -190,6 +195,10 @@ func (e *Engine) Stop() error {
 	e.commits.Wait()
 	return nil
 }
+
+// Wait returns when one more request may go over a channel without exceeding its rate, for what is sent beside the messages. An error
+// means that ctx ended first.
+func (e *Engine) Wait(ctx context.Context, ch care.Channel) error { return e.paces[ch].wait(ctx) }
 
 // write settles a batch and goes on trying while the store is away: an outcome that is known must not be lost. The lease may
 // end meanwhile; then the store refuses the result and another replica has it as uncertain.

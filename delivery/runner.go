@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
-	"golang.org/x/time/rate"
 )
 
 // A runner delivers one channel: it has its own workers, rate and breaker, so that what befalls it costs no other channel.
@@ -18,7 +17,7 @@ type runner struct {
 	sender  Sender
 	lanes   []care.Lane
 	workers int
-	limit   *rate.Limiter
+	pace    *pace
 	breaker breaker
 	log     *slog.Logger
 	jobs    chan *job
@@ -41,10 +40,7 @@ func newRunner(e *Engine, ch care.Channel) *runner {
 	}
 	r := &runner{
 		e: e, ch: ch, sender: e.cfg.Senders[ch], workers: workers, log: e.cfg.Log.With(slog.String("channel", string(ch))),
-		limit: rate.NewLimiter(rate.Inf, 1), jobs: make(chan *job, workers),
-	}
-	if perSecond := e.cfg.Rates[ch]; perSecond > 0 {
-		r.limit = rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10)))
+		pace: e.paces[ch], jobs: make(chan *job, workers),
 	}
 	for _, l := range care.Lanes {
 		if l.Channel == ch {
@@ -93,7 +89,7 @@ func (r *runner) round(ctx, sending context.Context) bool {
 	if err != nil || op != nil && (op.All || op.Channels[r.ch]) {
 		return false
 	}
-	most := r.breaker.allows(r.e.cfg.Machine(), batchMost)
+	most := r.breaker.allows(r.e.cfg.Machine(), r.pace.most(batchMost))
 	if most == 0 {
 		return false
 	}
@@ -300,7 +296,7 @@ func (r *runner) work(claiming, sending context.Context, j *job) <-chan struct{}
 		r.end(c, care.StateSkipped, "dry_run")
 		return nil
 	}
-	if r.limit.Wait(claiming) != nil {
+	if r.pace.wait(claiming) != nil {
 		r.putBack(c, r.e.cfg.Now())
 		return nil
 	}

@@ -1,0 +1,73 @@
+package delivery
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// A pace spreads the attempts of a channel over time: so many per second for all replicas together, of which this one has a share.
+// The share is asked for with every attempt, so that a replica that comes or goes is heeded at once.
+type pace struct {
+	rate  float64 // of all replicas; 0 = no limit
+	share func() float64
+	turn  chan struct{} // one waits at a time: nobody holds a place that an older share gave
+	limit *rate.Limiter
+}
+
+// shareLook is how often a replica without a share looks for one.
+const shareLook = 50 * time.Millisecond
+
+func newPace(perSecond float64, share func() float64) *pace {
+	return &pace{rate: perSecond, share: share, turn: make(chan struct{}, 1), limit: rate.NewLimiter(0, 0)}
+}
+
+// wait returns when one attempt may be made; an error means that ctx ended first.
+func (p *pace) wait(ctx context.Context) error {
+	if p.rate <= 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case p.turn <- struct{}{}:
+	}
+	defer func() { <-p.turn }()
+	for {
+		if mine := p.mine(); mine > 0 {
+			if burst := max(1, int(mine/10)); burst != p.limit.Burst() {
+				p.limit.SetBurst(burst)
+			}
+			if limit := rate.Limit(mine); limit != p.limit.Limit() {
+				p.limit.SetLimit(limit)
+			}
+			return p.limit.Wait(ctx)
+		}
+		look := time.NewTimer(shareLook)
+		select {
+		case <-ctx.Done():
+			look.Stop()
+			return ctx.Err()
+		case <-look.C:
+		}
+	}
+}
+
+// mine is how many attempts per second this replica may make.
+func (p *pace) mine() float64 {
+	if p.share == nil {
+		return p.rate
+	}
+	return p.rate * p.share()
+}
+
+// most bounds a claim to what can be sent in a second: what waits longer in this replica's hand could go from another, and what is more
+// urgent would wait behind it.
+func (p *pace) most(n int) int {
+	if p.rate <= 0 {
+		return n
+	}
+	return min(n, int(math.Ceil(p.mine())))
+}
