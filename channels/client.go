@@ -206,7 +206,7 @@ func several(tries int) int {
 
 // failure classes a request without an answer.
 func (s *call) failure(ctx context.Context, err error) *care.Error {
-	e := &care.Error{Kind: care.KindRetry, Code: "connect", Tries: several(s.tries), Err: Cause(err)}
+	e := &care.Error{Kind: care.KindRetry, Code: "connect", Tries: several(s.tries), Reached: s.earlier, Err: Cause(err)}
 	switch {
 	case errors.Is(err, errBlocked):
 		e.Kind, e.Code = care.KindContent, "blocked_address"

@@ -293,3 +293,26 @@ func TestCloudEvents(t *testing.T) {
 		t.Errorf("type %q", ct)
 	}
 }
+
+// Each try that broke off after it was written may have been taken: whoever counts repeats must be told.
+func TestTriesThatMayHaveBeenTakenAreTold(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			conn.Close()
+		}
+	}))
+	defer srv.Close()
+	s, err := webhook.New(webhook.Config{URL: srv.URL, Clock: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, err = s.Send(t.Context(), &care.Message{ID: "abcdefghijklmnopqrstuvwxyz", Channel: care.Webhook, Body: []byte(`{}`)})
+	e, ok := errors.AsType[*care.Error](err)
+	if !ok || e.Kind != care.KindUncertain || e.Tries != 3 || !e.Reached {
+		t.Errorf("three tries, no answer: %+v", e)
+	}
+}
