@@ -34,7 +34,7 @@ deps: ## install what the tests need (Debian/Ubuntu as root), or say what is mis
 deps-e2e: ## the same for the end-to-end tests
 	@.ci/need redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools \
 	  bearerbox:kannel /usr/lib/kannel/test/fakesmsc:kannel-extras postfix:postfix \
-	  chromium:chromium /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
+	  chromium:chromium promtool:prometheus /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
 deps-deploy: ## the same for the check of deploy/
 	@.ci/need systemd-analyze:systemd promtool:prometheus
