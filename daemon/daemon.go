@@ -46,6 +46,10 @@ type Daemon struct {
 	linker  *linker
 	mailbox *mailbox // nil = no CARE_BOUNCE_MAILDIR
 	stops   *stops
+	share   share
+	memory  memory
+	unsafe  atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
+	reading sync.Mutex             // one reload at a time
 	servers []*listening
 	undo    []undo
 	running sync.WaitGroup
@@ -72,7 +76,7 @@ const stopWithin = 25 * time.Second
 // given back.
 func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 	d := &Daemon{env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4)}
-	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openChannels, d.assemble, d.openMailbox, d.listen} {
+	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openMarks, d.openChannels, d.assemble, d.openMailbox, d.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
@@ -90,7 +94,9 @@ func (d *Daemon) bookOptions() BookOptions {
 		opt.Files = d.parts.Book.Files
 	}
 	// The channels are set up after the book is read, because gateways are described in it.
-	opt.Gateway = func(ch care.Channel) bool { return d.env.Settings.DryRun || d.senders == nil || d.senders.has(ch) }
+	opt.Gateway = func(ch care.Channel, dealer *care.Dealer, address string) bool {
+		return d.env.Settings.DryRun || d.senders == nil || d.senders.reaches(ch, dealer, address)
+	}
 	return opt
 }
 
@@ -148,11 +154,12 @@ func (d *Daemon) assemble(context.Context) (err error) {
 	d.stops = &stops{store: d.store, metrics: d.metrics, lifted: func() { d.sweeper.Kick() }}
 	hashKey := d.env.hashKey()
 	d.engine, err = delivery.New(delivery.Config{
-		Queue: d.store, Customers: d.store, Operator: d.stops, Observer: d.metrics, Log: d.log, Now: d.env.Now,
+		Queue: d.store, Customers: d.store, Operator: guard{d.stops, &d.unsafe}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
 		Book: func() delivery.Book { return d.book.Load() }, Senders: d.senders.byChannel, DryRun: set.DryRun, Busy: d.parts.Busy,
 		Hash:        func(a string) string { return contact.Hash(hashKey, a) },
 		Connections: map[care.Channel]int{care.Email: set.SMTP.Connections, care.SMS: set.SMS.Connections, care.Webhook: set.Webhook.Connections},
 		Rates:       map[care.Channel]float64{care.Email: set.SMTP.Rate, care.SMS: set.SMS.Rate, care.Webhook: set.Webhook.Rate},
+		Share:       func() float64 { return d.share.of(time.Now()) },
 		Lease:       time.Duration(set.Lease), Idle: d.parts.Idle,
 	})
 	if err != nil {
@@ -237,6 +244,8 @@ func (d *Daemon) Start() {
 	d.running.Go(func() { d.watchdog(ctx) })
 	d.running.Go(func() { d.keepHouse(ctx) })
 	d.running.Go(func() { d.linker.run(ctx, d.store, d.log) })
+	d.startFollow(ctx)
+	d.startLive()
 	if d.mailbox != nil {
 		d.running.Go(func() { d.mailbox.run(ctx, bouncesEvery) })
 	}
@@ -267,7 +276,7 @@ func (d *Daemon) unwind(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// ready tells whether the daemon can do its work: Redis answers and a book is in force.
+// ready tells whether the daemon can do its work: Redis answers and is fit for it, and a book is in force.
 func (d *Daemon) ready(ctx context.Context) error {
 	if d.book.Load() == nil {
 		return errors.New("no care book")
@@ -275,11 +284,13 @@ func (d *Daemon) ready(ctx context.Context) error {
 	if err := d.store.Ping(ctx); err != nil {
 		return fmt.Errorf("no answer from Redis: %w", err)
 	}
-	return nil
+	return d.halted(ctx)
 }
 
 // Reload reads the book anew. A book with faults changes nothing.
 func (d *Daemon) Reload() error {
+	d.reading.Lock()
+	defer d.reading.Unlock()
 	checked, problems, err := CheckBook(d.bookOptions())
 	if err != nil {
 		d.metrics.reloads.WithLabelValues("error").Inc()

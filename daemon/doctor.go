@@ -81,6 +81,11 @@ func (e *Env) doctorStops(ctx context.Context, st *store.Store, tell func(Findin
 				What:   fmt.Sprintf("the brake holds %s: %d planned for a day, %.0f is usual", name, s.Planned, s.Usual),
 				Remedy: fmt.Sprintf("if that is right: carebell resume --dealer %s --program %s", dealer, program),
 			})
+		case s.Scope == "restored":
+			tell(Finding{
+				What:   "Redis was found restored from a snapshot, or without its last writes, on " + s.At.Format(time.RFC3339) + ": nothing is sent",
+				Remedy: "look at what was sent before that (the providers' lists, carebell messages), then run carebell resume --restored",
+			})
 		case !strings.HasPrefix(s.Scope, "go:"):
 			tell(Finding{What: "paused: " + s.Scope, Remedy: "go on with carebell resume"})
 		}
@@ -100,7 +105,7 @@ func (e *Env) doctorClock(tell func(Finding)) {
 
 func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
 	set := e.Settings
-	if len(set.SMTP.URL) == 0 && set.SMS.Gateway == "" && set.Webhook.URL.IsZero() {
+	if len(set.SMTP.URL) == 0 && set.SMS.Gateway == "" && set.SMS.Accounts.IsZero() && set.Webhook.URL.IsZero() {
 		tell(Finding{What: "no channel is set up", Remedy: "set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL"})
 	}
 	if len(set.SMTP.URL) > 0 {
@@ -112,13 +117,19 @@ func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
 			tell(reach(ctx, "mail server", s.Address()))
 		}
 	}
-	if set.SMS.URL != "" {
-		tell(reachURL(ctx, "SMS gateway "+set.SMS.Gateway, set.SMS.URL))
+	gateways, err := e.gateways()
+	if err != nil {
+		tell(Finding{What: err.Error(), Remedy: "mend the list"})
+	}
+	for _, g := range gateways {
+		if g.URL != "" {
+			tell(reachURL(ctx, "SMS gateway "+g.Name, g.URL))
+		}
 	}
 	if !set.Webhook.URL.IsZero() {
 		tell(reachURL(ctx, "webhook endpoint", set.Webhook.URL.Reveal()))
 	}
-	if _, err := e.newSenders(nil); err != nil && set.SMS.Gateway == "" {
+	if _, err := e.newSenders(nil); err != nil && len(gateways) == 0 {
 		tell(Finding{What: err.Error(), Remedy: "mend the setting it names"})
 	}
 	for _, to := range []struct {

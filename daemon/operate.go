@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/carebell/carebell/care"
@@ -123,6 +124,23 @@ func (e *Env) Stop(ctx context.Context, scope Scope, stop bool) (string, error) 
 		return name + " is paused: what is due waits until carebell resume, unless it expires", st.Pause(ctx, name)
 	}
 	return name + " goes on", st.Resume(ctx, name)
+}
+
+// AcceptRestored is the operator's word after Redis was restored from a snapshot: the state is to be gone on with as it is.
+func (e *Env) AcceptRestored(ctx context.Context) (string, error) {
+	st, err := e.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer st.Close()
+	_, stopped, err := st.Accepted(ctx)
+	if err != nil {
+		return "", err
+	}
+	if !stopped {
+		return "", errors.New("no replica has found Redis restored: there is nothing to accept")
+	}
+	return "the state in Redis is accepted as it is: every replica goes on within seconds", st.AcceptRestored(ctx)
 }
 
 // known refuses a name that the book does not have: a pause with a typing mistake would stop nothing.

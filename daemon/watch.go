@@ -60,24 +60,43 @@ func (s *stops) PauseChannel(ctx context.Context, ch care.Channel, _ string) err
 	return err
 }
 
-// watchEvery is how often the gauges of /metrics are read anew.
-const watchEvery = 5 * time.Second
+// How often Redis is looked at.
+const (
+	heedEvery    = time.Second     // whether it answers and has not gone back in time
+	watchEvery   = 5 * time.Second // the gauges of /metrics, and what CARE_STATE_DIR keeps
+	examineEvery = time.Minute     // its settings; also whenever connections were made anew
+)
 
-// watch keeps the gauges of /metrics current and looks at Redis' settings every minute.
+// watch keeps the gauges of /metrics current and looks after Redis: its settings, and that it is the one it was.
 func (d *Daemon) watch(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(heedEvery)
 	defer tick.Stop()
-	for n := 0; ; n++ {
-		d.look(ctx)
-		if n%12 == 11 {
+	up, connections := true, d.store.Connections()
+	for n := 1; ; n++ {
+		was := up
+		up = d.answers(ctx)
+		if up != was || n%int(watchEvery/heedEvery) == 1 {
+			d.look(ctx)
+			d.remember(d.store.Solid())
+		}
+		made := d.store.Connections()
+		if up && (made != connections || d.unsafe.Load() != nil || n%int(examineEvery/heedEvery) == 0) {
 			d.examine(ctx)
+			connections = made
 		}
 		select {
 		case <-ctx.Done():
+			d.remember(d.store.Seen())
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+func (d *Daemon) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, watchEvery)
+	defer cancel()
+	return d.heed(ctx) == nil
 }
 
 func (d *Daemon) look(ctx context.Context) {
@@ -104,12 +123,35 @@ func (d *Daemon) look(ctx context.Context) {
 	}
 }
 
-// examine repeats the start-up check: somebody may have changed Redis' settings since.
+// examine repeats the start-up check: somebody may have changed Redis' settings since, or it is another server. While messages could
+// be lost nothing is claimed. What Redis does not answer says nothing new.
 func (d *Daemon) examine(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, watchEvery)
+	defer cancel()
+	was := d.unsafe.Load()
+	why, unknown := "", false
 	for _, f := range d.store.Doctor(ctx) {
-		if !f.OK {
+		switch {
+		case f.OK:
+			continue
+		case f.Unknown:
+			unknown = true
+		case d.store.Refused(f) && why == "":
+			why = f.What + "; " + f.Remedy
+		}
+		if was == nil {
 			d.log.Warn("Redis", slog.String("finding", f.What), slog.String("remedy", f.Remedy))
 		}
+	}
+	switch {
+	case why != "":
+		d.unsafe.Store(&why)
+		if was == nil {
+			d.log.Error("nothing is claimed until Redis is mended", slog.String("finding", why))
+		}
+	case was != nil && !unknown:
+		d.unsafe.Store(nil)
+		d.log.Info("Redis is mended: going on")
 	}
 }
 

@@ -155,6 +155,10 @@ func (s *Store) connect(o Options) error {
 		MaxRetries: 3, MinRetryBackoff: 10 * time.Millisecond, MaxRetryBackoff: 500 * time.Millisecond,
 		// One try to dial per command: the command is repeated, and the pool looks every second whether the server is back.
 		DialerRetries: 1, PoolSize: o.PoolSize, ConnMaxIdleTime: 5 * time.Minute, MaxRedirects: 8,
+		OnConnect: func(context.Context, *redis.Conn) error {
+			s.connected.Add(1)
+			return nil
+		},
 	}
 	if u.PoolSize == 0 {
 		u.PoolSize = 16

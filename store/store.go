@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -55,6 +56,7 @@ type Store struct {
 	replicated sync.Map       // address of a master → it has replicas: intents and results wait for one of them
 	hungers    [1 << 6]hunger // by set of care.Lanes
 	marks      marks
+	connected  atomic.Int64
 	closing    sync.Once
 }
 
@@ -127,6 +129,9 @@ func (s *Store) Close() {
 
 // Ping asks whether Redis answers; readiness depends on it.
 func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err() }
+
+// Connections counts the connections that were ever made: when it has grown, the server may have been restarted or be another one.
+func (s *Store) Connections() int64 { return s.connected.Load() }
 
 // eachMaster calls fn for every master, side by side.
 func (s *Store) eachMaster(ctx context.Context, fn func(ctx context.Context, c *redis.Client) error) error {

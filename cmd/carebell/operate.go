@@ -115,9 +115,10 @@ func newResume() *cobra.Command {
 
 func newStop(use, short string, stop bool) *cobra.Command {
 	var scope daemon.Scope
+	var restored bool
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
-		Long: short + ".\nWhat is due meanwhile waits and is not lost, unless it expires. A program and a dealer together name the\nbrake that stands for that dealer's program (resume only).",
+		Long: short + ".\nWhat is due meanwhile waits and is not lost, unless it expires. A program and a dealer together name the\nbrake that stands for that dealer's program (resume only). When Redis was restored from a snapshot, messages may\nhave been sent that it does not know of: then nothing goes until resume --restored.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if scope.Channel != "" && !scope.Channel.Known() {
 				return &misuse{fmt.Errorf("--channel %s: it is email, sms or webhook", scope.Channel)}
@@ -126,7 +127,14 @@ func newStop(use, short string, stop bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			said, err := env.Stop(cmd.Context(), scope, stop)
+			if restored && scope != (daemon.Scope{}) {
+				return &misuse{errors.New("--restored goes alone: it is about everything")}
+			}
+			decide := func() (string, error) { return env.Stop(cmd.Context(), scope, stop) }
+			if restored {
+				decide = func() (string, error) { return env.AcceptRestored(cmd.Context()) }
+			}
+			said, err := decide()
 			if err != nil {
 				return err
 			}
@@ -137,6 +145,9 @@ func newStop(use, short string, stop bool) *cobra.Command {
 	cmd.Flags().StringVar(&scope.Program, "program", "", "only this program")
 	cmd.Flags().StringVar(&scope.Dealer, "dealer", "", "only this dealer")
 	cmd.Flags().StringVar((*string)(&scope.Channel), "channel", "", "only this channel")
+	if !stop {
+		cmd.Flags().BoolVar(&restored, "restored", false, "go on with a Redis that was restored from a snapshot")
+	}
 	return cmd
 }
 

@@ -1,0 +1,183 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/delivery"
+	"github.com/carebell/carebell/store"
+)
+
+// marksFile is what CARE_STATE_DIR holds: how far Redis had come when this replica last saw it.
+const marksFile = "marks.json"
+
+// keptMarks is the file's content.
+type keptMarks struct {
+	SeenAt time.Time  `json:"seen_at"` // when Redis was last as expected
+	Marks  store.Mark `json:"marks"`
+}
+
+// memory is what this replica knows of how far Redis had come. Only New and then the watch use it.
+type memory struct {
+	file string    // "" = nothing outlives the process
+	good time.Time // when Redis was last as expected
+	kept keptMarks // as in the file
+
+	noticed  bool      // that Redis went back in time
+	told     bool      // the other replicas
+	accepted time.Time // the operator's last word when it was noticed
+}
+
+// errRestored and errUnsafe are what readyz says.
+var errRestored = errors.New("redis was restored from a snapshot or lost its last writes: nothing is sent; " +
+	"look at what went meanwhile, then run carebell resume --restored")
+
+var errUnsafe = errors.New("redis can lose messages")
+
+// openMarks compares Redis with what was remembered in CARE_STATE_DIR. A Redis that went back in time is no reason not to start: nothing
+// is sent, and readyz and the log say why.
+func (d *Daemon) openMarks(ctx context.Context) error {
+	m := &d.memory
+	var remembered store.Mark
+	if dir := d.env.Settings.StateDir; dir != "" {
+		m.file = filepath.Join(dir, marksFile)
+		raw, err := os.ReadFile(m.file)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+		case err != nil:
+			return fmt.Errorf("CARE_STATE_DIR: %w", err)
+		case json.Unmarshal(raw, &m.kept) != nil:
+			d.log.Error("what CARE_STATE_DIR holds cannot be read and is written anew: a restored Redis would not be noticed now")
+		default:
+			remembered, m.good = m.kept.Marks, m.kept.SeenAt
+		}
+		if err := writeWhole(m.file, m.kept); err != nil {
+			return fmt.Errorf("CARE_STATE_DIR: %w", err)
+		}
+	}
+	if err := d.store.Expect(ctx, remembered); err != nil && !errors.Is(err, store.ErrRestored) {
+		return err
+	}
+	return d.heed(ctx)
+}
+
+// heed looks whether Redis has gone back in time, stops every replica if it has, and goes on once an operator has decided. An error
+// means that Redis did not answer.
+func (d *Daemon) heed(ctx context.Context) error {
+	m := &d.memory
+	err := d.store.Expect(ctx, store.Mark{})
+	if err == nil {
+		m.good = d.env.Now()
+		return nil
+	}
+	if !errors.Is(err, store.ErrRestored) {
+		return err
+	}
+	at, _, err := d.store.Accepted(ctx)
+	if err != nil {
+		return err
+	}
+	// An operator's word counts if it is newer than what this replica has seen, or came since it noticed (whatever the clocks say).
+	if !m.noticed && at.After(m.good) || m.noticed && !at.Equal(m.accepted) {
+		if err := d.store.Accept(ctx); err != nil {
+			return err
+		}
+		m.noticed, m.told = false, false
+		d.log.Info("an operator has accepted the state of Redis: going on")
+		return nil
+	}
+	if !m.noticed {
+		m.noticed, m.accepted = true, at
+		d.log.Error("nothing is sent any more", slog.Any("error", errRestored))
+	}
+	if !m.told {
+		if err := d.store.StopRestored(ctx); err != nil {
+			d.log.Warn("the other replicas could not be told", slog.Any("error", err))
+			return nil
+		}
+		m.told = true
+	}
+	return nil
+}
+
+// remember writes the marks to CARE_STATE_DIR if there is something new.
+func (d *Daemon) remember(marks store.Mark) {
+	m := &d.memory
+	if m.file == "" || m.kept.Marks == marks {
+		return
+	}
+	kept := keptMarks{SeenAt: m.good, Marks: marks}
+	if err := writeWhole(m.file, kept); err != nil {
+		d.log.Warn("CARE_STATE_DIR cannot be written", slog.Any("error", err))
+		return
+	}
+	m.kept = kept
+}
+
+// writeWhole writes JSON so that a crash leaves the old file or the new one.
+func writeWhole(file string, v any) (err error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(append(raw, '\n')); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}
+
+// guard keeps delivery from claiming while Redis can lose messages.
+type guard struct {
+	*stops
+	unsafe *atomic.Pointer[string]
+}
+
+var _ delivery.Operator = guard{}
+
+// Operator returns what operators have stopped; an error means that nothing may be claimed.
+func (g guard) Operator(ctx context.Context) (*care.Operator, error) {
+	if g.unsafe.Load() != nil {
+		return nil, errUnsafe
+	}
+	return g.stops.Operator(ctx)
+}
+
+// halted says why nothing is sent, nil if it is.
+func (d *Daemon) halted(ctx context.Context) error {
+	if why := d.unsafe.Load(); why != nil {
+		return fmt.Errorf("%w: %s", errUnsafe, *why)
+	}
+	if d.store.Restored() {
+		return errRestored
+	}
+	if _, stopped, err := d.store.Accepted(ctx); err != nil {
+		return fmt.Errorf("no answer from Redis: %w", err)
+	} else if stopped {
+		return errRestored
+	}
+	return nil
+}

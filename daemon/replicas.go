@@ -1,0 +1,101 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Each replica says every aliveEvery that it is alive; one of whom nothing was heard for aliveFor is not counted any more, and sends
+// nothing itself on a channel that has a rate.
+const (
+	aliveEvery = time.Second
+	aliveFor   = 5 * time.Second
+)
+
+// share is this replica's part of the rates that all replicas keep together.
+type share struct {
+	mu     sync.Mutex
+	part   float64
+	until  time.Time
+	joined bool
+}
+
+// of returns the part, 0 while it is not known.
+func (s *share) of(now time.Time) float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !now.Before(s.until) {
+		return 0
+	}
+	return s.part
+}
+
+// heard takes what Redis said to a word sent at asked. One that has just come waits until all others know of it: until then they
+// believe that its part is theirs.
+func (s *share) heard(asked time.Time, count int, agreed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !asked.Before(s.until) {
+		s.joined = false // forgotten meanwhile: it comes anew
+	}
+	s.joined = s.joined || agreed
+	s.until, s.part = asked.Add(aliveFor), 0
+	if s.joined && count > 0 {
+		s.part = 1 / float64(count)
+	}
+}
+
+// rated reports whether any channel has a rate, so that the replicas need to know of each other.
+func (d *Daemon) rated() bool {
+	set := d.env.Settings
+	return !set.DryRun && (set.SMTP.Rate > 0 || set.SMS.Rate > 0 || set.Webhook.Rate > 0)
+}
+
+// live says that this replica is alive until ctx ends, and takes it off the count then.
+func (d *Daemon) live(ctx context.Context) {
+	name := holder() + ":" + rand.Text()[:8]
+	tick := time.NewTicker(aliveEvery)
+	defer tick.Stop()
+	for {
+		asked := time.Now()
+		ask, cancel := context.WithTimeout(ctx, aliveFor)
+		count, agreed, err := d.store.Alive(ask, name, aliveFor)
+		cancel()
+		if err == nil {
+			d.share.heard(asked, count, agreed)
+		} else if ctx.Err() == nil {
+			d.log.Debug("the replicas cannot be counted", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			if err := d.store.Leave(leave, name); err != nil {
+				d.log.Debug("this replica is counted until its lease ends", slog.Any("error", err))
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// startLive keeps the replica counted until delivery has stopped.
+func (d *Daemon) startLive() {
+	if !d.rated() {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.live(ctx)
+	}()
+	d.later("the count of replicas", func(context.Context) error {
+		cancel()
+		<-done
+		return nil
+	})
+}
