@@ -40,6 +40,9 @@ func (s *Settings) check() error {
 	bad(s.SMTP.ReturnPath == "" || returnPath(s.SMTP.ReturnPath), "CARE_SMTP_RETURN_PATH: write one bare address with {id} once before the @, such as bounce+{id}@dealer.example")
 	bad(s.SMS.URL == "" || hasScheme(s.SMS.URL, "http", "https"), "CARE_SMS_URL: write http://… or https://…")
 	bad(s.SMS.Gateway != "kannel" || s.SMS.URL != "", "CARE_SMS_GATEWAY=kannel needs CARE_SMS_URL, such as http://127.0.0.1:13013/cgi-bin/sendsms")
+	if _, err := s.SMS.Routes(); err != nil {
+		all = append(all, err)
+	}
 	bad(s.Webhook.URL.IsZero() || hasScheme(s.Webhook.URL.Reveal(), "http", "https"), "CARE_WEBHOOK_URL: write https://…")
 	bad(!s.Webhook.Events || !s.Webhook.URL.IsZero(), "CARE_WEBHOOK_EVENTS needs CARE_WEBHOOK_URL")
 	none := s.DKIM.Domain == "" && s.DKIM.Selector == "" && s.DKIM.Key.IsZero()

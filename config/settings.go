@@ -67,6 +67,8 @@ type SMS struct {
 	Password     Secret  `desc:"password, token or access key secret"`
 	PasswordFile string  `split_words:"true" file:"Password"`
 	From         string  `desc:"sender number, sender id, or (tencent) the SdkAppId"`
+	Accounts     Secret  `desc:"several gateways instead of the one above: a list in YAML (docs/gateways.md), best in a file"`
+	AccountsFile string  `split_words:"true" file:"Accounts"`
 	Connections  int     `default:"8" desc:"connections to the gateway"`
 	Rate         float64 `default:"0" desc:"most messages per second, all replicas together; 0 is no limit"`
 }

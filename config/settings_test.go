@@ -98,7 +98,7 @@ func TestEverySecretHasAFile(t *testing.T) {
 	dir := t.TempDir()
 	values := map[string]string{
 		"CARE_REDIS_URL": "redis://:s3cret@h:1/0", "CARE_CONSOLE_TOKEN": "s3cret", "CARE_SECRET_KEY": "s3cret-0123456789",
-		"CARE_SMTP_URL": "smtp://u:s3cret@h:25", "CARE_DKIM_KEY": "s3cret", "CARE_SMS_PASSWORD": "s3cret",
+		"CARE_SMTP_URL": "smtp://u:s3cret@h:25", "CARE_DKIM_KEY": "s3cret", "CARE_SMS_PASSWORD": "s3cret", "CARE_SMS_ACCOUNTS": "- {gateway: aliyun, password: s3cret}",
 		"CARE_WEBHOOK_URL": "https://h/?key=s3cret", "CARE_WEBHOOK_SECRET": "s3cret",
 	}
 	vars := map[string]string{"CARE_DKIM_DOMAIN": "d.example", "CARE_DKIM_SELECTOR": "s"}
@@ -116,7 +116,7 @@ func TestEverySecretHasAFile(t *testing.T) {
 	}
 	got := map[string]string{
 		"CARE_REDIS_URL": s.RedisURL.Reveal(), "CARE_CONSOLE_TOKEN": s.ConsoleToken.Reveal(), "CARE_SECRET_KEY": s.SecretKey[0].Reveal(),
-		"CARE_SMTP_URL": s.SMTP.URL[0].Reveal(), "CARE_DKIM_KEY": s.DKIM.Key.Reveal(), "CARE_SMS_PASSWORD": s.SMS.Password.Reveal(),
+		"CARE_SMTP_URL": s.SMTP.URL[0].Reveal(), "CARE_DKIM_KEY": s.DKIM.Key.Reveal(), "CARE_SMS_PASSWORD": s.SMS.Password.Reveal(), "CARE_SMS_ACCOUNTS": s.SMS.Accounts.Reveal(),
 		"CARE_WEBHOOK_URL": s.Webhook.URL.Reveal(), "CARE_WEBHOOK_SECRET": s.Webhook.Secret[0].Reveal(),
 	}
 	if diff := cmp.Diff(values, got); diff != "" {
@@ -265,8 +265,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	if n != 39 {
-		t.Errorf("usage shows %d settings, want 39:\n%s", n, b.String())
+	if n != 40 {
+		t.Errorf("usage shows %d settings, want 40:\n%s", n, b.String())
 	}
 	folded := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{"CARE_LEASE 30s ", "CARE_SMS_GATEWAY - ", "CARE_SMTP_URL_FILE", "CARE_RETENTION 180d "} {

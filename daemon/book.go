@@ -36,10 +36,10 @@ var ErrBook = errors.New("the care book has faults: run carebell lint")
 
 // BookOptions is what a book is checked against.
 type BookOptions struct {
-	Dir       string // "" = the default book
-	Files     fs.FS  // instead of a folder
-	HashKey   []byte // for suppressed addresses
-	Gateway   func(ch care.Channel) bool
+	Dir       string                                                          // "" = the default book
+	Files     fs.FS                                                           // instead of a folder
+	HashKey   []byte                                                          // for suppressed addresses
+	Gateway   func(ch care.Channel, dealer *care.Dealer, address string) bool // nil = everything can be reached
 	Signer    *token.Signer
 	PublicURL string
 	Now       func() time.Time
@@ -63,7 +63,7 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts})...)
 	}
 	if opt.Gateway != nil {
-		can.Gateway = func(ch care.Channel, _ *care.Dealer, _ string) bool { return opt.Gateway(ch) }
+		can.Gateway = opt.Gateway
 	}
 	if len(opt.HashKey) > 0 {
 		can.HashAddress = func(a string) string { return contact.Hash(opt.HashKey, a) }

@@ -26,7 +26,11 @@ func (e *Env) Callbacks() []Callback {
 		From: "mail server", URL: public + "/hooks/email/bounce", Secret: "Authorization: Bearer " + e.bounceSecret(),
 		How: "post each returned mail as message/rfc822, such as from a pipe; or let it arrive in CARE_BOUNCE_MAILDIR",
 	}}
-	for _, g := range e.gateways() {
+	gateways, err := e.gateways()
+	if err != nil {
+		return out // the settings say it
+	}
+	for _, g := range gateways {
 		at := public + "/hooks/sms/" + g.Name
 		token := at + "?token=" + url.QueryEscape(sms.CallbackToken(e.callbackSecret(), g.Name))
 		switch g.Name {

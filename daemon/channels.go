@@ -47,6 +47,15 @@ func (s *senders) close() error {
 // everything counts as set up.
 func (s *senders) has(ch care.Channel) bool { return s.byChannel[ch] != nil }
 
+// reaches reports whether the channel is set up for an address of a dealer's customer: with several SMS gateways some number may be
+// nobody's.
+func (s *senders) reaches(ch care.Channel, dealer *care.Dealer, address string) bool {
+	if ch == care.SMS && s.sms != nil {
+		return s.sms.Accepts(address, dealer.Country, dealer.Dealer)
+	}
+	return s.has(ch)
+}
+
 // newSenders builds the channels. book is where gateway files are.
 func (e *Env) newSenders(book fs.FS) (*senders, error) {
 	s := &senders{byChannel: map[care.Channel]delivery.Sender{}}
@@ -85,9 +94,9 @@ func (e *Env) addEmail(s *senders, _ fs.FS) error {
 }
 
 func (e *Env) addSMS(s *senders, book fs.FS) error {
-	gateways := e.gateways()
-	if len(gateways) == 0 {
-		return nil
+	gateways, err := e.gateways()
+	if err != nil || len(gateways) == 0 {
+		return err
 	}
 	sender, err := sms.New(sms.Config{
 		Gateways: gateways, Files: book, PublicURL: e.Settings.PublicURL, Secret: e.callbackSecret(),
@@ -102,12 +111,19 @@ func (e *Env) addSMS(s *senders, book fs.FS) error {
 }
 
 // gateways are the SMS gateways of the settings: the first that is meant for a number sends.
-func (e *Env) gateways() []sms.Gateway {
-	set := e.Settings.SMS
-	if set.Gateway == "" {
-		return nil
+func (e *Env) gateways() ([]sms.Gateway, error) {
+	accounts, err := e.Settings.SMS.Routes()
+	if err != nil {
+		return nil, err
 	}
-	return []sms.Gateway{{Name: set.Gateway, URL: set.URL, User: set.User, Password: set.Password.Reveal(), From: set.From}}
+	out := make([]sms.Gateway, len(accounts))
+	for i, a := range accounts {
+		out[i] = sms.Gateway{
+			Name: a.Gateway, URL: a.URL, User: a.User, Password: a.Password, From: a.From, Region: a.Region,
+			Countries: a.Countries, Prefixes: a.Prefixes, Dealers: a.Dealers,
+		}
+	}
+	return out, nil
 }
 
 func (e *Env) addWebhook(s *senders, _ fs.FS) error {

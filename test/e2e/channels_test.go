@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/test/peers"
+	"github.com/carebell/carebell/test/sink"
 	"github.com/emersion/go-msgauth/dkim"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
@@ -92,6 +95,45 @@ func TestARefusingSMSC(t *testing.T) {
 	}
 	if n := len(o.texts()); n != 0 {
 		t.Errorf("%d texts arrived", n)
+	}
+}
+
+// Of two gateways each gets the numbers that it is meant for, and the second stands in while the first is away.
+func TestTwoGateways(t *testing.T) {
+	h := build(t)
+	first, second := sink.Start(t, sink.Options{Keep: true}), sink.Start(t, sink.Options{Keep: true})
+	h.write("gateways/acme.yaml", "url: "+second.SMSURL()+"\nmethod: POST\nbody: '{\"to\": \"{to}\", \"text\": \"{text}\", \"id\": \"{id}\"}'\n")
+	accounts := filepath.Join(t.TempDir(), "accounts.yaml")
+	list := "- {gateway: kannel, url: '" + first.KannelURL() + "', user: u, password: canary-pw, prefixes: ['+86']}\n- {gateway: acme, user: u, password: canary-pw}\n"
+	if err := os.WriteFile(accounts, []byte(list), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.env = slices.DeleteFunc(h.env, func(v string) bool { return strings.HasPrefix(v, "CARE_SMS_") })
+	h.set("CARE_SMS_ACCOUNTS_FILE=" + accounts)
+	near := h.person("NEAR", care.SMS, h.bornToday)
+	far := h.person("FAR", care.SMS, h.bornToday)
+	far.Phone = "+4915112345678"
+	h.put([]care.Customer{near, far})
+	p := h.serve()
+	for _, tt := range []struct {
+		customer care.Customer
+		at       *sink.Sink
+		gateway  string
+	}{{near, first, "kannel"}, {far, second, "acme"}} {
+		r := h.state(tt.customer.ID, "birthday", care.StateSent)
+		if got := r.Attempts[len(r.Attempts)-1].Gateway; got != tt.gateway || tt.at.Accepts()[r.ID+"-sms"] != 1 {
+			t.Errorf("%s: by %s, accepts %v", tt.customer.ID, got, tt.at.Accepts())
+		}
+	}
+	first.Kill()
+	late := h.person("LATE", care.SMS, h.bornToday)
+	h.put([]care.Customer{late})
+	r := h.state(late.ID, "birthday", care.StateSent)
+	if got := r.Attempts[len(r.Attempts)-1].Gateway; got != "acme" || second.Accepts()[r.ID+"-sms"] != 1 {
+		t.Errorf("with the first away: by %s, accepts %v", got, second.Accepts())
+	}
+	if strings.Contains(p.Logs(), "canary-pw") {
+		t.Error("the log tells a gateway's password")
 	}
 }
 

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Account is one SMS gateway with what it asks of us and what it is for: an entry of CARE_SMS_ACCOUNTS.
+type Account struct {
+	Gateway  string `yaml:"gateway"`
+	URL      string `yaml:"url"`
+	User     string `yaml:"user"`
+	Password string `yaml:"password"`
+	From     string `yaml:"from"`
+	Region   string `yaml:"region"`
+	// Countries are ISO 3166-1 alpha-2 codes of the dealer, Prefixes beginnings of the recipient's number; empty = all.
+	Countries []string `yaml:"countries"`
+	Prefixes  []string `yaml:"prefixes"`
+	Dealers   []string `yaml:"dealers"`
+}
+
+// String keeps an account's password and user out of logs.
+func (a Account) String() string { return a.Gateway }
+
+// GoString does the same for %#v.
+func (a Account) GoString() string { return fmt.Sprintf("%q", a.Gateway) }
+
+// Routes returns the SMS gateways in the order in which they are asked: those of CARE_SMS_ACCOUNTS, or the single one of
+// CARE_SMS_GATEWAY. An error shows no value.
+func (s *SMS) Routes() ([]Account, error) {
+	if s.Accounts.IsZero() {
+		if s.Gateway == "" {
+			return nil, nil
+		}
+		return []Account{{Gateway: s.Gateway, URL: s.URL, User: s.User, Password: s.Password.Reveal(), From: s.From}}, nil
+	}
+	if s.Gateway != "" {
+		return nil, errors.New("CARE_SMS_ACCOUNTS and CARE_SMS_GATEWAY are both set: keep one")
+	}
+	var all []Account
+	if err := yaml.UnmarshalWithOptions([]byte(s.Accounts.Reveal()), &all, yaml.Strict()); err != nil {
+		line := 1
+		if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil && e.GetToken().Position != nil {
+			line = e.GetToken().Position.Line
+		}
+		return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: line %d: write a list of gateways in YAML, each with gateway, url, user, password, from, region, countries, prefixes, dealers", line)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("CARE_SMS_ACCOUNTS: the list is empty")
+	}
+	for i := range all {
+		if err := all[i].check(); err != nil {
+			return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: entry %d: %w", i+1, err)
+		}
+		if slices.ContainsFunc(all[:i], func(a Account) bool { return a.Gateway == all[i].Gateway }) {
+			return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: entry %d: gateway %s is there twice: a second account needs a gateway file of its own name", i+1, all[i].Gateway)
+		}
+	}
+	return all, nil
+}
+
+var (
+	accountName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+	country     = regexp.MustCompile(`^[A-Z]{2}$`)
+	numberBegin = regexp.MustCompile(`^\+[1-9]\d{0,14}$`)
+)
+
+func (a *Account) check() error {
+	if !accountName.MatchString(a.Gateway) {
+		return errors.New("gateway: write kannel, twilio, vonage, aliyun, tencent, or the name of a file in the book's gateways/")
+	}
+	if u, err := url.Parse(a.URL); a.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("url: write http://… or https://…")
+	}
+	if a.Gateway == "kannel" && a.URL == "" {
+		return errors.New("url: kannel needs one, such as http://127.0.0.1:13013/cgi-bin/sendsms")
+	}
+	for field, bad := range map[string]bool{
+		"countries: write two capital letters each, such as CN":            slices.ContainsFunc(a.Countries, func(s string) bool { return !country.MatchString(s) }),
+		"prefixes: write + and digits each, in quotes, such as \"+86139\"": slices.ContainsFunc(a.Prefixes, func(s string) bool { return !numberBegin.MatchString(s) }),
+		"dealers: write names of dealers.yaml":                             slices.ContainsFunc(a.Dealers, func(s string) bool { return strings.TrimSpace(s) == "" }),
+	} {
+		if bad {
+			return errors.New(field)
+		}
+	}
+	return nil
+}
