@@ -87,8 +87,9 @@ e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix and 
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/peers/... ./test/e2e/... ./store/... ./test/faults/...
 
 .PHONY: bench
-bench: deps ## the Go benchmarks, with allocations
-	$(GO) test -run '^$$' -bench . -benchmem -count $(or $(COUNT),1) ./...
+bench: deps build ## the whole path beside this machine's limits, then the Go benchmarks (MODE=--quick: a few minutes)
+	bin/carebell bench $(MODE)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(or $(BENCHTIME),2000x) -skip BenchmarkMemory -count $(or $(COUNT),1) ./scheduler ./templates ./store ./channels/...
 
 ## What is delivered
 
