@@ -54,16 +54,22 @@ func newPlan() *cobra.Command {
 
 func newImport() *cobra.Command {
 	var opt daemon.ImportOptions
+	var recalls bool
+	var makes []string
 	cmd := &cobra.Command{
 		Use:   "import FILE…",
 		Short: "Merge customers from CSV (UTF-8 or GB18030), XLSX, vCard or JSON lines into Redis",
 		Long: "Merge customers into Redis. Only columns that a file has are set, and a blank changes nothing. Rows that cannot be used\n" +
-			"change nothing and go into FILE.rejected.csv with the reason; the status is 0 all the same.",
+			"change nothing and go into FILE.rejected.csv with the reason; the status is 0 all the same.\n\n" +
+			"With --recalls the files are recalls in NHTSA's flat format and become bulletins of the care book, switched off until\nsomebody has read them.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			env, err := commandEnv(cmd)
 			if err != nil {
 				return err
+			}
+			if recalls {
+				return env.Recalls(daemon.RecallOptions{Files: files, Book: opt.Book, Makes: makes, DryRun: opt.DryRun}, cmd.OutOrStdout())
 			}
 			opt.Files = files
 			opt.Progress = newProgress(cmd.ErrOrStderr())
@@ -77,6 +83,8 @@ func newImport() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&opt.Dealer, "dealer", "", "the dealer of rows that name none (default: the only one in the book)")
 	f.StringVar(&opt.Map, "map", "", "a YAML file with more column names: 手机: phone")
+	f.BoolVar(&recalls, "recalls", false, "the files are recalls in NHTSA's flat format: write bulletins into the book")
+	f.StringSliceVar(&makes, "make", nil, "with --recalls: only these makes (default: those of the dealers' intervals)")
 	f.BoolVar(&opt.DryRun, "dry-run", false, "read, check and count everything, and change nothing")
 	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
 	return cmd
