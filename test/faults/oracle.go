@@ -71,11 +71,10 @@ func Judge(planned []Planned, records []care.Record, accepts map[string]int) (Fi
 			say("%s: planned twice (customer %s, program %s)", r.ID, r.Customer, r.Program)
 		}
 		known[r.ID] = true
-		repeats := repeatsOf(r)
-		f.Repeats += repeats
+		f.Repeats += r.Repeats
 		n := arrived[r.ID]
-		if n > 1+repeats {
-			say("%s: accepted %d times, but %d repeats are recorded", r.ID, n, repeats)
+		if n > 1+r.Repeats {
+			say("%s: accepted %d times, but %d repeats are recorded", r.ID, n, r.Repeats)
 		}
 		if wrong := f.count(r, n); wrong != "" {
 			say("%s: %s (%s, reason %q, %d attempts, %d crashes)", r.ID, wrong, r.State, r.Reason, len(r.Attempts), r.Crashes)
@@ -140,16 +139,4 @@ func (f *Figures) count(r *care.Record, accepts int) string {
 // mayHaveArrived reports whether the record itself says that the message may be with the customer already.
 func mayHaveArrived(r *care.Record) bool {
 	return r.Repeats > 0 || slices.ContainsFunc(r.Attempts, func(a care.Attempt) bool { return a.Kind == care.KindUncertain })
-}
-
-// repeatsOf counts the hand-overs after the first that the record owns up to: after an unknown outcome, and those that the HTTP
-// client made at once.
-func repeatsOf(r *care.Record) int {
-	n := r.Repeats
-	for _, a := range r.Attempts {
-		if a.Code == "repeated_at_once" {
-			n++
-		}
-	}
-	return n
 }

@@ -35,7 +35,7 @@ func TestJudgeAgreesWithBooksInOrder(t *testing.T) {
 	got, broken := Judge(plan("a", "b", "c", "d", "e", "f", "g", "h", "i"), []care.Record{
 		rec("a", care.StateSent), rec("b", care.StateDelivered, repeats(2)), rec("c", care.StateFailed), rec("d", care.StateExpired),
 		rec("e", care.StateSkipped), rec("f", care.StateUncertain), rec("g", care.StateDue), rec("h", care.StateRetry, attempt(care.KindUncertain, "")),
-		rec("i", care.StateSent, attempt(care.KindRetry, "repeated_at_once"), attempt("", "")),
+		rec("i", care.StateSent, repeats(1)),
 	}, map[string]int{"a-email": 1, "b-email": 3, "f-sms": 1, "h-email": 1, "i-webhook": 2})
 	want := Figures{
 		Planned: 9, Sent: 3, Failed: 1, Expired: 1, Skipped: 1, Uncertain: 1, Pending: 2, Accepts: 8, Duplicates: 3, Repeats: 3,
@@ -62,6 +62,7 @@ func TestJudgeSeesEveryBrokenPromise(t *testing.T) {
 		"accepted, due again": {[]care.Record{rec("a", care.StateDue)}, map[string]int{"a-email": 1}, "never sent (due"},
 		"accepted, retry":     {[]care.Record{rec("a", care.StateRetry, attempt(care.KindRetry, "451"))}, map[string]int{"a-email": 1}, "never sent (retry"},
 		"repeated in silence": {[]care.Record{rec("a", care.StateSent, repeats(1))}, map[string]int{"a-email": 3}, "a: accepted 3 times, but 1 repeats are recorded"},
+		"a try on record":     {[]care.Record{rec("a", care.StateSent, attempt(care.KindRetry, "repeated_at_once"))}, map[string]int{"a-webhook": 2}, "a: accepted 2 times, but 0 repeats"},
 		"two channels":        {[]care.Record{rec("a", care.StateSent)}, map[string]int{"a-email": 1, "a-sms": 1}, "a: accepted 2 times, but 0 repeats"},
 		"no record":           {[]care.Record{rec("a", care.StateDue)}, map[string]int{"z-email": 1}, `without any record: "z"`},
 		"no such state":       {[]care.Record{rec("a", "odd")}, nil, "a: in a state that is none"},

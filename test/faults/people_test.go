@@ -4,13 +4,17 @@ package faults
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/test/sink"
 )
 
 // reloads counts the daemon's attempts to read its book anew, by result.
@@ -38,10 +42,10 @@ func TestRow29Reloads(t *testing.T) {
 			h.write(template, strings.Replace(good[template], "{{ customer.name }}", "{{ customer.nmae }", 1))
 		}, // bad template
 	}
-	failed, taken := 0, 0
+	failed := 0
 	longest := time.Duration(0)
 	for i := range reloads {
-		was := good[template]
+		was, taken, refused := good[template], r.reloads("ok"), r.reloads("error")
 		if i%2 == 0 {
 			broken[i/2%len(broken)]()
 		} else {
@@ -53,12 +57,11 @@ func TestRow29Reloads(t *testing.T) {
 		r.Signal(syscall.SIGHUP)
 		if i%2 == 0 {
 			failed++
-			h.eventually(5*time.Second, "a broken book is noticed", func() error { return atLeast(r.reloads("error"), failed) })
+			h.eventually(5*time.Second, "a broken book is noticed", func() error { return atLeast(r.reloads("error"), refused+1) })
 			h.write(template, was)
 			continue
 		}
-		taken++
-		h.eventually(5*time.Second, "a good book is taken", func() error { return atLeast(r.reloads("ok"), taken) })
+		h.eventually(5*time.Second, "a good book is taken", func() error { return atLeast(r.reloads("ok"), taken+1) })
 		longest = max(longest, time.Since(start))
 	}
 	h.customers(1, care.Email, true)
@@ -68,6 +71,45 @@ func TestRow29Reloads(t *testing.T) {
 	f := h.judge("29", fmt.Sprintf("reloads %d, refused %d, taken after %.1f s at most", reloads, failed, longest.Seconds()))
 	if f.Sent != f.Planned || f.Duplicates > 0 || !r.Running() {
 		t.Error("want each sent once, whatever the book on the disk")
+	}
+}
+
+// Kubernetes changes a mounted book by renaming the link ..data; nobody sends a signal.
+func TestRow29TheBookOfAConfigMap(t *testing.T) {
+	t.Parallel()
+	options := sink.Options{Keep: true}
+	h := newHouse(t, houseOptions{sink: options})
+	mount := filepath.Join(t.TempDir(), "mount")
+	swap := func(version string) {
+		t.Helper()
+		files := filepath.Join(mount, ".."+version)
+		link := filepath.Join(mount, "..data_tmp")
+		if err := errors.Join(os.CopyFS(files, os.DirFS(h.book)), os.Symlink(".."+version, link), os.Rename(link, filepath.Join(mount, "..data"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap("1")
+	for _, name := range []string{"dealers.yaml", "programs", "templates"} {
+		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(mount, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := h.serve("CARE_BOOK=" + mount)
+	h.leads([]*replica{r}, 10*time.Second)
+	longest := time.Duration(0)
+	for i := range pick(4, 40) {
+		text := fmt.Sprintf("the winter check of version %d", i)
+		h.write("templates/"+programOf(care.Email)+"/en/email.md", "---\nsubject: Winter check\n---\nDear {{ customer.name }}, time for "+text+".\n")
+		taken, start := r.reloads("ok"), time.Now()
+		swap(fmt.Sprint(i + 2))
+		h.eventually(5*time.Second, "the new book is taken", func() error { return atLeast(r.reloads("ok"), taken+1) })
+		longest = max(longest, time.Since(start))
+		h.customers(1, care.Email, true)
+		h.eventually(10*time.Second, "its text arrives", func() error { return h.arrived(text) })
+	}
+	h.awaitDrained(10 * time.Second)
+	if f := h.judge("29, ..data", fmt.Sprintf("swaps %d, taken after %.1f s at most", pick(4, 40), longest.Seconds())); f.Sent != f.Planned {
+		t.Error("want all sent")
 	}
 }
 

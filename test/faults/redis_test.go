@@ -4,9 +4,11 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -117,6 +119,68 @@ func cpu(t *testing.T, pid int) time.Duration {
 		t.Fatalf("/proc/%d/stat: %s", pid, raw)
 	}
 	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+func TestRow14ARestoredSnapshot(t *testing.T) {
+	t.Parallel()
+	h, redis := newHouseOn(t, houseOptions{sink: slow(20 * time.Millisecond)})
+	h.customers(pick(4000, 40000), care.Email, false)
+	h.release()
+	memory := "CARE_STATE_DIR=" + t.TempDir()
+	r := h.serve(memory)
+	h.awaitAccepts(200, 20*time.Second)
+	snapshot := filepath.Join(t.TempDir(), "snapshot")
+	files := filepath.Join(redis.Dir(), "appendonlydir")
+	if err := os.CopyFS(snapshot, os.DirFS(files)); err != nil {
+		t.Fatal(err)
+	}
+	saved := h.accepted()
+	time.Sleep(pick(3*time.Second, time.Minute))
+	redis.Kill()
+	time.Sleep(time.Second) // what is being handed over ends
+	if err := errors.Join(os.RemoveAll(files), os.CopyFS(files, os.DirFS(snapshot))); err != nil {
+		t.Fatal(err)
+	}
+	sent := h.accepted()
+	redis.Restart()
+	h.eventually(10*time.Second, "the daemon notices", func() error {
+		if !strings.Contains(r.Logs(), "restored from a snapshot") {
+			return errors.New("it says nothing")
+		}
+		return nil
+	})
+	h.silence(sent, 5*time.Second)
+	// Nor does a replica that starts anew go on: it remembers in its own folder.
+	r.term(25 * time.Second)
+	r = h.replica(memory)
+	h.eventually(10*time.Second, "the new replica notices", func() error {
+		if code, body, err := r.get("/readyz"); err != nil || code != http.StatusServiceUnavailable || !strings.Contains(body, "restored") {
+			return fmt.Errorf("%d: %s %w", code, body, err)
+		}
+		return nil
+	})
+	h.silence(sent, 3*time.Second)
+	h.carebell("resume", "--restored")
+	back := h.recovery(20 * time.Second)
+	h.awaitDrained(pick(2*time.Minute, 10*time.Minute))
+	again := 0
+	for _, n := range h.sink.Accepts() {
+		again += n - 1
+	}
+	h.say("14", fmt.Sprintf("sent %d, of which the restored state knows %d at most; sent before an operator decided 0, going again %.1f s after, %d twice by that decision",
+		sent, saved, back.Seconds(), again))
+	if sent < saved+100 || again == 0 {
+		t.Errorf("only %d were sent after the snapshot, %d again: there was no load", sent-saved, again)
+	}
+}
+
+// silence watches for a while that nothing more is sent.
+func (h *house) silence(sent int, length time.Duration) {
+	h.t.Helper()
+	time.Sleep(length)
+	if n := h.accepted(); n > sent {
+		h.t.Errorf("%d were sent before an operator has decided", n-sent)
+	}
 }
 
 func TestRow15OutOfMemory(t *testing.T) {
