@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,18 +30,17 @@ var (
 func Decode(raw []byte) (*Customer, []Defect, error) {
 	c := new(Customer)
 	var defects []Defect
-	if err := json.Unmarshal(raw, c); err != nil {
-		// The straight way is several times faster; the tolerant one is taken only for records that need it.
+	if !scan(raw, c) {
+		// Three ways: the scanner gives up on what is unusual, encoding/json on what does not fit; each is several times as fast as the
+		// one behind it, and only that one's answer counts.
 		*c = Customer{}
-		if !json.Valid(raw) {
-			return nil, nil, ErrNotJSON
+		if json.Unmarshal(raw, c) != nil {
+			*c = Customer{}
+			var ok bool
+			if defects, ok = readTolerantly(raw, c); !ok {
+				return nil, nil, ErrNotJSON
+			}
 		}
-		t := tolerant{}
-		t.value(raw, reflect.ValueOf(c).Elem(), "$")
-		if len(t.defects) > 0 && t.defects[0].Path == "$" {
-			return nil, nil, ErrNotJSON
-		}
-		defects = t.defects
 	}
 	if !ValidID(c.ID) {
 		return nil, defects, ErrNoID
@@ -62,6 +63,18 @@ func failsClosed(path string) bool {
 		}
 	}
 	return strings.HasSuffix(path, ".sold_on")
+}
+
+func readTolerantly(raw []byte, c *Customer) (defects []Defect, ok bool) {
+	if !json.Valid(raw) {
+		return nil, false
+	}
+	t := tolerant{}
+	t.value(raw, reflect.ValueOf(c).Elem(), "$")
+	if len(t.defects) > 0 && t.defects[0].Path == "$" {
+		return nil, false
+	}
+	return t.defects, true
 }
 
 // tolerant decodes JSON into a struct field by field: what does not fit stays zero (in a slice: is left out) and is reported.
@@ -97,9 +110,9 @@ func (t *tolerant) value(raw json.RawMessage, v reflect.Value, path string) bool
 			return t.defect(path, "should be an object")
 		}
 		v.Set(reflect.MakeMap(v.Type()))
-		for k, item := range items {
+		for _, k := range slices.Sorted(maps.Keys(items)) { // in order, so that the same record always gets the same report
 			e := reflect.New(v.Type().Elem()).Elem()
-			if t.value(item, e, path+"."+k) {
+			if t.value(items[k], e, path+"."+k) {
 				v.SetMapIndex(reflect.ValueOf(k).Convert(v.Type().Key()), e)
 			}
 		}
@@ -114,13 +127,14 @@ func (t *tolerant) object(raw json.RawMessage, v reflect.Value, path string) boo
 	if json.Unmarshal(raw, &fields) != nil {
 		return t.defect(path, "should be an object")
 	}
+	names := slices.Sorted(maps.Keys(fields)) // in order, so that of HOLDS and Holds it is always the same that counts
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		if name == "-" || name == "" {
 			continue
 		}
 		item, ok := fields[name]
-		for k := range fields {
+		for _, k := range names {
 			// encoding/json takes a name in any letter case, so the tolerant way must: holds would be lost otherwise.
 			if !ok && strings.EqualFold(k, name) {
 				item, ok = fields[k], true
@@ -173,13 +187,36 @@ func (v *validator) reported(path string) bool {
 	return false
 }
 
-func (v *validator) date(d *Date, path string) bool {
+func (v *validator) date(d *Date, at place) bool {
 	if !d.Invalid() {
 		return true
 	}
 	*d = Date{}
-	v.add(path, errNoSuchDate.Error())
+	v.add(at.String(), errNoSuchDate.Error())
 	return false
+}
+
+// place is where a value of a list stands. It is spelt only for a report: most records need none, and spelling the path of every
+// value took longer than reading them all.
+type place struct {
+	list string // $.vehicles
+	i    int
+	// In a list of a list's item; else inner is empty.
+	inner string // .odometer
+	j     int
+	field string // .km
+}
+
+func (p place) String() string {
+	if p.inner == "" {
+		return fmt.Sprintf("%s[%d]%s", p.list, p.i, p.field)
+	}
+	return fmt.Sprintf("%s[%d]%s[%d]%s", p.list, p.i, p.inner, p.j, p.field)
+}
+
+func (p place) to(field string) place {
+	p.field = field
+	return p
 }
 
 func (v *validator) run() {
@@ -189,23 +226,36 @@ func (v *validator) run() {
 		v.add("$.birthday", errBirthday.Error())
 	}
 	v.preferences()
-	for ch, consent := range c.Consent {
+	v.consent()
+	for i := range c.Holds {
+		at := place{list: "$.holds", i: i}
+		v.date(&c.Holds[i].Since, at.to(".since"))
+		v.date(&c.Holds[i].Until, at.to(".until"))
+	}
+	v.vehicles()
+}
+
+func (v *validator) consent() {
+	sound := true
+	for ch, consent := range v.c.Consent {
+		sound = sound && ch.Known() && !consent.At.Invalid()
+	}
+	if sound {
+		return
+	}
+	for _, ch := range slices.Sorted(maps.Keys(v.c.Consent)) { // in order, so that the same record always gets the same report
+		consent := v.c.Consent[ch]
 		if !ch.Known() && Channel(strings.ToLower(strings.TrimSpace(string(ch)))).Known() {
 			// "SMS": {"service": false} is a refusal, and must not be overlooked.
 			v.add("$.consent", "should name its channels email, sms and webhook, in small letters")
 		}
 		if consent.At.Invalid() {
 			// When consent was given is evidence, not permission; still it is part of consent and fails closed.
-			v.date(&consent.At, "$.consent."+string(ch)+".at")
-			c.Consent[ch] = consent
+			consent.At = Date{}
+			v.add("$.consent."+string(ch)+".at", errNoSuchDate.Error())
+			v.c.Consent[ch] = consent
 		}
 	}
-	for i := range c.Holds {
-		path := fmt.Sprintf("$.holds[%d]", i)
-		v.date(&c.Holds[i].Since, path+".since")
-		v.date(&c.Holds[i].Until, path+".until")
-	}
-	v.vehicles()
 }
 
 func (v *validator) preferences() {
@@ -220,7 +270,7 @@ func (v *validator) preferences() {
 	}
 	for i, ch := range p.Channels {
 		if !ch.Known() {
-			v.add(fmt.Sprintf("$.preferences.channels[%d]", i), "should be email, sms or webhook")
+			v.add(place{list: "$.preferences.channels", i: i}.String(), "should be email, sms or webhook")
 		}
 	}
 }
@@ -229,8 +279,8 @@ func (v *validator) vehicles() {
 	c := v.c
 	kept := c.Vehicles[:0]
 	for i := range c.Vehicles {
-		car, path := &c.Vehicles[i], fmt.Sprintf("$.vehicles[%d]", i)
-		if !v.vehicle(car, path) {
+		car, at := &c.Vehicles[i], place{list: "$.vehicles", i: i}
+		if !v.vehicle(car, at) {
 			continue
 		}
 		duplicate := false
@@ -238,7 +288,7 @@ func (v *validator) vehicles() {
 			duplicate = duplicate || kept[j].ID == car.ID
 		}
 		if duplicate {
-			v.add(path+".id", "another vehicle of this customer has this id")
+			v.add(at.to(".id").String(), "another vehicle of this customer has this id")
 			continue
 		}
 		kept = append(kept, *car)
@@ -248,62 +298,70 @@ func (v *validator) vehicles() {
 
 // vehicle checks one vehicle and reports whether it can be kept. sold_on is read first: it fails closed even when the vehicle is
 // left out.
-func (v *validator) vehicle(car *Vehicle, path string) bool {
-	v.date(&car.SoldOn, path+".sold_on")
+func (v *validator) vehicle(car *Vehicle, at place) bool {
+	v.date(&car.SoldOn, at.to(".sold_on"))
 	if !ValidID(car.ID) {
-		v.add(path+".id", "should be 1 to 64 of A-Z a-z 0-9 . _ : -")
+		v.add(at.to(".id").String(), "should be 1 to 64 of A-Z a-z 0-9 . _ : -")
 		return false
 	}
-	v.date(&car.DeliveredOn, path+".delivered_on")
-	v.date(&car.InsuranceUntil, path+".insurance_until")
-	v.date(&car.InspectionDue, path+".inspection_due")
-	v.date(&car.Warranty.Until, path+".warranty.until")
-	for _, n := range []struct {
-		value *int
-		name  string
-	}{
-		{&car.ServiceInterval.KM, ".service_interval.km"},
-		{&car.ServiceInterval.Months, ".service_interval.months"},
-		{&car.FirstService.KM, ".first_service.km"},
-		{&car.FirstService.Months, ".first_service.months"},
-		{&car.Warranty.KM, ".warranty.km"},
-	} {
-		if *n.value < 0 {
-			*n.value = 0
-			v.add(path+n.name, "should be 0 or more")
-		}
+	v.date(&car.DeliveredOn, at.to(".delivered_on"))
+	v.date(&car.InsuranceUntil, at.to(".insurance_until"))
+	v.date(&car.InspectionDue, at.to(".inspection_due"))
+	v.date(&car.Warranty.Until, at.to(".warranty.until"))
+	v.amount(&car.ServiceInterval.KM, at.to(".service_interval.km"))
+	v.amount(&car.ServiceInterval.Months, at.to(".service_interval.months"))
+	v.amount(&car.FirstService.KM, at.to(".first_service.km"))
+	v.amount(&car.FirstService.Months, at.to(".first_service.months"))
+	v.amount(&car.Warranty.KM, at.to(".warranty.km"))
+	v.odometer(car, at)
+	v.visits(car, at)
+	return true
+}
+
+func (v *validator) amount(n *int, at place) {
+	if *n < 0 {
+		*n = 0
+		v.add(at.String(), "should be 0 or more")
 	}
+}
+
+func (v *validator) odometer(car *Vehicle, at place) {
+	at.inner = ".odometer"
 	readings := car.Odometer[:0]
 	for i, r := range car.Odometer {
-		at := fmt.Sprintf("%s.odometer[%d]", path, i)
+		at.j = i
 		switch {
-		case !v.date(&r.On, at+".on"), v.reported(at + ".km"): // a mileage that could not be read is not 0 km
+		case !v.date(&r.On, at.to(".on")):
+		case len(v.defects) > 0 && v.reported(at.to(".km").String()): // a mileage that could not be read is not 0 km
 		case r.On.IsZero():
-			v.add(at+".on", "is missing")
+			v.add(at.to(".on").String(), "is missing")
 		case r.KM < 0:
-			v.add(at+".km", "should be 0 or more")
+			v.add(at.to(".km").String(), "should be 0 or more")
 		default:
 			readings = append(readings, r)
 		}
 	}
 	car.Odometer = readings
+}
+
+func (v *validator) visits(car *Vehicle, at place) {
+	at.inner = ".visits"
 	visits := car.Visits[:0]
 	for i, visit := range car.Visits {
-		at := fmt.Sprintf("%s.visits[%d]", path, i)
+		at.j = i
 		if visit.KM != nil && *visit.KM < 0 {
-			v.add(at+".km", "should be 0 or more")
+			v.add(at.to(".km").String(), "should be 0 or more")
 			visit.KM = nil
 		}
 		switch {
-		case !v.date(&visit.ClosedOn, at+".closed_on"):
+		case !v.date(&visit.ClosedOn, at.to(".closed_on")):
 		case visit.ClosedOn.IsZero():
-			v.add(at+".closed_on", "is missing")
+			v.add(at.to(".closed_on").String(), "is missing")
 		default:
 			visits = append(visits, visit)
 		}
 	}
 	car.Visits = visits
-	return true
 }
 
 // ErrGone is the reason when a customer's key is no longer there: everything still due for it ends.

@@ -1,0 +1,222 @@
+package care
+
+import (
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// text takes a text; null is an empty one.
+func (s *scanner) text() string {
+	if s.null() {
+		return ""
+	}
+	inside, special := s.quoted()
+	if special&wide != 0 && !utf8.Valid(inside) {
+		s.giveUp() // encoding/json puts U+FFFD in its place
+		return ""
+	}
+	if special&escaped != 0 {
+		return s.unescape(inside)
+	}
+	return s.keep(inside)
+}
+
+// id takes an id into a string of its own: occurrences and queues are named by ids, which outlive the record, and should not
+// keep a block of its texts in memory.
+func (s *scanner) id() string {
+	if s.null() {
+		return ""
+	}
+	inside, special := s.quoted()
+	if special != 0 {
+		s.giveUp()
+	}
+	return string(inside)
+}
+
+// room makes room for a text of n bytes in one piece. Texts that are already in a full block stay valid.
+func (s *scanner) room(n int) {
+	if s.block.Cap()-s.block.Len() < n {
+		s.block.Reset()
+		s.block.Grow(max(n, min(textBlock, len(s.raw))))
+	}
+}
+
+func (s *scanner) keep(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	s.room(len(b))
+	from := s.block.Len()
+	s.block.Write(b)
+	return s.block.String()[from:]
+}
+
+// unescape keeps a text with escapes, which quoted has checked: many programs write all but ASCII as \u738b. Characters that take
+// two of those are left to encoding/json.
+func (s *scanner) unescape(b []byte) string {
+	s.room(len(b)) // no escape is shorter than what it stands for
+	from := s.block.Len()
+	for i := 0; i < len(b); i++ {
+		if b[i] != '\\' {
+			s.block.WriteByte(b[i])
+			continue
+		}
+		i++
+		switch b[i] {
+		case 'b':
+			s.block.WriteByte('\b')
+		case 'f':
+			s.block.WriteByte('\f')
+		case 'n':
+			s.block.WriteByte('\n')
+		case 'r':
+			s.block.WriteByte('\r')
+		case 't':
+			s.block.WriteByte('\t')
+		case 'u':
+			r, _ := hex4(b[i+1 : i+5])
+			if i += 4; utf16.IsSurrogate(r) {
+				s.giveUp()
+				return ""
+			}
+			s.block.WriteRune(r)
+		default:
+			s.block.WriteByte(b[i])
+		}
+	}
+	return s.block.String()[from:]
+}
+
+func (s *scanner) texts() []string {
+	if s.null() {
+		return nil
+	}
+	list := s.words[:0]
+	for more := s.begin('['); more; more = s.next(']') {
+		list = append(list, s.text())
+	}
+	return append(make([]string, 0, len(list)), list...)
+}
+
+func (s *scanner) channelList() []Channel {
+	if s.null() {
+		return nil
+	}
+	list := s.channels[:0]
+	for more := s.begin('['); more; more = s.next(']') {
+		inside, special := s.quoted()
+		if special != 0 {
+			s.giveUp()
+		}
+		list = append(list, s.channel(inside))
+	}
+	return append(make([]Channel, 0, len(list)), list...)
+}
+
+func (s *scanner) channel(b []byte) Channel {
+	switch string(b) {
+	case "email":
+		return Email
+	case "sms":
+		return SMS
+	case "webhook":
+		return Webhook
+	}
+	return Channel(s.keep(b))
+}
+
+// integer takes a whole number; null is 0. A long one may not fit an int, and is left to encoding/json, as 1.0 and 1e3 are.
+func (s *scanner) integer() int {
+	if s.null() {
+		return 0
+	}
+	minus := s.is('-')
+	if minus {
+		s.at++
+	}
+	from := s.at
+	n := s.digits()
+	if n == 0 || n > 9 || n > 1 && s.raw[from] == '0' || s.is('.') || s.is('e') || s.is('E') {
+		s.giveUp()
+		return 0
+	}
+	value := 0
+	for _, c := range s.raw[from:s.at] {
+		value = value*10 + int(c-'0')
+	}
+	if minus {
+		return -value
+	}
+	return value
+}
+
+// count takes a whole number that may be missing.
+func (s *scanner) count() *int {
+	if s.null() {
+		return nil
+	}
+	if len(s.counts) == cap(s.counts) {
+		s.counts = make([]int, 0, 4)
+	}
+	s.counts = append(s.counts, s.integer())
+	return &s.counts[len(s.counts)-1]
+}
+
+// flag takes an answer that may be missing.
+func (s *scanner) flag() *bool {
+	if s.null() {
+		return nil
+	}
+	if len(s.flags) == cap(s.flags) {
+		s.flags = make([]bool, 0, 8)
+	}
+	s.flags = append(s.flags, s.answer())
+	return &s.flags[len(s.flags)-1]
+}
+
+// token takes a string with its quotes, for the types that read themselves; nil for null.
+func (s *scanner) token() []byte {
+	if s.null() {
+		return nil
+	}
+	s.peek()
+	from := s.at
+	s.quoted()
+	return s.raw[from:s.at]
+}
+
+// date takes a date, which is Invalid if it is none.
+func (s *scanner) date() (d Date) {
+	if s.peek() == '"' && len(s.raw)-s.at >= 12 && s.raw[s.at+11] == '"' {
+		if date, err := ParseDate(string(s.raw[s.at+1 : s.at+11])); err == nil {
+			s.at += 12
+			return date
+		}
+	}
+	if token := s.token(); token != nil {
+		_ = d.UnmarshalJSON(token) // never fails
+	}
+	return d
+}
+
+// window takes a span of the day. One with an escape is none, but encoding/json may see it otherwise.
+func (s *scanner) window() (w Window) {
+	if s.null() {
+		return w
+	}
+	inside, special := s.quoted()
+	if special != 0 {
+		s.giveUp()
+	}
+	w, ok := ParseWindow(string(inside))
+	w.bad = !ok
+	return w
+}
+
+func (s *scanner) birthday() (b Birthday) {
+	if token := s.token(); token != nil {
+		_ = b.UnmarshalJSON(token) // never fails
+	}
+	return b
+}
