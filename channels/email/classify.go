@@ -33,7 +33,7 @@ func judge(ctx context.Context, err error, w *wire) verdict {
 	}
 	code := send.ErrorCode()
 	if code == 0 {
-		return lost(ctx, send, w)
+		return lost(ctx, send.Reason, w)
 	}
 	v := verdict{err: answer(send.Reason, code, send.EnhancedStatusCode(), send.Error()), keep: code != 421}
 	v.stale = code == 421 && send.Reason == mail.ErrSMTPMailFrom
@@ -41,17 +41,17 @@ func judge(ctx context.Context, err error, w *wire) verdict {
 }
 
 // lost is a dialogue that ended without an answer.
-func lost(ctx context.Context, send *mail.SendError, w *wire) verdict {
+func lost(ctx context.Context, stage mail.SendErrReason, w *wire) verdict {
 	broke := w.broke.Load() // a write failed: then the final dot was not sent
-	e := &care.Error{Kind: care.KindRetry, Code: "broken", Err: fmt.Errorf("the server's connection ended while %s", send.Reason)}
+	e := &care.Error{Kind: care.KindRetry, Code: "broken", Err: fmt.Errorf("the server's connection ended while %s", stage)}
 	late := w.late.Load() || ctx.Err() != nil
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		e.Code, e.Err = "canceled", fmt.Errorf("stopped while %s: %w", send.Reason, context.Canceled)
+		e.Code, e.Err = "canceled", fmt.Errorf("stopped while %s: %w", stage, context.Canceled)
 	case late:
-		e.Code, e.Err = "timeout", fmt.Errorf("no answer while %s: %w", send.Reason, context.DeadlineExceeded)
+		e.Code, e.Err = "timeout", fmt.Errorf("no answer while %s: %w", stage, context.DeadlineExceeded)
 	}
-	switch send.Reason {
+	switch stage {
 	case mail.ErrSMTPDataClose:
 		// The dot is out and nobody said yes or no. Without the dot the server has not taken the message (RFC 5321 section 4.1.1.4).
 		if !broke {

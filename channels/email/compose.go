@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"mime"
+	netmail "net/mail"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -47,57 +49,79 @@ func content(code, cause string) *care.Error {
 	return &care.Error{Kind: care.KindContent, Code: code, Err: errors.New(cause)}
 }
 
-// compose writes the message. utf8 says that its envelope needs SMTPUTF8 (RFC 6531).
-func (s *Sender) compose(m *care.Message) (msg *mail.Msg, utf8 bool, err error) {
-	to, err := mailbox(m.ToName, m.To)
-	if err != nil {
-		return nil, false, &care.Error{Kind: care.KindRecipient, Code: "bad_address", Err: errors.New("the customer's address is none")}
+// letter is a message that was checked: its addresses are addresses, and its id may stand in a header.
+type letter struct {
+	*care.Message
+	to, from *netmail.Address
+	reply    *netmail.Address // nil = none
+	id       string
+	envelope string // the envelope's sender
+	utf8     bool   // the envelope needs SMTPUTF8 (RFC 6531)
+	subject  string
+	link     string // to unsubscribe, "" = none
+	secure   bool   // the link is https
+
+	msg  *mail.Msg // as go-mail writes it; nil until it is needed
+	data *[]byte   // as a form writes it; nil where no form may be used
+	yes  string    // the server's answer
+}
+
+// check reads a message's addresses and what else may go wrong with it.
+func (s *Sender) check(m *care.Message) (*letter, error) {
+	l := &letter{Message: m, id: m.WireID()}
+	var err error
+	if l.to, err = mailbox(m.ToName, m.To); err != nil {
+		return nil, &care.Error{Kind: care.KindRecipient, Code: "bad_address", Err: errors.New("the customer's address is none")}
 	}
-	from, err := mailbox(m.From.Name, m.From.Address)
-	if err != nil {
-		return nil, false, content("bad_sender", "the dealer's From address is none: correct from.email in dealers.yaml")
+	if l.from, err = mailbox(m.From.Name, m.From.Address); err != nil {
+		return nil, content("bad_sender", "the dealer's From address is none: correct from.email in dealers.yaml")
 	}
-	id := m.WireID()
-	if !wireToken(id) {
-		return nil, false, content("bad_id", "the message has no id")
+	if !wireToken(l.id) {
+		return nil, content("bad_id", "the message has no id")
 	}
 	if len(m.Text) == 0 && len(m.HTML) == 0 {
-		return nil, false, content("empty", "the message has no text")
+		return nil, content("empty", "the message has no text")
 	}
-	envelope := from.Address
+	l.envelope = l.from.Address
 	if s.cfg.ReturnPath != "" {
-		if envelope, err = address(strings.ReplaceAll(s.cfg.ReturnPath, "{id}", id)); err != nil {
-			return nil, false, content("bad_return_path", "the return path is no address")
+		if l.envelope, err = address(strings.ReplaceAll(s.cfg.ReturnPath, "{id}", l.id)); err != nil {
+			return nil, content("bad_return_path", "the return path is no address")
 		}
-	}
-	subject := header(m.Subject, 500)
-	encoding := mail.EncodingQP
-	if wide(subject) {
-		encoding = mail.EncodingB64
-	}
-	msg = mail.NewMsg(mail.WithEncoding(encoding), mail.WithNoDefaultUserAgent())
-	msg.FromMailAddress(from)
-	msg.ToMailAddress(to)
-	if err := msg.EnvelopeFrom(envelope); err != nil {
-		return nil, false, content("bad_return_path", "the return path is no address")
 	}
 	if m.ReplyTo.Address != "" {
-		reply, err := mailbox(m.ReplyTo.Name, m.ReplyTo.Address)
-		if err != nil {
-			return nil, false, content("bad_reply_to", "the advisor's address is none: correct advisors in dealers.yaml")
+		if l.reply, err = mailbox(m.ReplyTo.Name, m.ReplyTo.Address); err != nil {
+			return nil, content("bad_reply_to", "the advisor's address is none: correct advisors in dealers.yaml")
 		}
-		msg.ReplyToMailAddress(reply)
 	}
-	msg.Subject(subject)
-	s.setHeaders(msg, m, id, from.Address[strings.LastIndexByte(from.Address, '@')+1:])
-	setBody(msg, m)
-	if err := attach(msg, m.Attachments); err != nil {
-		return nil, false, err
+	l.utf8 = !ascii(l.to.Address) || !ascii(l.envelope)
+	l.subject = header(m.Subject, 500)
+	l.link, l.secure = unsubscribe(m.Unsubscribe)
+	return l, nil
+}
+
+// compose lets go-mail write the message.
+func (s *Sender) compose(l *letter) error {
+	if l.msg != nil {
+		return nil
 	}
-	if signer := s.signer(from.Address); signer != nil {
+	encoding := mail.EncodingQP
+	if wide(l.subject) {
+		encoding = mail.EncodingB64
+	}
+	msg := mail.NewMsg(mail.WithEncoding(encoding), mail.WithNoDefaultUserAgent())
+	s.setHeaders(msg, l)
+	if err := msg.EnvelopeFrom(l.envelope); err != nil {
+		return content("bad_return_path", "the return path is no address")
+	}
+	setBody(msg, l.Text, l.HTML, encodingFor(l.Text), encodingFor(l.HTML))
+	if err := attach(msg, l.Attachments); err != nil {
+		return err
+	}
+	if signer := s.signer(l.from.Address); signer != nil {
 		msg.SetDKIM(signer)
 	}
-	return msg, !ascii(to.Address) || !ascii(envelope), nil
+	l.msg = msg
+	return nil
 }
 
 // wireToken reports whether an id may stand in a Message-ID and in a local part.
@@ -105,35 +129,44 @@ func wireToken(id string) bool {
 	return len(id) > 1 && id[0] != '-' && len(id) <= 64 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
-func (s *Sender) setHeaders(msg *mail.Msg, m *care.Message, id, domain string) {
-	at := m.At
-	if at.IsZero() {
-		at = s.cfg.Clock()
+func (s *Sender) setHeaders(msg *mail.Msg, l *letter) {
+	domain := l.from.Address[strings.LastIndexByte(l.from.Address, '@')+1:]
+	msg.FromMailAddress(l.from)
+	msg.ToMailAddress(l.to)
+	if l.reply != nil {
+		msg.ReplyToMailAddress(l.reply)
 	}
-	msg.SetDateWithValue(at)
-	msg.SetMessageIDWithValue(id + "@" + domain)
-	msg.SetGenHeader("X-Carebell-Id", id)
+	msg.Subject(l.subject)
+	msg.SetDateWithValue(s.moment(l.Message))
+	msg.SetMessageIDWithValue(l.id + "@" + domain)
+	msg.SetGenHeader("X-Carebell-Id", l.id)
 	// RFC 3834: holiday notices and robots must not answer.
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	if l := label(m.Locale); l != "" {
-		msg.SetGenHeader("Content-Language", l)
+	if lang := label(l.Locale); lang != "" {
+		msg.SetGenHeader("Content-Language", lang)
 	}
-	topic, dealer := label(m.Topic), label(m.Dealer)
+	topic, dealer := label(l.Topic), label(l.Dealer)
 	if topic != "" && dealer != "" { // RFC 2919
 		msg.SetGenHeaderPreformatted("List-Id", "<"+topic+"."+dealer+"."+domain+">")
 	}
-	if program := label(m.Program); program != "" && dealer != "" {
-		msg.SetGenHeaderPreformatted("Feedback-ID", program+":"+dealer+":"+label(string(m.Class))+":carebell")
+	if program := label(l.Program); program != "" && dealer != "" {
+		msg.SetGenHeaderPreformatted("Feedback-ID", program+":"+dealer+":"+label(string(l.Class))+":carebell")
 	}
-	link, secure := unsubscribe(m.Unsubscribe)
-	if link == "" {
+	if l.link == "" {
 		return
 	}
 	// Preformatted: go-mail would fold the line, and some receivers then see no link. RFC 8058 wants https and one URI.
-	msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribe, "<"+link+">")
-	if secure {
+	msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribe, "<"+l.link+">")
+	if l.secure {
 		msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribePost, "List-Unsubscribe=One-Click")
 	}
+}
+
+func (s *Sender) moment(m *care.Message) time.Time {
+	if m.At.IsZero() {
+		return s.cfg.Clock()
+	}
+	return m.At
 }
 
 // unsubscribe returns the link if it can stand in a header, and whether it is https.
@@ -156,25 +189,30 @@ func unsubscribe(raw string) (link string, secure bool) {
 
 // setBody adds the parts, the plainest first (RFC 2046 section 5.1.4). Each is quoted-printable or base64: a body sent as it is
 // could carry a bare CR through Go's DotWriter and end the data early at a server that takes it for a line end.
-func setBody(msg *mail.Msg, m *care.Message) {
+func setBody(msg *mail.Msg, text, html []byte, textAs, htmlAs mail.Encoding) {
 	add := msg.SetBodyWriter
-	if len(m.Text) > 0 {
-		add(mail.TypeTextPlain, writes(m.Text), mail.WithPartEncoding(encodingFor(m.Text)))
+	if len(text) > 0 {
+		add(mail.TypeTextPlain, writes(text), mail.WithPartEncoding(textAs))
 		add = msg.AddAlternativeWriter
 	}
-	if len(m.HTML) > 0 {
-		add(mail.TypeTextHTML, writes(m.HTML), mail.WithPartEncoding(encodingFor(m.HTML)))
+	if len(html) > 0 {
+		add(mail.TypeTextHTML, writes(html), mail.WithPartEncoding(htmlAs))
 	}
 }
 
 func writes(b []byte) func(io.Writer) (int64, error) {
-	if bytes.IndexByte(b, 0) >= 0 {
-		b = bytes.ReplaceAll(b, []byte{0}, nil)
-	}
+	b = withoutNUL(b)
 	return func(w io.Writer) (int64, error) {
 		n, err := w.Write(b)
 		return int64(n), err
 	}
+}
+
+func withoutNUL(b []byte) []byte {
+	if bytes.IndexByte(b, 0) >= 0 {
+		return bytes.ReplaceAll(b, []byte{0}, nil)
+	}
+	return b
 }
 
 // encodingFor picks the shorter encoding: quoted-printable triples each byte of a Chinese text, base64 adds a third.

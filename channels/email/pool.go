@@ -31,9 +31,10 @@ type upstream struct {
 
 // link is one connection, greeted and authenticated.
 type link struct {
-	client *smtp.Client
-	wire   *wire
-	timer  *time.Timer // closes it when it is idle for too long
+	client     *smtp.Client
+	wire       *wire
+	timer      *time.Timer // closes it when it is idle for too long
+	pipelining bool        // the server takes several commands at a time (RFC 2920)
 }
 
 func newUpstream(srv Server, cfg *Config) (*upstream, error) {
@@ -119,7 +120,9 @@ func (up *upstream) dial(ctx context.Context) (*link, error) {
 		}
 		return nil, err
 	}
-	return &link{client: client, wire: d.made}, nil
+	l := &link{client: client, wire: d.made}
+	l.pipelining, _ = client.Extension("PIPELINING")
+	return l, nil
 }
 
 var errClosed = errors.New("the sender is closed")

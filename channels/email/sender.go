@@ -2,7 +2,9 @@ package email
 
 import (
 	"context"
+	"errors"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +17,8 @@ import (
 type Sender struct {
 	cfg  Config
 	dkim []*mail.DKIMSigner
+
+	forms forms
 
 	mu      sync.Mutex
 	servers []*upstream
@@ -55,17 +59,26 @@ func (s *Sender) Close() error {
 // Send hands a message to a server. A connection that cannot be made is tried at the next server; an answer, or the lack of one
 // after the data, is final. An error is a *care.Error; for the codes see RFC 5321 and RFC 3463.
 func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
-	msg, utf8, err := s.compose(m)
+	l, err := s.check(m)
 	if err != nil {
 		return care.Receipt{}, err
+	}
+	if s.fits(l) {
+		l.data = s.fill(l)
+		defer s.giveBack(l)
+	}
+	if l.data == nil {
+		if err := s.compose(l); err != nil {
+			return care.Receipt{}, err
+		}
 	}
 	var first *care.Error
 	tries := 0
 	for _, up := range s.order() {
-		v, n := up.send(ctx, msg, utf8)
+		v, n := up.send(ctx, s, l)
 		tries += n
 		if v.err == nil {
-			return s.receipt(m, msg, tries), nil
+			return s.receipt(m, l.yes, tries), nil
 		}
 		if v.failed {
 			up.down.Store(s.cfg.Clock().Add(restAfterFailure).UnixNano())
@@ -88,10 +101,10 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 // queuedAs finds the server's own id in its yes, as Postfix and others write it.
 var queuedAs = regexp.MustCompile(`(?i)queued as ([A-Za-z0-9._-]{4,64})`)
 
-func (s *Sender) receipt(m *care.Message, msg *mail.Msg, tries int) care.Receipt {
+func (s *Sender) receipt(m *care.Message, yes string, tries int) care.Receipt {
 	r := care.Receipt{ID: m.ID, Channel: care.Email, Gateway: "smtp", State: care.StateSent, At: s.cfg.Clock()}
-	if found := queuedAs.FindStringSubmatch(msg.ServerResponse()); found != nil {
-		r.ProviderID = found[1]
+	if found := queuedAs.FindStringSubmatch(yes); found != nil {
+		r.ProviderID = strings.Clone(found[1])
 	}
 	if tries > 1 {
 		r.Tries = tries
@@ -133,7 +146,7 @@ const restAfterFailure = 30 * time.Second
 
 // send takes one message through a connection of this server, through a second one if the first turns out to be dead. tries
 // counts dialogues.
-func (up *upstream) send(ctx context.Context, msg *mail.Msg, utf8 bool) (v verdict, tries int) {
+func (up *upstream) send(ctx context.Context, s *Sender, m *letter) (v verdict, tries int) {
 	select {
 	case up.slots <- struct{}{}:
 		defer func() { <-up.slots }()
@@ -152,7 +165,7 @@ func (up *upstream) send(ctx context.Context, msg *mail.Msg, utf8 bool) (v verdi
 				return unreachable(ctx, err), tries
 			}
 		}
-		v = l.send(ctx, up.client, msg, utf8)
+		v = l.send(ctx, s, up.client, m)
 		if v.keep {
 			up.put(l)
 		} else {
@@ -166,27 +179,42 @@ func (up *upstream) send(ctx context.Context, msg *mail.Msg, utf8 bool) (v verdi
 }
 
 // send makes one dialogue.
-func (l *link) send(ctx context.Context, client *mail.Client, msg *mail.Msg, utf8 bool) verdict {
+func (l *link) send(ctx context.Context, s *Sender, client *mail.Client, m *letter) verdict {
 	defer l.wire.bind(ctx)()
-	if utf8 {
+	if m.utf8 {
 		if ok, _ := l.client.Extension("SMTPUTF8"); !ok {
 			return verdict{err: content("smtputf8", "the server takes no addresses outside of ASCII"), keep: true}
 		}
 	}
-	// go-mail asks for SMTPUTF8 whenever it is offered; a next hop that lacks it would then bounce a plain message.
-	l.client.SkipSMTPUTF8(!utf8)
 	l.wire.broke.Store(false)
 	l.wire.late.Store(false)
-	err := client.SendWithSMTPClient(l.client, msg)
-	if err == nil {
-		return verdict{keep: true}
+	var v verdict
+	if m.data != nil && l.pipelining {
+		v = l.post(ctx, s.cfg.Timeout, m)
+	} else {
+		v = l.hand(ctx, s, client, m)
 	}
-	if msg.IsDelivered() {
-		return verdict{} // the server has it; what failed came after
-	}
-	v := judge(ctx, err, l.wire)
-	if v.keep && ctx.Err() == nil && l.client.Reset() != nil {
+	if v.err != nil && v.keep && ctx.Err() == nil && l.client.Reset() != nil {
 		v.keep = false
 	}
 	return v
+}
+
+// hand lets go-mail write and send the message.
+func (l *link) hand(ctx context.Context, s *Sender, client *mail.Client, m *letter) verdict {
+	if err := s.compose(m); err != nil {
+		var e *care.Error
+		if !errors.As(err, &e) {
+			e = content("unsendable", "the message cannot be written")
+		}
+		return verdict{err: e, keep: true}
+	}
+	// go-mail asks for SMTPUTF8 whenever it is offered; a next hop that lacks it would then bounce a plain message.
+	l.client.SkipSMTPUTF8(!m.utf8)
+	err := client.SendWithSMTPClient(l.client, m.msg)
+	if err == nil || m.msg.IsDelivered() {
+		m.yes = m.msg.ServerResponse()
+		return verdict{keep: err == nil} // what failed came after the server had it
+	}
+	return judge(ctx, err, l.wire)
 }

@@ -152,31 +152,33 @@ func TestFaultsAtEachVerb(t *testing.T) {
 		"an answer that is no code": {"RCPT", step{reply: "what?"}, care.KindRetry, "broken"},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newServer(t).on(tt.verb, tt.step)
-			s := newSender(t, email.Config{}, srv.url())
-			_, err := s.Send(t.Context(), testMessage())
-			var e *care.Error
-			if !errors.As(err, &e) {
-				t.Fatalf("no care.Error: %v", err)
-			}
-			if e.Kind != tt.kind || e.Code != tt.code {
-				t.Errorf("got %s %q, want %s %q (%v)", e.Kind, e.Code, tt.kind, tt.code, err)
-			}
-			if e.Kind == care.KindDefer && e.RetryAfter != time.Hour {
-				t.Errorf("retry after %v", e.RetryAfter)
-			}
-			for _, bad := range []string{who, "王", secret, "Regal", "blocked", "unknown after"} {
-				if strings.Contains(err.Error(), bad) {
-					t.Errorf("%q is in the error: %v", bad, err)
+		for way, srv := range bothWays(t) {
+			t.Run(name+" "+way, func(t *testing.T) {
+				t.Parallel()
+				srv.on(tt.verb, tt.step)
+				s := newSender(t, email.Config{}, srv.url())
+				_, err := s.Send(t.Context(), testMessage())
+				var e *care.Error
+				if !errors.As(err, &e) {
+					t.Fatalf("no care.Error: %v", err)
 				}
-			}
-			// Whatever happened, the next message goes.
-			if _, err := s.Send(t.Context(), testMessage()); err != nil {
-				t.Errorf("the next message: %v", err)
-			}
-		})
+				if e.Kind != tt.kind || e.Code != tt.code {
+					t.Errorf("got %s %q, want %s %q (%v)", e.Kind, e.Code, tt.kind, tt.code, err)
+				}
+				if e.Kind == care.KindDefer && e.RetryAfter != time.Hour {
+					t.Errorf("retry after %v", e.RetryAfter)
+				}
+				for _, bad := range []string{who, "王", secret, "Regal", "blocked", "unknown after"} {
+					if strings.Contains(err.Error(), bad) {
+						t.Errorf("%q is in the error: %v", bad, err)
+					}
+				}
+				// Whatever happened, the next message goes.
+				if _, err := s.Send(t.Context(), testMessage()); err != nil {
+					t.Errorf("the next message: %v", err)
+				}
+			})
+		}
 	}
 }
 
@@ -198,11 +200,13 @@ func TestServerThatDoesNotStopTalking(t *testing.T) {
 func TestServerThatDribbles(t *testing.T) {
 	t.Parallel()
 	for verb, kind := range map[string]care.Kind{"EHLO": care.KindRetry, "MAIL": care.KindRetry, ".": care.KindUncertain} {
-		srv := newServer(t).on(verb, step{slow: true, reply: "250-" + strings.Repeat("x", 1000)})
-		s := newSender(t, email.Config{Timeout: 300 * time.Millisecond}, srv.url())
-		_, err := s.Send(context.Background(), testMessage()) // the sender's own bound holds without a deadline
-		if e := new(care.Error); !errors.As(err, &e) || e.Kind != kind || e.Code != "timeout" {
-			t.Errorf("%s: %v, want %s", verb, err, kind)
+		for way, srv := range bothWays(t) {
+			srv.on(verb, step{slow: true, reply: "250-" + strings.Repeat("x", 1000)})
+			s := newSender(t, email.Config{Timeout: 300 * time.Millisecond}, srv.url())
+			_, err := s.Send(context.Background(), testMessage()) // the sender's own bound holds without a deadline
+			if e := new(care.Error); !errors.As(err, &e) || e.Kind != kind || e.Code != "timeout" {
+				t.Errorf("%s, %s: %v, want %s", verb, way, err, kind)
+			}
 		}
 	}
 }
@@ -256,20 +260,26 @@ func TestTimeoutAndCancel(t *testing.T) {
 		cancel bool
 		kind   care.Kind
 		code   string
+		plain  bool // one command at a time
 	}{
-		"greeting":           {"GREET", false, care.KindRetry, "timeout"},
-		"ehlo":               {"EHLO", false, care.KindRetry, "timeout"},
-		"mail":               {"MAIL", false, care.KindRetry, "timeout"},
-		"data":               {"DATA", false, care.KindRetry, "timeout"},
-		"after the dot":      {".", false, care.KindUncertain, "timeout"},
-		"cancel at greeting": {"GREET", true, care.KindRetry, "canceled"},
-		"cancel at rcpt":     {"RCPT", true, care.KindRetry, "canceled"},
-		"cancel after dot":   {".", true, care.KindUncertain, "canceled"},
+		"greeting":           {"GREET", false, care.KindRetry, "timeout", false},
+		"ehlo":               {"EHLO", false, care.KindRetry, "timeout", false},
+		"mail":               {"MAIL", false, care.KindRetry, "timeout", false},
+		"data":               {"DATA", false, care.KindRetry, "timeout", false},
+		"after the dot":      {".", false, care.KindUncertain, "timeout", false},
+		"cancel at greeting": {"GREET", true, care.KindRetry, "canceled", false},
+		"cancel at rcpt":     {"RCPT", true, care.KindRetry, "canceled", false},
+		"mail, one by one":   {"MAIL", false, care.KindRetry, "timeout", true},
+		"dot, one by one":    {".", true, care.KindUncertain, "canceled", true},
+		"cancel after dot":   {".", true, care.KindUncertain, "canceled", false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := newServer(t).on(tt.verb, step{wait: time.Minute})
+			if tt.plain {
+				srv.oneByOne()
+			}
 			s := newSender(t, email.Config{Timeout: time.Minute}, srv.url())
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()

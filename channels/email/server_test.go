@@ -40,6 +40,7 @@ type fakeServer struct {
 	commands []string
 	mails    []string
 	conns    map[net.Conn]bool
+	behind   map[string]int // by verb: bytes that had come behind the last one
 }
 
 func newServer(t testing.TB) *fakeServer {
@@ -48,7 +49,7 @@ func newServer(t testing.TB) *fakeServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &fakeServer{t: t, ln: ln, ext: []string{"8BITMIME", "ENHANCEDSTATUSCODES"}, script: map[string][]step{}, always: map[string]step{}, conns: map[net.Conn]bool{}, quit: make(chan struct{})}
+	s := &fakeServer{t: t, ln: ln, ext: []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"}, script: map[string][]step{}, always: map[string]step{}, conns: map[net.Conn]bool{}, behind: map[string]int{}, quit: make(chan struct{})}
 	s.wg.Go(s.serve)
 	t.Cleanup(s.stop)
 	return s
@@ -145,6 +146,10 @@ func (s *fakeServer) session(c net.Conn) {
 		s.mu.Unlock()
 		verb, _, _ := strings.Cut(line, " ")
 		verb = strings.ToUpper(verb)
+		s.mu.Lock()
+		s.behind[verb] = r.R.Buffered()
+		s.mu.Unlock()
+		refused := s.refuses(verb)
 		usual := "250 2.0.0 Ok"
 		switch verb {
 		case "EHLO":
@@ -166,7 +171,7 @@ func (s *fakeServer) session(c net.Conn) {
 		if !s.do(c, verb, usual) || verb == "QUIT" {
 			return
 		}
-		if verb != "DATA" || s.refused() {
+		if verb != "DATA" || refused {
 			continue
 		}
 		body, err := r.ReadDotBytes()
@@ -189,19 +194,34 @@ func (s *fakeServer) session(c net.Conn) {
 	}
 }
 
-// refused reports whether the last DATA was not answered with 354.
-func (s *fakeServer) refused() bool {
+// refuses reports whether the next answer to DATA is a no.
+func (s *fakeServer) refuses(verb string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.always["DATA"].reply != "" || s.dataRefused()
+	st := s.always[verb]
+	if q := s.script[verb]; len(q) > 0 {
+		st = q[0]
+	}
+	return st.reply != "" && !strings.HasPrefix(st.reply, "354")
 }
 
-func (s *fakeServer) dataRefused() bool { return false }
+// waitingAfter returns how much had come behind the last command of this verb when it was read.
+func (s *fakeServer) waitingAfter(verb string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.behind[verb]
+}
 
 func (s *fakeServer) on(verb string, steps ...step) *fakeServer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script[verb] = append(s.script[verb], steps...)
+	return s
+}
+
+// oneByOne makes the server one that takes one command at a time.
+func (s *fakeServer) oneByOne() *fakeServer {
+	s.ext = []string{"8BITMIME", "ENHANCEDSTATUSCODES"}
 	return s
 }
 

@@ -1,0 +1,4 @@
+package email
+
+// AppendQuoted is appendQuoted for the tests.
+var AppendQuoted = appendQuoted
