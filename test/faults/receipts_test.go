@@ -91,7 +91,7 @@ func (r *replica) receipts(request string, events []string) error {
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	for _, event := range all {
 		to := strings.NewReplacer("https://care.example", fmt.Sprintf("http://127.0.0.1:%d", r.public), "%d", event, "%A", "", "%F", "", "%T", "").Replace(callback)
-		res, err := http.Get(to) //nolint:noctx // the test ends it
+		res, err := http.Get(to)
 		if err != nil {
 			return err
 		}

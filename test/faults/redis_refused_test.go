@@ -106,8 +106,10 @@ func TestRow19DamagedKeys(t *testing.T) {
 				left++
 			}
 		}
-		if n, err := h.recorded(); err != nil || n < len(h.planned) {
-			return fmt.Errorf("%d of %d are on record: %v", n, len(h.planned), err)
+		if n, err := h.recorded(); err != nil {
+			return err
+		} else if n < len(h.planned) {
+			return fmt.Errorf("%d of %d are on record", n, len(h.planned))
 		}
 		if left > 0 {
 			return fmt.Errorf("%d are left", left)
@@ -136,7 +138,7 @@ func (d *damage) deleteLeases(n int) {
 	want := d.lost + n
 	d.h.eventually(10*time.Second, "leases to delete", func() error {
 		err := d.h.eachKey("care:{*}:due:*", func(ctx context.Context, c *redis.Client, key string) error {
-			held, err := c.ZRangeByScore(ctx, key, &redis.ZRangeBy{Min: "-inf", Max: "(0", Count: 1}).Result()
+			held, err := c.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, ByScore: true, Start: "-inf", Stop: "(0", Count: 1}).Result()
 			for _, member := range held {
 				if err := c.ZRem(ctx, key, member).Err(); err != nil {
 					return err

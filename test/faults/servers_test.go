@@ -100,7 +100,7 @@ func TestRow13Cluster(t *testing.T) {
 	}
 }
 
-// wholeAgain plans new messages until one of each shard has been sent, and returns how long that took.
+// wholeAgain waits until a message of each shard has been accepted, and returns how long that took.
 func (h *house) wholeAgain(within time.Duration) time.Duration {
 	h.t.Helper()
 	start := time.Now()
