@@ -246,6 +246,7 @@ func (d *Daemon) Start() {
 	d.running.Go(func() { d.linker.run(ctx, d.store, d.log) })
 	d.startFollow(ctx)
 	d.startLive()
+	d.startEvents(ctx)
 	if d.mailbox != nil {
 		d.running.Go(func() { d.mailbox.run(ctx, bouncesEvery) })
 	}

@@ -157,6 +157,8 @@ type Event struct {
 	Type string // e.g. task or message.sent
 	At   time.Time
 	Data any // marshalled as JSON
+	// Text is the same in words, which is all that a group bot takes; without it a bot is told nothing.
+	Text string
 }
 
 // Post sends an event to the configured endpoint as Standard Webhooks (or CloudEvents) say. Errors as for Send.
@@ -165,8 +167,17 @@ func (s *Sender) Post(ctx context.Context, e Event) error {
 	if err != nil {
 		return content("bad_event", "the event cannot be written as JSON")
 	}
+	preset := s.cfg.Preset
+	if u, err := endpoint(s.cfg.URL); preset == "" && err == nil {
+		preset = presetOf(u)
+	}
 	m := &care.Message{ID: e.ID, Channel: care.Webhook, Program: e.Type, At: e.At, Body: inner}
-	if s.cfg.Preset != CloudEvents {
+	switch {
+	case preset.bot():
+		if m.Body, m.Text = nil, []byte(e.Text); e.Text == "" {
+			return nil
+		}
+	case preset != CloudEvents:
 		if m.Body, err = json.Marshal(envelope{Type: e.Type, Timestamp: e.At.UTC().Format(time.RFC3339), Data: json.RawMessage(inner)}); err != nil {
 			return content("bad_event", "the event cannot be written as JSON")
 		}

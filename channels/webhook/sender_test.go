@@ -269,6 +269,21 @@ func TestPost(t *testing.T) {
 	}
 }
 
+// A group bot takes words only; an event without any is not for people.
+func TestPostToABot(t *testing.T) {
+	t.Parallel()
+	srv := newSink(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"errcode":0}`)) })
+	s := newSender(t, webhook.Config{URL: srv.URL, Preset: webhook.WeCom})
+	for _, text := range []string{"", "Task: customer C1"} {
+		if err := s.Post(t.Context(), webhook.Event{ID: "task-1", Type: "task", At: testClock(), Data: 1, Text: text}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := srv.requests(); len(got) != 1 || got[0].body != `{"msgtype":"text","text":{"content":"Task: customer C1"}}` {
+		t.Errorf("%d requests: %+v", len(got), got)
+	}
+}
+
 func TestCloudEvents(t *testing.T) {
 	t.Parallel()
 	srv := newSink(t, nil)

@@ -1,0 +1,467 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels/webhook"
+	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/store"
+	"github.com/google/go-cmp/cmp"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// reel is care:events in memory.
+type reel struct {
+	mu      sync.Mutex
+	entries []store.Event
+	trimmed int64
+	places  map[string]store.Place
+	broken  bool // places cannot be kept
+}
+
+func (r *reel) Events(_ context.Context, after string, limit int) ([]store.Event, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	from := 0
+	if after != "" {
+		from = slices.IndexFunc(r.entries, func(e store.Event) bool { return e.Place > after })
+		if from < 0 {
+			return nil, nil
+		}
+	}
+	return slices.Clone(r.entries[from:min(from+limit, len(r.entries))]), nil
+}
+
+func (r *reel) EventPlace(_ context.Context, reader string) (store.Place, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.places[reader], nil
+}
+
+func (r *reel) SetEventPlace(_ context.Context, reader string, p store.Place) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken {
+		return errors.New("full")
+	}
+	if r.places == nil {
+		r.places = map[string]store.Place{}
+	}
+	r.places[reader] = p
+	return nil
+}
+
+func (r *reel) EventsTrimmed(context.Context) (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.trimmed, nil
+}
+
+func (r *reel) Note(_ context.Context, entries []care.EventEntry) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range entries {
+		r.entries = append(r.entries, store.Event{Place: fmt.Sprintf("%08d-0", int(r.trimmed)+len(r.entries)+1), EventEntry: e})
+	}
+	return nil
+}
+
+func (r *reel) Timeline(_ context.Context, customer string) ([]care.EventEntry, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []care.EventEntry
+	for _, e := range r.entries {
+		if e.Customer == customer {
+			out = append(out, e.EventEntry)
+		}
+	}
+	return out, nil
+}
+
+func (r *reel) trim(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.entries = r.entries[n:]
+	r.trimmed += int64(n)
+}
+
+func (r *reel) told(t *testing.T, entries ...care.EventEntry) {
+	t.Helper()
+	if err := r.Note(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endpoint is the receiving side, which answers by the event's customer.
+type endpoint struct {
+	mu     sync.Mutex
+	got    map[string]int // ids that were taken
+	tries  map[string]int // by customer
+	answer func(customer string, try int) error
+}
+
+func (p *endpoint) post(_ context.Context, e webhook.Event) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	customer := e.Data.(data).Customer
+	p.tries[customer]++
+	if p.answer != nil {
+		if err := p.answer(customer, p.tries[customer]); err != nil {
+			return err
+		}
+	}
+	p.got[e.ID]++
+	return nil
+}
+
+func (p *endpoint) taken() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.got)
+}
+
+// heralds are one that leads, on its stream and endpoint.
+func newHerald(t *testing.T, r *reel, p *endpoint) *herald {
+	p.got, p.tries = map[string]int{}, map[string]int{}
+	return &herald{
+		stream: r, leads: func() bool { return true }, all: true, post: p.post, wait: func(context.Context) error { return nil },
+		text: func(*care.EventEntry) string { return "a task" }, paused: func(context.Context) bool { return false },
+		pause: func(context.Context, string) {}, dropped: func(float64) {}, now: time.Now,
+		log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError + 1})),
+	}
+}
+
+func sent(customer string) care.EventEntry {
+	return care.EventEntry{At: time.Now(), ID: "a" + strings.Repeat("x", 25-len(customer)) + customer, Customer: customer, State: care.StateSent}
+}
+
+func refusal(kind care.Kind, code string, after time.Duration) error {
+	return &care.Error{Kind: kind, Code: code, RetryAfter: after}
+}
+
+// run has a herald work inside of a bubble until the function returns.
+func (h *herald) during(t *testing.T, work func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); h.run(ctx) }()
+	work()
+	cancel()
+	<-done
+}
+
+// One entry that the endpoint never takes holds nobody up and is given up after a day; one that it does not understand at once.
+func TestAnEventNobodyTakesHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, p := &reel{}, &endpoint{answer: func(customer string, _ int) error {
+			switch customer {
+			case "poison":
+				return refusal(care.KindRetry, "http 500", 0)
+			case "strange":
+				return refusal(care.KindContent, "http 422", 0)
+			}
+			return nil
+		}}
+		h := newHerald(t, r, p)
+		dropped := 0.0
+		h.dropped = func(n float64) { dropped += n }
+		h.during(t, func() {
+			r.told(t, sent("poison"), sent("strange"))
+			for i := range 1000 {
+				r.told(t, sent(fmt.Sprint("C", i)))
+			}
+			time.Sleep(5 * time.Minute)
+			if p.taken() != 1000 || dropped != 1 {
+				t.Errorf("%d taken, %v dropped", p.taken(), dropped)
+			}
+			if place, _ := r.EventPlace(t.Context(), "webhook"); place.Entry != "" {
+				t.Errorf("the place has passed what is not done: %+v", place)
+			}
+			for range 30 {
+				time.Sleep(time.Hour)
+				r.told(t, sent(fmt.Sprint("L", time.Now().Unix())))
+			}
+			time.Sleep(2 * time.Hour)
+			if dropped != 2 {
+				t.Errorf("%v dropped", dropped)
+			}
+			if place, _ := r.EventPlace(t.Context(), "webhook"); place.Count != 1032 {
+				t.Errorf("the place is %+v", place)
+			}
+			if tries := p.tries["poison"]; tries < 20 || tries > 60 {
+				t.Errorf("tried %d times in a day", tries)
+			}
+		})
+	})
+}
+
+// An endpoint that is away loses nothing, is not hammered, and gets everything soon after it is back.
+func TestAnEndpointThatIsAwayMissesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		away.Store(true)
+		tries := 0
+		r, p := &reel{}, &endpoint{answer: func(string, int) error {
+			tries++
+			if away.Load() {
+				return refusal(care.KindRetry, "connect", 0)
+			}
+			return nil
+		}}
+		newHerald(t, r, p).during(t, func() {
+			for i := range 600 {
+				r.told(t, sent(fmt.Sprint("C", i)))
+			}
+			time.Sleep(36 * time.Hour)
+			if p.taken() != 0 || tries > 600 {
+				t.Errorf("%d tries in 36 hours", tries)
+			}
+			away.Store(false)
+			time.Sleep(6 * time.Minute)
+			if p.taken() != 600 {
+				t.Errorf("%d of 600 taken after it came back", p.taken())
+			}
+		})
+	})
+}
+
+func TestRetryAfterAndGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gone := false
+		r, p := &reel{}, &endpoint{answer: func(_ string, try int) error {
+			switch {
+			case gone:
+				return refusal(care.KindOperator, "http 410", 0)
+			case try == 1:
+				return refusal(care.KindRetry, "http 429", 10*time.Minute)
+			}
+			return nil
+		}}
+		h := newHerald(t, r, p)
+		var paused atomic.Bool
+		h.paused = func(context.Context) bool { return paused.Load() }
+		h.pause = func(context.Context, string) { paused.Store(true) }
+		h.during(t, func() {
+			r.told(t, sent("C1"))
+			time.Sleep(9 * time.Minute)
+			if p.tries["C1"] != 1 {
+				t.Errorf("asked %d times before its time", p.tries["C1"])
+			}
+			time.Sleep(2 * time.Minute)
+			if p.taken() != 1 {
+				t.Error("not posted after its time")
+			}
+			gone = true
+			r.told(t, sent("C2"))
+			time.Sleep(24 * time.Hour)
+			if p.tries["C2"] != 1 || !paused.Load() {
+				t.Errorf("asked %d times after 410, paused %v", p.tries["C2"], paused.Load())
+			}
+			gone = false
+			paused.Store(false)
+			time.Sleep(10 * time.Second) // C2's second try is taken
+			if p.taken() != 2 {
+				t.Error("not posted after the channel was resumed")
+			}
+		})
+	})
+}
+
+// The next leader goes on where the last one was; what comes twice has the same id. What the stream lost is counted.
+func TestTheNextLeaderGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, p := &reel{}, &endpoint{}
+		h := newHerald(t, r, p)
+		dropped := 0.0
+		h.dropped = func(n float64) { dropped += n }
+		count := func() { r.told(t, sent(fmt.Sprint("C", p.taken()))) }
+		h.during(t, func() {
+			for range 10 {
+				count()
+				time.Sleep(time.Second)
+			}
+		})
+		r.broken = true
+		h.during(t, func() {
+			count()
+			time.Sleep(time.Second)
+		})
+		r.broken = false
+		h.during(t, func() { time.Sleep(time.Second) })
+		if p.taken() != 11 {
+			t.Errorf("%d taken", p.taken())
+		}
+		twice := 0
+		for _, n := range p.got {
+			twice += n - 1
+		}
+		if twice != 1 || dropped != 0 {
+			t.Errorf("%d came twice, %v dropped", twice, dropped)
+		}
+		for range 20 {
+			r.told(t, sent(fmt.Sprint("T", len(r.entries))))
+		}
+		r.trim(20)
+		h.during(t, func() { time.Sleep(time.Second) })
+		if dropped != 9 || p.taken() != 22 {
+			t.Errorf("%v dropped, %d taken", dropped, p.taken())
+		}
+	})
+}
+
+func TestOnlyTasksUnlessAllIsWanted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, p := &reel{}, &endpoint{}
+		h := newHerald(t, r, p)
+		h.all = false
+		h.during(t, func() {
+			r.told(t, sent("C1"), care.EventEntry{At: time.Now(), Customer: "C2", Kind: "survey"},
+				care.EventEntry{At: time.Now(), Customer: "C3", Kind: "task", Reason: "complaint"})
+			time.Sleep(time.Second)
+		})
+		if p.taken() != 1 || p.tries["C3"] != 1 {
+			t.Errorf("posted %v", p.tries)
+		}
+	})
+}
+
+func TestNamesOfEvents(t *testing.T) {
+	t.Parallel()
+	at := time.UnixMilli(1700000000000)
+	id := "pabcdefghijklmnopqrstuvwxy"
+	for _, tt := range []struct {
+		e        care.EventEntry
+		kind, id string
+	}{
+		{care.EventEntry{At: at, ID: id, State: care.StateUndelivered}, "message.undelivered", id + ".undelivered.loyw3v28"},
+		{care.EventEntry{At: at, ID: id, Kind: "task"}, "task", id + ".task.loyw3v28"},
+		{care.EventEntry{At: at, Kind: "task"}, "task", "evt-1-0"},
+		{care.EventEntry{At: at, ID: id, Kind: "survey", Value: "9"}, "customer.survey", "evt-1-0"},
+	} {
+		got := eventOf(&store.Event{Place: "1-0", EventEntry: tt.e})
+		if got.Type != tt.kind || got.ID != tt.id || !care.ValidID(got.ID+"-webhook") {
+			t.Errorf("%+v: %s %s", tt.e, got.Type, got.ID)
+		}
+	}
+}
+
+func TestATaskForWhatReachedNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &reel{}
+		entry := func(customer string, state care.State, reason string) care.EventEntry {
+			e := sent(customer)
+			e.State, e.Reason = state, reason
+			return e
+		}
+		old := entry("OLD", care.StateFailed, "content")
+		old.At = old.At.AddDate(0, 0, -8)
+		r.told(t, entry("F", care.StateFailed, "recipient"), entry("U", care.StateUncertain, "no_answer"), entry("S", care.StateSent, ""),
+			entry("P", care.StateFailed, "operator"), entry("R", care.StateFailed, "resolved"), entry("X", care.StateExpired, "expired"), old)
+		work := func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c := &clerk{stream: r, leads: func() bool { return true }, now: time.Now, log: slog.New(slog.DiscardHandler)}
+			go c.run(ctx)
+			time.Sleep(10 * time.Second)
+		}
+		work()
+		r.places = nil // the next leader knows nothing of it
+		work()
+		synctest.Wait()
+		var got []string
+		for _, e := range r.entries {
+			if e.Kind == "task" {
+				got = append(got, e.Customer+" "+e.Reason+" "+e.Value+" "+string(e.State))
+			}
+		}
+		if diff := cmp.Diff([]string{"F not_reached recipient ", "U uncertain no_answer "}, got); diff != "" {
+			t.Errorf("tasks (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// The whole way: what happens in the house arrives at the endpoint, signed as Standard Webhooks say.
+func TestEventsAndTasksArriveSigned(t *testing.T) {
+	t.Parallel()
+	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	check, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	got := map[string]map[string]any{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if err := check.Verify(body, r.Header); err != nil {
+			t.Errorf("signature: %v", err)
+		}
+		var e struct {
+			Type      string
+			Timestamp time.Time
+			Data      map[string]any
+		}
+		if err := json.Unmarshal(body, &e); err != nil || e.Timestamp.IsZero() {
+			t.Errorf("%s: %v", body, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		got[e.Type] = e.Data
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer srv.Close()
+	_, st := house(t, func(s *config.Settings) {
+		s.DryRun = false
+		s.Webhook = config.Webhook{
+			URL: config.NewSecret(srv.URL), Secret: config.Secrets{config.NewSecret(secret)}, Events: true, Rate: 50, Connections: 4,
+		}
+	})
+	id := care.OccurrenceID("C1", "V1", "maintenance", "heads-up", "2026-01-01")
+	err = st.Note(t.Context(), []care.EventEntry{
+		{At: time.Now(), ID: id, Customer: "C1", Dealer: "d", Program: "maintenance", Step: "heads-up", Channel: care.Email, State: care.StateFailed, Reason: "recipient"},
+		{At: time.Now(), Customer: "C1", Dealer: "d", Kind: "survey", Value: "9"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, 20*time.Second, "the failure, the answer and the task arrive", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return got["message.failed"] != nil && got["customer.survey"] != nil && got["task"] != nil
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	task := got["task"]
+	delete(task, "at")
+	want := map[string]any{
+		"id": id, "customer": "C1", "dealer": "d", "program": "maintenance", "step": "heads-up", "channel": "email", "kind": "task",
+		"reason": "not_reached", "value": "recipient",
+	}
+	if diff := cmp.Diff(want, task); diff != "" {
+		t.Errorf("task (-want +got):\n%s", diff)
+	}
+	line, err := st.Timeline(t.Context(), "C1")
+	if err != nil || !slices.ContainsFunc(line, func(e care.EventEntry) bool { return e.Kind == "task" }) {
+		t.Errorf("the task is not on the timeline: %+v, %v", line, err)
+	}
+}
