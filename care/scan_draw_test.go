@@ -43,6 +43,9 @@ func (d drawer) value(typ reflect.Type, name string) string {
 	case reflect.TypeFor[Birthday]():
 		return d.of(`"1985-02-20"`, `"--02-29"`, `"lunar:1985-12-30"`, `"lunar:--L06-01"`, `"lunar:--12-eve"`, `""`, `"20.2.1985"`, `"\u0031"`, `"王"`)
 	case reflect.TypeFor[Window]():
+		if d.oddly() {
+			return `"\u0032\u0031:00-09:00"`
+		}
 		return d.of(`"21:00-09:00"`, `"00:00-24:00"`, `"none"`, `""`, `"late"`, `"9-5"`)
 	case reflect.TypeFor[time.Time]():
 		return d.of(`"2026-12-01T10:00:00+08:00"`, `"2026-12-01T10:00:00Z"`, `"2026-12-01T10:00:00.123-03:30"`, `"1999-12-31T23:59:59+00:00"`)

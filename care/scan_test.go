@@ -115,7 +115,7 @@ func TestScanGivesUp(t *testing.T) {
 		``, ` `, `x`, `[]`, `"C"`, `5`, `{`, `{}x`, `{} {}`, `nul`, `nullx`, "\x00", "{}\x00", "\xef\xbb\xbf{}", `{"id":"C",}`, `{,"id":"C"}`, `{"id" "C"}`, `{"id":"C"`, `{"id":"C}`,
 		`{"id":"C","id":"C"}`, `{"id":"C","vehicles":[{"id":"V","sold_on":null,"sold_on":null}]}`, `{"id":"C","consent":{"sms":null,"sms":null}}`,
 		`{"ID":"C"}`, `{"id":"C","Holds":[]}`, `{"id":"C","hold` + "\u017f" + `":[]}`, `{"id":"C","vehicles":[{"id":"V","` + "\u212a" + `ind":1}]}`,
-		`{"i\u0064":"C"}`, `{"id":"\u0043"}`, `{"id":"C","name":"\ud83d\ude00"}`, `{"id":"C","name":"\ud83d"}`, `{"id":"C","name":"\x"}`, `{"id":"C","name":"\u12g4"}`, `{"id":"C","name":"\`, `{"id":"C","name":"\u12`,
+		`{"i\u0064":"C"}`, `{"id":"\u0043"}`, `{"id":"C","preferences":{"quiet":"\u0032\u0031:00-09:00"}}`, `{"id":"C","name":"\ud83d\ude00"}`, `{"id":"C","name":"\ud83d"}`, `{"id":"C","name":"\x"}`, `{"id":"C","name":"\u12g4"}`, `{"id":"C","name":"\`, `{"id":"C","name":"\u12`,
 		"{\"id\":\"C\",\"name\":\"\xff\"}", "{\"id\":\"C\",\"\xff\":1}", "{\"id\":\"C\",\"name\":\"a\nb\"}", "{\"id\":\"C\",\"x\":\"a\x1fb\"}",
 		`{"id":5}`, `{"id":"C","name":5}`, `{"id":"C","tags":"a"}`, `{"id":"C","tags":[5]}`, `{"id":"C","vehicles":{}}`, `{"id":"C","consent":[]}`, `{"id":"C","birthday":5}`, `{"id":"C","preferences":{"quiet":5}}`,
 		`{"id":"C","vehicles":[{"id":"V","appointment_at":"tomorrow"}]}`, `{"id":"C","preferences":{"channels":[null]}}`,

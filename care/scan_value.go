@@ -126,7 +126,8 @@ func (s *scanner) channel(b []byte) Channel {
 	return Channel(s.keep(b))
 }
 
-// integer takes a whole number; null is 0. A long one may not fit an int, and is left to encoding/json, as 1.0 and 1e3 are.
+// integer takes a whole number; null is 0. A long one may not fit an int and is left to encoding/json; so are 1.0 and 1e3, as nothing
+// but a comma or the end may stand behind the digits.
 func (s *scanner) integer() int {
 	if s.null() {
 		return 0
@@ -137,7 +138,7 @@ func (s *scanner) integer() int {
 	}
 	from := s.at
 	n := s.digits()
-	if n == 0 || n > 9 || n > 1 && s.raw[from] == '0' || s.is('.') || s.is('e') || s.is('E') {
+	if n == 0 || n > 9 || n > 1 && s.raw[from] == '0' {
 		s.giveUp()
 		return 0
 	}
