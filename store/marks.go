@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -22,15 +23,23 @@ var ErrRestored = errors.New("the state in Redis is older than what this replica
 
 // lastWrites is how much an append-only file that is synced every second may lack after a crash of the machine. What is that young is
 // not expected to be there.
-const lastWrites = 2 * time.Second
+const (
+	lastWrites = 2 * time.Second
+	marksEvery = 200 * time.Millisecond
+)
 
 type marks struct {
 	mu    sync.Mutex
 	high  Mark // confirmed
-	solid Mark // high as it was at least lastWrites ago
-	cut   Mark // what solid will be next
-	cutAt time.Time
+	solid Mark // high as it was lastWrites ago
+	young []aged
 	back  bool
+}
+
+// aged is what high was at a moment that is not old enough.
+type aged struct {
+	at   time.Time
+	mark Mark
 }
 
 // floor is what an answer to a question that is asked now may not fall short of.
@@ -49,19 +58,36 @@ func (m *marks) seen(shard int, text string, floor int64, confirmed bool, now ti
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.compare(shard, n, floor, confirmed)
+	m.age(now)
+}
+
+// compare takes what a shard's mark is now.
+func (m *marks) compare(shard int, n, floor int64, confirmed bool) {
 	switch {
 	case n < floor:
 		m.back = true
-	case n > m.high[shard] && confirmed:
+	case n < m.high[shard]:
+		// The answer was overtaken, or the last writes are lost: those are not expected any more.
+		m.high[shard] = n
+		for i := range m.young {
+			m.young[i].mark[shard] = min(m.young[i].mark[shard], n)
+		}
+	case confirmed:
 		m.high[shard] = n
 	}
-	m.age(now)
 }
 
 // age lets what was seen long enough ago become solid.
 func (m *marks) age(now time.Time) {
-	if m.cutAt.IsZero() || now.Sub(m.cutAt) >= lastWrites {
-		m.solid, m.cut, m.cutAt = m.cut, m.high, now
+	if n := len(m.young); n == 0 || now.Sub(m.young[n-1].at) >= marksEvery {
+		m.young = append(m.young, aged{now, m.high})
+	}
+	for len(m.young) > 0 && now.Sub(m.young[0].at) >= lastWrites {
+		for shard, n := range m.young[0].mark {
+			m.solid[shard] = max(m.solid[shard], n)
+		}
+		m.young = slices.Delete(m.young, 0, 1)
 	}
 }
 
@@ -104,14 +130,9 @@ func (s *Store) Expect(ctx context.Context, remembered Mark) error {
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
 	for shard := range now {
-		if now[shard] < max(remembered[shard], floor[shard]) {
-			s.marks.back = true
-		}
+		s.marks.compare(shard, now[shard], max(remembered[shard], floor[shard]), confirmed)
 		s.marks.high[shard] = max(s.marks.high[shard], remembered[shard])
 		s.marks.solid[shard] = max(s.marks.solid[shard], remembered[shard])
-		if confirmed {
-			s.marks.high[shard] = max(s.marks.high[shard], now[shard])
-		}
 	}
 	s.marks.age(s.machine())
 	if s.marks.back {
@@ -141,6 +162,6 @@ func (s *Store) Accept(ctx context.Context) error {
 	}
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
-	s.marks.high, s.marks.solid, s.marks.cut, s.marks.back = now, now, now, false
+	s.marks.high, s.marks.solid, s.marks.young, s.marks.back = now, now, nil, false
 	return nil
 }

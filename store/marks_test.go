@@ -21,11 +21,16 @@ func TestMarksExpectWhatIsSolid(t *testing.T) {
 	see(10, true)
 	now = now.Add(3 * time.Second)
 	see(20, true)
-	see(12, true) // lost in a crash of the machine, within the last two seconds
-	if m.stopped() != nil {
-		t.Fatal("stopped because of writes that may be lost")
+	see(12, true)                   // lost in a crash of the machine, within the last two seconds
+	now = now.Add(10 * time.Second) // nor are they missed when that was long ago
+	see(12, true)
+	see(12, true)
+	if m.stopped() != nil || m.floor()[3] != 12 {
+		t.Fatalf("stopped because of writes that may be lost: %v, solid %d", m.stopped(), m.floor()[3])
 	}
-	now = now.Add(3 * time.Second)
+	now = now.Add(marksEvery)
+	see(20, true)
+	now = now.Add(lastWrites)
 	see(21, true)
 	if got := m.floor()[3]; got != 20 {
 		t.Fatalf("solid is %d", got)
