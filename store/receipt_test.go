@@ -105,14 +105,45 @@ func TestReceiptBeforeTheResult(t *testing.T) {
 	}
 }
 
+// Receipts that come while the message is being sent wait for its result, in whatever order: the one that says most must stay.
+func TestEarlyReceiptsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	const sent, delivered, undelivered = care.StateSent, care.StateDelivered, care.StateUndelivered
+	for name, tt := range map[string]struct {
+		receipts []care.State
+		want     care.State
+	}{
+		"accepted last":       {[]care.State{delivered, sent}, delivered},
+		"delivered last":      {[]care.State{sent, delivered}, delivered},
+		"refused, then taken": {[]care.State{undelivered, sent}, undelivered},
+		"a delivery stands":   {[]care.State{delivered, undelivered, sent, sent}, delivered},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onBoth(t, func(t *testing.T, b *bundle) {
+				o := b.queue(t, 1)[0]
+				c := claimOne(t, b.Store, time.Minute)
+				for _, state := range tt.receipts {
+					b.receive(t, receipt(o.ID, state))
+				}
+				settle(t, b.Store, result(c, sent, epoch))
+				b.expect(t, o, tt.want)
+			})
+		})
+	}
+}
+
 func TestReceiptSparesARepeatAfterACrash(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
 		o := b.queue(t, 1)[0]
-		c := claimOne(t, b.Store, 5*time.Millisecond)
-		begin(t, b.Store, c)
+		const lease = 500 * time.Millisecond // a busy machine must get to Begin within it
+		c := claimOne(t, b.Store, lease)
+		if !begin(t, b.Store, c) {
+			t.Fatal("Begin refused")
+		}
 		b.receive(t, receipt(o.ID, care.StateDelivered))
-		time.Sleep(10 * time.Millisecond) // the lease ends
+		time.Sleep(lease + 10*time.Millisecond) // the lease ends
 		for range 3 {
 			if got, err := b.Claim(t.Context(), care.Lanes, 9, time.Minute); err != nil || len(got) != 0 {
 				t.Fatalf("claimed although it was delivered: %v, %v", got, err)

@@ -179,7 +179,11 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 		}
 		shard, p := care.Shard(open[i].ProviderID), open[i].ProviderID
 		key := shardKey(shard, "parked")
-		pipe.HSet(ctx, key, p, raw)
+		if open[i].State == care.StateSent {
+			pipe.HSetNX(ctx, key, p, raw) // it says least: what waits already stays
+		} else {
+			pipe.HSet(ctx, key, p, raw)
+		}
 		pipe.Expire(ctx, key, providerKept)
 		for day := today + 1; day >= today-back; day-- {
 			cmds[i] = append(cmds[i], pipe.HGet(ctx, shardKey(shard, providerTable(day)), p))

@@ -32,6 +32,14 @@ for _, ch in ipairs({'email', 'sms', 'webhook'}) do
   touch('due:' .. ch .. '-b')
 end
 
+-- How much a receipt says. Receipts come in any order, and what waits for the message must be the one that says most.
+local function rank(receipt)
+  for r, state in ipairs({'sent', 'failed', 'undelivered', 'delivered'}) do
+    if string.find(receipt, '"State":"' .. state .. '"', 1, true) then return r end
+  end
+  return 0
+end
+
 local function amend(i)
   local id, customer, day, lane, old, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local entry, op, lane2, score2 = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9]
@@ -43,7 +51,8 @@ local function amend(i)
   end
   if op == 'park' then
     if now ~= old then return 0 end
-    redis.call('HSET', prefix .. 'early', id, record)
+    local waiting = redis.call('HGET', prefix .. 'early', id)
+    if not waiting or rank(record) >= rank(waiting) then redis.call('HSET', prefix .. 'early', id, record) end
     redis.call('EXPIRE', prefix .. 'early', 604800)
     return 1
   end
