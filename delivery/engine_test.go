@@ -26,6 +26,7 @@ type memory struct {
 	broken  error // what every call answers
 	trips   map[string]int
 	most    int // messages that were sending at the same time
+	settled []*care.Claim
 }
 
 func newMemory(n int) *memory {
@@ -125,6 +126,7 @@ func (m *memory) Settle(_ context.Context, results []care.Result) ([]bool, error
 		}
 		rec := r.Record
 		m.records[rec.ID] = &rec
+		m.settled = append(m.settled, r.Claim)
 		delete(m.token, rec.ID)
 		delete(m.due, rec.ID)
 		if rec.State == care.StateDue || rec.State == care.StateRetry {
@@ -523,6 +525,39 @@ func TestGatesAreAskedAgain(t *testing.T) {
 			_ = e.Stop()
 			if r := m.records["m00000"]; r.State != tt.state || r.Reason != tt.why {
 				t.Errorf("%s: it is %s (%s), want %s (%s)", name, r.State, r.Reason, tt.state, tt.why)
+			}
+		})
+	}
+}
+
+// The store finds a message by its release's day, and this process what it holds by its channel: neither may change in a claim.
+func TestAClaimKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	for name, occ := range map[string]care.Occurrence{
+		"put off to another day": {Verdict: care.Send, Release: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"moved to a webhook":     {Verdict: care.Send, Channel: care.Webhook, Channels: []care.Channel{care.Webhook}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(1)
+			released := m.records["m00000"].Release
+			e := start(t, m, yes{check: func(rec *care.Record, _ time.Time) *care.Occurrence {
+				o := occ
+				return &o
+			}}, ok)
+			time.Sleep(time.Second)
+			m.mu.Lock()
+			for _, c := range m.settled {
+				if !c.Record.Release.Equal(released) || c.Record.Channel != care.Email {
+					t.Errorf("%s: the claim now says %v by %s", name, c.Record.Release, c.Record.Channel)
+				}
+			}
+			if len(m.settled) == 0 {
+				t.Errorf("%s: nothing was settled", name)
+			}
+			m.mu.Unlock()
+			_ = e.Stop()
+			if len(e.held.customers) != 0 {
+				t.Errorf("%s: %d customers are still held", name, len(e.held.customers))
 			}
 		})
 	}

@@ -224,14 +224,14 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 		r.end(c, state, occ.Reason)
 		return nil
 	case occ.Release.After(now):
-		c.Record.Release = occ.Release
-		r.putBackWith(c, occ.Release, occ.Reason)
+		r.putBackWith(c, c.Record, occ.Release, occ.Reason)
 		return nil
 	case len(occ.Channels) > 0 && !slices.Contains(occ.Channels, r.ch):
 		if !mayHaveArrived(&c.Record) {
 			// The customer's wishes changed: the message moves to the lane of the channel they want now.
-			c.Record.Channel = occ.Channel
-			r.putBackWith(c, now, "")
+			moved := c.Record
+			moved.Channel = occ.Channel
+			r.putBackWith(c, moved, now, "")
 			return nil
 		}
 		r.end(c, care.StateUncertain, "channel_gone")
@@ -395,10 +395,13 @@ func (r *runner) end(c *care.Claim, state care.State, reason string) {
 	r.submit(c, rec, time.Time{}, "", nil, nil)
 }
 
-func (r *runner) putBack(c *care.Claim, next time.Time) { r.putBackWith(c, next, c.Record.Reason) }
+func (r *runner) putBack(c *care.Claim, next time.Time) {
+	r.putBackWith(c, c.Record, next, c.Record.Reason)
+}
 
-func (r *runner) putBackWith(c *care.Claim, next time.Time, reason string) {
-	rec := c.Record
+// putBackWith gives a message back to be due again at next, as rec says. The claim's own record keeps its release and channel: they
+// are part of where the message stands, for the store and for what is held here.
+func (r *runner) putBackWith(c *care.Claim, rec care.Record, next time.Time, reason string) {
 	rec.State, rec.Reason, rec.UpdatedAt = backInQueue(rec), reason, r.e.cfg.Now()
 	r.submit(c, rec, next, "", nil, nil)
 }
