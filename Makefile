@@ -84,12 +84,17 @@ test: deps ## the tests of the module, with the race detector, against a real re
 
 .PHONY: e2e
 e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix and Chromium
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/peers/... ./test/e2e/... ./store/... ./test/faults/...
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/peers/... ./test/e2e/... ./store/...
+	$(GO) test -tags e2e -count=1 -v -parallel 4 -timeout 15m ./test/faults/
+
+.PHONY: faults
+faults: deps-e2e ## the fault tests with their full figures (hours)
+	$(GO) test -tags faults -count=1 -v -parallel 2 -timeout 8h ./test/faults/
 
 .PHONY: bench
 bench: deps build ## the whole path beside this machine's limits, then the Go benchmarks (MODE=--quick: a few minutes)
 	bin/carebell bench $(MODE)
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(or $(BENCHTIME),2000x) -skip BenchmarkMemory -count $(or $(COUNT),1) ./scheduler ./templates ./store ./channels/...
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(or $(BENCHTIME),300ms) -skip BenchmarkMemory -count $(or $(COUNT),1) ./scheduler ./templates ./store ./channels/...
 
 ## What is delivered
 
