@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/channeltest"
 	"github.com/carebell/carebell/channels/email"
 )
@@ -20,10 +21,7 @@ func BenchmarkSend(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
-	m := testMessage()
-	for len(m.HTML) < 4000 {
-		m.HTML = append(m.HTML, "<p>您的爱车预计在下周需要保养，点这里预约一个时间。</p>\r\n"...)
-	}
+	m := benchMessage()
 	b.SetParallelism(8)
 	b.ReportAllocs()
 	var failed atomic.Int64
@@ -37,5 +35,31 @@ func BenchmarkSend(b *testing.B) {
 	})
 	if n := failed.Load(); n > 0 || peer.Taken() < b.N {
 		b.Fatalf("%d of %d failed, %d arrived", n, b.N, peer.Taken())
+	}
+}
+
+func benchMessage() *care.Message {
+	m := testMessage()
+	for len(m.HTML) < 4000 {
+		m.HTML = append(m.HTML, "<p>您的爱车预计在下周需要保养，点这里预约一个时间。</p>\r\n"...)
+	}
+	return m
+}
+
+// BenchmarkCompose writes a mail in the two ways.
+func BenchmarkCompose(b *testing.B) {
+	s := newSender(b, email.Config{}, "smtp://127.0.0.1:1")
+	for way, write := range map[string]func(*email.Sender, *care.Message) (int, error){"form": email.WriteForm, "go-mail": email.WritePlain} {
+		b.Run(way, func(b *testing.B) {
+			m := benchMessage()
+			b.ReportAllocs()
+			for b.Loop() {
+				n, err := write(s, m)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.SetBytes(int64(n))
+			}
+		})
 	}
 }

@@ -60,6 +60,8 @@ type letter struct {
 	subject  string
 	link     string // to unsubscribe, "" = none
 	secure   bool   // the link is https
+	// How the bodies are encoded; "" where there is none.
+	textAs, htmlAs mail.Encoding
 
 	msg  *mail.Msg // as go-mail writes it; nil until it is needed
 	data *[]byte   // as a form writes it; nil where no form may be used
@@ -96,6 +98,12 @@ func (s *Sender) check(m *care.Message) (*letter, error) {
 	l.utf8 = !ascii(l.to.Address) || !ascii(l.envelope)
 	l.subject = header(m.Subject, 500)
 	l.link, l.secure = unsubscribe(m.Unsubscribe)
+	if len(m.Text) > 0 {
+		l.textAs = encodingFor(m.Text)
+	}
+	if len(m.HTML) > 0 {
+		l.htmlAs = encodingFor(m.HTML)
+	}
 	return l, nil
 }
 
@@ -113,7 +121,7 @@ func (s *Sender) compose(l *letter) error {
 	if err := msg.EnvelopeFrom(l.envelope); err != nil {
 		return content("bad_return_path", "the return path is no address")
 	}
-	setBody(msg, l.Text, l.HTML, encodingFor(l.Text), encodingFor(l.HTML))
+	setBody(msg, l.Text, l.HTML, l.textAs, l.htmlAs)
 	if err := attach(msg, l.Attachments); err != nil {
 		return err
 	}

@@ -88,9 +88,9 @@ func (s *Sender) fill(l *letter) *[]byte {
 		case slotLink:
 			b = append(b, l.link...)
 		case slotText:
-			b = appendBody(b, l.Text, encodingFor(l.Text))
+			b = appendBody(b, l.Text, l.textAs)
 		case slotHTML:
-			b = appendBody(b, l.HTML, encodingFor(l.HTML))
+			b = appendBody(b, l.HTML, l.htmlAs)
 		}
 	}
 	if !bytes.HasSuffix(b, crlf) {
@@ -110,16 +110,10 @@ func (s *Sender) giveBack(l *letter) {
 func (s *Sender) form(l *letter) *form {
 	key := formKey{
 		from: care.Mailbox{Name: l.from.Name, Address: l.from.Address}, topic: l.Topic, dealer: l.Dealer, program: l.Program, class: string(l.Class),
-		locale: l.Locale, link: l.link != "", secure: l.secure,
+		locale: l.Locale, link: l.link != "", secure: l.secure, text: l.textAs, html: l.htmlAs,
 	}
 	if l.reply != nil {
 		key.reply = care.Mailbox{Name: l.reply.Name, Address: l.reply.Address}
-	}
-	if len(l.Text) > 0 {
-		key.text = encodingFor(l.Text)
-	}
-	if len(l.HTML) > 0 {
-		key.html = encodingFor(l.HTML)
 	}
 	s.forms.mu.RLock()
 	f := s.forms.known[key]

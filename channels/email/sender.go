@@ -3,7 +3,6 @@ package email
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -98,14 +97,29 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 	return care.Receipt{}, first
 }
 
-// queuedAs finds the server's own id in its yes, as Postfix and others write it.
-var queuedAs = regexp.MustCompile(`(?i)queued as ([A-Za-z0-9._-]{4,64})`)
+// queuedAs finds the server's own id in its yes, as Postfix and others write it: 4 to 64 letters, digits, dots, hyphens and underscores
+// behind the words.
+func queuedAs(yes string) string {
+	const words = "queued as "
+	for at := 0; at+len(words) <= len(yes); at++ {
+		if !strings.EqualFold(yes[at:at+len(words)], words) {
+			continue
+		}
+		id := yes[at+len(words):]
+		end := 0
+		for end < len(id) && end < 64 && (wireToken("a"+id[end:end+1]) || id[end] == '.') {
+			end++
+		}
+		if end >= 4 {
+			return strings.Clone(id[:end])
+		}
+	}
+	return ""
+}
 
 func (s *Sender) receipt(m *care.Message, yes string, tries int) care.Receipt {
 	r := care.Receipt{ID: m.ID, Channel: care.Email, Gateway: "smtp", State: care.StateSent, At: s.cfg.Clock()}
-	if found := queuedAs.FindStringSubmatch(yes); found != nil {
-		r.ProviderID = strings.Clone(found[1])
-	}
+	r.ProviderID = queuedAs(yes)
 	if tries > 1 {
 		r.Tries = tries
 	}

@@ -298,3 +298,15 @@ func TestTimeoutAndCancel(t *testing.T) {
 		})
 	}
 }
+
+func TestQueuedAs(t *testing.T) {
+	t.Parallel()
+	for yes, want := range map[string]string{
+		"2.0.0 Ok: queued as 4XyZ12": "4XyZ12", "OK QUEUED AS <x>": "", "queued as abc": "", "queued as a.b-c_d,": "a.b-c_d", "": "",
+		"mail queued as x y; queued as 12345": "12345", "queued as " + strings.Repeat("a", 70): strings.Repeat("a", 64), "Ok": "",
+	} {
+		if got := email.QueuedAs(yes); got != want {
+			t.Errorf("%q: %q, want %q", yes, got, want)
+		}
+	}
+}
