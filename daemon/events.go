@@ -52,6 +52,7 @@ type herald struct {
 	pause   func(ctx context.Context, code string)
 	dropped func(n float64)
 	now     func() time.Time
+	idle    time.Duration // between looks at the stream
 	log     *slog.Logger
 
 	failing map[*open]bool // entries that failed since the endpoint last took one
@@ -76,7 +77,7 @@ func (h *herald) run(ctx context.Context) {
 		if h.leads() {
 			h.term(ctx)
 		}
-		if !pauseFor(ctx, eventsIdle) {
+		if !pauseFor(ctx, h.idle) {
 			return
 		}
 	}
@@ -117,7 +118,7 @@ func (h *herald) term(ctx context.Context) {
 		if place != kept && ctx.Err() == nil && h.stream.SetEventPlace(ctx, reader, place) == nil {
 			kept = place
 		}
-		if !posted && !pauseFor(ctx, eventsIdle) {
+		if !posted && !pauseFor(ctx, h.idle) {
 			break
 		}
 	}

@@ -135,13 +135,24 @@ func (p *endpoint) taken() int {
 	return len(p.got)
 }
 
-// heralds are one that leads, on its stream and endpoint.
+func (p *endpoint) asked(customer string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tries[customer]
+}
+
+// tally counts what was given up.
+type tally struct{ n atomic.Int64 }
+
+func (c *tally) add(n float64) { c.n.Add(int64(n)) }
+
+// newHerald is one that leads, on its stream and endpoint.
 func newHerald(t *testing.T, r *reel, p *endpoint) *herald {
 	p.got, p.tries = map[string]int{}, map[string]int{}
 	return &herald{
 		stream: r, leads: func() bool { return true }, all: true, post: p.post, wait: func(context.Context) error { return nil },
 		text: func(*care.EventEntry) string { return "a task" }, paused: func(context.Context) bool { return false },
-		pause: func(context.Context, string) {}, dropped: func(float64) {}, now: time.Now,
+		pause: func(context.Context, string) {}, dropped: func(float64) {}, now: time.Now, idle: eventsIdle,
 		log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError + 1})),
 	}
 }
@@ -179,16 +190,16 @@ func TestAnEventNobodyTakesHoldsUpNothing(t *testing.T) {
 			return nil
 		}}
 		h := newHerald(t, r, p)
-		dropped := 0.0
-		h.dropped = func(n float64) { dropped += n }
+		var dropped tally
+		h.dropped, h.idle = dropped.add, 20*time.Second
 		h.during(t, func() {
 			r.told(t, sent("poison"), sent("strange"))
 			for i := range 1000 {
 				r.told(t, sent(fmt.Sprint("C", i)))
 			}
 			time.Sleep(5 * time.Minute)
-			if p.taken() != 1000 || dropped != 1 {
-				t.Errorf("%d taken, %v dropped", p.taken(), dropped)
+			if p.taken() != 1000 || dropped.n.Load() != 1 {
+				t.Errorf("%d taken, %v dropped", p.taken(), dropped.n.Load())
 			}
 			if place, _ := r.EventPlace(t.Context(), "webhook"); place.Entry != "" {
 				t.Errorf("the place has passed what is not done: %+v", place)
@@ -198,13 +209,13 @@ func TestAnEventNobodyTakesHoldsUpNothing(t *testing.T) {
 				r.told(t, sent(fmt.Sprint("L", time.Now().Unix())))
 			}
 			time.Sleep(2 * time.Hour)
-			if dropped != 2 {
-				t.Errorf("%v dropped", dropped)
+			if dropped.n.Load() != 2 {
+				t.Errorf("%v dropped", dropped.n.Load())
 			}
 			if place, _ := r.EventPlace(t.Context(), "webhook"); place.Count != 1032 {
 				t.Errorf("the place is %+v", place)
 			}
-			if tries := p.tries["poison"]; tries < 20 || tries > 60 {
+			if tries := p.asked("poison"); tries < 20 || tries > 60 {
 				t.Errorf("tried %d times in a day", tries)
 			}
 		})
@@ -217,21 +228,23 @@ func TestAnEndpointThatIsAwayMissesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
 		away.Store(true)
-		tries := 0
+		var tries atomic.Int64
 		r, p := &reel{}, &endpoint{answer: func(string, int) error {
-			tries++
+			tries.Add(1)
 			if away.Load() {
 				return refusal(care.KindRetry, "connect", 0)
 			}
 			return nil
 		}}
-		newHerald(t, r, p).during(t, func() {
+		h := newHerald(t, r, p)
+		h.idle = 20 * time.Second
+		h.during(t, func() {
 			for i := range 600 {
 				r.told(t, sent(fmt.Sprint("C", i)))
 			}
 			time.Sleep(36 * time.Hour)
-			if p.taken() != 0 || tries > 600 {
-				t.Errorf("%d tries in 36 hours", tries)
+			if p.taken() != 0 || tries.Load() > 600 {
+				t.Errorf("%d tries in 36 hours", tries.Load())
 			}
 			away.Store(false)
 			time.Sleep(6 * time.Minute)
@@ -245,10 +258,10 @@ func TestAnEndpointThatIsAwayMissesNothing(t *testing.T) {
 func TestRetryAfterAndGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gone := false
+		var gone atomic.Bool
 		r, p := &reel{}, &endpoint{answer: func(_ string, try int) error {
 			switch {
-			case gone:
+			case gone.Load():
 				return refusal(care.KindOperator, "http 410", 0)
 			case try == 1:
 				return refusal(care.KindRetry, "http 429", 10*time.Minute)
@@ -262,20 +275,20 @@ func TestRetryAfterAndGone(t *testing.T) {
 		h.during(t, func() {
 			r.told(t, sent("C1"))
 			time.Sleep(9 * time.Minute)
-			if p.tries["C1"] != 1 {
-				t.Errorf("asked %d times before its time", p.tries["C1"])
+			if p.asked("C1") != 1 {
+				t.Errorf("asked %d times before its time", p.asked("C1"))
 			}
 			time.Sleep(2 * time.Minute)
 			if p.taken() != 1 {
 				t.Error("not posted after its time")
 			}
-			gone = true
+			gone.Store(true)
 			r.told(t, sent("C2"))
 			time.Sleep(24 * time.Hour)
-			if p.tries["C2"] != 1 || !paused.Load() {
-				t.Errorf("asked %d times after 410, paused %v", p.tries["C2"], paused.Load())
+			if p.asked("C2") != 1 || !paused.Load() {
+				t.Errorf("asked %d times after 410, paused %v", p.asked("C2"), paused.Load())
 			}
-			gone = false
+			gone.Store(false)
 			paused.Store(false)
 			time.Sleep(10 * time.Second) // C2's second try is taken
 			if p.taken() != 2 {
@@ -291,8 +304,8 @@ func TestTheNextLeaderGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, p := &reel{}, &endpoint{}
 		h := newHerald(t, r, p)
-		dropped := 0.0
-		h.dropped = func(n float64) { dropped += n }
+		var dropped tally
+		h.dropped = dropped.add
 		count := func() { r.told(t, sent(fmt.Sprint("C", p.taken()))) }
 		h.during(t, func() {
 			for range 10 {
@@ -314,16 +327,16 @@ func TestTheNextLeaderGoesOn(t *testing.T) {
 		for _, n := range p.got {
 			twice += n - 1
 		}
-		if twice != 1 || dropped != 0 {
-			t.Errorf("%d came twice, %v dropped", twice, dropped)
+		if twice != 1 || dropped.n.Load() != 0 {
+			t.Errorf("%d came twice, %v dropped", twice, dropped.n.Load())
 		}
 		for range 20 {
 			r.told(t, sent(fmt.Sprint("T", len(r.entries))))
 		}
 		r.trim(20)
 		h.during(t, func() { time.Sleep(time.Second) })
-		if dropped != 9 || p.taken() != 22 {
-			t.Errorf("%v dropped, %d taken", dropped, p.taken())
+		if dropped.n.Load() != 9 || p.taken() != 22 {
+			t.Errorf("%v dropped, %d taken", dropped.n.Load(), p.taken())
 		}
 	})
 }
@@ -339,8 +352,8 @@ func TestOnlyTasksUnlessAllIsWanted(t *testing.T) {
 				care.EventEntry{At: time.Now(), Customer: "C3", Kind: "task", Reason: "complaint"})
 			time.Sleep(time.Second)
 		})
-		if p.taken() != 1 || p.tries["C3"] != 1 {
-			t.Errorf("posted %v", p.tries)
+		if p.taken() != 1 || p.asked("C3") != 1 {
+			t.Errorf("posted %d", p.taken())
 		}
 	})
 }
@@ -380,15 +393,16 @@ func TestATaskForWhatReachedNobody(t *testing.T) {
 			entry("P", care.StateFailed, "operator"), entry("R", care.StateFailed, "resolved"), entry("X", care.StateExpired, "expired"), old)
 		work := func() {
 			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
 			c := &clerk{stream: r, leads: func() bool { return true }, now: time.Now, log: slog.New(slog.DiscardHandler)}
-			go c.run(ctx)
+			done := make(chan struct{})
+			go func() { defer close(done); c.run(ctx) }()
 			time.Sleep(10 * time.Second)
+			cancel()
+			<-done
 		}
 		work()
 		r.places = nil // the next leader knows nothing of it
 		work()
-		synctest.Wait()
 		var got []string
 		for _, e := range r.entries {
 			if e.Kind == "task" {
@@ -444,7 +458,7 @@ func TestEventsAndTasksArriveSigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, 20*time.Second, "the failure, the answer and the task arrive", func() bool {
+	await(t, soon, "the failure, the answer and the task arrive", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return got["message.failed"] != nil && got["customer.survey"] != nil && got["task"] != nil

@@ -52,7 +52,7 @@ func serve(t *testing.T, redisURL, stateDir string) (*Daemon, func()) {
 
 func ready(t *testing.T, d *Daemon, what string, code int, says string) {
 	t.Helper()
-	await(t, 20*time.Second, what, func() bool {
+	await(t, soon, what, func() bool {
 		got, body := get(t, d, "/readyz")
 		return got == code && strings.Contains(body, says)
 	})
@@ -103,7 +103,7 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 	copyAll(t, redisServer.Dir(), snapshot)
 	advance(t, remembers.store, 0)
 	mark := remembers.store.Seen()
-	await(t, 20*time.Second, "the marks are solid", func() bool {
+	await(t, soon, "the marks are solid", func() bool {
 		solid := running.store.Solid()
 		for i := range solid {
 			if solid[i] < mark[i] {
@@ -149,7 +149,7 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 	}
 	for _, d := range []*Daemon{running, fresh, again} {
 		ready(t, d, "going on after the operator's word", http.StatusOK, "ready")
-		await(t, 10*time.Second, "it claims again", func() bool {
+		await(t, soon, "it claims again", func() bool {
 			_, err := d.store.Claim(t.Context(), care.Lanes, 1, time.Second)
 			return err == nil
 		})

@@ -9,11 +9,12 @@ import (
 	"github.com/carebell/carebell/config"
 )
 
-// live is how soon a good book is in force after its files were written (reliability row 29).
-const live = 5 * time.Second
+// soon is how long a test waits for a book at most, on a machine that does other things too. How long it takes is measured by the
+// fault tests (reliability row 29).
+const soon = time.Minute
 
-// await waits for a condition and tells how long that took.
-func await(t *testing.T, within time.Duration, what string, is func() bool) time.Duration {
+// await waits for a condition.
+func await(t *testing.T, within time.Duration, what string, is func() bool) {
 	t.Helper()
 	began := time.Now()
 	for !is() {
@@ -22,7 +23,6 @@ func await(t *testing.T, within time.Duration, what string, is func() bool) time
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	return time.Since(began)
 }
 
 // counted reads a metric, of which label is the value of one label ("" = it has none).
@@ -65,14 +65,12 @@ func read(t *testing.T, file string) string {
 	return string(raw)
 }
 
-// taken waits until a changed book is in force, and fails if that takes too long.
+// taken changes the book's files and waits until the book is in force.
 func taken(t *testing.T, d *Daemon, how string, change func()) {
 	t.Helper()
 	before := d.book.Load().Book.Version
 	change()
-	if took := await(t, 3*live, how+" was not taken", func() bool { return d.book.Load().Book.Version != before }); took > live {
-		t.Errorf("%s was in force after %v", how, took)
-	}
+	await(t, soon, how+" was not taken", func() bool { return d.book.Load().Book.Version != before })
 }
 
 func TestAChangedBookIsTakenByItself(t *testing.T) {
@@ -91,7 +89,7 @@ func TestAChangedBookIsTakenByItself(t *testing.T) {
 
 	before, refused := d.book.Load(), counted(t, d, "carebell_book_reload_total", "error")
 	write(t, file, good+"\nsteps: {{{\n")
-	await(t, 3*live, "the broken book was not refused", func() bool {
+	await(t, soon, "the broken book was not refused", func() bool {
 		return counted(t, d, "carebell_book_reload_total", "error") > refused
 	})
 	if d.book.Load() != before {
@@ -165,7 +163,7 @@ func TestAConfigMapIsTakenAsAWhole(t *testing.T) {
 	before := d.book.Load()
 	refused := counted(t, d, "carebell_book_reload_total", "error")
 	show("..2026_4", "\nsteps: {{{\n")
-	await(t, 3*live, "the broken book was not refused", func() bool {
+	await(t, soon, "the broken book was not refused", func() bool {
 		return counted(t, d, "carebell_book_reload_total", "error") > refused
 	})
 	if d.book.Load() != before {

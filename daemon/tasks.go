@@ -118,7 +118,7 @@ func (d *Daemon) startEvents(ctx context.Context) {
 	}
 	h := &herald{
 		stream: d.store, leads: d.leads.Load, all: d.env.Settings.Webhook.Events, text: d.taskText, dropped: d.metrics.eventsDropped.Add,
-		now: time.Now, log: d.log,
+		now: time.Now, idle: eventsIdle, log: d.log,
 		paused: func(ctx context.Context) bool {
 			op, err := d.stops.Operator(ctx)
 			return err != nil || op.Channels[care.Webhook]
