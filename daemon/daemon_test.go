@@ -253,7 +253,7 @@ func TestParseSpan(t *testing.T) {
 			t.Errorf("%q %q: %v %v %v", tt.from, tt.to, from.In(shanghai), to.In(shanghai), err)
 		}
 	}
-	for _, bad := range [][2]string{{"tomorrow", ""}, {"2026-12-01", "2026-11-01"}, {"2026-02-30", ""}, {"", "2026-13-01"}} {
+	for _, bad := range [][2]string{{"tomorrow", ""}, {"2026-12-01", "2026-11-30"}, {"2026-12-01", "2026-12-01"}, {"2026-02-30", ""}, {"", "2026-13-01"}} {
 		if _, _, err := ParseSpan(bad[0], bad[1], now); err == nil {
 			t.Errorf("%v was taken", bad)
 		}

@@ -109,7 +109,11 @@ func (e *Env) Forecast(ctx context.Context, opt ForecastOptions) (*Forecast, err
 		sums[i] = newSum(e, s)
 	}
 	err = s.plan(ctx, func(worker int, f *care.Facts, plan []*care.Occurrence) {
-		report(f, s.checked.Planner, opt.Defect)
+		if opt.Defect != nil {
+			for _, flaw := range s.flaws(f) {
+				opt.Defect(flaw.customer, flaw.path, flaw.message)
+			}
+		}
 		sums[worker].add(f, plan)
 	})
 	if err != nil {

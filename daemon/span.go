@@ -59,7 +59,7 @@ func ParseSpan(from, to string, now time.Time) (Moment, Moment, error) {
 	default:
 		last = Moment{Date: first.Date.AddDays(7)}
 	}
-	if !last.latest().After(first.earliest()) {
+	if !last.In(time.UTC).After(first.In(time.UTC)) {
 		return Moment{}, Moment{}, fmt.Errorf("--to %s does not come after --from", to)
 	}
 	return first, last, nil

@@ -164,6 +164,9 @@ func (p *parcel) open() []*care.Facts {
 	return out
 }
 
+// longestLine is more than any customer record needs.
+const longestLine = 4 << 20
+
 // blockSize is how much of a file a worker is given at a time: enough to be worth the hand-over, little enough that a few in
 // flight are no memory to speak of.
 const blockSize = 256 << 10
