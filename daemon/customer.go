@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -129,26 +128,32 @@ func rawRecord(ctx context.Context, st *store.Store, id string) ([]byte, error) 
 	return raw, results[0].Err
 }
 
+// hashes returns the keyed hashes of the customer's addresses. Without a readable record and its dealer there are none.
+func (e *Env) hashes(checked *Checked, f *care.Facts) []string {
+	if f.Customer == nil {
+		return nil
+	}
+	d := checked.Planner.Dealer(f.Customer)
+	if d == nil {
+		return nil
+	}
+	var out []string
+	for _, ch := range care.Channels {
+		if to, ok := address(ch, f.Customer, d); ok && ch.ToPerson() {
+			out = append(out, contact.Hash(e.hashKey(), to))
+		}
+	}
+	return out
+}
+
 // fingerprints returns the keyed hashes of the customer's addresses that lead to the customer.
 func (e *Env) fingerprints(ctx context.Context, st *store.Store, f *care.Facts) ([]string, error) {
 	out := []string{}
-	if f.Customer == nil {
-		return out, nil
-	}
 	checked, err := e.check("")
 	if err != nil {
 		return out, nil //nolint:nilerr // without a book there is no country to read the number by; the rest is still owed
 	}
-	d := checked.Planner.Dealer(f.Customer)
-	if d == nil {
-		return out, nil
-	}
-	for _, ch := range care.Channels {
-		to, ok := address(ch, f.Customer, d)
-		if !ok || !ch.ToPerson() {
-			continue
-		}
-		hash := contact.Hash(e.hashKey(), to)
+	for _, hash := range e.hashes(checked, f) {
 		ids, err := st.ByAddress(ctx, hash)
 		if err != nil {
 			return nil, err
@@ -163,15 +168,20 @@ func (e *Env) fingerprints(ctx context.Context, st *store.Store, f *care.Facts) 
 // Erasure says what an erasure did.
 type Erasure struct {
 	Customer string `json:"customer"`
-	Dropped  int    `json:"dropped"`  // messages that were waiting
-	Overlay  bool   `json:"overlay"`  // there was one; only the tombstone is left of it
-	Record   string `json:"record"`   // "emptied", "kept" or "none"
-	Kept     int    `json:"messages"` // entries of the ledger that stay until they are too old: ids and states, nothing personal
+	Waiting  int    `json:"waiting"`  // messages that were waiting and will not go
+	Sending  int    `json:"sending"`  // messages that were being handed over just then and cannot be called back
+	Entries  int    `json:"entries"`  // of the ledger, deleted
+	Messages int    `json:"messages"` // records of messages, deleted
+	Notes    int    `json:"notes"`    // of the timeline, deleted
+	Kept     int    `json:"kept"`     // opt-outs and dead addresses in the tombstone
+	Record   string `json:"record"`   // "deleted", "kept" or "none"
+	Unread   bool   `json:"unread"`   // no address could be read: fingerprints of addresses may stay
 }
 
-// Erase takes a customer out of carebell's own state for good (PIPL art. 47, GDPR art. 17): what waits in the queue ends, what the
-// customer told us goes, and a tombstone keeps them from being served again, also when the record comes back. Of the record, which
-// belongs to the dealership's system, nothing but the id is left if record is set.
+// Erase takes a customer out of Redis for good (PIPL art. 47, GDPR art. 17): what waits in the queue, what became of their messages,
+// and what they told us. A tombstone keeps them from being served again, also when the record comes back, with the opt-outs and
+// the dead addresses (as hashes), which the law wants kept. The record, which belongs to the dealership's system, is deleted if
+// record is set. The care book must be whole: without its dealers' countries numbers cannot be read.
 func (e *Env) Erase(ctx context.Context, id string, record bool) (*Erasure, error) {
 	checked, err := e.check("")
 	if err != nil {
@@ -186,57 +196,29 @@ func (e *Env) Erase(ctx context.Context, id string, record bool) (*Erasure, erro
 	if err != nil {
 		return nil, err
 	}
-	out := &Erasure{Customer: id, Overlay: d.Overlay != nil, Record: "kept"}
-	// The tombstone comes first: from here on nothing is planned and the check at sending refuses what is claimed already.
-	err = st.UpdateOverlay(ctx, id, func(o *care.Overlay) error {
-		*o = care.Overlay{Erased: true}
-		return nil
-	})
-	if err != nil {
+	hashes := e.hashes(checked, d.facts)
+	if err := st.Erase(ctx, id, hashes, record); err != nil {
 		return nil, err
 	}
-	if out.Dropped, err = e.dropAll(ctx, checked, st, id); err != nil {
-		return nil, err
+	out := &Erasure{
+		Customer: id, Entries: len(d.Ledger), Messages: len(d.Messages), Notes: len(d.Notes), Record: "kept", Unread: len(hashes) == 0,
 	}
-	out.Kept = len(d.Ledger)
+	for _, l := range d.Ledger {
+		switch l.State {
+		case care.StateDue, care.StateRetry, care.StateClaimed:
+			out.Waiting++
+		case care.StateSending:
+			out.Sending++
+		}
+	}
+	if d.Overlay != nil {
+		out.Kept = len(d.Overlay.Stops) + len(d.Overlay.Suppressed)
+	}
 	switch {
 	case len(d.Record) == 0 && d.Unreadable == "":
 		out.Record = "none"
 	case record:
-		out.Record = "emptied"
-		err = emptyRecord(ctx, st, id)
+		out.Record = "deleted"
 	}
-	return out, err
-}
-
-// dropAll ends everything that waits for an erased customer.
-func (e *Env) dropAll(ctx context.Context, checked *Checked, st *store.Store, id string) (int, error) {
-	facts, err := st.Facts(ctx, []string{id})
-	if err != nil {
-		return 0, err
-	}
-	change := checked.Planner.Changes(facts[0], nil, e.Now())
-	if change.Empty() {
-		return 0, nil
-	}
-	_, err = st.Apply(ctx, []care.Change{change})
-	return len(change.Drop), err
-}
-
-var errRecord = errors.New("the record could not be emptied")
-
-// emptyRecord leaves nothing but the id in a record, and tells care:changes.
-func emptyRecord(ctx context.Context, st *store.Store, id string) error {
-	empty, err := json.Marshal(map[string]string{"id": id})
-	if err != nil {
-		return err
-	}
-	results, err := st.Merge(ctx, []string{id}, func(int, []byte) ([]byte, error) { return empty, nil })
-	if err == nil {
-		err = results[0].Err
-	}
-	if err != nil {
-		return fmt.Errorf("%w, all else is done: %w", errRecord, err)
-	}
-	return nil
+	return out, nil
 }

@@ -23,7 +23,7 @@ func addressKey(hash string) (key, field string) {
 }
 
 // Link remembers whom addresses belong to, for replies and bounces that name nothing else. A customer who has left an address stays
-// linked to it: whoever uses the link compares it with the record.
+// linked to it: whoever uses the link compares it with the record. One who was erased is not linked.
 func (s *Store) Link(ctx context.Context, links []AddressLink) error {
 	for chunk := range slices.Chunk(links, batch) {
 		pipe := s.client.Pipeline()
@@ -50,12 +50,28 @@ func (s *Store) Link(ctx context.Context, links []AddressLink) error {
 			continue
 		}
 		pipe = s.client.Pipeline()
+		var customers []string
 		for hash := range changed {
 			key, field := addressKey(hash)
 			pipe.HSet(ctx, key, field, joinIDs(merged[hash]))
+			customers = append(customers, merged[hash]...)
 		}
 		if err := run(ctx, pipe); err != nil {
 			return fmt.Errorf("link addresses: %w", err)
+		}
+		// Written first, looked at afterwards: of an erasure at the same time either this sees the tombstone, or the erasure the link.
+		erased, err := s.erased(ctx, customers)
+		if err != nil {
+			return err
+		}
+		for hash := range changed {
+			for _, id := range merged[hash] {
+				if erased[id] {
+					if err := s.unlink(ctx, id, []string{hash}); err != nil {
+						return fmt.Errorf("link addresses: %w", err)
+					}
+				}
+			}
 		}
 	}
 	return nil

@@ -114,6 +114,17 @@ func TestCluster(t *testing.T) {
 	if err != nil || len(got) != n {
 		t.Errorf("%d delivered, %v", len(got), err)
 	}
+	links := []AddressLink{{"0011223344556677889900aabbccddee", all[0].Customer}, {"1111223344556677889900aabbccddee", all[0].Customer}}
+	if err := b.Link(ctx, links); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Erase(ctx, all[0].Customer, []string{links[0].Hash, links[1].Hash}, true); err != nil {
+		t.Error(err)
+	}
+	facts, err := b.Facts(ctx, []string{all[0].Customer})
+	if err != nil || !errors.Is(facts[0].Err, care.ErrGone) || len(facts[0].Ledger) != 0 || facts[0].Overlay == nil || !facts[0].Overlay.Erased {
+		t.Errorf("after the erasure: %+v, %v", facts[0], err)
+	}
 	for _, f := range b.Doctor(ctx) {
 		if !f.OK {
 			t.Errorf("%+v", f)

@@ -112,9 +112,11 @@ func (s *Store) Events(ctx context.Context, after string, limit int) ([]Event, e
 // timelineKept is how many entries a customer's timeline keeps beside the messages, which the ledger remembers.
 const timelineKept = 50
 
-// Note writes entries to care:events and to their customers' timelines: answers, opt-outs, what operators did.
+// Note writes entries to care:events and to their customers' timelines: answers, opt-outs, what operators did. An erased
+// customer has no timeline.
 func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 	pipe := s.client.Pipeline()
+	overlays := make(map[string]*redis.StringCmd)
 	events := make([]*care.EventEntry, len(entries))
 	for i := range entries {
 		e := &entries[i]
@@ -130,6 +132,7 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 		pipe.LPush(ctx, key, raw)
 		pipe.LTrim(ctx, key, 0, timelineKept-1)
 		pipe.Expire(ctx, key, ledgerKept)
+		overlays[e.Customer] = pipe.Get(ctx, overlayKey(e.Customer)) // read after the write, as in Link
 	}
 	if err := s.tell(ctx, events); err != nil {
 		return fmt.Errorf("note: %w", err)
@@ -139,6 +142,13 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("note: %w", err)
+	}
+	for id, overlay := range overlays {
+		if buried(overlay.Val()) {
+			if err := s.client.Del(ctx, timelineKey(id)).Err(); err != nil {
+				return fmt.Errorf("note: %w", err)
+			}
+		}
 	}
 	return nil
 }

@@ -146,6 +146,9 @@ func TestOutOfMemory(t *testing.T) {
 			b.expect(t, o, care.StateDelivered)
 		}
 	}
+	if err := b.Erase(t.Context(), "C-erased", []string{"0011223344556677889900aabbccddee"}, false); err != nil {
+		t.Errorf("Erase at OOM: %v", err)
+	}
 	// The state is readable by a restarted daemon, and goes on by itself.
 	b.another(t)
 	if err := b.redis.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {

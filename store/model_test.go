@@ -243,7 +243,9 @@ func (m *model) receipt(t *rapid.T) {
 		t.Fatal(err)
 	}
 	if msg.held != nil || msg.lost {
-		msg.parked = state
+		if said := map[care.State]int{care.StateFailed: 1, care.StateUndelivered: 2, care.StateDelivered: 3}; said[state] >= said[msg.parked] {
+			msg.parked = state // the one that says most, of two alike the later
+		}
 		return
 	}
 	m.received(msg, state)

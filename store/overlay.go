@@ -20,6 +20,7 @@ var errBusy = errors.New("it keeps being changed by others; try again")
 
 // UpdateOverlay changes what the daemon knows of a customer beside the record. fn gets the overlay as it is (never nil) and may be
 // called again when another change came between. A damaged overlay is not overwritten: there may be an opt-out in it.
+// Of an erased customer nothing is kept but opt-outs and dead addresses.
 func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*care.Overlay) error) error {
 	key := overlayKey(customer)
 	for range casTries {
@@ -31,8 +32,12 @@ func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*car
 		if len(old) > 0 && json.Unmarshal(old, o) != nil {
 			return fmt.Errorf("customer %s: %w", customer, errOverlay)
 		}
+		erased := o.Erased
 		if err := fn(o); err != nil {
 			return err
+		}
+		if erased {
+			entomb(o)
 		}
 		raw, err := json.Marshal(o)
 		if err != nil {

@@ -35,7 +35,8 @@ func (s *Store) SetEventPlace(ctx context.Context, reader string, p Place) error
 	return s.client.Set(ctx, globalKey("read:"+reader), p.Entry+" "+strconv.FormatInt(p.Count, 10), 0).Err()
 }
 
-// EventsTrimmed counts the entries that care:events has lost to its bound since it began.
+// EventsTrimmed counts the entries that care:events has lost to its bound since it began. What an erasure took
+// out of it does not count.
 func (s *Store) EventsTrimmed(ctx context.Context) (int64, error) {
 	info, err := s.client.XInfoStream(ctx, eventsKey).Result()
 	switch {
@@ -44,5 +45,9 @@ func (s *Store) EventsTrimmed(ctx context.Context) (int64, error) {
 	case err != nil:
 		return 0, fmt.Errorf("examine %s: %w", eventsKey, err)
 	}
-	return max(info.EntriesAdded-info.Length, 0), nil
+	unsaid, err := s.client.Get(ctx, globalKey("unsaid")).Int64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("examine %s: %w", eventsKey, err)
+	}
+	return max(info.EntriesAdded-info.Length-unsaid, 0), nil
 }

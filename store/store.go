@@ -56,6 +56,8 @@ type Store struct {
 	replicated sync.Map       // address of a master → it has replicas: intents and results wait for one of them
 	hungers    [1 << 6]hunger // by set of care.Lanes
 	marks      marks
+	walking    sync.Mutex // one Repair at a time
+	walks      [care.Shards]walk
 	connected  atomic.Int64
 	closing    sync.Once
 }

@@ -82,13 +82,14 @@ func newCustomerErase() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "erase ID --yes",
 		Short: "Erase a customer for good, and never serve them again",
-		Long: "End everything that waits for a customer, delete what they told carebell, and leave a tombstone, so that they are never\n" +
-			"served again, also when their record comes back (PIPL art. 47; GDPR art. 17). It cannot be undone.\n" +
-			"The record at care:customer:<id> belongs to the dealership's system and must be deleted there; --record empties it here too.",
+		Long: "Delete what waits for a customer, what became of their messages, their timeline and what they told carebell, and leave a\n" +
+			"tombstone, so that they are never served again, also when their record comes back (PIPL art. 47; GDPR art. 17). The\n" +
+			"tombstone holds the opt-outs and, as keyed hashes, the dead addresses. It cannot be undone.\n" +
+			"The record at care:customer:<id> belongs to the dealership's system and must be deleted there; --record deletes it here too.",
 		Args: cobra.ExactArgs(1),
 	}
 	yes := cmd.Flags().Bool("yes", false, "really do it")
-	record := cmd.Flags().Bool("record", false, "leave nothing but the id in care:customer:<id>")
+	record := cmd.Flags().Bool("record", false, "delete care:customer:<id> too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !*yes {
 			return &misuse{fmt.Errorf("erasing %s cannot be undone: repeat with --yes (carebell customer export %s keeps a copy)", args[0], args[0])}
@@ -101,20 +102,33 @@ func newCustomerErase() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		w := cmd.OutOrStdout()
-		fmt.Fprintf(w, "%s is erased: %d waiting messages ended, a tombstone keeps the customer from being served again\n", done.Customer, done.Dropped)
-		if done.Kept > 0 {
-			fmt.Fprintf(w, "%d entries of the ledger stay until they are 400 days old: ids and states without names or addresses\n", done.Kept)
-		}
-		switch done.Record {
-		case "kept":
-			fmt.Fprintf(w, "The record at care:customer:%s belongs to the dealership's system: it must be deleted there, else it holds what was erased here\n", done.Customer)
-		case "emptied":
-			fmt.Fprintf(w, "The record at care:customer:%s holds nothing but the id now: delete the customer in the dealership's system too, else it comes back\n", done.Customer)
-		}
-		return nil
+		return showErasure(cmd.OutOrStdout(), done)
 	}
 	return cmd
+}
+
+func showErasure(w io.Writer, done *daemon.Erasure) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s is erased: a tombstone keeps the customer from being served again\n", done.Customer)
+	fmt.Fprintf(&b, "deleted: waiting messages %d, ledger entries %d, message records %d, timeline entries %d, and what the customer told us\n",
+		done.Waiting, done.Entries, done.Messages, done.Notes)
+	if done.Sending > 0 {
+		fmt.Fprintf(&b, "%d more being handed over just now: that cannot be called back, and its result is not recorded\n", done.Sending)
+	}
+	if done.Kept > 0 {
+		fmt.Fprintf(&b, "kept in the tombstone: opt-outs and hashes of dead addresses %d\n", done.Kept)
+	}
+	if done.Unread {
+		fmt.Fprintf(&b, "no address of the customer could be read: a keyed hash of one may still lead to the id %s, and to nothing else\n", done.Customer)
+	}
+	switch done.Record {
+	case "kept":
+		fmt.Fprintf(&b, "The record at care:customer:%s belongs to the dealership's system: it must be deleted there, else it holds what was erased here\n", done.Customer)
+	case "deleted":
+		fmt.Fprintf(&b, "The record at care:customer:%s is deleted: delete the customer in the dealership's system too, else it comes back\n", done.Customer)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
 }
 
 func showDossier(w io.Writer, d *daemon.Dossier) error {

@@ -110,10 +110,10 @@ func client(ts *testscript.TestScript) *redis.Client {
 	return redis.NewClient(opt)
 }
 
-// redis set KEY FILE, get KEY, len STREAM: what the dealership's system would do, or see.
+// redis set KEY FILE, get KEY, gone KEY, len STREAM: what the dealership's system would do, or see.
 func redisCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: redis set KEY FILE | get KEY | len STREAM")
+		ts.Fatalf("usage: redis set KEY FILE | get KEY | gone KEY | len STREAM")
 	}
 	c := client(ts)
 	defer func() { _ = c.Close() }()
@@ -125,6 +125,12 @@ func redisCommand(ts *testscript.TestScript, neg bool, args []string) {
 		v, err := c.Get(ctx, args[1]).Result()
 		ts.Check(err)
 		_, _ = fmt.Fprintln(ts.Stdout(), v)
+	case "gone":
+		n, err := c.Exists(ctx, args[1]).Result()
+		ts.Check(err)
+		if n != 0 {
+			ts.Fatalf("%s is still there", args[1])
+		}
 	case "len":
 		n, err := c.XLen(ctx, args[1]).Result()
 		ts.Check(err)

@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/care"
+)
+
+// Erase takes a customer out of Redis for good (PIPL art. 47, GDPR art. 17): what waits in the queues, the ledger, the timeline, the
+// records of their messages and what they told us, also what of it stands in care:events; and, from the addresses with these hashes
+// (contact.Hash), the way to the customer. record also deletes care:customer:<id>, and tells care:changes.
+//
+// What is left is a tombstone: the opt-outs and the dead addresses, as hashes, which the law wants kept, and the word that the
+// customer is never served again. Nothing personal gets past it: Apply adds no message for an erased customer, UpdateOverlay keeps no
+// more than opt-outs and dead addresses, Link and Note undo what they wrote.
+//
+// A message that a replica holds goes too. If it was not handed over yet, Begin refuses it; what has been handed over cannot be called
+// back, but Renew and Settle find nothing any more, so its result is not recorded, nor told.
+//
+// After an error it is not known how far it came: erase again. Twice does no harm.
+func (s *Store) Erase(ctx context.Context, customer string, hashes []string, record bool) error {
+	// The tombstone comes first: what others write from then on sees it, and what they wrote before is taken away below.
+	dead, err := s.bury(ctx, customer)
+	if err == nil {
+		err = s.unlink(ctx, customer, append(dead, hashes...))
+	}
+	if err == nil {
+		err = s.unsay(ctx, customer)
+	}
+	if err != nil {
+		return fmt.Errorf("erase %s: %w", customer, err)
+	}
+	if !record {
+		return nil
+	}
+	if err := s.client.Del(ctx, customerKey(customer)).Err(); err != nil {
+		return fmt.Errorf("erase %s: its record: %w", customer, err)
+	}
+	err = s.client.XAdd(ctx, &redis.XAddArgs{Stream: changesKey, MaxLen: changesKept, Approx: true, Values: []any{"id", customer}}).Err()
+	if err != nil {
+		return fmt.Errorf("erase %s: write %s: %w", customer, changesKey, err)
+	}
+	return nil
+}
+
+// bury empties the customer's shard of them and returns the hashes of their dead addresses. What is in a damaged overlay is lost, an
+// opt-out in it too: the tombstone stops more than any of them.
+func (s *Store) bury(ctx context.Context, customer string) (dead []string, err error) {
+	for range casTries {
+		old, err := s.client.Get(ctx, overlayKey(customer)).Result()
+		if err != nil && !errors.Is(err, redis.Nil) && !wrongType(err) {
+			return nil, err
+		}
+		o := new(care.Overlay)
+		if old != "" && json.Unmarshal([]byte(old), o) != nil {
+			s.log.ErrorContext(ctx, "the overlay of an erased customer is damaged", logCustomer(customer))
+			o = new(care.Overlay)
+		}
+		entomb(o)
+		raw, err := json.Marshal(o)
+		if err != nil {
+			return nil, err
+		}
+		c := &call{script: s.lua.erase, key: fenceKey(care.Shard(customer)), args: []any{customer, old, raw}}
+		if err := s.exec(ctx, []*call{c}, true); err != nil {
+			return nil, err
+		}
+		if number(c.reply) == 0 {
+			continue
+		}
+		for _, sup := range o.Suppressed {
+			dead = append(dead, sup.Hash)
+		}
+		return dead, nil
+	}
+	return nil, errBusy
+}
+
+// entomb leaves of an overlay what is kept of an erased customer.
+func entomb(o *care.Overlay) {
+	*o = care.Overlay{Stops: o.Stops, Suppressed: o.Suppressed, Erased: true}
+}
+
+// unlink takes a customer off addresses.
+func (s *Store) unlink(ctx context.Context, customer string, hashes []string) error {
+	slices.Sort(hashes)
+	var calls []*call
+	for _, hash := range slices.Compact(hashes) {
+		if hash != "" {
+			key, field := addressKey(hash)
+			calls = append(calls, &call{script: s.lua.unlink, key: key, args: []any{field, customer}})
+		}
+	}
+	return s.exec(ctx, calls, false)
+}
+
+// unsay deletes from care:events what has a value: the words and numbers that the customer sent. Entries without one carry ids and
+// states only and stay until they are trimmed.
+func (s *Store) unsay(ctx context.Context, customer string) error {
+	for place := "-"; ; {
+		page, err := s.client.XRangeN(ctx, eventsKey, place, "+", batch).Result()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", eventsKey, err)
+		}
+		var theirs []string
+		for _, entry := range page {
+			if text(entry.Values["customer"]) == customer && text(entry.Values["value"]) != "" {
+				theirs = append(theirs, entry.ID)
+			}
+		}
+		if len(theirs) > 0 {
+			n, err := s.client.XDel(ctx, eventsKey, theirs...).Result()
+			if err == nil {
+				// Redis counts them among what the stream has lost; EventsTrimmed takes them off again.
+				err = s.client.IncrBy(ctx, globalKey("unsaid"), n).Err()
+			}
+			if err != nil {
+				return fmt.Errorf("write %s: %w", eventsKey, err)
+			}
+		}
+		if len(page) < batch {
+			return nil
+		}
+		place = "(" + page[len(page)-1].ID
+	}
+}
+
+// erased says which of the customers have a tombstone.
+func (s *Store) erased(ctx context.Context, customers []string) (map[string]bool, error) {
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.StringCmd, len(customers))
+	for i, id := range customers {
+		cmds[i] = pipe.Get(ctx, overlayKey(id))
+	}
+	if err := run(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("look for tombstones: %w", err)
+	}
+	out := make(map[string]bool)
+	for i, id := range customers {
+		if buried(cmds[i].Val()) {
+			out[id] = true
+		}
+	}
+	return out, nil
+}
+
+// buried reports whether an overlay, as it is stored, is a tombstone.
+func buried(raw string) bool {
+	var o struct {
+		Erased bool `json:"erased"`
+	}
+	return raw != "" && json.Unmarshal([]byte(raw), &o) == nil && o.Erased
+}

@@ -1,0 +1,69 @@
+#!lua flags=allow-oom
+-- Takes everything of a customer out of the shard, and leaves a tombstone.
+-- KEYS[1]  the shard's fence
+-- ARGV[1]  the customer
+-- ARGV[2]  the overlay that was read, '' = there was none or it is no string
+-- ARGV[3]  the tombstone
+-- Returns  1, or 0 if the overlay was changed in between: then nothing has been done
+-- allow-oom: it frees memory, and the law does not wait until Redis has some. Run twice it finds nothing the second time.
+--
+-- What a replica has claimed goes too. Begin, Renew and Settle look for the member, and do nothing without it.
+local prefix, customer, tombstone = string.sub(KEYS[1], 1, -6), ARGV[1], ARGV[3]
+local state, ledger, log = prefix .. 'state:' .. customer, prefix .. 'ledger:' .. customer, prefix .. 'log:' .. customer
+
+local function is(key, kind)
+  local t = redis.call('TYPE', key)
+  return (t.ok or t) == kind
+end
+
+local now = is(state, 'string') and redis.call('GET', state) or ''
+if now ~= ARGV[2] and now ~= tombstone then return 0 end
+
+-- Where the messages are: by the day in their ledger entry, by each day that has records where an entry names none.
+local flat = is(ledger, 'hash') and redis.call('HGETALL', ledger) or {}
+local days, ids, members, seen, every = {}, {}, {}, {}, nil
+local function at(day, id)
+  if not seen[day] then
+    seen[day] = {}
+    days[#days + 1] = day
+  end
+  table.insert(seen[day], id)
+  members[#members + 1] = id .. day .. customer
+end
+for i = 1, #flat, 2 do
+  local id, day = flat[i], string.match(flat[i + 1], '^...(%d%d%d%d%d)')
+  ids[#ids + 1] = id
+  if day and day ~= '00000' then
+    at(day, id)
+  else
+    every = every or redis.call('ZRANGE', prefix .. 'days', 0, -1)
+    for _, d in ipairs(every) do at(d, id) end
+  end
+end
+
+-- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
+-- nothing has been done yet, and not half way through.
+local lists = {'held', 'failed'}
+for _, ch in ipairs({'email', 'sms', 'webhook'}) do
+  lists[#lists + 1] = 'due:' .. ch .. '-a'
+  lists[#lists + 1] = 'due:' .. ch .. '-b'
+end
+local tables = {'crash', 'early', 'renewed'}
+for _, names in ipairs({lists, tables, {'busy', 'mark'}}) do
+  for _, name in ipairs(names) do redis.call('EXISTS', prefix .. name) end
+end
+for _, day in ipairs(days) do redis.call('EXISTS', prefix .. 'msg:' .. day) end
+
+-- In pieces: Lua passes at most some thousands of words at once.
+local function each(command, key, words)
+  for i = 1, #words, 1000 do redis.call(command, key, unpack(words, i, math.min(i + 999, #words))) end
+end
+for _, name in ipairs(lists) do each('ZREM', prefix .. name, members) end
+for _, name in ipairs(tables) do each('HDEL', prefix .. name, ids) end
+for _, day in ipairs(days) do each('HDEL', prefix .. 'msg:' .. day, seen[day]) end
+redis.call('ZREM', prefix .. 'busy', customer)
+local gone = redis.call('DEL', ledger, log)
+if now ~= tombstone then redis.call('SET', state, tombstone) end
+-- A snapshot from before it would bring the customer back: it must show that it is older.
+if gone > 0 or now ~= tombstone then redis.call('INCR', prefix .. 'mark') end
+return 1

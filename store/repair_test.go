@@ -1,0 +1,86 @@
+package store
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
+
+// TestRepairIsBounded hides a message that stands in no queue among more records than one look takes, in each shard that there is.
+func TestRepairIsBounded(t *testing.T) {
+	t.Parallel()
+	server := ownRedis(t, "--appendonly", "yes")
+	b := bundleAt(t, "redis://"+server.address, false)
+	ctx := t.Context()
+	const perDay = 4000
+	today := dayOf(epoch)
+	lost := make(map[string]bool)
+	for i := 0; len(lost) < care.Shards; i++ {
+		o := occurrence(customer(i), 0, epoch.Add(-24*time.Hour))
+		shard := care.Shard(o.Customer)
+		if lost[prefix(shard)] {
+			continue
+		}
+		lost[prefix(shard)] = true
+		b.apply(t, Applied{Added: 1}, care.Change{Customer: o.Customer, Add: []*care.Occurrence{o}})
+		b.redis.Del(ctx, dueKey(shard, care.LaneOf(care.SMS, care.Service)), shardKey(shard, "days"))
+		for day := today - 2; day <= today; day++ {
+			var fields []any
+			for j := range perDay {
+				fields = append(fields, fmt.Sprintf("%c%025d", 'a'+shard, j), `{"u":"X","c":"V","h":"s","s":"s"}`)
+			}
+			b.redis.HSet(ctx, messagesKey(shard, day), fields...)
+		}
+	}
+	scans := func() int {
+		_, rest, _ := strings.Cut(b.redis.Info(ctx, "commandstats").Val(), "cmdstat_hscan:calls=")
+		n, _, _ := strings.Cut(rest, ",")
+		calls, _ := strconv.Atoi(n)
+		return calls
+	}
+	// 12,000 records of a shard are 24 pages, or a few less: HSCAN may give more than it was asked for.
+	back, looks := 0, 0
+	for ; back < care.Shards && looks < 4; looks++ {
+		before := scans()
+		n, err := b.Repair(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back += n
+		if pages := scans() - before; pages > care.Shards*repairPages {
+			t.Fatalf("one look took %d pages, %d are allowed", pages, care.Shards*repairPages)
+		}
+	}
+	if back != care.Shards || looks < 2 {
+		t.Errorf("%d of %d messages were put back in %d looks", back, care.Shards, looks)
+	}
+	for range 4 {
+		if n, err := b.Repair(ctx); err != nil || n != 0 {
+			t.Errorf("Repair again put %d back, %v", n, err)
+		}
+	}
+}
+
+func TestRepairWalksInACircle(t *testing.T) {
+	t.Parallel()
+	days := []string{"20001", "20002", "20000"}
+	for _, tt := range []struct {
+		w    walk
+		days []string
+		want string
+	}{
+		{walk{}, nil, "[]  "},
+		{walk{}, days, "[20001 20002 20000] 20001 0"},
+		{walk{"20002", "77"}, days, "[20002 20000 20001] 20002 77"},
+		{walk{"19990", "77"}, days, "[20001 20002 20000] 20001 0"},
+	} {
+		was := tt.w
+		if got := fmt.Sprint(tt.w.round(tt.days), " ", tt.w.day, " ", tt.w.cursor); got != tt.want {
+			t.Errorf("from %v: %s, want %s", was, got, tt.want)
+		}
+	}
+}
