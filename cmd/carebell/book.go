@@ -82,7 +82,7 @@ func newPreview() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "preview TEMPLATE",
 		Short: "Show a message as the customer will see it",
-		Long:  "Show a message as the customer will see it: for a made-up customer, or with --customer for one of your own.\nWith --out FILE.html the mail is written as a page to open in a browser.",
+		Long:  "Show a message as the customer will see it: for a made-up customer, or with --customer for one of your own.\nWith --out FILE.html the mail is written as a page to open in a browser; with --frame that page shows all messages\nas phones and desktops do, light and dark. With --out FILE.png Chromium takes a picture as wide as a phone.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			env, err := commandEnv(cmd)
@@ -97,7 +97,9 @@ func newPreview() *cobra.Command {
 	f.StringVar(&opt.Locale, "locale", "", "locale: zh-CN, en, … (default: the customer's, else the dealer's)")
 	f.StringVar(&opt.Customer, "customer", "", "a customer's id in Redis; without it a made-up one")
 	f.StringVar((*string)(&opt.Channel), "channel", "", "email, sms or webhook (default: all that the template has)")
-	f.StringVar(&opt.Out, "out", "", "write the mail's HTML (.html), its plain text (.txt) or the webhook's body (.json) into this file")
+	f.BoolVar(&opt.Branches, "all-branches", false, "show each outcome of each if, unless and case as well")
+	f.StringVar(&opt.Out, "out", "", "write the mail's HTML (.html), its plain text (.txt), the webhook's body (.json) or a picture (.png) into this file")
+	f.BoolVar(&opt.Frame, "frame", false, "with --out FILE.html: one page with every message on phone and desktop, light and dark")
 	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
 	return cmd
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,5 +106,31 @@ func TestMailsAndPagesAreCleanHTML(t *testing.T) {
 	}
 	if out := node(t, dir, "axe.cjs", map[string]any{"browser": browser, "pages": append(first, pages(t)...)}); out != "" {
 		t.Errorf("axe:\n%s", out)
+	}
+}
+
+// Preview takes a picture of a mail and of a text message, as wide as a phone and as high as they are.
+func TestPreviewTakesAPicture(t *testing.T) {
+	dir := t.TempDir()
+	heights := map[string]int{}
+	for _, ch := range []string{"email", "sms"} {
+		file := filepath.Join(dir, ch+".png")
+		cmd := exec.CommandContext(t.Context(), binary, "preview", "maintenance", "--locale", "zh-CN", "--channel", ch, "--out", file)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "written: ") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		f, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		picture, err := png.DecodeConfig(f)
+		f.Close()
+		if err != nil || picture.Width != 390 {
+			t.Errorf("%s: %d × %d, %v", ch, picture.Width, picture.Height, err)
+		}
+		heights[ch] = picture.Height
+	}
+	if heights["email"] < 500 || heights["sms"] >= heights["email"] {
+		t.Errorf("heights %v", heights)
 	}
 }
