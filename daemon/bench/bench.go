@@ -231,7 +231,7 @@ func newWorld(ctx context.Context, opt Options, dir string) (w *world, err error
 	if w.redis, err = startRedis(ctx, dir); err != nil {
 		return nil, err
 	}
-	if w.store, err = store.Open(ctx, store.Options{URL: w.redis.url(), Clock: w.now, Logger: opt.Log, Retention: 200 * 24 * time.Hour}); err != nil {
+	if err := w.open(ctx); err != nil {
 		return nil, err
 	}
 	if err := writeBook(w.book()); err != nil {
@@ -259,12 +259,21 @@ func (w *world) close() error {
 	return nil
 }
 
-// empty makes Redis as it was at the start.
+// empty makes Redis as it was at the start. A store remembers how far Redis had come and would refuse one that has lost everything, so
+// it is opened anew.
 func (w *world) empty(ctx context.Context) error {
+	if w.store != nil {
+		w.store.Close()
+	}
 	if _, err := w.redis.do(ctx, "FLUSHALL", "SYNC"); err != nil {
 		return err
 	}
-	return nil
+	return w.open(ctx)
+}
+
+func (w *world) open(ctx context.Context) (err error) {
+	w.store, err = store.Open(ctx, store.Options{URL: w.redis.url(), Clock: w.now, Logger: w.opt.Log, Retention: 200 * 24 * time.Hour})
+	return err
 }
 
 // daemon builds the daemon as serve does. done is called with each number of messages whose outcome is recorded. Another replica
