@@ -28,7 +28,8 @@ func TestAccounts(t *testing.T) {
 		"none": {},
 		"the single one": {
 			config.SMS{Gateway: "kannel", URL: "http://k", User: "u", Password: config.NewSecret("p"), From: "1069"},
-			[]config.Account{{Gateway: "kannel", URL: "http://k", User: "u", Password: "p", From: "1069"}}, "",
+			[]config.Account{{Gateway: "kannel", URL: "http://k", User: "u", Password: "p", From: "1069"}},
+			"",
 		},
 		"two": {config.SMS{Accounts: config.NewSecret(two)}, []config.Account{
 			{Gateway: "aliyun", User: "LTAI", Password: "s3cret", From: "浦东别克", Countries: []string{"CN"}},

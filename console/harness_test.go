@@ -205,11 +205,7 @@ func link(p token.Purpose, ch care.Channel) string {
 	return "/" + string(rune(p)) + "/" + text
 }
 
-//go:fix inline
-func km(n int) *int { return new(n) }
 
-//go:fix inline
-func yes(b bool) *bool { return new(b) }
 
 // facts are those of a customer with one car and an invitation.
 func facts(locale string) console.PageFacts {
