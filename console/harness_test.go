@@ -205,8 +205,6 @@ func link(p token.Purpose, ch care.Channel) string {
 	return "/" + string(rune(p)) + "/" + text
 }
 
-
-
 // facts are those of a customer with one car and an invitation.
 func facts(locale string) console.PageFacts {
 	car := care.Vehicle{
