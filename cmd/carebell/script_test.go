@@ -141,10 +141,10 @@ func redisCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // deliver DAY sends what is due on a day: everything that the plan of that day says will go is queued, claimed, begun and settled
-// as sent. With "queue" behind the day it is only queued.
+// as sent. With "queue" behind the day it is only queued, with "begin" the daemon crashes in the middle of sending.
 func deliver(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: deliver DAY [queue]")
+		ts.Fatalf("usage: deliver DAY [queue | begin]")
 	}
 	day, err := care.ParseDate(args[0])
 	ts.Check(err)
@@ -165,13 +165,20 @@ func deliver(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Check(err)
 		}
 	}
-	if len(args) > 1 {
+	if len(args) > 1 && args[1] == "queue" {
 		return
 	}
 	claims, err := st.Claim(ctx, care.Lanes, 100, time.Minute)
 	ts.Check(err)
 	if len(claims) == 0 {
 		ts.Fatalf("nothing was due on %s", day)
+	}
+	if len(args) > 1 {
+		for _, c := range claims {
+			_, err := st.Begin(ctx, []care.Intent{{Claim: c, At: now}})
+			ts.Check(err)
+		}
+		return
 	}
 	settleAsSent(ctx, ts, st, claims, now)
 }
