@@ -56,7 +56,7 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 		return nil, tidy(problems), ErrBook
 	}
 	set, more := templates.Load(book, templates.Options{Lunar: calendar.Words})
-	problems = append(problems, more...)
+	problems = append(append(problems, more...), neverLeaves(book)...)
 	can := scheduler.Capabilities{Address: address}
 	if set != nil {
 		can.Template = set.Has

@@ -31,10 +31,14 @@ func newLint() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lint [DIR]",
 		Short: "Check a care book: where, what is wrong, what to write instead",
-		Long:  "Check a care book and say for each mistake file:line:column, what is wrong and what to write instead.\nWithout DIR the book of CARE_BOOK is checked, without that the default book.\nExit 0: no faults (warnings do not count), 1: faults.",
+		Long:  "Check a care book and say for each mistake file:line:column, what is wrong and what to write instead.\nWithout DIR the book of CARE_BOOK is checked, without that the default book.\nWith --customers or --redis it also says who would get what today, and with --redis which programs were renamed.\nExit 0: no faults (warnings do not count), 1: faults.",
 		Args:  cobra.MaximumNArgs(1),
 	}
 	format := formatFlag(cmd)
+	var customers string
+	var redis bool
+	cmd.Flags().StringVar(&customers, "customers", "", "say who of a file (customer records, one JSON document per line) would get what today")
+	cmd.Flags().BoolVar(&redis, "redis", false, "say who of Redis would get what today, and what was renamed since it was sent")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		dir := os.Getenv("CARE_BOOK")
 		if len(args) == 1 {
@@ -46,6 +50,21 @@ func newLint() *cobra.Command {
 		problems, err := daemon.Lint(dir, time.Now)
 		if err != nil {
 			return err
+		}
+		if redis && customers != "" {
+			return &misuse{fmt.Errorf("--customers and --redis: say one of them")}
+		}
+		var today *daemon.Today
+		if (redis || customers != "") && !care.Faults(problems) {
+			env, err := commandEnv(cmd)
+			if err != nil {
+				return err
+			}
+			var more []care.Problem
+			if today, more, err = env.Today(cmd.Context(), dir, customers); err != nil {
+				return err
+			}
+			problems = append(problems, more...)
 		}
 		out := cmd.OutOrStdout()
 		enc := json.NewEncoder(out)
@@ -66,8 +85,16 @@ func newLint() *cobra.Command {
 				fmt.Fprintln(out, p.Excerpt)
 			}
 		}
-		if *format == "table" {
+		switch {
+		case *format == "table":
 			fmt.Fprintf(out, "%d faults, %d warnings\n", faults, len(problems)-faults)
+			if today != nil {
+				fmt.Fprint(out, today)
+			}
+		case today != nil:
+			if err := enc.Encode(map[string]any{"today": today}); err != nil {
+				return err
+			}
 		}
 		if faults > 0 {
 			return errQuiet

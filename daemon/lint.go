@@ -1,0 +1,192 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/carebell/carebell/care"
+)
+
+// Today is what a book would do on one day, said before it is put in force.
+type Today struct {
+	Customers int         `json:"customers"` // who would get something, those who are capped among them
+	Capped    int         `json:"capped"`    // for whom the cap holds something back
+	Steps     []TodayStep `json:"steps"`
+}
+
+// TodayStep is what one step of a program would do.
+type TodayStep struct {
+	Program string         `json:"program"`
+	Step    string         `json:"step"`
+	Send    int            `json:"send"`
+	Skip    map[string]int `json:"skip,omitempty"` // by reason
+}
+
+// String says it in one line for the whole and one for each step.
+func (t *Today) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "today: %d customers, %d of them capped\n", t.Customers, t.Capped)
+	for _, s := range t.Steps {
+		fmt.Fprintf(&b, "  %s/%s: %d", s.Program, s.Step, s.Send)
+		for _, reason := range slices.Sorted(maps.Keys(s.Skip)) {
+			fmt.Fprintf(&b, ", %d not (%s)", s.Skip[reason], reason)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// Today plans the day of now with a book for the customers of a file, or of Redis (""). Of a running store it also says which programs
+// and steps it knows that the book has no longer: renamed, they would go out once more.
+func (e *Env) Today(ctx context.Context, book, file string) (*Today, []care.Problem, error) {
+	today := care.DateOf(e.Now())
+	s, done, err := e.newSurvey(ctx, PlanOptions{From: Moment{Date: today}, To: Moment{Date: today.AddDays(1)}, File: file, Book: book}, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
+	var mu sync.Mutex
+	lost, sum := map[step]int{}, summary{get: map[string]bool{}, capped: map[string]bool{}, steps: map[step]*TodayStep{}}
+	err = s.plan(ctx, func(_ int, f *care.Facts, plan []*care.Occurrence) {
+		mu.Lock()
+		defer mu.Unlock()
+		s.checked.lost(f, lost)
+		for _, o := range plan {
+			sum.add(o)
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return sum.today(), renamed(s.checked.Book, lost), nil
+}
+
+// step names a program's step.
+type step struct{ program, step string }
+
+// lost counts a customer's messages of programs and steps that the book does not have.
+func (c *Checked) lost(f *care.Facts, count map[step]int) {
+	for _, entry := range f.Ledger {
+		p := c.Book.Program(entry.Program)
+		if entry.Program == "" || p != nil && slices.ContainsFunc(p.Steps, func(s care.Step) bool { return s.Step == entry.Step }) {
+			continue
+		}
+		count[step{entry.Program, entry.Step}]++
+	}
+}
+
+func renamed(book *care.Book, lost map[step]int) []care.Problem {
+	var out []care.Problem
+	for _, s := range slices.SortedFunc(maps.Keys(lost), func(a, b step) int {
+		return cmp.Or(strings.Compare(a.program, b.program), strings.Compare(a.step, b.step))
+	}) {
+		p := care.Problem{
+			Severity: care.Warning, Rule: "renamed", File: "programs",
+			Message: fmt.Sprintf("the store knows %d messages of the program %s, which this book does not have", lost[s], s.program),
+			Remedy:  "if it was renamed, write the old name again: under another name its messages go out once more; if it was removed, all is well",
+		}
+		if found := book.Program(s.program); found != nil {
+			p.File = found.File
+			p.Message = fmt.Sprintf("the store knows %d messages of the step %s, which the program %s does not have", lost[s], s.step, s.program)
+			if book.Locate != nil {
+				p.Line, p.Column, p.Excerpt = book.Locate(found.File, "$.steps")
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// summary gathers what becomes of a day.
+type summary struct {
+	get, capped map[string]bool // customers
+	steps       map[step]*TodayStep
+}
+
+func (m *summary) add(o *care.Occurrence) {
+	name := step{o.Program, o.Step}
+	s := m.steps[name]
+	if s == nil {
+		s = &TodayStep{Program: o.Program, Step: o.Step, Skip: map[string]int{}}
+		m.steps[name] = s
+	}
+	if o.Reason == "capped" {
+		m.capped[o.Customer] = true
+	}
+	if o.Verdict == care.Send {
+		m.get[o.Customer] = true
+		s.Send++
+	} else {
+		s.Skip[o.Reason]++
+	}
+}
+
+func (m *summary) today() *Today {
+	maps.Copy(m.get, m.capped)
+	out := &Today{Customers: len(m.get), Capped: len(m.capped), Steps: []TodayStep{}}
+	for _, s := range m.steps {
+		out.Steps = append(out.Steps, *s)
+	}
+	slices.SortFunc(out.Steps, func(a, b TodayStep) int {
+		return cmp.Or(strings.Compare(a.Program, b.Program), strings.Compare(a.Step, b.Step))
+	})
+	return out
+}
+
+// neverLeaves warns of programs whose messages must leave on their day and are due in quiet hours that last to the next one.
+func neverLeaves(book *care.Book) []care.Problem {
+	var out []care.Problem
+	for _, p := range book.Programs {
+		if !p.Enabled || !p.Expires.SameDay || p.Class == care.Safety || len(p.Channels) == 1 && p.Channels[0] == string(care.Webhook) {
+			continue
+		}
+		schedule, err := cron.ParseStandard(cmp.Or(p.Schedule, "0 9 * * *"))
+		if err != nil {
+			continue // the plan says so
+		}
+		at := schedule.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Second))
+		minute := int16(at.Hour()*60 + at.Minute())
+		for _, d := range book.Dealers {
+			quiet := quietHours(d, p.Class)
+			if !quiet.Contains(int(minute)) || minute < quiet.From || quiet.From < quiet.To {
+				continue
+			}
+			problem := care.Problem{
+				Severity: care.Warning, Rule: "never-leaves", File: p.File,
+				Message: fmt.Sprintf("the messages are due at %s, in the quiet hours of dealer %s (from %02d:%02d), which end the next day, when they have expired (same_day): none would ever leave",
+					at.Format("15:04"), d.Dealer, quiet.From/60, quiet.From%60),
+				Remedy: "write an earlier hour in schedule, or expires: 1d",
+			}
+			if book.Locate != nil {
+				problem.Line, problem.Column, problem.Excerpt = book.Locate(p.File, "$.schedule")
+			}
+			out = append(out, problem)
+			break
+		}
+	}
+	return out
+}
+
+// quietHours are a dealer's for a class, as the plan takes them (design A3): those of the class, else the default, else 21:00-08:00; for
+// offers 20:00-09:00 unless the class or `default: none` says otherwise.
+func quietHours(d *care.Dealer, class care.Class) care.Window {
+	if w, ok := d.QuietHours[string(class)]; ok {
+		return w
+	}
+	w, ok := d.QuietHours["default"]
+	switch {
+	case class == care.Commercial && (!ok || !w.IsZero()):
+		return care.Window{From: 20 * 60, To: 9 * 60}
+	case !ok:
+		return care.Window{From: 21 * 60, To: 8 * 60}
+	}
+	return w
+}
