@@ -302,7 +302,7 @@ func TestErasedDespiteDamage(t *testing.T) {
 				}
 			},
 		} {
-			id := "GONE-" + strings.ReplaceAll(name, " ", "-")
+			id := "GONE-" + strings.ReplaceAll(name, " ", "-") + "." // none is the beginning of another
 			b.apply(t, Applied{Added: 1}, care.Change{Customer: id, Add: []*care.Occurrence{occurrence(id, 0, epoch)}})
 			damage(id)
 			b.erase(t, id, false)
