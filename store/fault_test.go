@@ -416,3 +416,21 @@ func TestReplicaConfirms(t *testing.T) {
 		t.Error("refused although there is nobody to wait for")
 	}
 }
+
+// A message whose queue entry was deleted while a replica held it: nobody holds it any more, so it can be claimed as soon as it is put
+// back, not when a lease that stands nowhere would have ended.
+func TestRepairedMessageDoesNotWaitForALostLease(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, b *bundle) {
+		o := b.queue(t, 1)[0]
+		claimOne(t, b.Store, time.Minute)
+		b.redis.ZRem(t.Context(), dueKey(care.ShardOf(o.ID), care.LaneOf(care.SMS, care.Service)), member(o.ID, dayOf(o.Release), o.Customer))
+		if n, err := b.Repair(t.Context()); err != nil || n != 1 {
+			t.Fatalf("Repair put %d back, %v; want 1", n, err)
+		}
+		claims, err := b.Claim(t.Context(), care.Lanes, 10, time.Minute)
+		if err != nil || len(claims) != 1 {
+			t.Errorf("claimed %d, %v; want 1", len(claims), err)
+		}
+	})
+}

@@ -26,6 +26,8 @@ for i = 1, #page[2], 2 do
       end
       if not elsewhere then
         redis.call('ZADD', lane, state == 'g' and '-9000000000000000' or ARGV[3], member)
+        -- Who held it holds it no more: its customer's messages need not wait for a lease that stands nowhere.
+        redis.call('ZREM', prefix .. 'busy', customer)
         back = back + 1
       end
     end

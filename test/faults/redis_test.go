@@ -164,7 +164,7 @@ func TestRow14ARestoredSnapshot(t *testing.T) {
 	back := h.recovery(20 * time.Second)
 	h.awaitDrained(pick(2*time.Minute, 10*time.Minute))
 	again := 0
-	for _, n := range h.sink.Accepts() {
+	for _, n := range h.accepts() {
 		again += n - 1
 	}
 	h.say("14", fmt.Sprintf("sent %d, of which the restored state knows %d at most; sent before an operator decided 0, going again %.1f s after, %d twice by that decision",
