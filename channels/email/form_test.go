@@ -50,11 +50,11 @@ func readMail(t testing.TB, mail string) read {
 }
 
 // compare sends the same message both ways, and holds that the same mail is read.
-func compare(t interface {
+func compare(tb testing.TB, t interface {
 	Helper()
 	Fatalf(string, ...any)
 	Errorf(string, ...any)
-}, tb testing.TB, pipelined, plain *fakeServer, fast, slow *email.Sender, m *care.Message,
+}, pipelined, plain *fakeServer, fast, slow *email.Sender, m *care.Message,
 ) {
 	t.Helper()
 	before := len(pipelined.accepted())
@@ -137,7 +137,7 @@ func TestAnyMessageReadsTheSameBothWays(t *testing.T) {
 		m.Subject, m.ToName = words.Draw(rt, "subject"), words.Draw(rt, "name")
 		m.Text, m.HTML = []byte(words.Draw(rt, "text")+"."), []byte(words.Draw(rt, "html")+"<p>")
 		m.Program = rapid.SampledFrom([]string{"maintenance", "recall"}).Draw(rt, "program")
-		compare(rt, t, pipelined, plain, fast, slow, m)
+		compare(t, rt, pipelined, plain, fast, slow, m)
 	})
 }
 

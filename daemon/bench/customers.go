@@ -253,7 +253,7 @@ func (w *world) settleAll(ctx context.Context) error {
 
 // prepareImport writes the file that is imported.
 func prepareImport(_ context.Context, w *world) (err error) {
-	f, err := os.Create(w.table()) //nolint:gosec // our own folder
+	f, err := os.Create(w.table())
 	if err != nil {
 		return err
 	}

@@ -57,10 +57,10 @@ func start(cmd *exec.Cmd) (*process, error) {
 func (p *process) stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-p.done:
+	case <-p.done: //nolint:errcheck // it was told to end
 	case <-time.After(10 * time.Second):
 		_ = p.cmd.Process.Kill()
-		<-p.done
+		<-p.done //nolint:errcheck // it was killed
 	}
 	return nil
 }
@@ -72,10 +72,10 @@ func freePort(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil //nolint:errcheck // a TCP listener's address
+	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// answers waits until somebody listens there.
+// listens waits until somebody listens there.
 func listens(ctx context.Context, address string, p *process) error {
 	for range 500 {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
@@ -111,7 +111,7 @@ func startRedis(ctx context.Context, dir string) (*redisProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, "redis.log")) //nolint:gosec // in our own folder
+	log, err := os.Create(filepath.Join(dir, "redis.log"))
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ wait:
 			return out, fmt.Errorf("%d of %d messages: %w", done.Load(), n, context.Cause(ctx))
 		}
 	}
-	out.wall, out.cpu = time.Since(began), cpu()-before
+	out.wall, out.cpu, out.most = time.Since(began), cpu()-before, max(out.most, resident())
 	redisAfter, err := w.redis.cpu(ctx)
 	out.redis = redisAfter - redisBefore
 	if err != nil {
