@@ -43,7 +43,6 @@ type Daemon struct {
 	sweeper *scheduler.Sweeper
 	sweeps  *sweepState
 	leads   atomic.Bool
-	linker  *linker
 	mailbox *mailbox // nil = no CARE_BOUNCE_MAILDIR
 	stops   *stops
 	share   share
@@ -140,10 +139,6 @@ func (d *Daemon) openChannels(context.Context) (err error) {
 	if d.senders, err = d.env.newSenders(d.book.Load().Book.Files); err != nil {
 		return err
 	}
-	d.linker = newLinker(d.env.hashKey())
-	if text := d.senders.byChannel[care.SMS]; text != nil {
-		d.senders.byChannel[care.SMS] = d.linker.wrap(text)
-	}
 	d.later("channels", func(context.Context) error { return d.senders.close() })
 	return nil
 }
@@ -156,6 +151,7 @@ func (d *Daemon) assemble(context.Context) (err error) {
 	d.engine, err = delivery.New(delivery.Config{
 		Queue: d.store, Customers: d.store, Operator: guard{d.stops, &d.unsafe}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
 		Book: func() delivery.Book { return d.book.Load() }, Senders: d.senders.byChannel, DryRun: set.DryRun, Busy: d.parts.Busy,
+		Batch:       d.link,
 		Hash:        func(a string) string { return contact.Hash(hashKey, a) },
 		Connections: map[care.Channel]int{care.Email: set.SMTP.Connections, care.SMS: set.SMS.Connections, care.Webhook: set.Webhook.Connections},
 		Rates:       map[care.Channel]float64{care.Email: set.SMTP.Rate, care.SMS: set.SMS.Rate, care.Webhook: set.Webhook.Rate},
@@ -243,7 +239,6 @@ func (d *Daemon) Start() {
 	d.running.Go(func() { d.watch(ctx) })
 	d.running.Go(func() { d.watchdog(ctx) })
 	d.running.Go(func() { d.keepHouse(ctx) })
-	d.running.Go(func() { d.linker.run(ctx, d.store, d.log) })
 	d.startFollow(ctx)
 	d.startLive()
 	d.startEvents(ctx)

@@ -75,6 +75,8 @@ type Config struct {
 	Grace       time.Duration            // how long Stop lets attempts end by themselves; 0 = 20 s
 	DryRun      bool                     // gate, render and record; send nothing
 	Busy        func(delta int)          // told how many messages are in hand; the demo's clock stands still meanwhile
+	// Batch is told of each batch before any of it is handed over; on an error the batch is given back. nil = nobody is told.
+	Batch func(ctx context.Context, batch []*care.Message) error
 	// Hash is the keyed hash under which a dead address is suppressed; nil = dead addresses are not kept.
 	Hash func(address string) string
 }

@@ -563,6 +563,48 @@ func TestAClaimKeepsItsPlace(t *testing.T) {
 	}
 }
 
+// What must be known before a message leaves is told once for a batch; while it cannot be, nothing leaves.
+func TestNothingLeavesBeforeItsBatchIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(100)
+		told, fail := 0, true
+		var mu sync.Mutex
+		e := start(t, m, yes{}, func(context.Context, *care.Message) (care.Receipt, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if fail {
+				t.Error("a message left before its batch was told")
+			}
+			return care.Receipt{}, nil
+		}, func(c *Config) {
+			c.Batch = func(_ context.Context, batch []*care.Message) error {
+				mu.Lock()
+				defer mu.Unlock()
+				told += len(batch)
+				if fail {
+					return errors.New("away")
+				}
+				return nil
+			}
+		})
+		time.Sleep(10 * time.Second)
+		mu.Lock()
+		fail = false
+		mu.Unlock()
+		time.Sleep(2 * time.Minute)
+		_ = e.Stop()
+		if n := m.states()[care.StateSent]; n != 100 || told < 200 {
+			t.Errorf("%d sent, told of %d", n, told)
+		}
+		for _, r := range m.records {
+			if len(r.Attempts) != 1 {
+				t.Errorf("%d attempts on record: being given back is none", len(r.Attempts))
+			}
+		}
+	})
+}
+
 func TestAPanicIsUncertain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -119,7 +119,7 @@ func (r *runner) round(ctx, sending context.Context) bool {
 	suspects := slices.Clone(mine)
 	suspects = slices.DeleteFunc(suspects, func(c *care.Claim) bool { return c.Record.Crashes < suspectAfter })
 	mine = slices.DeleteFunc(mine, func(c *care.Claim) bool { return c.Record.Crashes >= suspectAfter })
-	for _, j := range r.prepare(ctx, mine, op) {
+	for _, j := range r.announce(ctx, r.prepare(ctx, mine, op)) {
 		// Back-pressure: a slow provider holds up this channel's claiming and nothing else.
 		r.jobs <- j
 	}
@@ -145,6 +145,26 @@ func (r *runner) alone(claiming, sending context.Context, c *care.Claim, waiting
 			<-written
 		}
 	}
+}
+
+// announce tells Config.Batch of what is about to be handed over. Without its word nothing goes.
+func (r *runner) announce(ctx context.Context, jobs []*job) []*job {
+	if r.e.cfg.Batch == nil || len(jobs) == 0 {
+		return jobs
+	}
+	messages := make([]*care.Message, len(jobs))
+	for i, j := range jobs {
+		messages[i] = j.message
+	}
+	err := r.e.cfg.Batch(ctx, messages)
+	if err == nil {
+		return jobs
+	}
+	r.log.Warn("a batch is given back", slog.Any("error", err), slog.Int("messages", len(jobs)))
+	for _, j := range jobs {
+		r.putBack(j.claim, r.e.cfg.Now().Add(retryBase))
+	}
+	return nil
 }
 
 func inBatch(claims []*care.Claim, c *care.Claim) bool {
