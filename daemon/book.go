@@ -153,20 +153,8 @@ func (c *Checked) Draft(customer *care.Customer, dealer *care.Dealer, occ *care.
 	}
 	return &care.Draft{
 		Occurrence: occ, Customer: customer, Dealer: dealer, Advisor: dealer.AdvisorFor(customer.Advisor),
-		Channel: ch, Locale: locale, Location: c.location(customer, dealer), Links: c.links.of(occ, ch, dealer), Now: now,
+		Channel: ch, Locale: locale, Location: c.Planner.Location(customer), Links: c.links.of(occ, ch, dealer), Now: now,
 	}
-}
-
-func (c *Checked) location(customer *care.Customer, dealer *care.Dealer) *time.Location {
-	for _, name := range []string{customer.TimeZone, dealer.TimeZone} {
-		if name == "" {
-			continue
-		}
-		if loc, err := time.LoadLocation(name); err == nil {
-			return loc
-		}
-	}
-	return time.UTC
 }
 
 // links makes the personal links of messages. Without a public URL or a key there are none.
