@@ -17,6 +17,9 @@ GOFUMPT  := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
 
 # Build tags under which test code hides; the linters and vet must see it too.
 TAGS := e2e,faults,screens
+# Packages whose tests run whole commands and benches over and over: without the race detector, which takes minutes there. What
+# they run is tested with it in the packages below them.
+WHOLE := github.com/carebell/carebell/cmd/carebell github.com/carebell/carebell/daemon/bench
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The version says which commit it is; -buildvcs would only fail in a checkout that belongs to another user.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)"
@@ -34,7 +37,7 @@ deps: ## install what the tests need (Debian/Ubuntu as root), or say what is mis
 deps-e2e: ## the same for the end-to-end tests
 	@.ci/need redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools \
 	  bearerbox:kannel /usr/lib/kannel/test/fakesmsc:kannel-extras postfix:postfix \
-	  chromium:chromium promtool:prometheus /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
+	  chromium:chromium promtool:prometheus node:nodejs npm:npm /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
 deps-deploy: ## the same for the check of deploy/
 	@.ci/need systemd-analyze:systemd promtool:prometheus
@@ -80,7 +83,8 @@ fix: $(GOLANGCI) fmt ## let the linters mend what they can (look at the differen
 
 .PHONY: test
 test: deps ## the tests of the module, with the race detector, against a real redis-server
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -timeout 10m $(filter-out $(WHOLE),$(shell $(GO) list ./...))
+	$(GO) test -timeout 10m $(WHOLE)
 
 .PHONY: e2e
 e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix and Chromium
