@@ -29,10 +29,8 @@ const (
 type Public struct {
 	Signer   *token.Signer
 	Overlays Overlays
-	Facts    Facts  // nil = pages know nothing but Page
+	Facts    Facts  // nil = pages know nothing but the token
 	Events   Events // nil = nobody is told
-	// Page tells in whose words a page speaks when there are no Facts.
-	Page func(ctx context.Context, customer string) (locale, dealer string)
 
 	Callbacks    Callbacks // nil = there is no /hooks
 	Receipts     Receipts
@@ -179,9 +177,6 @@ func (p *Public) page(purpose token.Purpose, then func(http.ResponseWriter, *htt
 
 func (p *Public) lookup(ctx context.Context, v *visit) (err error) {
 	if p.Facts == nil {
-		if p.Page != nil {
-			v.facts.Locale, v.facts.Dealer = p.Page(ctx, v.token.Customer)
-		}
 		return nil
 	}
 	v.facts, err = p.Facts.Lookup(ctx, v.token.Customer, v.token.Occurrence)
