@@ -17,6 +17,7 @@ var (
 	PlainDomain = plainDomain
 	PlainLink   = plainLink
 	EncodingFor = encodingFor
+	Base64Words = base64Words
 )
 
 // WriteForm writes a message on its form and returns its length.

@@ -1,6 +1,7 @@
 package email_test
 
 import (
+	"mime"
 	"net/url"
 	"strings"
 	"testing"
@@ -29,6 +30,10 @@ func TestShortWays(t *testing.T) {
 			if u, err := url.Parse(link); err != nil || u.Host == "" || u.String() != link || u.Scheme != "https" {
 				t.Fatalf("%q becomes %q, %v", link, u, err)
 			}
+		}
+		subject := rapid.StringOfN(rapid.RuneFrom([]rune("aé您🚗 ?=")), 0, 120, -1).Draw(t, "subject") + "您"
+		if got, want := email.Base64Words(subject), mime.BEncoding.Encode("UTF-8", subject); got != want {
+			t.Fatalf("%q becomes %q, want %q", subject, got, want)
 		}
 		body := rapid.SliceOf(rapid.SampledFrom([]byte{'a', 0xe6, 0x80, 0x7f, 0xff, 'b', 'c', 'd', 'e'})).Draw(t, "body")
 		high := 0
