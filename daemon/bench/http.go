@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ type gateway struct {
 	url    string
 	done   chan struct{}
 	bytes  atomic.Int64 // of the last request's body
+	query  atomic.Int64 // of the last request's query, in bytes
 }
 
 func startGateway(ctx context.Context) (*gateway, error) {
@@ -31,7 +33,8 @@ func startGateway(ctx context.Context) (*gateway, error) {
 	}
 	g := &gateway{url: "http://" + on.Addr().String(), done: make(chan struct{})}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /cgi-bin/sendsms", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /cgi-bin/sendsms", func(w http.ResponseWriter, r *http.Request) {
+		g.query.Store(int64(len(r.URL.RawQuery)))
 		w.WriteHeader(http.StatusAccepted)
 		_, _ = io.WriteString(w, "0: Accepted for delivery")
 	})
@@ -100,8 +103,7 @@ func measureSMS(ctx context.Context, w *world) (run, error) {
 			Gateway: "kannel", URL: g.url + "/cgi-bin/sendsms", User: "bench", Password: config.NewSecret("bench"), From: "10690000", Connections: connections,
 		}}
 	}, func(g *gateway, n int) (sent, error) {
-		// A query as long as that of a text of 70 characters with the URL for receipts.
-		return g.bare(ctx, n, http.MethodGet, "/cgi-bin/sendsms?text="+string(bytes.Repeat([]byte("%E6%88%91"), 70)), nil)
+		return g.bare(ctx, n, http.MethodGet, "/cgi-bin/sendsms?"+strings.Repeat("a", int(g.query.Load())), nil) // as long as ours
 	})
 }
 
