@@ -127,31 +127,24 @@ func (c *compiler) email() {
 	src := &c.t.src
 	if strings.TrimSpace(src.front.Subject) == "" {
 		c.report.fault(position{c.file, 1, 1}, "no-subject", `begin the file with --- , subject: "…" and ---`, "the mail has no subject")
-		return
+	} else {
+		c.t.subject = c.value(src.front.Subject, "$.subject", inLine)
 	}
-	c.t.subject = c.value(src.front.Subject, "$.subject", inLine)
 	if src.front.Preheader != "" {
 		c.t.preheader = c.value(src.front.Preheader, "$.preheader", inLine)
 	}
 	c.scan.inLines = true
+	before := c.report.faults
 	body := c.scan.scan(src.body, src.at)
 	if line, what := tooLarge(body); line > 0 {
 		c.report.fault(position{c.file, src.at.line + line - 1, 1}, "too-large", "make it simpler", "%s", what)
 	}
-	if care.Faults(c.report.problems) {
-		return
+	if c.report.faults > before {
+		return // where tags begin and end is not known
 	}
-	made, err := markdown(body, c.t.tags, src.front.Skip)
-	if err != nil {
-		c.report.fault(src.at, "markdown", "make it simpler", "the Markdown cannot be read: %v", err)
-		return
-	}
-	layout, content, ok := c.layout()
+	page, ok := c.compose(body)
 	if !ok {
-		return
-	}
-	page, ok := compose(layout, made, content, c.t.tags, &c.report)
-	if !ok {
+		c.build(body, inText) // whoever mends the page hears of the rest at once
 		return
 	}
 	c.t.page = page.html
@@ -176,6 +169,21 @@ func (c *compiler) email() {
 	c.t.text = c.build(plain, inText)
 }
 
+// compose makes the page of a mail's text with its marks.
+func (c *compiler) compose(body string) (*page, bool) {
+	src := &c.t.src
+	made, err := markdown(body, c.t.tags, src.front.Skip)
+	if err != nil {
+		c.report.fault(src.at, "markdown", "make it simpler", "the Markdown cannot be read: %v", err)
+		return nil, false
+	}
+	layout, content, ok := c.layout()
+	if !ok {
+		return nil, false
+	}
+	return compose(layout, made, content, c.t.tags, &c.report)
+}
+
 // layout returns the layout with its marks, and the mark at which the body goes in.
 func (c *compiler) layout() (string, rune, bool) {
 	name := c.t.src.front.Layout
@@ -195,12 +203,12 @@ func (c *compiler) layout() (string, rune, bool) {
 		return "", 0, false
 	}
 	c.report.remember(file, text)
-	from := len(c.t.tags.list)
+	from, before := len(c.t.tags.list), c.report.faults
 	s := &scanner{tags: c.t.tags, report: &c.report, partial: c.partial, inLines: true}
 	marked := s.scan(text, position{file, 1, 1})
 	for i := from; i < len(c.t.tags.list); i++ {
 		if t := &c.t.tags.list[i]; !t.control && t.args == "content" {
-			return marked, rune(firstMark + i), !care.Faults(c.report.problems)
+			return marked, rune(firstMark + i), c.report.faults == before
 		}
 	}
 	c.report.fault(position{file, 1, 1}, "no-content", "write {{ content }} where the mail's text belongs", "the layout has no place for the text")
@@ -209,8 +217,9 @@ func (c *compiler) layout() (string, rune, bool) {
 
 func (c *compiler) sms() {
 	src := &c.t.src
+	before := c.report.faults
 	body := strings.TrimSpace(standalone(c.scan.scan(src.body, src.at), c.t.tags))
-	if body == "" && !care.Faults(c.report.problems) {
+	if body == "" && c.report.faults == before {
 		c.report.fault(src.at, "empty", "write the text below the front matter", "the text message is empty")
 	}
 	c.t.text = c.build(skips(src.front.Skip).lines(body, c.t.tags), inText)

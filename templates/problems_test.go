@@ -104,3 +104,59 @@ func TestPartialProblemsNameTheirFile(t *testing.T) {
 		t.Errorf("got %v", problems)
 	}
 }
+
+// TestAllFaultsOfAFileAreSaid: who mends one fault must not meet the next at the next run.
+func TestAllFaultsOfAFileAreSaid(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  []string // beginnings, without templates/x/en/
+	}{
+		"subject, preheader and text": {
+			map[string]string{"x/en/email.md": "---\nsubject: \"{{ a.b }}\"\npreheader: \"{{ c.d }}\"\n---\n{{ e.f }}\n\n[x]({{ g.h }})"},
+			[]string{"email.md:2:14: there is no variable a.b", "email.md:3:16: there is no variable c.d", "email.md:5:4: there is no variable e.f", "email.md:7:8: there is no variable g.h"},
+		},
+		"no subject": {
+			map[string]string{"x/en/email.md": "{{ e.f }}"},
+			[]string{"email.md:1:1: the mail has no subject", "email.md:1:4: there is no variable e.f"},
+		},
+		"a page that cannot be": {
+			map[string]string{"x/en/email.md": "---\nsubject: \"{{ a.b }}\"\n---\n<script>x</script>\n\n{{ e.f }}"},
+			[]string{"email.md: <script> cannot be used in a mail", "email.md:2:14: there is no variable a.b", "email.md:6:4: there is no variable e.f"},
+		},
+		"no layout": {
+			map[string]string{"x/en/email.md": "---\nsubject: \"{{ a.b }}\"\nlayout: nice\n---\n{{ e.f }}"},
+			[]string{"email.md:2:14: there is no variable a.b", "email.md:3:9: there is no layout \"nice\"", "email.md:5:4: there is no variable e.f"},
+		},
+		"a layout's too": {
+			map[string]string{"x/en/email.md": "---\nsubject: \"{{ a.b }}\"\n---\n{{ e.f }}", "_layouts/default.html": "<p>{{ i.j }}</p>{{ content }}"},
+			[]string{"templates/_layouts/default.html:1:7: there is no variable i.j", "email.md:2:14: there is no variable a.b", "email.md:4:4: there is no variable e.f"},
+		},
+		"a tag without end": {
+			map[string]string{"x/en/email.md": "---\nsubject: \"{{ a.b }}\"\n---\n{{ e.f"},
+			[]string{"email.md:2:14: there is no variable a.b", "email.md:4:1: the tag that begins here has no }}"},
+		},
+		"a text message": {
+			map[string]string{"x/en/sms.txt": "---\ndefaults: {advisor.nam: x}\ngateway: {aliyun: {template: S, params: {n: \"{{ a.b }}\"}}}\n---\n"},
+			[]string{"sms.txt:2:25: there is no variable advisor.nam", "sms.txt:3:49: there is no variable a.b", "sms.txt:5:1: the text message is empty"},
+		},
+		"a webhook": {
+			map[string]string{"x/en/webhook.json": "---\nheaders: {X-A: \"{{ a.b }}\"}\nmethod: GET\n---\n{\"a\": {{ e.f }}}"},
+			[]string{"webhook.json:2:20: there is no variable a.b", "webhook.json:3:9: a webhook cannot use the method GET", "webhook.json:5:10: there is no variable e.f"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, problems := templates.Load(bookOf(tt.files))
+			for i, p := range problems {
+				got := strings.TrimPrefix(p.Error(), "templates/x/en/")
+				if i >= len(tt.want) || !strings.HasPrefix(got, tt.want[i]) {
+					t.Errorf("problem %d: %s", i+1, got)
+				}
+			}
+			if len(problems) != len(tt.want) {
+				t.Errorf("%d problems, want %d", len(problems), len(tt.want))
+			}
+		})
+	}
+}

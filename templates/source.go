@@ -57,6 +57,7 @@ func (t *tags) at(r rune) *tag { return &t.list[r-firstMark] }
 // report gathers what is wrong, with the line it stands in.
 type report struct {
 	problems []care.Problem
+	faults   int                 // found, also those that are not said any more
 	lines    map[string][]string // by file, for excerpts
 }
 
@@ -68,6 +69,7 @@ func (r *report) remember(file, text string) {
 }
 
 func (r *report) fault(p position, rule, remedy, format string, args ...any) {
+	r.faults++
 	r.add(care.Fault, p, rule, remedy, format, args...)
 }
 
