@@ -160,11 +160,13 @@ func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntr
 	ledger := redis.NewSliceCmd(ctx, "hgetall", ledgerKey(customer))
 	_ = pipe.Process(ctx, ledger)
 	noted := pipe.LRange(ctx, timelineKey(customer), 0, -1)
+	flight := pipe.HGet(ctx, flightKey(care.Shard(customer)), customer)
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read the timeline: %w", err)
 	}
 	var out []care.EventEntry
 	entries, _ := readLedger(ledger.Val(), s.clock().Add(-ledgerKept))
+	noteSending(entries, flight.Val())
 	for id, e := range entries {
 		out = append(out, care.EventEntry{
 			At: e.At, ID: id, Customer: customer, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Channel: e.Channel,

@@ -41,6 +41,8 @@ func (s *Store) readFacts(ctx context.Context, ids []string) ([]*care.Facts, map
 		ledgers[i] = redis.NewSliceCmd(ctx, "hgetall", ledgerKey(id)) // a list is half the work of a map
 		_ = pipe.Process(ctx, ledgers[i])
 	}
+	groups := byShard(ids, func(id *string) string { return *id })
+	flights := readFlights(ctx, pipe, ids, &groups)
 	if err := run(ctx, pipe); err != nil {
 		return nil, nil, fmt.Errorf("read customers: %w", err)
 	}
@@ -60,7 +62,44 @@ func (s *Store) readFacts(ctx context.Context, ids []string) ([]*care.Facts, map
 			old[id] = gone
 		}
 	}
+	for shard, items := range groups {
+		for j, i := range items {
+			if values := flights[shard].Val(); j < len(values) && values[j] != nil {
+				noteSending(out[i].Ledger, text(values[j]))
+			}
+		}
+	}
 	return out, old, nil
+}
+
+// readFlights asks what the customers have in hand, shard by shard.
+func readFlights(ctx context.Context, pipe redis.Pipeliner, ids []string, groups *[care.Shards][]int) (out [care.Shards]*redis.SliceCmd) {
+	for shard, items := range groups {
+		if len(items) == 0 {
+			continue
+		}
+		customers := make([]string, len(items))
+		for j, i := range items {
+			customers[j] = ids[i]
+		}
+		out[shard] = pipe.HMGet(ctx, flightKey(shard), customers...)
+	}
+	return out
+}
+
+// noteSending marks the ledger's entry of the message that is being sent: flight knows of it before the ledger does.
+func noteSending(l care.Ledger, flight string) {
+	place, raw := begun(flight)
+	if raw == "" {
+		return
+	}
+	id, day, ok := placeOf(place)
+	if _, known := l[id]; !ok || !known {
+		return
+	}
+	if r, err := decodeRecord(id, raw); err == nil {
+		l[id] = entryOf(&r, care.DateFromDays(day), r.UpdatedAt)
+	}
 }
 
 // run sends a pipeline. What single commands have to say (no such key, wrong type) is theirs; what is left is Redis being away.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -90,14 +91,19 @@ func (s *Store) Messages(ctx context.Context, f Filter) ([]care.Record, error) {
 // located is a message record with where it is kept.
 type located struct {
 	record  care.Record
-	raw     string
+	raw     string // as it stands among the day's records
+	sending string // with which it is being sent, "" = it is not
 	day     int
 	claimed bool
 }
 
 // read decodes a record and gives it the state claimed while a replica holds it before sending.
 func (l *located) read(id string) (err error) {
-	if l.record, err = decodeRecord(id, l.raw); err != nil {
+	raw := l.raw
+	if l.sending != "" {
+		raw = l.sending
+	}
+	if l.record, err = decodeRecord(id, raw); err != nil {
 		return err
 	}
 	if l.claimed && l.record.State != care.StateSending {
@@ -112,7 +118,9 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 	pipe := s.client.Pipeline()
 	cmds := make([]interface{ Val() []string }, care.Shards)
 	claims := make([]interface{ Val() []string }, care.Shards)
+	flights := make([]interface{ Val() []string }, care.Shards)
 	for shard := range cmds {
+		flights[shard] = pipe.HVals(ctx, flightKey(shard))
 		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, list), 0, most-1)
 		claims[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, list), rangeBelowZero)
 	}
@@ -122,13 +130,13 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 	var out []located
 	var refs []ref
 	for shard := range cmds {
-		claimed := make(map[string]bool)
+		claimed, sending := make(map[string]bool), inFlight(flights[shard].Val())
 		for _, m := range claims[shard].Val() {
 			claimed[m] = true
 		}
 		for _, m := range cmds[shard].Val() {
 			if id, day, _, ok := splitMember(m); ok {
-				refs = append(refs, ref{id, shard, day, claimed[m]})
+				refs = append(refs, ref{id, shard, day, claimed[m], sending[m[:customAt]]})
 			}
 		}
 	}
@@ -142,12 +150,24 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 	return out, nil
 }
 
+// inFlight reads values of flight: the records with which messages are being sent, by the messages' places.
+func inFlight(values []string) map[string]string {
+	out := make(map[string]string, len(values))
+	for _, v := range values {
+		if place, record := begun(v); record != "" {
+			out[place] = record
+		}
+	}
+	return out
+}
+
 // ref says where a record is.
 type ref struct {
 	id      string
 	shard   int
 	day     int
 	claimed bool
+	sending string
 }
 
 func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
@@ -161,7 +181,7 @@ func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
 	}
 	out := make([]located, 0, len(refs))
 	for i, r := range refs {
-		l := located{raw: cmds[i].Val(), day: r.day, claimed: r.claimed}
+		l := located{raw: cmds[i].Val(), day: r.day, claimed: r.claimed, sending: r.sending}
 		if l.raw == "" {
 			continue
 		}
@@ -201,11 +221,17 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
 	days := make(map[int]bool)
 	pipe := s.client.Pipeline()
 	cmds := make([]interface{ Val() []string }, care.Shards)
+	flights := make([]interface{ Val() []string }, care.Shards)
 	for shard := range cmds {
 		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, "days"), 0, -1)
+		flights[shard] = pipe.HVals(ctx, flightKey(shard))
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list days: %w", err)
+	}
+	sending := make(map[string]string)
+	for _, c := range flights {
+		maps.Copy(sending, inFlight(c.Val()))
 	}
 	for _, c := range cmds {
 		for _, d := range c.Val() {
@@ -223,7 +249,7 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
 	for _, day := range order {
 		matching := 0
 		for shard := range care.Shards {
-			some, err := s.oneDay(ctx, shard, day, f)
+			some, err := s.oneDay(ctx, shard, day, f, sending)
 			if err != nil {
 				return nil, err
 			}
@@ -237,7 +263,7 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
 	return out, nil
 }
 
-func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter) ([]located, error) {
+func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter, sending map[string]string) ([]located, error) {
 	var out []located
 	for cursor := uint64(0); ; {
 		page, next, err := s.client.HScan(ctx, messagesKey(shard, day), cursor, "", batch).Result()
@@ -245,7 +271,7 @@ func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter) ([]locate
 			return nil, fmt.Errorf("read messages: %w", err)
 		}
 		for i := 1; i < len(page); i += 2 {
-			l := located{raw: page[i], day: day}
+			l := located{raw: page[i], day: day, sending: sending[page[i-1]+dayText(day)]}
 			if err := l.read(page[i-1]); err != nil {
 				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", page[i-1]))
 				continue
@@ -310,7 +336,7 @@ func (s *Store) find(ctx context.Context, ids []string) ([]*located, error) {
 			if day == "" {
 				continue
 			}
-			found := &located{raw: text(l[4*j+1]), claimed: text(l[4*j+3]) == "1"}
+			found := &located{raw: text(l[4*j+1]), sending: text(l[4*j+2]), claimed: text(l[4*j+3]) == "1"}
 			if found.day, err = strconv.Atoi(day); err != nil {
 				return nil, fmt.Errorf("find messages: %w", err)
 			}

@@ -15,11 +15,28 @@ import (
 // countersKept is how long the daily counters behind Usual are kept.
 const countersKept = 16 * 24 * time.Hour
 
+// atOnce limits what one run of a script is given: Lua passes at most some thousands of words on, and a script stops its Redis.
+const atOnce = 500
+
+func inParts[T any](items []T, do func([]T) ([]bool, error)) ([]bool, error) {
+	oks := make([]bool, 0, len(items))
+	var errs []error
+	for part := range slices.Chunk(items, atOnce) {
+		some, err := do(part)
+		errs = append(errs, err)
+		oks = append(append(oks, some...), make([]bool, len(part)-len(some))...)
+	}
+	return oks, errors.Join(errs...)
+}
+
 // Renew lengthens leases, counted from now, on Redis' clock. False = the claim is no longer ours. The claims themselves stay
 // as they are, token and Until included: others may be reading them.
 func (s *Store) Renew(ctx context.Context, claims []*care.Claim, lease time.Duration) ([]bool, error) {
 	if len(claims) == 0 {
 		return nil, nil
+	}
+	if len(claims) > atOnce {
+		return inParts(claims, func(part []*care.Claim) ([]bool, error) { return s.Renew(ctx, part, lease) })
 	}
 	var calls []*call
 	groups := byShard(claims, func(c **care.Claim) string { return (*c).Record.Customer })
@@ -30,8 +47,7 @@ func (s *Store) Renew(ctx context.Context, claims []*care.Claim, lease time.Dura
 		c := &call{script: s.lua.renew, key: fenceKey(shard)}
 		c.add(lease.Microseconds())
 		for _, i := range items {
-			r := &claims[i].Record
-			c.add(r.ID, r.Customer, claims[i].Lane.String(), claims[i].Token, dayText(dayOf(r.Release)))
+			c.add(owner(claims[i]), claims[i].Record.Customer, claims[i].Lane.String())
 		}
 		calls = append(calls, c)
 	}
@@ -69,6 +85,9 @@ func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error
 	if len(intents) == 0 {
 		return nil, nil
 	}
+	if len(intents) > atOnce {
+		return inParts(intents, func(part []care.Intent) ([]bool, error) { return s.Begin(ctx, part) })
+	}
 	if err := s.marks.stopped(); err != nil {
 		return make([]bool, len(intents)), err
 	}
@@ -85,12 +104,7 @@ func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error
 			if r.FirstTry.IsZero() {
 				r.FirstTry = r.UpdatedAt
 			}
-			raw, err := encodeRecord(&r)
-			if err != nil {
-				return nil, err
-			}
-			c.add(r.ID, r.Customer, intents[i].Claim.Lane.String(), intents[i].Claim.Token,
-				encodeEntry(entryOf(&r, care.DateFromDays(dayOf(r.Release)), r.UpdatedAt)), raw)
+			c.add(owner(intents[i].Claim), r.Customer, encodeRecord(&r))
 		}
 		calls = append(calls, c)
 	}
@@ -124,6 +138,9 @@ func (s *Store) noteMarks(calls []*call, groups [care.Shards][]int, floor *Mark)
 func (s *Store) Settle(ctx context.Context, results []care.Result) ([]bool, error) {
 	if len(results) == 0 {
 		return nil, nil
+	}
+	if len(results) > atOnce {
+		return inParts(results, func(part []care.Result) ([]bool, error) { return s.Settle(ctx, part) })
 	}
 	// What the customer's overlay learns comes first: after a crash in between it would not be learnt again.
 	if err := s.learn(ctx, results); err != nil {
@@ -162,7 +179,10 @@ func (s *Store) Settle(ctx context.Context, results []care.Result) ([]bool, erro
 	return ours, s.settled(ctx, results, ours, early)
 }
 
-// settleWords are the thirteen words that settle.lua takes of a result.
+// owner is how flight names a claim: its token, and the message's id with the day of its record.
+func owner(c *care.Claim) string { return strconv.FormatInt(c.Token, 10) + "|" + c.Place }
+
+// settleWords are the twelve words that settle.lua takes of a result.
 func settleWords(res *care.Result, now time.Time) ([]any, error) {
 	r := res.Record
 	if r.ID != res.Claim.Record.ID || r.Customer != res.Claim.Record.Customer {
@@ -188,21 +208,17 @@ func settleWords(res *care.Result, now time.Time) ([]any, error) {
 	default:
 		return nil, fmt.Errorf("settle: message %s cannot end as %q", r.ID, r.State)
 	}
-	raw, err := encodeRecord(&r)
-	if err != nil {
-		return nil, err
-	}
 	counter, also, merged := "", "", ""
 	if r.State == care.StateSent || r.State == care.StateDelivered || r.State == care.StateUndelivered {
 		counter = r.Dealer + "/" + r.Program
 	}
-	day := care.DateFromDays(dayOf(res.Claim.Record.Release))
+	_, day, _ := placeOf(res.Claim.Place)
 	if r.State.Final() && r.State != care.StateExpired && r.State != care.StateSkipped || r.State == care.StateUncertain {
 		also = joinIDs(r.Also)
 		merged = encodeEntry(care.LedgerEntry{State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID})
 	}
 	return []any{
-		r.ID, r.Customer, res.Claim.Lane.String(), res.Claim.Token, encodeEntry(entryOf(&r, day, r.UpdatedAt)), raw,
+		owner(res.Claim), r.Customer, res.Claim.Lane.String(), encodeEntry(entryOf(&r, care.DateFromDays(day), r.UpdatedAt)), encodeRecord(&r),
 		op, lane, at, counter, strconv.Itoa(r.Crashes), also, merged,
 	}, nil
 }

@@ -11,8 +11,14 @@
 --
 -- A member's score is its release (ms, above 0) until it is claimed, then the end of its lease (microseconds) less 9e15, so the
 -- two clocks never meet on one axis: below 0 Redis' time counts, above it the daemon's.
+--
+-- flight holds what each customer has in hand: token | id and day | end of the lease | the record once it is being sent. One message of
+-- a customer at a time: the next one's caps depend on how this one ends.
 local prefix = string.sub(KEYS[1], 1, -6)
+local flight = prefix .. 'flight'
 local BASE = 9000000000000000
+local FORGOTTEN = 60000000 -- microseconds after its lease that a message no longer keeps its customer's others waiting
+local PAGES = 8
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local due, lease, quota, rescue = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1'
@@ -29,14 +35,19 @@ end
 
 local out = {redis.call('GET', prefix .. 'mark') or '0', '0', '0', '0', 0}
 
--- The record is gone: whoever deleted it took the message with it. Unless it may be on its way it can be planned again.
+local function parse(v)
+  local id31, ends, record = string.match(v, '^%d+|([^|]*)|(%d+)|(.*)$')
+  return id31, tonumber(ends or '0'), record or ''
+end
+
+-- The record is gone: whoever deleted it took the message with it. It can be planned again.
 local function orphan(lane, member)
-  local id, customer = string.sub(member, 1, 26), string.sub(member, 32)
+  local customer = string.sub(member, 32)
   redis.call('ZREM', prefix .. 'due:' .. lane, member)
-  redis.call('ZREM', prefix .. 'busy', customer)
-  local ledger = prefix .. 'ledger:' .. customer
+  local ledger, id = prefix .. 'ledger:' .. customer, string.sub(member, 1, 26)
   local entry = redis.call('HGET', ledger, id)
   if entry then
+    -- One that was being sent may have arrived.
     if string.sub(entry, 1, 1) == 'g' then
       redis.call('HSET', ledger, id, 'f' .. string.sub(entry, 2))
     else
@@ -46,76 +57,132 @@ local function orphan(lane, member)
   out[5] = out[5] + 1
 end
 
-local function take(lane, members, crashed)
-  fence()
-  local score = string.format('%.0f', token - BASE)
-  local scores, busy, days, order = {}, {}, {}, {}
+-- What a forgotten message was about to do is put on its record: flight has room for one of each customer.
+local function spill(id31, customer, record)
+  local id, day, ledger = string.sub(id31, 1, 26), string.sub(id31, 27), prefix .. 'ledger:' .. customer
+  redis.call('HSET', prefix .. 'msg:' .. day, id, record)
+  local entry = redis.call('HGET', ledger, id)
+  if entry then redis.call('HSET', ledger, id, 'g' .. string.sub(entry, 2)) end
+end
+
+-- begun holds the records of members that were being sent when their lease ended.
+local function take(lane, members, begun)
+  local raws, days, order = {}, {}, {}
   for _, m in ipairs(members) do
-    scores[#scores + 1] = score
-    scores[#scores + 1] = m
-    busy[#busy + 1] = score
-    busy[#busy + 1] = string.sub(m, 32)
-    local day = string.sub(m, 27, 31)
-    if not days[day] then
-      days[day] = {}
-      order[#order + 1] = day
+    if begun and begun[m] then
+      raws[m] = begun[m]
+    else
+      local day = string.sub(m, 27, 31)
+      local ids = days[day]
+      if not ids then
+        ids = {}
+        days[day] = ids
+        order[#order + 1] = day
+      end
+      ids[#ids + 1] = m
     end
-    table.insert(days[day], m)
   end
-  redis.call('ZADD', prefix .. 'due:' .. lane, unpack(scores))
-  redis.call('ZADD', prefix .. 'busy', unpack(busy))
-  local raws = {}
   for _, day in ipairs(order) do
-    local ids = {}
-    for i, m in ipairs(days[day]) do ids[i] = string.sub(m, 1, 26) end
+    local mine, ids = days[day], {}
+    for i, m in ipairs(mine) do ids[i] = string.sub(m, 1, 26) end
     local got = redis.call('HMGET', prefix .. 'msg:' .. day, unpack(ids))
-    for i, m in ipairs(days[day]) do raws[m] = got[i] end
+    for i, m in ipairs(mine) do raws[m] = got[i] end
   end
-  local taken = 0
+  fence()
+  local score, ends, owner = string.format('%.0f', token - BASE), string.format('%.0f', token), nil
+  owner = ends .. '|'
+  ends = '|' .. ends .. '|'
+  local scores, flights, taken = {}, {}, 0
   for _, m in ipairs(members) do
-    if raws[m] then
+    local raw = raws[m]
+    if raw then
+      scores[#scores + 1] = score
+      scores[#scores + 1] = m
+      flights[#flights + 1] = string.sub(m, 32)
+      -- It stays known as one that was being sent until somebody has written what became of it.
+      flights[#flights + 1] = owner .. string.sub(m, 1, 31) .. ends .. (begun and begun[m] or '')
       local crashes = '0'
-      if crashed then crashes = tostring(redis.call('HINCRBY', prefix .. 'crash', string.sub(m, 1, 26), 1)) end
+      if begun then crashes = tostring(redis.call('HINCRBY', prefix .. 'crash', string.sub(m, 1, 26), 1)) end
       taken = taken + 1
       out[#out + 1] = lane
       out[#out + 1] = m
-      out[#out + 1] = raws[m]
+      out[#out + 1] = raw
       out[#out + 1] = crashes
     else
       orphan(lane, m)
     end
   end
+  if taken > 0 then
+    redis.call('ZADD', prefix .. 'due:' .. lane, unpack(scores))
+    redis.call('HSET', flight, unpack(flights))
+  end
   return taken
+end
+
+-- The first member whose lease has ended and whose customer nobody else serves now.
+local function late(lane, key)
+  local found = redis.call('ZRANGEBYSCORE', key, '-inf', ended, 'LIMIT', 0, rescue and 8 or 1)
+  if not rescue or #found == 0 then return found, nil end
+  for _, m in ipairs(found) do
+    local customer, begun = string.sub(m, 32), {}
+    local v = redis.call('HGET', flight, customer)
+    if not v then return {m}, begun end
+    local id31, ends, record = parse(v)
+    if id31 == string.sub(m, 1, 31) then
+      if record ~= '' then begun[m] = record end
+      return {m}, begun
+    end
+    if ends < now then
+      if record ~= '' then spill(id31, customer, record) end
+      return {m}, begun
+    end
+  end
+  return {}, nil
+end
+
+local function claim(lane, key)
+  local page = quota + math.min(quota, redis.call('HLEN', flight)) + 8
+  local mine, seen = {}, {}
+  for at = 0, PAGES - 1 do
+    local found = redis.call('ZRANGEBYSCORE', key, '1', due, 'LIMIT', at * page, page)
+    if #found == 0 then break end
+    local customers = {}
+    for j, m in ipairs(found) do customers[j] = string.sub(m, 32) end
+    local held = redis.call('HMGET', flight, unpack(customers))
+    for j, m in ipairs(found) do
+      local customer = customers[j]
+      if not seen[customer] and #mine < quota then
+        local free = not held[j]
+        if not free then
+          local id31, ends, record = parse(held[j])
+          free = ends < now - FORGOTTEN
+          if free and record ~= '' then spill(id31, customer, record) end
+        end
+        if free then
+          seen[customer] = true
+          mine[#mine + 1] = m
+        end
+      end
+    end
+    if #mine >= quota or #found < page then
+      if #found == page then out[4] = '1' end
+      break
+    end
+  end
+  if #mine > 0 then quota = quota - take(lane, mine, nil) end
+  if quota <= 0 then out[4] = '1' end
 end
 
 for i = 5, #ARGV do
   local lane = ARGV[i]
   local key = prefix .. 'due:' .. lane
-  local late = redis.call('ZRANGEBYSCORE', key, '-inf', ended, 'LIMIT', 0, 1)
+  local ones, begun = late(lane, key)
   if rescue then
-    if #late > 0 and quota > 0 then quota = quota - take(lane, late, true) end
+    if #ones > 0 and quota > 0 then quota = quota - take(lane, ones, begun) end
     if quota <= 0 then break end
   else
-    if #late > 0 then out[3] = '1' end
-    if quota > 0 then
-      local limit = quota * 2 + 8
-      local found = redis.call('ZRANGEBYSCORE', key, '1', due, 'LIMIT', 0, limit)
-      if #found > 0 then
-        -- One message of a customer at a time: the next one's caps depend on how this one ends.
-        local customers, mine, seen = {}, {}, {}
-        for j, m in ipairs(found) do customers[j] = string.sub(m, 32) end
-        local busy = redis.call('ZMSCORE', prefix .. 'busy', unpack(customers))
-        for j, m in ipairs(found) do
-          local free = not busy[j] or tonumber(busy[j]) < now - 60000000 - BASE
-          if free and not seen[customers[j]] and #mine < quota then
-            seen[customers[j]] = true
-            mine[#mine + 1] = m
-          end
-        end
-        if #mine > 0 then quota = quota - take(lane, mine, false) end
-        if quota <= 0 or #found == limit then out[4] = '1' end
-      end
-    end
+    if #ones > 0 then out[3] = '1' end
+    if quota > 0 then claim(lane, key) end
   end
 end
 if token then out[2] = string.format('%.0f', token) end
