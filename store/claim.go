@@ -233,25 +233,29 @@ func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, u
 	var claims []*care.Claim
 	for i := 5; i+3 < len(l); i += 4 {
 		lane, _ := laneNamed(text(l[i]))
-		claim := &care.Claim{Lane: lane, Token: token, Until: until}
+		members, _ := l[i+1].([]any)
+		records, _ := l[i+2].([]any)
 		crashes, _ := strconv.Atoi(text(l[i+3]))
-		m := text(l[i+1])
-		id, _, _, _ := splitMember(m)
-		claim.Place = m[:min(len(m), customAt)]
-		if claim.Record, err = decodeRecord(id, text(l[i+2])); err != nil {
-			s.setAside(ctx, claim, m)
-			continue
+		all := make([]care.Claim, len(members))
+		for j := range min(len(members), len(records)) {
+			claim, m := &all[j], text(members[j])
+			id, day, _, _ := splitMember(m)
+			claim.Lane, claim.Token, claim.Until, claim.Day = lane, token, until, day
+			if claim.Record, err = decodeRecord(id, text(records[j])); err != nil {
+				s.setAside(ctx, claim, m)
+				continue
+			}
+			claim.Was = claim.Record.State
+			if rescued {
+				claim.Record.Crashes = max(claim.Record.Crashes, crashes)
+				claim.Was = care.StateClaimed
+			}
+			if claim.Record.State == care.StateSending {
+				claim.Was = care.StateUncertain
+			}
+			claim.Record.State, claim.Record.Owner = care.StateClaimed, token
+			claims = append(claims, claim)
 		}
-		claim.Was = claim.Record.State
-		if rescued {
-			claim.Record.Crashes = max(claim.Record.Crashes, crashes)
-			claim.Was = care.StateClaimed
-		}
-		if claim.Record.State == care.StateSending {
-			claim.Was = care.StateUncertain
-		}
-		claim.Record.State, claim.Record.Owner = care.StateClaimed, token
-		claims = append(claims, claim)
 	}
 	return claims
 }

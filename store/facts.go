@@ -89,11 +89,11 @@ func readFlights(ctx context.Context, pipe redis.Pipeliner, ids []string, groups
 
 // noteSending marks the ledger's entry of the message that is being sent: flight knows of it before the ledger does.
 func noteSending(l care.Ledger, flight string) {
-	place, raw := begun(flight)
+	m, raw := begun(flight)
 	if raw == "" {
 		return
 	}
-	id, day, ok := placeOf(place)
+	id, day, _, ok := splitMember(m)
 	if _, known := l[id]; !ok || !known {
 		return
 	}

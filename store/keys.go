@@ -60,31 +60,11 @@ const (
 func member(id string, day int, customer string) string { return id + dayText(day) + customer }
 
 func splitMember(m string) (id string, day int, customer string, ok bool) {
-	if len(m) <= customAt {
+	if len(m) <= customAt || care.ShardOf(m[:idLen]) < 0 {
 		return "", 0, "", false
 	}
-	id, day, ok = placeOf(m[:customAt])
-	return id, day, m[customAt:], ok
-}
-
-// placeOf reads a member without its customer: where a message's record is.
-func placeOf(place string) (id string, day int, ok bool) {
-	if len(place) != customAt || care.ShardOf(place[:idLen]) < 0 {
-		return "", 0, false
-	}
-	day, err := strconv.Atoi(place[idLen:])
-	return place[:idLen], day, err == nil
-}
-
-// flightKey holds what each customer has in hand; see claim.lua.
-func flightKey(shard int) string { return prefix(shard) + "flight" }
-
-// begun reads a value of flight: the place of the message, and the record with which it is being sent, "" before that.
-func begun(value string) (place, record string) {
-	_, value, _ = strings.Cut(value, "|")
-	place, value, _ = strings.Cut(value, "|")
-	_, record, _ = strings.Cut(value, "|")
-	return place, record
+	day, err := strconv.Atoi(m[idLen:customAt])
+	return m[:idLen], day, m[customAt:], err == nil
 }
 
 // dayOf returns the days from 1970-01-01 to the UTC day of t; days before it and after 99,999 are clamped.
@@ -95,6 +75,17 @@ func dayOf(t time.Time) int {
 func dayText(day int) string {
 	s := strconv.Itoa(day)
 	return "00000"[min(len(s), dayLen):] + s
+}
+
+// flightKey holds what each customer has in hand; see claim.lua.
+func flightKey(shard int) string { return prefix(shard) + "flight" }
+
+// begun reads a value of flight: the member, and the record with which the message is being sent, "" before that.
+func begun(value string) (member, record string) {
+	_, value, _ = strings.Cut(value, "|")
+	_, value, _ = strings.Cut(value, "|")
+	member, record, _ = strings.Cut(value, "|")
+	return member, record
 }
 
 // laneNamed is the inverse of care.Lane.String.

@@ -136,7 +136,7 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 		}
 		for _, m := range cmds[shard].Val() {
 			if id, day, _, ok := splitMember(m); ok {
-				refs = append(refs, ref{id, shard, day, claimed[m], sending[m[:customAt]]})
+				refs = append(refs, ref{id, shard, day, claimed[m], sending[m]})
 			}
 		}
 	}
@@ -150,12 +150,12 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 	return out, nil
 }
 
-// inFlight reads values of flight: the records with which messages are being sent, by the messages' places.
+// inFlight reads values of flight: the records with which messages are being sent, by the queues' members.
 func inFlight(values []string) map[string]string {
 	out := make(map[string]string, len(values))
 	for _, v := range values {
-		if place, record := begun(v); record != "" {
-			out[place] = record
+		if m, record := begun(v); record != "" {
+			out[m] = record
 		}
 	}
 	return out
@@ -271,8 +271,12 @@ func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter, sending m
 			return nil, fmt.Errorf("read messages: %w", err)
 		}
 		for i := 1; i < len(page); i += 2 {
-			l := located{raw: page[i], day: day, sending: sending[page[i-1]+dayText(day)]}
-			if err := l.read(page[i-1]); err != nil {
+			l := located{raw: page[i], day: day}
+			err := l.read(page[i-1])
+			if l.sending = sending[member(page[i-1], day, l.record.Customer)]; l.sending != "" {
+				err = l.read(page[i-1])
+			}
+			if err != nil {
 				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", page[i-1]))
 				continue
 			}

@@ -146,82 +146,165 @@ func (s *Store) Settle(ctx context.Context, results []care.Result) ([]bool, erro
 	if err := s.learn(ctx, results); err != nil {
 		return make([]bool, len(results)), err
 	}
-	now := s.clock()
-	var calls []*call
-	groups := byShard(results, func(r *care.Result) string { return r.Claim.Record.Customer })
-	for shard, items := range groups {
-		if len(items) == 0 {
-			continue
-		}
-		c := &call{script: s.lua.settle, key: fenceKey(shard)}
-		c.add("sent:"+dayText(dayOf(now)), int(countersKept/time.Second))
-		for _, i := range items {
-			words, err := settleWords(&results[i], now)
-			if err != nil {
-				return make([]bool, len(results)), err
-			}
-			c.add(words...)
-		}
-		calls = append(calls, c)
+	ours := make([]bool, len(results))
+	todo := make([]int, len(results))
+	for i := range todo {
+		todo[i] = i
 	}
-	floor := s.marks.floor()
-	err := s.exec(ctx, calls, true)
 	var early []string
-	ours := answers(calls, groups, len(results), 1, func(_, i int, answer int64) {
-		if answer == 2 {
-			early = append(early, results[i].Record.ID)
+	for range casTries {
+		if len(todo) == 0 {
+			break
 		}
-	})
-	s.noteMarks(calls, groups, &floor)
-	if err != nil {
-		return ours, err
+		var err error
+		if todo, early, err = s.settleOnce(ctx, results, todo, ours, early); err != nil {
+			return ours, err
+		}
+	}
+	if len(todo) > 0 {
+		return ours, errBusy
 	}
 	return ours, s.settled(ctx, results, ours, early)
 }
 
-// owner is how flight names a claim: its token, and the message's id with the day of its record.
-func owner(c *care.Claim) string { return strconv.FormatInt(c.Token, 10) + "|" + c.Place }
+// settleOnce settles those results of todo whose claims are all still ours, shard by shard, and returns the others that are to be asked
+// for again without the ones that are not.
+func (s *Store) settleOnce(ctx context.Context, results []care.Result, todo []int, ours []bool, early []string) (again []int, found []string, err error) {
+	now := s.clock()
+	var calls []*call
+	var groups [care.Shards][]int
+	for _, i := range todo {
+		shard := care.Shard(results[i].Claim.Record.Customer)
+		groups[shard] = append(groups[shard], i)
+	}
+	for shard, items := range groups {
+		if len(items) == 0 {
+			continue
+		}
+		c := &call{script: s.lua.settle, key: fenceKey(shard), args: make([]any, 0, 2+10*len(items))}
+		moving := 0
+		if s.cluster != nil {
+			moving = 1
+		}
+		c.add(moving, len(items))
+		var after commands
+		for _, i := range items {
+			if err := after.settle(c, &results[i], now); err != nil {
+				return nil, early, err
+			}
+		}
+		after.addTo(c)
+		calls = append(calls, c)
+	}
+	floor := s.marks.floor()
+	err = s.exec(ctx, calls, true)
+	answers(calls, groups, len(results), 1, func(_, i int, answer int64) {
+		ours[i] = answer > 0
+		switch answer {
+		case -1:
+			again = append(again, i)
+		case 2:
+			early = append(early, results[i].Record.ID)
+		}
+	})
+	s.noteMarks(calls, groups, &floor)
+	return again, early, err
+}
 
-// settleWords are the twelve words that settle.lua takes of a result.
-func settleWords(res *care.Result, now time.Time) ([]any, error) {
+// commands gathers what goes to one key into one command.
+type commands []*command
+
+type command struct {
+	name, key string
+	words     []any
+}
+
+func (cs *commands) add(name, key string, words ...any) {
+	for _, c := range *cs {
+		if c.name == name && c.key == key {
+			c.words = append(c.words, words...)
+			return
+		}
+	}
+	*cs = append(*cs, &command{name, key, words})
+}
+
+func (cs *commands) addTo(c *call) {
+	for _, one := range *cs {
+		c.add(2+len(one.words), one.name, one.key)
+		c.args = append(c.args, one.words...)
+	}
+}
+
+// settle adds to a call the six words that settle.lua takes of a result, and notes the commands that follow them.
+func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 	r := res.Record
 	if r.ID != res.Claim.Record.ID || r.Customer != res.Claim.Record.Customer {
-		return nil, fmt.Errorf("settle: the result's record is %s, the claim's %s", r.ID, res.Claim.Record.ID)
+		return fmt.Errorf("settle: the result's record is %s, the claim's %s", r.ID, res.Claim.Record.ID)
 	}
 	if r.UpdatedAt.IsZero() {
 		r.UpdatedAt = now
 	}
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
-	lane, at, op := res.Claim.Lane.String(), "0", "end"
+	was, is := res.Claim.Lane, care.LaneOf(r.Channel, r.Class)
+	m := member(r.ID, res.Claim.Day, r.Customer)
+	queued := false
 	switch r.State {
 	case care.StateDue, care.StateRetry:
 		next := res.Next
 		if next.IsZero() {
 			next = now
 		}
-		op, at, lane = "queue", score(next), care.LaneOf(r.Channel, r.Class).String()
+		queued = true
+		cs.add("ZADD", "due:"+is.String(), score(next), m)
 	case care.StateUncertain:
-		op, at = "held", score(r.UpdatedAt)
+		cs.add("ZADD", "held", score(r.UpdatedAt), m)
 	case care.StateFailed:
-		op, at = "failed", score(r.UpdatedAt)
+		cs.add("ZADD", "failed", score(r.UpdatedAt), m)
 	case care.StateSent, care.StateDelivered, care.StateUndelivered, care.StateExpired, care.StateSkipped:
 	default:
-		return nil, fmt.Errorf("settle: message %s cannot end as %q", r.ID, r.State)
+		return fmt.Errorf("settle: message %s cannot end as %q", r.ID, r.State)
 	}
-	counter, also, merged := "", "", ""
+	if !queued || is != was {
+		cs.add("ZREM", "due:"+was.String(), m)
+	}
+	if queued && r.Crashes > 0 {
+		cs.add("HSET", "crash", r.ID, r.Crashes)
+	} else {
+		cs.add("HDEL", "crash", r.ID)
+	}
 	if r.State == care.StateSent || r.State == care.StateDelivered || r.State == care.StateUndelivered {
-		counter = r.Dealer + "/" + r.Program
+		cs.count("sent:"+dayText(dayOf(now)), r.Dealer+"/"+r.Program)
 	}
-	_, day, _ := placeOf(res.Claim.Place)
 	if r.State.Final() && r.State != care.StateExpired && r.State != care.StateSkipped || r.State == care.StateUncertain {
-		also = joinIDs(r.Also)
-		merged = encodeEntry(care.LedgerEntry{State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID})
+		for _, id := range r.Also {
+			// Each is a command of its own: only the first of two messages that it could have gone with counts.
+			*cs = append(*cs, &command{"HSETNX", "ledger:" + r.Customer, []any{id, encodeEntry(care.LedgerEntry{
+				State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID,
+			})}})
+		}
 	}
-	return []any{
-		owner(res.Claim), r.Customer, res.Claim.Lane.String(), encodeEntry(entryOf(&r, care.DateFromDays(day), r.UpdatedAt)), encodeRecord(&r),
-		op, lane, at, counter, strconv.Itoa(r.Crashes), also, merged,
-	}, nil
+	c.args = append(c.args, owner(res.Claim), r.Customer, r.ID, dayText(res.Claim.Day),
+		encodeEntry(entryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt)), encodeRecord(&r))
+	return nil
 }
+
+// count adds one to a counter of a table that is kept for countersKept.
+func (cs *commands) count(table, counter string) {
+	for _, c := range *cs {
+		if c.name == "HINCRBY" && c.key == table && c.words[0] == counter {
+			c.words[1] = c.words[1].(int) + 1 //nolint:forcetypeassert // it is written below and nowhere else
+			return
+		}
+	}
+	*cs = append(*cs, &command{"HINCRBY", table, []any{counter, 1}})
+	if !slices.ContainsFunc(*cs, func(c *command) bool { return c.name == "EXPIRE" }) {
+		*cs = append(*cs, &command{"EXPIRE", table, []any{int(countersKept / time.Second)}})
+	}
+}
+
+// owner is how what a claim has in flight begins. A claim takes one message of a customer, so the token says which.
+func owner(c *care.Claim) string { return strconv.FormatInt(c.Token, 10) + "|" }
 
 // learn records dead addresses and opt-outs in the overlays of the results that have any.
 func (s *Store) learn(ctx context.Context, results []care.Result) error {

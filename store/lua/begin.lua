@@ -1,7 +1,7 @@
 #!lua
 -- Records that claimed messages are about to be handed over: state sending.
 -- KEYS[1]  the shard's fence
--- ARGV     for each intent three words: token|id and day, customer, record
+-- ARGV     for each intent three words: token|, customer, record
 -- Returns  {mark, then for each intent 1 if the claim was still held (and its lease had not ended), else 0}
 -- Has no allow-oom: what cannot be recorded is not begun.
 local prefix = string.sub(KEYS[1], 1, -6)
@@ -12,23 +12,23 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 -- has been done yet, and not half way through.
 local out = {redis.call('GET', prefix .. 'mark') or '0'}
 
-local customers = {}
+local customers, find, match = {}, string.find, string.match
 for i = 2, #ARGV, 3 do customers[#customers + 1] = ARGV[i] end
 local held = redis.call('HMGET', flight, unpack(customers))
-local begun = {}
+local begun, at = {}, 1
 for j, v in ipairs(held) do
-  local own, answer = ARGV[3 * j - 2], 0
-  if v and string.sub(v, 1, #own) == own then
-    local ends = string.match(v, '^|(%d+)|', #own + 1)
+  local answer = 0
+  if v and find(v, ARGV[3 * j - 2], 1, true) == 1 then
+    local head, ends = match(v, '^(%d+|(%d+)|[^|]*|)')
     if ends and tonumber(ends) > now then
       answer = 1
-      begun[#begun + 1] = customers[j]
-      begun[#begun + 1] = own .. '|' .. ends .. '|' .. ARGV[3 * j]
+      begun[at], begun[at + 1] = customers[j], head .. ARGV[3 * j]
+      at = at + 2
     end
   end
   out[j + 1] = answer
 end
-if #begun > 0 then
+if at > 1 then
   redis.call('HSET', flight, unpack(begun))
   out[1] = tostring(redis.call('INCR', prefix .. 'mark'))
 end

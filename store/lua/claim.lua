@@ -6,14 +6,15 @@
 -- ARGV[3]  how many at most
 -- ARGV[4]  '1': rescue instead: at most one message whose lease has ended
 -- ARGV[5…] lanes, the most urgent first
--- Returns  {mark, token, '1' if leases have ended, '1' if more is due, orphans, then for each message: lane, member, record, crashes}
+-- Returns  {mark, token, '1' if leases have ended, '1' if more is due, orphans,
+--           then for each lane that gave something: lane, {member, …}, {record, …}, crashes of the one that was rescued, else '0'}
 -- Has no allow-oom: a full Redis hands out no work whose outcome could not be recorded.
 --
 -- A member's score is its release (ms, above 0) until it is claimed, then the end of its lease (microseconds) less 9e15, so the
 -- two clocks never meet on one axis: below 0 Redis' time counts, above it the daemon's.
 --
--- flight holds what each customer has in hand: token | id and day | end of the lease | the record once it is being sent. One message of
--- a customer at a time: the next one's caps depend on how this one ends.
+-- flight holds what each customer has in hand: token | end of the lease | member | the record once it is being sent. One message of a
+-- customer at a time: the next one's caps depend on how this one ends.
 local prefix = string.sub(KEYS[1], 1, -6)
 local flight = prefix .. 'flight'
 local BASE = 9000000000000000
@@ -36,8 +37,8 @@ end
 local out = {redis.call('GET', prefix .. 'mark') or '0', '0', '0', '0', 0}
 
 local function parse(v)
-  local id31, ends, record = string.match(v, '^%d+|([^|]*)|(%d+)|(.*)$')
-  return id31, tonumber(ends or '0'), record or ''
+  local ends, member, record = string.match(v, '^%d+|(%d+)|([^|]*)|(.*)$')
+  return member, tonumber(ends or '0'), record or ''
 end
 
 -- The record is gone: whoever deleted it took the message with it. It can be planned again.
@@ -58,86 +59,77 @@ local function orphan(lane, member)
 end
 
 -- What a forgotten message was about to do is put on its record: flight has room for one of each customer.
-local function spill(id31, customer, record)
-  local id, day, ledger = string.sub(id31, 1, 26), string.sub(id31, 27), prefix .. 'ledger:' .. customer
+local function spill(member, record)
+  local id, day, ledger = string.sub(member, 1, 26), string.sub(member, 27, 31), prefix .. 'ledger:' .. string.sub(member, 32)
   redis.call('HSET', prefix .. 'msg:' .. day, id, record)
   local entry = redis.call('HGET', ledger, id)
   if entry then redis.call('HSET', ledger, id, 'g' .. string.sub(entry, 2)) end
 end
 
--- begun holds the records of members that were being sent when their lease ended.
-local function take(lane, members, begun)
-  local raws, days, order = {}, {}, {}
-  for _, m in ipairs(members) do
-    if begun and begun[m] then
-      raws[m] = begun[m]
-    else
-      local day = string.sub(m, 27, 31)
-      local ids = days[day]
-      if not ids then
-        ids = {}
-        days[day] = ids
-        order[#order + 1] = day
-      end
-      ids[#ids + 1] = m
+-- The records of members. The days follow each other, as the releases do.
+local function records(members)
+  local all, from = {}, 1
+  while from <= #members do
+    local day, ids, to = string.sub(members[from], 27, 31), {}, from
+    while to <= #members and string.sub(members[to], 27, 31) == day do
+      ids[#ids + 1] = string.sub(members[to], 1, 26)
+      to = to + 1
     end
-  end
-  for _, day in ipairs(order) do
-    local mine, ids = days[day], {}
-    for i, m in ipairs(mine) do ids[i] = string.sub(m, 1, 26) end
     local got = redis.call('HMGET', prefix .. 'msg:' .. day, unpack(ids))
-    for i, m in ipairs(mine) do raws[m] = got[i] end
+    if #ids == #members then return got end
+    for i = 1, #ids do all[from + i - 1] = got[i] end
+    from = to
   end
-  fence()
-  local score, ends, owner = string.format('%.0f', token - BASE), string.format('%.0f', token), nil
-  owner = ends .. '|'
-  ends = '|' .. ends .. '|'
-  local scores, flights, taken = {}, {}, 0
-  for _, m in ipairs(members) do
-    local raw = raws[m]
-    if raw then
-      scores[#scores + 1] = score
-      scores[#scores + 1] = m
-      flights[#flights + 1] = string.sub(m, 32)
-      -- It stays known as one that was being sent until somebody has written what became of it.
-      flights[#flights + 1] = owner .. string.sub(m, 1, 31) .. ends .. (begun and begun[m] or '')
-      local crashes = '0'
-      if begun then crashes = tostring(redis.call('HINCRBY', prefix .. 'crash', string.sub(m, 1, 26), 1)) end
-      taken = taken + 1
-      out[#out + 1] = lane
-      out[#out + 1] = m
-      out[#out + 1] = raw
-      out[#out + 1] = crashes
-    else
-      orphan(lane, m)
-    end
-  end
-  if taken > 0 then
-    redis.call('ZADD', prefix .. 'due:' .. lane, unpack(scores))
-    redis.call('HSET', flight, unpack(flights))
-  end
-  return taken
+  return all
 end
 
--- The first member whose lease has ended and whose customer nobody else serves now.
-local function late(lane, key)
-  local found = redis.call('ZRANGEBYSCORE', key, '-inf', ended, 'LIMIT', 0, rescue and 8 or 1)
-  if not rescue or #found == 0 then return found, nil end
-  for _, m in ipairs(found) do
-    local customer, begun = string.sub(m, 32), {}
-    local v = redis.call('HGET', flight, customer)
-    if not v then return {m}, begun end
-    local id31, ends, record = parse(v)
-    if id31 == string.sub(m, 1, 31) then
-      if record ~= '' then begun[m] = record end
-      return {m}, begun
-    end
-    if ends < now then
-      if record ~= '' then spill(id31, customer, record) end
-      return {m}, begun
+-- Takes members of a lane. begun is the record of the only one if it was being sent when its lease ended, '' if it was not.
+local function take(lane, members, begun)
+  local raws = begun and begun ~= '' and {begun} or records(members)
+  for i = #members, 1, -1 do
+    if not raws[i] then
+      orphan(lane, members[i])
+      table.remove(members, i)
+      table.remove(raws, i)
     end
   end
-  return {}, nil
+  if #members == 0 then return 0 end
+  fence()
+  local score, head = string.format('%.0f', token - BASE), string.format('%.0f|%.0f|', token, token)
+  -- It stays known as one that was being sent until somebody has written what became of it.
+  local tail = '|' .. (begun or '')
+  local scores, flights, at = {}, {}, 1
+  for _, m in ipairs(members) do
+    scores[at], scores[at + 1] = score, m
+    flights[at], flights[at + 1] = string.sub(m, 32), head .. m .. tail
+    at = at + 2
+  end
+  redis.call('ZADD', prefix .. 'due:' .. lane, unpack(scores))
+  redis.call('HSET', flight, unpack(flights))
+  local crashes = '0'
+  if begun then crashes = tostring(redis.call('HINCRBY', prefix .. 'crash', string.sub(members[1], 1, 26), 1)) end
+  out[#out + 1] = lane
+  out[#out + 1] = members
+  out[#out + 1] = raws
+  out[#out + 1] = crashes
+  return #members
+end
+
+-- The first member whose lease has ended and whose customer nobody else serves now, with what take asks for.
+local function late(lane, key)
+  local found = redis.call('ZRANGEBYSCORE', key, '-inf', ended, 'LIMIT', 0, rescue and 8 or 1)
+  if not rescue then return found end
+  for _, m in ipairs(found) do
+    local v = redis.call('HGET', flight, string.sub(m, 32))
+    if not v then return {m}, '' end
+    local member, ends, record = parse(v)
+    if member == m then return {m}, record end
+    if ends < now then
+      if record ~= '' then spill(member, record) end
+      return {m}, ''
+    end
+  end
+  return {}
 end
 
 local function claim(lane, key)
@@ -154,9 +146,9 @@ local function claim(lane, key)
       if not seen[customer] and #mine < quota then
         local free = not held[j]
         if not free then
-          local id31, ends, record = parse(held[j])
+          local member, ends, record = parse(held[j])
           free = ends < now - FORGOTTEN
-          if free and record ~= '' then spill(id31, customer, record) end
+          if free and record ~= '' then spill(member, record) end
         end
         if free then
           seen[customer] = true

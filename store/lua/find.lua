@@ -26,8 +26,8 @@ for _, id in ipairs(ARGV) do
     if tonumber(redis.call('ZSCORE', lane, member) or '0') < 0 then claimed = '1' end
     local v = redis.call('HGET', prefix .. 'flight', customer or '')
     if v then
-      local place, record = string.match(v, '^%d+|([^|]*)|%d+|(.*)$')
-      if place == id .. day then sending = record end
+      local m, record = string.match(v, '^%d+|%d+|([^|]*)|(.*)$')
+      if m == member then sending = record end
     end
   end
   out[#out + 1] = day or ''

@@ -24,8 +24,8 @@ for i = 1, #page[2], 2 do
     if not elsewhere then
       local sending = state == 'g'
       local v = redis.call('HGET', prefix .. 'flight', customer)
-      local place, record = string.match(v or '', '^%d+|([^|]*)|%d+|(.*)$')
-      if place == id .. day then
+      local m, record = string.match(v or '', '^%d+|%d+|([^|]*)|(.*)$')
+      if m == member then
         if record ~= '' then
           sending = true
         else
