@@ -50,31 +50,46 @@ func (s *Store) tell(ctx context.Context, events []*care.EventEntry) error {
 	if len(events) == 0 {
 		return nil
 	}
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(events))
+	for i, e := range events {
+		args := make([]any, 0, 5+len(eventFields)*2)
+		args = append(args, "XADD", eventsKey)
+		if i == 0 { // once for the batch is enough
+			args = append(args, "MAXLEN", "~", eventsKept)
+		}
+		cmds[i] = pipe.Do(ctx, appendEvent(append(args, "*"), e)...)
+	}
+	if _, err := pipe.Exec(ctx); err == nil {
+		return nil
+	}
 	c := &call{script: s.lua.tell, key: eventsKey}
 	c.add(eventsKept)
-	for _, e := range events {
-		words := eventWords(e)
-		c.add(len(words))
-		c.add(words...)
+	for i, e := range events {
+		switch err := cmds[i].Err(); {
+		case err == nil:
+		case redis.HasErrorPrefix(err, "OOM"):
+			words := appendEvent(nil, e)
+			c.add(len(words))
+			c.add(words...)
+		default:
+			return err
+		}
 	}
 	return s.exec(ctx, []*call{c}, false)
 }
 
-// eventWords are an entry's names and values.
-func eventWords(e *care.EventEntry) []any {
-	words := []any{"at", e.At.UTC().Format(time.RFC3339Nano), "id", e.ID, "customer", e.Customer, "dealer", e.Dealer}
-	for _, f := range [...][2]string{
-		{"vehicle", e.Vehicle},
-		{"program", e.Program},
-		{"step", e.Step},
-		{"channel", string(e.Channel)},
-		{"state", string(e.State)},
-		{"reason", e.Reason},
-		{"kind", e.Kind},
-		{"value", e.Value},
+// eventFields are the names of an entry's fields, in the order in which they are written; the first four are always there.
+var eventFields = [...]any{"at", "id", "customer", "dealer", "vehicle", "program", "step", "channel", "state", "reason", "kind", "value"}
+
+// appendEvent adds an entry's names and values.
+func appendEvent(words []any, e *care.EventEntry) []any {
+	for i, v := range [len(eventFields)]string{
+		e.At.UTC().Format(time.RFC3339Nano), e.ID, e.Customer, e.Dealer,
+		e.Vehicle, e.Program, e.Step, string(e.Channel), string(e.State), e.Reason, e.Kind, e.Value,
 	} {
-		if f[1] != "" {
-			words = append(words, f[0], f[1])
+		if i < 4 || v != "" {
+			words = append(words, eventFields[i], v)
 		}
 	}
 	return words

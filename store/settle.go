@@ -270,7 +270,7 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 	}
 	if queued && r.Crashes > 0 {
 		cs.add("HSET", "crash", r.ID, r.Crashes)
-	} else {
+	} else if res.Claim.Record.Crashes > 0 {
 		cs.add("HDEL", "crash", r.ID)
 	}
 	if r.State == care.StateSent || r.State == care.StateDelivered || r.State == care.StateUndelivered {
