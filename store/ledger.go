@@ -189,13 +189,14 @@ func parseTime(s string) (time.Time, error) {
 	return time.UnixMilli(n*1000 + int64(ms)).UTC(), nil
 }
 
-// entryOf is the ledger's view of a message record. While the message is pending its At is the release.
+// entryOf is the ledger's view of a message record. While the message is pending its At is the release. Whole seconds will do, and keep
+// the entry short.
 func entryOf(r *care.Record, day care.Date, at time.Time) care.LedgerEntry {
 	if r.State == care.StateDue {
 		at = r.Release
 	}
 	return care.LedgerEntry{
-		State: r.State, At: at, Class: r.Class, Channel: r.Channel, Program: r.Program, Vehicle: r.Vehicle, Step: r.Step,
+		State: r.State, At: at.Truncate(time.Second), Class: r.Class, Channel: r.Channel, Program: r.Program, Vehicle: r.Vehicle, Step: r.Step,
 		Cycle: r.Cycle, On: r.On, Day: day, Reason: r.Reason,
 	}
 }

@@ -112,6 +112,32 @@ func (l *located) read(id string) (err error) {
 	return nil
 }
 
+// over reports whether the ledger has a part of the record.
+func (l *located) over() bool { return !l.record.State.Pending() }
+
+// complete adds what the ledger has of messages that are over, in one round trip per Redis node.
+func (s *Store) complete(ctx context.Context, found []located) error {
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.StringCmd, len(found))
+	for i := range found {
+		if r := &found[i].record; found[i].over() {
+			cmds[i] = pipe.HGet(ctx, ledgerKey(r.Customer), r.ID)
+		}
+	}
+	if pipe.Len() == 0 {
+		return nil
+	}
+	if err := run(ctx, pipe); err != nil {
+		return fmt.Errorf("read ledgers: %w", err)
+	}
+	for i, c := range cmds {
+		if c != nil {
+			complete(&found[i].record, c.Val())
+		}
+	}
+	return nil
+}
+
 // listed reads the messages of one of the shards' sorted sets, at most 100,000 of each shard.
 func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 	const most = 100_000
@@ -191,7 +217,7 @@ func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
 		}
 		out = append(out, l)
 	}
-	return out, nil
+	return out, s.complete(ctx, out)
 }
 
 func (s *Store) ofCustomer(ctx context.Context, customer string) ([]located, error) {
@@ -270,6 +296,7 @@ func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter, sending m
 		if err != nil {
 			return nil, fmt.Errorf("read messages: %w", err)
 		}
+		some := make([]located, 0, len(page)/2)
 		for i := 1; i < len(page); i += 2 {
 			l := located{raw: page[i], day: day}
 			err := l.read(page[i-1])
@@ -280,6 +307,12 @@ func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter, sending m
 				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", page[i-1]))
 				continue
 			}
+			some = append(some, l)
+		}
+		if err := s.complete(ctx, some); err != nil {
+			return nil, err
+		}
+		for _, l := range some {
 			if f.matches(&l.record) {
 				out = append(out, l)
 			}
@@ -330,23 +363,26 @@ func (s *Store) find(ctx context.Context, ids []string) ([]*located, error) {
 		if len(items) == 0 {
 			continue
 		}
-		l, err := calls[next].list(4 * len(items))
+		l, err := calls[next].list(5 * len(items))
 		if err != nil {
 			return nil, err
 		}
 		next++
 		for j, i := range items {
-			day := text(l[4*j])
+			day := text(l[5*j])
 			if day == "" {
 				continue
 			}
-			found := &located{raw: text(l[4*j+1]), sending: text(l[4*j+2]), claimed: text(l[4*j+3]) == "1"}
+			found := &located{raw: text(l[5*j+1]), sending: text(l[5*j+2]), claimed: text(l[5*j+3]) == "1"}
 			if found.day, err = strconv.Atoi(day); err != nil {
 				return nil, fmt.Errorf("find messages: %w", err)
 			}
 			if err := found.read(ids[i]); err != nil {
 				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", ids[i]))
 				continue
+			}
+			if found.over() {
+				complete(&found.record, text(l[5*j+4]))
 			}
 			out[i] = found
 		}

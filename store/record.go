@@ -20,6 +20,11 @@ import (
 // attempt is at~channel~gateway~kind~code~took~provider: at is left out if it is when the record was last changed, channel if it is
 // the record's, took is nanoseconds in base 36. The id is the hash's field; the owner stands in flight.
 //
+// A first try is left out if there was none, and -milliseconds before the last change if it was not long ago.
+//
+// A message that is over has its vehicle, program, step, cycle and on in the ledger alone: its record has ~ for the program, and
+// nothing for the others (complete).
+//
 // Scripts read the first two fields and change those up to reason (apply.lua).
 const (
 	fieldSep   = '|'
@@ -29,6 +34,9 @@ const (
 // recordBuffer is about as long as records get; longer ones cost an allocation more.
 const recordBuffer = 256
 
+// maxAgo is how many milliseconds before the last change a first try is written as how long ago it was.
+const maxAgo = 36 * 36 * 36 * 36
+
 // encodeRecord writes a record as it is stored.
 func encodeRecord(r *care.Record) string {
 	buf := make([]byte, 0, recordBuffer)
@@ -36,16 +44,28 @@ func encodeRecord(r *care.Record) string {
 	b = appendEscaped(b, r.Customer)
 	b = append(b, fieldSep)
 	b = appendQueueFields(b, r)
-	for _, s := range [...]string{r.Reason, r.Dealer, r.Vehicle, r.Program, r.Step} {
+	for _, s := range [...]string{r.Reason, r.Dealer} {
 		b = append(b, fieldSep)
 		b = appendEscaped(b, s)
 	}
-	b = append(b, fieldSep)
-	b = appendCycle(b, r.Cycle)
+	if r.State.Pending() {
+		for _, s := range [...]string{r.Vehicle, r.Program, r.Step} {
+			b = append(b, fieldSep)
+			b = appendEscaped(b, s)
+		}
+		b = append(b, fieldSep)
+		b = appendCycle(b, r.Cycle)
+	} else {
+		b = append(b, "||~||"...)
+	}
 	b = append(b, fieldSep)
 	b = appendEscaped(b, r.Locale)
 	b = append(b, fieldSep)
-	b = appendTime(b, r.FirstTry)
+	if ago := r.UpdatedAt.UnixMilli() - r.FirstTry.UnixMilli(); !r.FirstTry.IsZero() && ago >= 0 && ago < maxAgo {
+		b = strconv.AppendInt(append(b, noLetter), ago, 36)
+	} else {
+		b = appendTime(b, r.FirstTry)
+	}
 	b = append(b, fieldSep)
 	for _, ch := range r.Tried {
 		b = append(b, letter(channelLetters, ch))
@@ -77,7 +97,9 @@ func trimmed(b []byte) string {
 func appendQueueFields(b []byte, r *care.Record) []byte {
 	b = appendTime(b, r.UpdatedAt)
 	b = append(b, fieldSep)
-	b = appendDate(b, r.On)
+	if r.State.Pending() {
+		b = appendDate(b, r.On)
+	}
 	b = append(b, fieldSep)
 	b = appendTime(b, r.Release)
 	b = append(b, fieldSep)
@@ -101,7 +123,7 @@ func appendQueueFields(b []byte, r *care.Record) []byte {
 func appendAttempt(b []byte, r *care.Record, a *care.Attempt) []byte {
 	start := len(b)
 	switch {
-	case a.At.Equal(r.UpdatedAt):
+	case a.At.UnixMilli() == r.UpdatedAt.UnixMilli():
 	case a.At.IsZero():
 		b = append(b, noLetter)
 	default:
@@ -159,7 +181,20 @@ func unescaped(s string) string {
 	return s
 }
 
-// decodeRecord reads what encodeRecord wrote. The record shares the memory of raw.
+// complete fills in what the record of a message that is over has in the ledger alone.
+func complete(r *care.Record, entry string) {
+	if e, err := decodeEntry(entry); err == nil {
+		r.Vehicle, r.Program, r.Step, r.Cycle, r.On = e.Vehicle, e.Program, e.Step, e.Cycle, e.On
+	}
+	if r.Template == asProgram {
+		r.Template = r.Program
+	}
+}
+
+// asProgram stands for a name that is kept elsewhere: a template's that is called as its program, a program's that the ledger has.
+const asProgram = "~"
+
+// decodeRecord reads what encodeRecord wrote, for a message that is over all but what complete adds. The record shares the memory of raw.
 func decodeRecord(id, raw string) (care.Record, error) {
 	w := words{rest: raw, sep: fieldSep}
 	head := w.raw()
@@ -189,14 +224,25 @@ func decodeRecord(id, raw string) (care.Record, error) {
 	if also := w.raw(); also != "" {
 		r.Also = strings.Split(also, ",")
 	}
-	r.Reason, r.Dealer, r.Vehicle, r.Program, r.Step = w.text(), w.text(), w.text(), w.text(), w.text()
-	if r.Template = unescaped(template); template == "~" {
-		r.Template = r.Program
+	r.Reason, r.Dealer, r.Vehicle = w.text(), w.text(), w.text()
+	program := w.raw()
+	r.Step = w.text()
+	if r.Template = unescaped(template); program != asProgram {
+		if r.Program = unescaped(program); template == asProgram {
+			r.Template = r.Program
+		}
 	}
 	if r.Cycle, err = cycle(w.raw()); err != nil {
 		bad = true
 	}
-	r.Locale, r.FirstTry = w.text(), at()
+	r.Locale = w.text()
+	if first := w.raw(); strings.HasPrefix(first, string(noLetter)) {
+		ago, err := strconv.ParseInt(first[1:], 36, 32)
+		bad = bad || err != nil
+		r.FirstTry = r.UpdatedAt.Add(-time.Duration(ago) * time.Millisecond)
+	} else if r.FirstTry, err = parseTime(first); err != nil {
+		bad = true
+	}
 	for _, l := range []byte(w.raw()) {
 		r.Tried = append(r.Tried, letterChannels[l])
 	}
