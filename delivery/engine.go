@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -89,15 +90,14 @@ const (
 	aloneLook    = 10 * time.Millisecond
 	// writeAgain is the longest pause between tries to record outcomes: after a failover no worker goes on before one succeeds.
 	writeAgain   = 500 * time.Millisecond
-	settleMost   = 256
 	busyCustomer = 500 * time.Millisecond // until a customer's other message may be looked at again
 )
 
 // Engine runs the delivery of one replica.
 type Engine struct {
 	cfg      Config
-	begin    *committer[care.Intent]
-	settle   *committer[care.Result]
+	flight   atomic.Int64 // messages that are begun and have no outcome yet
+	settle   *committer
 	held     held
 	paces    map[care.Channel]*pace
 	mu       sync.Mutex
@@ -141,8 +141,7 @@ func New(cfg Config) (*Engine, error) {
 	for _, ch := range care.Channels {
 		e.paces[ch] = newPace(cfg.Rates[ch], cfg.Share)
 	}
-	e.begin = newCommitter(settleMost, cfg.Queue.Begin)
-	e.settle = newCommitter(settleMost, e.write)
+	e.settle = newCommitter(&e.flight, e.write)
 	return e, nil
 }
 
@@ -157,7 +156,6 @@ func (e *Engine) Start() {
 	claiming, stop := context.WithCancel(context.Background())
 	sending, hardStop := context.WithCancel(context.Background())
 	e.stop, e.hardStop = stop, hardStop
-	e.commits.Go(func() { e.begin.run(sending) })
 	// Results are written even after the hard stop: what was sent must be recorded. The store's own time-outs bound a write.
 	e.commits.Go(func() { e.settle.run(context.WithoutCancel(sending)) })
 	e.keepers.Go(func() { e.renew(sending) })
@@ -191,7 +189,6 @@ func (e *Engine) Stop() error {
 		<-done
 	}
 	e.settle.close()
-	e.begin.close()
 	e.hardStop()
 	e.keepers.Wait()
 	e.commits.Wait()

@@ -26,12 +26,19 @@ func newPace(perSecond float64, share func() float64) *pace {
 
 // wait returns when one attempt may be made; an error means that ctx ended first.
 func (p *pace) wait(ctx context.Context) error {
+	_, err := p.take(ctx, 1)
+	return err
+}
+
+// take returns how many of n attempts may be made, when they may be made: not more than go in a twentieth of a second, but one at
+// least. An error means that ctx ended first.
+func (p *pace) take(ctx context.Context, n int) (int, error) {
 	if p.rate <= 0 {
-		return ctx.Err()
+		return n, ctx.Err()
 	}
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return 0, ctx.Err()
 	case p.turn <- struct{}{}:
 	}
 	defer func() { <-p.turn }()
@@ -43,13 +50,14 @@ func (p *pace) wait(ctx context.Context) error {
 			if limit := rate.Limit(mine); limit != p.limit.Limit() {
 				p.limit.SetLimit(limit)
 			}
-			return p.limit.Wait(ctx)
+			n = min(n, max(1, int(mine/20)))
+			return n, p.limit.WaitN(ctx, n)
 		}
 		look := time.NewTimer(shareLook)
 		select {
 		case <-ctx.Done():
 			look.Stop()
-			return ctx.Err()
+			return 0, ctx.Err()
 		case <-look.C:
 		}
 	}
