@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -60,9 +62,8 @@ func NewClient(cfg ClientConfig) *Client {
 		MaxIdleConns:           0,
 		MaxIdleConnsPerHost:    cfg.Connections,
 		IdleConnTimeout:        cfg.IdleTimeout,
-		ResponseHeaderTimeout:  cfg.Timeout,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true, // an answer of 64 KiB stays one
+		MaxResponseHeaderBytes: 64 << 10, // how long an answer may take is Do's to say
+		DisableCompression:     true,     // an answer of 64 KiB stays one
 	}
 	c := &Client{transport: t, timeout: cfg.Timeout}
 	c.retry = &retryablehttp.Client{
@@ -77,7 +78,11 @@ func NewClient(cfg ClientConfig) *Client {
 		CheckRetry:   checkRetry,
 		Backoff:      retryablehttp.LinearJitterBackoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-		PrepareRetry: func(r *http.Request) error { return prepare(r) },
+		PrepareRetry: func(r *http.Request) error {
+			// The last try's connection may still be reading its header.
+			r.Header = r.Header.Clone()
+			return prepare(r)
+		},
 	}
 	return c
 }
@@ -88,10 +93,11 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Request is one request.
+// Request is one request. It is made for one Do, which takes Header over.
 type Request struct {
 	Method string
 	URL    string
+	Target *url.URL // the URL, for who has read it already; it is not changed. nil = URL is read
 	Header http.Header
 	Body   []byte
 	// Repeat says that the receiver recognises a repeat (it carries an id that is checked), so that a broken connection may be
@@ -114,6 +120,7 @@ type Answer struct {
 
 // call is what is known of one Do.
 type call struct {
+	trace   httptrace.ClientTrace
 	tries   int
 	conn    *countingConn // the connection of the current try
 	start   int64         // bytes written on it before
@@ -125,25 +132,30 @@ type call struct {
 
 type callKey struct{}
 
+// got notes the connection of a try.
+func (s *call) got(info httptrace.GotConnInfo) {
+	conn := info.Conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if counted, ok := conn.(*countingConn); ok {
+		s.conn, s.start = counted, counted.written.Load()
+	}
+}
+
 // Do sends a request, at most three times, and reads the answer. An error is a *care.Error: KindRetry if nothing reached the
 // receiver, KindUncertain if something may have, KindContent if the guard refused the address or the URL is none.
 func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > c.timeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
 	state := &call{repeat: r.Repeat, prepare: r.Prepare}
-	var body any
-	if len(r.Body) > 0 {
-		body = r.Body
-	}
-	req, err := retryablehttp.NewRequestWithContext(context.WithValue(ctx, callKey{}, state), r.Method, r.URL, body)
-	if err != nil || req.URL.Host == "" || (req.URL.Scheme != "http" && req.URL.Scheme != "https") {
+	state.trace.GotConn = state.got
+	req, err := request(httptrace.WithClientTrace(context.WithValue(ctx, callKey{}, state), &state.trace), r)
+	if err != nil {
 		return nil, &care.Error{Kind: care.KindContent, Code: "bad_url", Err: errors.New("the URL cannot be requested")}
-	}
-	if r.Header != nil {
-		req.Header = r.Header.Clone()
-		if h := req.Header.Get("Host"); h != "" {
-			req.Host = h
-		}
 	}
 	if err = prepare(req.Request); err == nil {
 		err = printable(req.Header)
@@ -160,6 +172,52 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 	}
 	return readAnswer(resp, state), nil
 }
+
+// request makes the request that is sent. net/http repeats one on its own if it can have the body again, and any GET without a body:
+// a GET to an SMS gateway would send the message twice, unseen. Without GetBody, and with a body that is empty, it does not.
+func request(ctx context.Context, r *Request) (*retryablehttp.Request, error) {
+	var base *http.Request
+	if r.Target == nil {
+		var err error
+		if base, err = http.NewRequestWithContext(ctx, r.Method, r.URL, http.NoBody); err != nil {
+			return nil, err
+		}
+	} else {
+		target := r.Target
+		if host, empty := strings.CutSuffix(target.Host, ":"); empty {
+			clone := *target
+			clone.Host, target = host, &clone
+		}
+		base = (&http.Request{Method: r.Method, URL: target, Host: target.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
+	}
+	if base.URL.Host == "" || (base.URL.Scheme != "http" && base.URL.Scheme != "https") {
+		return nil, errors.New("no http(s) URL")
+	}
+	if base.Header = r.Header; r.Header == nil {
+		base.Header = http.Header{}
+	}
+	if h := base.Header.Get("Host"); h != "" {
+		base.Host = h
+	}
+	req := &retryablehttp.Request{Request: base}
+	switch {
+	case len(r.Body) > 0:
+		if err := req.SetBody(r.Body); err != nil {
+			return nil, err
+		}
+	default:
+		req.Body = io.NopCloser(bytes.NewReader(nil))
+		switch base.Method {
+		case http.MethodGet, http.MethodHead, http.MethodDelete:
+			// Said aloud, or net/http starts a goroutine and a timer to find out whether there is a body. It changes nothing on the wire.
+			base.TransferEncoding = identity
+		}
+	}
+	req.GetBody = nil
+	return req, nil
+}
+
+var identity = []string{"identity"}
 
 // printable refuses what net/http would refuse too, but as if the connection had failed.
 func printable(h http.Header) error {
@@ -185,7 +243,11 @@ func prepare(r *http.Request) error {
 func readAnswer(resp *http.Response, state *call) *Answer {
 	defer resp.Body.Close()
 	a := &Answer{Status: resp.StatusCode, Header: resp.Header, Tries: several(state.tries), Reached: state.earlier}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
+	if resp.Body == http.NoBody {
+		a.Body = []byte{}
+		return a
+	}
+	body, err := readAll(io.LimitReader(resp.Body, MaxAnswer+1), resp.ContentLength)
 	if len(body) > MaxAnswer {
 		a.Cut, body = true, body[:MaxAnswer]
 		// A little more is read so that the connection can be used again; an endless answer costs the connection.
@@ -194,6 +256,23 @@ func readAnswer(resp *http.Response, state *call) *Answer {
 	a.Cut = a.Cut || err != nil
 	a.Body = body
 	return a
+}
+
+// readAll reads what comes, with room for as much as is announced.
+func readAll(r io.Reader, announced int64) ([]byte, error) {
+	b := make([]byte, 0, max(64, min(announced, 4<<10)+1))
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return b, err
+		case len(b) == cap(b):
+			b = append(b, 0)[:len(b)]
+		}
+	}
 }
 
 // several is how tries are reported: nothing is said of a single one.
@@ -247,23 +326,7 @@ func (t tripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	state.tries++
 	state.earlier, state.conn = state.reached, nil
-	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		conn := info.Conn
-		if secure, ok := conn.(*tls.Conn); ok {
-			conn = secure.NetConn()
-		}
-		if counted, ok := conn.(*countingConn); ok {
-			state.conn, state.start = counted, counted.written.Load()
-		}
-	}}
-	once := r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
-	// net/http repeats a request on its own if it can have the body again, and any GET without one: a GET to an SMS gateway
-	// would send the message twice, unseen. Without GetBody it does not.
-	once.GetBody = nil
-	if once.Body == nil || once.Body == http.NoBody {
-		once.Body = io.NopCloser(bytes.NewReader(nil))
-	}
-	resp, err := t.transport.RoundTrip(once)
+	resp, err := t.transport.RoundTrip(r)
 	// After a cancel the transport may still be writing, so that the count proves nothing.
 	if state.conn != nil && (err == nil || r.Context().Err() != nil || state.conn.written.Load() > state.start) {
 		state.reached = true

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
@@ -290,6 +291,27 @@ func TestBadURLs(t *testing.T) {
 		_, err := get(t.Context(), c, url, false)
 		if care.KindOf(err) != care.KindContent || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
+
+// TestCleanTextsAreSeen holds that what is passed over as clean is what the slow way would not change.
+func TestCleanTextsAreSeen(t *testing.T) {
+	t.Parallel()
+	for r := range rune(0x11000) {
+		s := "a" + string(r) + "b"
+		one, lines := channels.OneLine(s), channels.Lines(s)
+		// A control character at the other end of the text sends it the slow way.
+		if slow := strings.TrimSuffix(channels.OneLine(s+"\x01z"), " z"); slow != one {
+			t.Fatalf("OneLine(%q) = %q, the slow way %q", s, one, slow)
+		}
+		if slow := strings.TrimSuffix(channels.Lines(s+"\x01z"), "z"); slow != lines {
+			t.Fatalf("Lines(%q) = %q, the slow way %q", s, lines, slow)
+		}
+	}
+	for _, bad := range []string{"a\xffb", "\xe6\x88", "a\xc2"} {
+		if got := channels.OneLine(bad); !utf8.ValidString(got) {
+			t.Errorf("OneLine(%q) = %q", bad, got)
 		}
 	}
 }

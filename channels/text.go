@@ -8,14 +8,7 @@ import (
 // OneLine makes a text fit for a header: control characters, line and paragraph separators become one space each run, characters
 // that turn the direction of the text around are dropped, and so is what is no UTF-8.
 func OneLine(s string) string {
-	clean := true
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c >= 0x7f {
-			clean = false
-			break
-		}
-	}
-	if !clean {
+	if !clean(s, false) {
 		s = strings.Map(func(r rune) rune {
 			switch {
 			case bidi(r) || r == utf8.RuneError:
@@ -35,14 +28,7 @@ func OneLine(s string) string {
 // Lines makes a text of several lines safe: every kind of line end becomes \n, other control characters and those that turn the
 // direction of the text around are dropped; tabs stay.
 func Lines(s string) string {
-	clean := true
-	for i := range len(s) {
-		if c := s[i]; (c < 0x20 && c != '\n' && c != '\t') || c >= 0x7f {
-			clean = false
-			break
-		}
-	}
-	if clean {
+	if clean(s, true) {
 		return s
 	}
 	s = strings.ReplaceAll(s, "\r\n", "\n")
@@ -57,6 +43,26 @@ func Lines(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// clean reports whether a text has nothing that OneLine, or Lines with lines, would change, but for blanks.
+func clean(s string, lines bool) bool {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c < ' ' && (!lines || c != '\n' && c != '\t') || c == 0x7f {
+				return false
+			}
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r < 0xa0 || r <= 0x206f && (bidi(r) || r == '\u2028' || r == '\u2029') || r == utf8.RuneError {
+			return false
+		}
+		i += n
+	}
+	return true
 }
 
 func control(r rune) bool { return r < 0x20 || (r >= 0x7f && r < 0xa0) }

@@ -151,10 +151,12 @@ func (c *Checked) Draft(customer *care.Customer, dealer *care.Dealer, occ *care.
 	if locale == "" {
 		locale = dealer.Locale
 	}
-	return &care.Draft{
+	d := &care.Draft{
 		Occurrence: occ, Customer: customer, Dealer: dealer, Advisor: dealer.AdvisorFor(customer.Advisor),
-		Channel: ch, Locale: locale, Location: c.Planner.Location(customer), Links: c.links.of(occ, ch, dealer), Now: now,
+		Channel: ch, Locale: locale, Location: c.Planner.Location(customer), Now: now,
 	}
+	d.Links = c.links.of(d, c.Templates.Shows(d))
+	return d
 }
 
 // links makes the personal links of messages. Without a public URL or a key there are none.
@@ -165,20 +167,26 @@ type links struct {
 
 func newLinks(opt BookOptions) *links { return &links{signer: opt.Signer, public: opt.PublicURL} }
 
-func (l *links) of(occ *care.Occurrence, ch care.Channel, dealer *care.Dealer) care.Links {
-	out := care.Links{Booking: dealer.BookingURL}
+// of makes the links that the message shows: a signature costs more than most of what is rendered.
+func (l *links) of(d *care.Draft, shown templates.Shown) care.Links {
+	out := care.Links{Booking: d.Dealer.BookingURL}
 	if l.signer == nil || l.public == "" {
 		return out
 	}
-	link := func(p token.Purpose) string {
-		return fmt.Sprintf("%s/%c/%s", l.public, p, l.signer.Sign(token.Token{
-			Purpose: p, Customer: occ.Customer, Occurrence: occ.ID, Channel: ch,
+	link := func(wanted bool, p token.Purpose) string {
+		if !wanted {
+			return ""
+		}
+		b := make([]byte, 0, 256)
+		b = append(append(b, l.public...), '/', byte(p), '/')
+		return string(l.signer.AppendSign(b, token.Token{
+			Purpose: p, Customer: d.Occurrence.Customer, Occurrence: d.Occurrence.ID, Channel: d.Channel,
 		}))
 	}
-	out.Unsubscribe = link(token.Unsubscribe)
-	out.Survey = link(token.Survey)
-	out.RSVP = link(token.RSVP)
-	out.Odometer = link(token.Odometer)
+	out.Unsubscribe = link(shown.Unsubscribe, token.Unsubscribe)
+	out.Survey = link(shown.Survey, token.Survey)
+	out.RSVP = link(shown.RSVP, token.RSVP)
+	out.Odometer = link(shown.Odometer, token.Odometer)
 	return out
 }
 

@@ -234,12 +234,7 @@ func (s *sum) volume(f *care.Facts, dealer *care.Dealer, o *care.Occurrence) {
 // parts counts the SMS parts of the very text that this customer will get. A text that cannot be made is set aside at sending: it
 // costs nothing and is reported.
 func (s *sum) parts(f *care.Facts, dealer *care.Dealer, o *care.Occurrence) int {
-	c := f.Customer
-	m, err := s.checked.Templates.Render(&care.Draft{
-		Occurrence: o, Customer: c, Dealer: dealer, Advisor: dealer.AdvisorFor(c.Advisor), Channel: care.SMS,
-		Locale: cmp.Or(c.Locale, dealer.Locale), Location: s.checked.Planner.Location(c),
-		Links: s.checked.links.of(o, care.SMS, dealer), Now: o.Release,
-	})
+	m, err := s.checked.Templates.Render(s.checked.Draft(f.Customer, dealer, o, care.SMS, o.Release))
 	if err != nil {
 		s.unwritten[pair{o.Template, codeOf(err)}]++
 		return 0

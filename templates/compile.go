@@ -62,6 +62,7 @@ func (c *compiler) run() *template {
 	if care.Faults(c.report.problems) {
 		return nil
 	}
+	c.t.shows = c.scope.shows
 	return c.t
 }
 

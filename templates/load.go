@@ -69,6 +69,7 @@ type template struct {
 	gateways           []gateway
 	method             string
 	headers            []header
+	shows              Shown
 }
 
 type gateway struct {

@@ -11,6 +11,7 @@ type scope struct {
 	instead map[string]*program
 	loops   []string
 	opened  []expression // what each loop runs over, to know its fields
+	shows   Shown
 }
 
 func (sc *scope) depth() int { return len(sc.loops) }
@@ -42,6 +43,7 @@ func (sc *scope) lookup(words []string) (expression, []string) {
 	for n := len(words); n > 0; n-- {
 		path := strings.Join(words[:n], ".")
 		if v, ok := variables[path]; ok && (n == len(words) || v.hasFields(words[n:])) {
+			sc.shows.add(path)
 			return &variable{path: path, get: v.get, instead: sc.instead[path]}, words[n:]
 		}
 	}

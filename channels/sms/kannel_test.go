@@ -228,3 +228,55 @@ func TestKannelCallbacks(t *testing.T) {
 		t.Errorf("unknown gateway: %v", err)
 	}
 }
+
+// TestKannelQueryIsWellFormed holds the query against what net/url writes of the same fields, in the order of their names.
+func TestKannelQueryIsWellFormed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		path, text string
+		gateway    sms.Gateway
+		public     string
+		expires    time.Duration
+		first      string // what stands before our own fields
+	}{
+		"plain":           {"/cgi-bin/sendsms", "hello", sms.Gateway{User: "care", Password: "p&=%+ w"}, "", 0, ""},
+		"all of it":       {"/cgi-bin/sendsms", "您好 & 再见 100%+1=~_-.*'()\n\t/?#", sms.Gateway{User: "ca re", Password: "密", From: "+10 69"}, "https://care.example/x", time.Hour, ""},
+		"its own address": {"/x?smsc=a", "Grüße\x7f\u2028", sms.Gateway{From: "Buick"}, "https://care.example", 400 * time.Hour, "smsc=a&"},
+		"no path":         {"", "hello", sms.Gateway{}, "", time.Minute, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, rec := kannel(t, 202, "0: Accepted for delivery")
+			tt.gateway.Name, tt.gateway.URL = "kannel", srv.URL+tt.path
+			s := newSender(t, sms.Config{Gateways: []sms.Gateway{tt.gateway}, PublicURL: tt.public, Secret: []byte("secret")})
+			m := testMessage()
+			m.Text, m.Signature, m.Class = []byte(tt.text), "", care.Service
+			if m.Expires = (time.Time{}); tt.expires > 0 {
+				m.Expires = testClock().Add(tt.expires)
+			}
+			if _, err := s.Send(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			own, ok := strings.CutPrefix(rec.all[0].URL.RawQuery, tt.first)
+			fields, err := url.ParseQuery(own)
+			if err != nil || !ok {
+				t.Fatal(rec.all[0].URL, err)
+			}
+			if diff := cmp.Diff(fields.Encode(), own); diff != "" {
+				t.Errorf("(-net/url +got):\n%s", diff)
+			}
+			want := map[string]bool{
+				"charset": true, "coding": true, "text": true, "to": true, "username": true, "password": true, "from": tt.gateway.From != "",
+				"dlr-url": tt.public != "", "dlr-mask": tt.public != "", "validity": tt.expires > 0,
+			}
+			for field, there := range want {
+				if fields.Has(field) != there {
+					t.Errorf("field %s: %t", field, fields.Has(field))
+				}
+			}
+			if path := rec.all[0].URL.Path; path != "/x" && path != "/cgi-bin/sendsms" {
+				t.Errorf("path %s", path)
+			}
+		})
+	}
+}

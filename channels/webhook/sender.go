@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -10,6 +11,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -34,9 +37,39 @@ type Config struct {
 // Sender posts webhooks. It is safe for many goroutines.
 type Sender struct {
 	cfg       Config
-	keys      [][]byte
+	keys      []*signer
 	botSecret string
 	client    *channels.Client
+	known     sync.Map // URL → *target: the endpoints of messages, read once
+	count     atomic.Int32
+}
+
+// target is an endpoint that was read.
+type target struct {
+	url    *url.URL
+	preset Preset
+}
+
+// mostKnown bounds what is kept of endpoints: they come from the book, which can be read anew without end.
+const mostKnown = 1000
+
+// target reads an endpoint.
+func (s *Sender) target(raw string) (*target, error) {
+	if t, ok := s.known.Load(raw); ok {
+		return t.(*target), nil
+	}
+	u, err := endpoint(raw)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{u, s.cfg.Preset}
+	if t.preset == "" {
+		t.preset = presetOf(u)
+	}
+	if s.count.Add(1) <= mostKnown {
+		s.known.Store(raw, t)
+	}
+	return t, nil
 }
 
 // New checks the settings. It connects to nothing.
@@ -72,7 +105,7 @@ func New(cfg Config) (*Sender, error) {
 		if err != nil {
 			return nil, fmt.Errorf("webhook: secret %d: %w", i+1, err)
 		}
-		s.keys = append(s.keys, key)
+		s.keys = append(s.keys, newSigner(key))
 	}
 	s.client = channels.NewClient(channels.ClientConfig{
 		Connections: cfg.Connections, Timeout: cfg.Timeout, IdleTimeout: 90 * time.Second, // a repeat is harmless here
@@ -168,8 +201,8 @@ func (s *Sender) Post(ctx context.Context, e Event) error {
 		return content("bad_event", "the event cannot be written as JSON")
 	}
 	preset := s.cfg.Preset
-	if u, err := endpoint(s.cfg.URL); preset == "" && err == nil {
-		preset = presetOf(u)
+	if t, err := s.target(s.cfg.URL); err == nil {
+		preset = t.preset
 	}
 	m := &care.Message{ID: e.ID, Channel: care.Webhook, Program: e.Type, At: e.At, Body: inner}
 	switch {
@@ -187,27 +220,22 @@ func (s *Sender) Post(ctx context.Context, e Event) error {
 }
 
 func (s *Sender) request(m *care.Message) (*channels.Request, Preset, error) {
-	if !care.ValidID(m.WireID()) {
+	id := m.WireID()
+	if !care.ValidID(id) {
 		return nil, "", content("bad_id", "the message's id is none")
 	}
-	target := m.To
-	if target == "" {
-		target = s.cfg.URL
-	}
-	if target == "" {
+	raw := cmp.Or(m.To, s.cfg.URL)
+	if raw == "" {
 		return nil, "", &care.Error{Kind: care.KindOperator, Code: "no_endpoint", Err: errors.New("no endpoint: set CARE_WEBHOOK_URL or the dealer's webhook")}
 	}
-	u, err := endpoint(target)
+	t, err := s.target(raw)
 	if err != nil {
 		return nil, "", content("bad_url", "the endpoint is no http(s) URL")
 	}
-	preset := s.cfg.Preset
-	if preset == "" {
-		preset = presetOf(u)
-	}
-	at := s.cfg.Clock()
-	if !m.At.IsZero() {
-		at = m.At
+	preset := t.preset
+	at := m.At
+	if at.IsZero() {
+		at = s.cfg.Clock()
 	}
 	body, contentType, err := s.body(preset, m, at)
 	if err != nil {
@@ -225,19 +253,20 @@ func (s *Sender) request(m *care.Message) (*channels.Request, Preset, error) {
 		return nil, "", err
 	}
 	if header.Get("Content-Type") == "" {
-		header.Set("Content-Type", contentType)
+		header["Content-Type"] = []string{contentType}
 	}
-	header.Set("User-Agent", "carebell")
+	header["User-Agent"] = userAgent
 	if method == http.MethodGet {
 		body = nil
 	}
-	id := m.WireID()
 	return &channels.Request{
-		Method: method, URL: target, Header: header, Body: body,
+		Method: method, URL: raw, Target: t.url, Header: header, Body: body,
 		Repeat:  !preset.bot(), // a bot checks no id: a repeat would be a second post
 		Prepare: func(r *http.Request) error { return s.sign(r, preset, id, body) },
 	}, preset, nil
 }
+
+var userAgent = []string{"carebell"}
 
 // sign puts id, time and signature on a try.
 func (s *Sender) sign(r *http.Request, p Preset, id string, body []byte) error {
@@ -252,10 +281,11 @@ func (s *Sender) sign(r *http.Request, p Preset, id string, body []byte) error {
 		r.URL = &u
 	case p.bot():
 	default:
-		r.Header["Webhook-Id"] = []string{id}
-		r.Header["Webhook-Timestamp"] = []string{strconv.FormatInt(now.Unix(), 10)}
+		values := [...]string{id, strconv.FormatInt(now.Unix(), 10), ""}
+		r.Header["Webhook-Id"], r.Header["Webhook-Timestamp"] = values[0:1:1], values[1:2:2]
 		if len(s.keys) > 0 {
-			r.Header["Webhook-Signature"] = []string{signature(s.keys, id, now, body)}
+			values[2] = signature(s.keys, id, values[1], body)
+			r.Header["Webhook-Signature"] = values[2:3:3]
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ func TestVectors(t *testing.T) {
 	}
 	tests := map[string]struct{ got, want string }{
 		"standard webhooks": {
-			signature([][]byte{key}, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`)),
+			signature([]*signer{newSigner(key)}, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`)),
 			"v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
 		},
 		"dingtalk": {dingTalkSign("SEC000000000000000000000", time.UnixMilli(1700000000000)), "1zJ/w34EOSVAYr7cu7Vo8LnebmK2/GrCgegtr8mQrqM="},

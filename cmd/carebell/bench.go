@@ -50,6 +50,7 @@ func newBench() *cobra.Command {
 			}
 			defer pprof.StopCPUProfile()
 		}
+		tuneCollector(cmd.Context()) // as serve does
 		bar := newCount(cmd.ErrOrStderr())
 		opt.Progress = bar.at
 		opt.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))

@@ -1,0 +1,32 @@
+package templates
+
+import "github.com/carebell/carebell/care"
+
+// Shown says which personal links a message can show. One that no template asks for needs no signature.
+type Shown struct{ Unsubscribe, Survey, RSVP, Odometer bool }
+
+// Shows returns the links that the draft's template can show, in whichever of its branches. A mail has the link to unsubscribe in
+// its header, whatever its template says. What no template is found for shows none.
+func (s *Set) Shows(d *care.Draft) Shown {
+	t := s.of(d)
+	if t == nil {
+		return Shown{}
+	}
+	out := t.shows
+	out.Unsubscribe = out.Unsubscribe || d.Channel == care.Email
+	return out
+}
+
+// add notes a variable that is named anywhere in the template.
+func (s *Shown) add(path string) {
+	switch path {
+	case "links.unsubscribe":
+		s.Unsubscribe = true
+	case "links.survey":
+		s.Survey = true
+	case "links.rsvp":
+		s.RSVP = true
+	case "links.odometer":
+		s.Odometer = true
+	}
+}
