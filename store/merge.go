@@ -24,7 +24,7 @@ type MergeResult struct {
 
 // Merge changes customer records by compare-and-set and tells care:changes of those that changed. fn gets the place in ids and the
 // record as it is (nil = there is none) and returns the new one; nil leaves it as it is, an error too, and stands in the result.
-// It may be called again for the same place when another writer came between. An id that stands in ids twice gets both
+// It may be called again for the same place when another writer came between, and must not write into the record. An id that stands in ids twice gets both
 // changes in order. A batch takes three round trips per Redis node, whatever its size; a thousand at a time serve well. Two
 // calls side by side for the same id are safe, but go in no order.
 func (s *Store) Merge(ctx context.Context, ids []string, fn func(i int, old []byte) ([]byte, error)) ([]MergeResult, error) {
@@ -151,8 +151,8 @@ func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][
 		}
 		for n, part := range parts {
 			for j, v := range part.Val() {
-				if v, ok := v.(string); ok {
-					olds[n*readAtOnce+j] = []byte(v)
+				if text, ok := v.(string); ok {
+					olds[n*readAtOnce+j] = value{text: text}.there()
 				}
 			}
 		}
@@ -166,12 +166,10 @@ func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][
 		return nil, nil, fmt.Errorf("read customers: %w", err)
 	}
 	for j, cmd := range cmds {
-		raw, err := cmd.Bytes()
+		text, err := cmd.Result()
 		switch {
-		case err == nil && raw == nil:
-			olds[j] = []byte{} // empty, and not missing
 		case err == nil:
-			olds[j] = raw
+			olds[j] = value{text: text}.there()
 		case !errors.Is(err, redis.Nil):
 			if faults == nil {
 				faults = make([]error, len(wave))
@@ -180,6 +178,14 @@ func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][
 		}
 	}
 	return olds, faults, nil
+}
+
+// there is the text of a key that is there: not nil, even if it is empty.
+func (v value) there() []byte {
+	if v.text == "" {
+		return []byte{}
+	}
+	return v.raw()
 }
 
 // create writes the records of customers who were not there, and tells of them and of those in told. It returns those of them who
