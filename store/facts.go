@@ -83,11 +83,12 @@ type value struct {
 	err  error // redis.Nil if there is no such key
 }
 
-// raw returns the text without a copy: nobody may write into it.
-func (v value) raw() []byte {
-	var c redis.StringCmd
-	c.SetVal(v.text)
-	b, _ := c.Bytes() // that of a StringCmd shares its text
+// reader gives texts as bytes without a copy: nobody may write into them.
+type reader struct{ cmd redis.StringCmd }
+
+func (r *reader) raw(text string) []byte {
+	r.cmd.SetVal(text)
+	b, _ := r.cmd.Bytes() // those of a StringCmd share its text
 	return b
 }
 
@@ -97,12 +98,17 @@ func (s *Store) fetch(ctx context.Context, ids []string) (*fetched, error) {
 	if len(ids) == 0 {
 		return f, nil
 	}
-	records, overlays := make([]string, len(ids)), make([]string, len(ids))
+	keys, words := make([]string, 3*len(ids)), make([]any, 2*len(ids))
+	records, overlays, ledgers := keys[:len(ids)], keys[len(ids):2*len(ids)], keys[2*len(ids):]
 	pipe := s.client.Pipeline()
 	for i, id := range ids {
 		home := prefix(care.Shard(id))
-		records[i], overlays[i] = customerKey(id), home+"state:"+id
-		f.ledgers[i] = redis.NewSliceCmd(ctx, "hgetall", home+"ledger:"+id) // a list is half the work of a map
+		records[i], overlays[i], ledgers[i] = customerKey(id), home+"state:"+id, home+"ledger:"+id
+		words[2*i], words[2*i+1] = "hgetall", &ledgers[i]
+		if s.cluster != nil {
+			words[2*i+1] = ledgers[i] // it looks for the slot of a text only
+		}
+		f.ledgers[i] = redis.NewSliceCmd(ctx, words[2*i:2*i+2]...) // a list is half the work of a map
 	}
 	read := s.gets
 	if s.cluster == nil {
@@ -196,13 +202,14 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 	out, room := make([]*care.Facts, len(f.ids)), make([]care.Facts, len(f.ids))
 	var old map[string][]string
 	stale := s.clock().Add(-ledgerKept)
+	var r reader
 	for i, id := range f.ids {
 		if err := f.ledgers[i].Err(); err != nil && wrongType(err) {
 			s.log.ErrorContext(ctx, "a ledger has the wrong type", logCustomer(id))
 		}
 		out[i] = &room[i]
 		out[i].ID = id
-		readCustomer(out[i], f.records[i], f.overlays[i])
+		r.customer(out[i], f.records[i], f.overlays[i])
 		var gone []string
 		if out[i].Ledger, gone = readLedger(f.ledgers[i].Val(), stale); len(gone) > 0 {
 			if old == nil {
@@ -230,15 +237,15 @@ func run(ctx context.Context, pipe redis.Pipeliner) error {
 
 func wrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
-// readCustomer reads record and overlay.
-func readCustomer(f *care.Facts, record, overlay value) {
+// customer reads record and overlay.
+func (r *reader) customer(f *care.Facts, record, overlay value) {
 	switch {
 	case errors.Is(record.err, redis.Nil):
 		f.Err = care.ErrGone
 	case record.err != nil:
 		f.Err = care.ErrNotJSON // of another type than a string
 	default:
-		f.Customer, f.Defects, f.Err = care.Decode(record.raw())
+		f.Customer, f.Defects, f.Err = care.Decode(r.raw(record.text))
 		if f.Err == nil && f.Customer.ID != f.ID {
 			f.Customer, f.Err = nil, fmt.Errorf("%w: the id in the record is not the one in its key", care.ErrNoID)
 		}
@@ -247,7 +254,7 @@ func readCustomer(f *care.Facts, record, overlay value) {
 		return
 	}
 	f.Overlay = new(care.Overlay)
-	if overlay.err != nil || json.Unmarshal(overlay.raw(), f.Overlay) != nil {
+	if overlay.err != nil || json.Unmarshal(r.raw(overlay.text), f.Overlay) != nil {
 		f.Customer, f.Overlay, f.Err = nil, nil, errOverlay
 	}
 }

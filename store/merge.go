@@ -140,6 +140,7 @@ func (m *merging) wave(ctx context.Context, wave []int) (lost []int, err error) 
 func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][]byte, faults []error, err error) {
 	pipe := m.s.client.Pipeline()
 	olds = make([][]byte, len(wave))
+	var r reader
 	again := slices.ContainsFunc(wave, func(i int) bool { return m.tries[i] > 1 })
 	if m.s.cluster == nil && !again {
 		parts := make([]*redis.SliceCmd, 0, len(keys)/readAtOnce+1)
@@ -152,7 +153,7 @@ func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][
 		for n, part := range parts {
 			for j, v := range part.Val() {
 				if text, ok := v.(string); ok {
-					olds[n*readAtOnce+j] = value{text: text}.there()
+					olds[n*readAtOnce+j] = r.there(text)
 				}
 			}
 		}
@@ -169,7 +170,7 @@ func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][
 		text, err := cmd.Result()
 		switch {
 		case err == nil:
-			olds[j] = value{text: text}.there()
+			olds[j] = r.there(text)
 		case !errors.Is(err, redis.Nil):
 			if faults == nil {
 				faults = make([]error, len(wave))
@@ -181,11 +182,11 @@ func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][
 }
 
 // there is the text of a key that is there: not nil, even if it is empty.
-func (v value) there() []byte {
-	if v.text == "" {
+func (r *reader) there(text string) []byte {
+	if text == "" {
 		return []byte{}
 	}
-	return v.raw()
+	return r.raw(text)
 }
 
 // create writes the records of customers who were not there, and tells of them and of those in told. It returns those of them who
