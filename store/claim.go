@@ -118,8 +118,8 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 	return claims, nil
 }
 
-// quotas says how many of n each shard is asked for. When it is time to look around, those not yet asked are asked for one each; the
-// rest comes from the shards known to have more: from all of them alike (spread), or from the one whose turn it is.
+// quotas says how many of n each shard is asked for. When it is time to look around, those of which nothing is known are asked for
+// one each; the rest comes from the shards known to have more: from all of them alike (spread), or from the one whose turn it is.
 func (s *Store) quotas(h *hunger, n int, spread bool, asked, dry *[care.Shards]bool) (quota [care.Shards]int) {
 	first := rand.IntN(care.Shards) //nolint:gosec // it only has to be fair
 	h.mu.Lock()
@@ -133,7 +133,8 @@ func (s *Store) quotas(h *hunger, n int, spread bool, asked, dry *[care.Shards]b
 	if now := s.machine(); spread || len(hungry) == 0 || now.Sub(h.looked) >= lookAround {
 		h.looked = now
 		for i := range care.Shards {
-			if shard := (first + i) % care.Shards; !asked[shard] && n > 0 {
+			shard := (first + i) % care.Shards
+			if known := h.more[shard] && !spread; !asked[shard] && !known && n > 0 {
 				quota[shard] = 1
 				n--
 			}
