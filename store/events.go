@@ -53,12 +53,13 @@ func (s *Store) tell(ctx context.Context, events []*care.EventEntry) error {
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.Cmd, len(events))
 	for i, e := range events {
-		args := make([]any, 0, 5+len(eventFields)*2)
-		args = append(args, "XADD", eventsKey)
+		args := make([]any, 0, 6+len(eventFields)*2)
+		args = append(args, "xadd", eventsKey)
 		if i == 0 { // once for the batch is enough
-			args = append(args, "MAXLEN", "~", eventsKept)
+			args = append(args, "maxlen", "~", eventsKept)
 		}
-		cmds[i] = pipe.Do(ctx, appendEvent(append(args, "*"), e)...)
+		cmds[i] = redis.NewCmd(ctx, appendEvent(append(args, "*"), e)...)
+		_ = pipe.Process(ctx, cmds[i])
 	}
 	if _, err := pipe.Exec(ctx); err == nil {
 		return nil
@@ -82,13 +83,14 @@ func (s *Store) tell(ctx context.Context, events []*care.EventEntry) error {
 // eventFields are the names of an entry's fields, in the order in which they are written; the first four are always there.
 var eventFields = [...]any{"at", "id", "customer", "dealer", "vehicle", "program", "step", "channel", "state", "reason", "kind", "value"}
 
-// appendEvent adds an entry's names and values.
+// appendEvent adds an entry's names and values; the values are pointers into the entry.
 func appendEvent(words []any, e *care.EventEntry) []any {
-	for i, v := range [len(eventFields)]string{
-		e.At.UTC().Format(time.RFC3339Nano), e.ID, e.Customer, e.Dealer,
-		e.Vehicle, e.Program, e.Step, string(e.Channel), string(e.State), e.Reason, e.Kind, e.Value,
+	at := e.At.UTC().Format(time.RFC3339Nano)
+	for i, v := range [len(eventFields)]*string{
+		&at, &e.ID, &e.Customer, &e.Dealer, &e.Vehicle, &e.Program, &e.Step, (*string)(&e.Channel), (*string)(&e.State), &e.Reason,
+		&e.Kind, &e.Value,
 	} {
-		if i < 4 || v != "" {
+		if i < 4 || *v != "" {
 			words = append(words, eventFields[i], v)
 		}
 	}

@@ -47,7 +47,7 @@ func (s *Store) Renew(ctx context.Context, claims []*care.Claim, lease time.Dura
 		c := &call{script: s.lua.renew, key: fenceKey(shard)}
 		c.add(lease.Microseconds())
 		for _, i := range items {
-			c.add(owner(claims[i]), claims[i].Record.Customer, claims[i].Lane.String())
+			c.say(owner(claims[i]), claims[i].Record.Customer, claims[i].Lane.String())
 		}
 		calls = append(calls, c)
 	}
@@ -104,7 +104,7 @@ func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error
 			if r.FirstTry.IsZero() {
 				r.FirstTry = r.UpdatedAt
 			}
-			c.add(owner(intents[i].Claim), r.Customer, encodeRecord(&r))
+			c.say(owner(intents[i].Claim), r.Customer, encodeRecord(&r))
 		}
 		calls = append(calls, c)
 	}
@@ -216,23 +216,24 @@ type commands []*command
 
 type command struct {
 	name, key string
-	words     []any
+	words     []string
 }
 
-func (cs *commands) add(name, key string, words ...any) {
+func (cs *commands) add(name, key string, words ...string) {
 	for _, c := range *cs {
 		if c.name == name && c.key == key {
 			c.words = append(c.words, words...)
 			return
 		}
 	}
-	*cs = append(*cs, &command{name, key, words})
+	*cs = append(*cs, &command{name, key, slices.Clone(words)})
 }
 
 func (cs *commands) addTo(c *call) {
 	for _, one := range *cs {
-		c.add(2+len(one.words), one.name, one.key)
-		c.args = append(c.args, one.words...)
+		c.add(2 + len(one.words))
+		c.say(one.name, one.key)
+		c.say(one.words...)
 	}
 }
 
@@ -269,7 +270,7 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 		cs.add("ZREM", "due:"+was.String(), m)
 	}
 	if queued && r.Crashes > 0 {
-		cs.add("HSET", "crash", r.ID, r.Crashes)
+		cs.add("HSET", "crash", r.ID, strconv.Itoa(r.Crashes))
 	} else if res.Claim.Record.Crashes > 0 {
 		cs.add("HDEL", "crash", r.ID)
 	}
@@ -279,12 +280,12 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 	if r.State.Final() && r.State != care.StateExpired && r.State != care.StateSkipped || r.State == care.StateUncertain {
 		for _, id := range r.Also {
 			// Each is a command of its own: only the first of two messages that it could have gone with counts.
-			*cs = append(*cs, &command{"HSETNX", "ledger:" + r.Customer, []any{id, encodeEntry(care.LedgerEntry{
+			*cs = append(*cs, &command{"HSETNX", "ledger:" + r.Customer, []string{id, encodeEntry(care.LedgerEntry{
 				State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID,
 			})}})
 		}
 	}
-	c.args = append(c.args, owner(res.Claim), r.Customer, r.ID, dayText(res.Claim.Day),
+	c.say(owner(res.Claim), r.Customer, r.ID, dayText(res.Claim.Day),
 		encodeEntry(entryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt)), encodeRecord(&r))
 	return nil
 }
@@ -293,13 +294,14 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 func (cs *commands) count(table, counter string) {
 	for _, c := range *cs {
 		if c.name == "HINCRBY" && c.key == table && c.words[0] == counter {
-			c.words[1] = c.words[1].(int) + 1 //nolint:forcetypeassert // it is written below and nowhere else
+			n, _ := strconv.Atoi(c.words[1])
+			c.words[1] = strconv.Itoa(n + 1)
 			return
 		}
 	}
-	*cs = append(*cs, &command{"HINCRBY", table, []any{counter, 1}})
+	*cs = append(*cs, &command{"HINCRBY", table, []string{counter, "1"}})
 	if !slices.ContainsFunc(*cs, func(c *command) bool { return c.name == "EXPIRE" }) {
-		*cs = append(*cs, &command{"EXPIRE", table, []any{int(countersKept / time.Second)}})
+		*cs = append(*cs, &command{"EXPIRE", table, []string{strconv.Itoa(int(countersKept / time.Second))}})
 	}
 }
 
