@@ -7,13 +7,14 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// breaker stops claiming for a channel whose provider answers nothing but passing faults: its messages keep their places and
-// their attempts instead of burning them. After a pause a few go as a probe; an answer closes it.
+// breaker holds back what would go through a gateway that answers nothing but passing faults, or that asked for a pause: the messages keep their places
+// and their attempts instead of burning them. After a pause a few go as a probe; an answer closes it.
 type breaker struct {
 	mu    sync.Mutex
 	fails int
 	until time.Time
 	pause time.Duration
+	rests time.Time // until when the gateway itself asked for a pause
 }
 
 const (
@@ -23,18 +24,31 @@ const (
 	probes     = 4
 )
 
-// allows returns how many messages may be claimed now: 0 while it is open, a few as a probe.
-func (b *breaker) allows(now time.Time, most int) int {
+// allows returns how many messages may go now: 0 while it is open, a few as a probe. out is how many are being handed over.
+func (b *breaker) allows(now time.Time, most, out int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
+	case now.Before(b.rests):
+		return 0
 	case b.fails < breakAfter:
 		return most
 	case now.Before(b.until):
 		return 0
 	default:
-		return min(probes, most)
+		return min(max(probes-out, 0), most)
 	}
+}
+
+// closedFor returns how long nothing may go, 0 when something may.
+func (b *breaker) closedFor(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	wait := b.rests.Sub(now)
+	if b.fails >= breakAfter {
+		wait = max(wait, b.until.Sub(now))
+	}
+	return max(wait, 0)
 }
 
 // record takes the kind of an attempt's answer. Whatever a provider says about one message shows that the provider is there.
@@ -49,5 +63,15 @@ func (b *breaker) record(now time.Time, kind care.Kind) {
 	if b.fails >= breakAfter && !now.Before(b.until) {
 		b.pause = min(max(2*b.pause, breakFirst), breakMost)
 		b.until = now.Add(b.pause)
+	}
+}
+
+// rest is told that the gateway asked for a pause (Retry-After). It is asked again after a minute, whatever it said: the message that it
+// answered waits for as long as it was told to.
+func (b *breaker) rest(now time.Time, asked time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if until := now.Add(min(asked, breakMost)); until.After(b.rests) {
+		b.rests = until
 	}
 }
