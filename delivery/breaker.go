@@ -14,7 +14,8 @@ type breaker struct {
 	fails int
 	until time.Time
 	pause time.Duration
-	rests time.Time // until when the gateway itself asked for a pause
+	asked int       // how often in a row the gateway itself asked for a pause
+	rests time.Time // until when it gets one
 }
 
 const (
@@ -51,10 +52,19 @@ func (b *breaker) closedFor(now time.Time) time.Duration {
 	return max(wait, 0)
 }
 
-// record takes the kind of an attempt's answer. Whatever a provider says about one message shows that the provider is there.
-func (b *breaker) record(now time.Time, kind care.Kind) {
+// record takes the kind of an attempt's answer and the pause that it asked for (Retry-After; 0 = none). Whatever a provider says about one
+// message shows that the provider is there.
+//
+// Who asks for a pause once may mean that one message, which waits for as long as it was told to. A gateway that asks twice in a row
+// gets one, of a minute at the most, whatever it said.
+func (b *breaker) record(now time.Time, kind care.Kind, pause time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if kind != care.KindRetry || pause <= 0 {
+		b.asked = 0
+	} else if b.asked++; b.asked >= 2 {
+		b.rests = later(b.rests, now.Add(min(pause, breakMost)))
+	}
 	if kind != care.KindRetry && kind != care.KindUncertain {
 		b.fails, b.pause = 0, 0
 		return
@@ -63,15 +73,5 @@ func (b *breaker) record(now time.Time, kind care.Kind) {
 	if b.fails >= breakAfter && !now.Before(b.until) {
 		b.pause = min(max(2*b.pause, breakFirst), breakMost)
 		b.until = now.Add(b.pause)
-	}
-}
-
-// rest is told that the gateway asked for a pause (Retry-After). It is asked again after a minute, whatever it said: the message that it
-// answered waits for as long as it was told to.
-func (b *breaker) rest(now time.Time, asked time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if until := now.Add(min(asked, breakMost)); until.After(b.rests) {
-		b.rests = until
 	}
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -75,7 +76,7 @@ func (r *runner) poolOf(m *care.Message) *pool {
 func (r *runner) open(gateway string) bool {
 	for _, p := range r.pools {
 		if p.name == gateway {
-			return p.open()
+			return p.full(0) == ""
 		}
 	}
 	return false
@@ -83,15 +84,30 @@ func (r *runner) open(gateway string) bool {
 
 // admit queues prepared messages at their gateways. One whose gateway has no place goes back to the queue for a while, so that it
 // is in nobody's way; the only gateway of a channel takes everything, since the channel claims no more than it can take.
-func (r *runner) admit(jobs []*job) {
+func (r *runner) admit(ctx context.Context, jobs []*job) {
+	if len(r.pools) == 1 {
+		for _, j := range jobs {
+			r.poolOf(j.message)
+		}
+		r.pools[0].put(r.announce(ctx, jobs))
+		return
+	}
+	by := make(map[*pool][]*job, len(r.pools))
+	placed := jobs[:0]
 	for _, j := range jobs {
 		p := r.poolOf(j.message)
-		if why := p.offer(j, len(r.pools) > 1); why != "" {
+		if why := p.full(len(by[p])); why != "" {
 			r.later(p, j.claim, p.away(), why)
+			continue
 		}
+		by[p] = append(by[p], j)
+		placed = append(placed, j)
 	}
-	for _, p := range r.pools {
-		p.nudge()
+	if len(r.announce(ctx, placed)) == 0 {
+		return
+	}
+	for p, own := range by {
+		p.put(own)
 	}
 }
 

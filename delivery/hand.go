@@ -30,10 +30,11 @@ func (r *runner) hand(claiming, sending context.Context, p *pool, j *job) {
 	took := now.Sub(began)
 	kind := care.KindOf(err)
 	r.e.cfg.Observer.Attempt(r.ch, p.name, kind, took)
-	p.breaker.record(now, kind)
-	if e, ok := errors.AsType[*care.Error](err); ok && kind == care.KindRetry && e.RetryAfter > 0 {
-		p.breaker.rest(now, e.RetryAfter)
+	var pause time.Duration
+	if e, ok := errors.AsType[*care.Error](err); ok {
+		pause = e.RetryAfter
 	}
+	p.breaker.record(now, kind, pause)
 	rec, next := settle(c.Record, try{
 		receipt: receipt, err: err, at: r.e.cfg.Now(), took: took, policy: j.policy, next: j.next, unit: jitter(),
 		stopped: sending.Err() != nil && kind == care.KindRetry,

@@ -55,13 +55,14 @@ func (p *pace) take(ctx context.Context, n int) (int, error) {
 	defer func() { <-p.turn }()
 	for {
 		if mine := p.mine(); mine > 0 {
-			if burst := max(1, int(mine/10)); burst != p.limit.Burst() {
+			burst := max(1, int(mine*together.Seconds()))
+			if burst != p.limit.Burst() {
 				p.limit.SetBurst(burst)
 			}
 			if limit := rate.Limit(mine); limit != p.limit.Limit() {
 				p.limit.SetLimit(limit)
 			}
-			n = min(n, max(1, int(mine*together.Seconds())))
+			n = min(n, burst)
 			return n, p.limit.WaitN(ctx, n)
 		}
 		look := time.NewTimer(shareLook)

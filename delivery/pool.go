@@ -99,34 +99,26 @@ func signal(c chan struct{}) {
 	}
 }
 
-// offer queues a prepared message, unless the gateway has no place for it and others may need the room: then it says why not.
-func (p *pool) offer(j *job, choosy bool) (why string) {
+// put queues prepared messages.
+func (p *pool) put(jobs []*job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if choosy {
-		switch {
-		case p.breaker.allows(p.r.e.cfg.Machine(), 1, p.out+len(p.queue)) == 0:
-			return WhyResting
-		case len(p.queue) >= p.want+p.want/2:
-			return WhyFull
-		}
-	}
-	p.queue = append(p.queue, j)
-	return ""
-}
-
-// nudge wakes the feeder after messages were queued.
-func (p *pool) nudge() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.queue = append(p.queue, jobs...)
 	p.kick()
 }
 
-// open reports whether a message that comes now has a place.
-func (p *pool) open() bool {
+// full says why one more message has no place besides those that are coming; "" = it has one.
+func (p *pool) full(coming int) (why string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.breaker.allows(p.r.e.cfg.Machine(), 1, p.out+len(p.queue)) > 0 && len(p.queue) < p.want+p.want/2
+	waiting := len(p.queue) + coming
+	switch {
+	case p.breaker.allows(p.r.e.cfg.Machine(), 1, p.out+waiting) == 0:
+		return WhyResting
+	case waiting >= p.want+p.want/2:
+		return WhyFull
+	}
+	return ""
 }
 
 // places is how many messages are to be claimed for the gateway: what goes in a second, a few while it is in trouble, none while half of

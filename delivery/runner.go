@@ -113,7 +113,12 @@ func (r *runner) round(ctx, sending context.Context, most int) bool {
 	suspects := slices.Clone(mine)
 	suspects = slices.DeleteFunc(suspects, func(c *care.Claim) bool { return c.Record.Crashes < suspectAfter })
 	mine = slices.DeleteFunc(mine, func(c *care.Claim) bool { return c.Record.Crashes >= suspectAfter })
-	r.admit(r.announce(ctx, r.prepare(ctx, mine, op)))
+	r.admit(ctx, r.prepare(ctx, mine, op))
+	if len(suspects) > 0 {
+		for _, p := range r.pools {
+			p.giveBack() // else a suspect would wait for what a slow gateway has before it
+		}
+	}
 	for _, c := range suspects {
 		r.alone(ctx, sending, c, suspects, op)
 	}
