@@ -23,6 +23,9 @@ type Account struct {
 	Countries []string `yaml:"countries"`
 	Prefixes  []string `yaml:"prefixes"`
 	Dealers   []string `yaml:"dealers"`
+	// Connections and Rate (messages per second, all replicas together) are the gateway's own; 0 = those of CARE_SMS_…
+	Connections int     `yaml:"connections"`
+	Rate        float64 `yaml:"rate"`
 }
 
 // String keeps an account's password and user out of logs.
@@ -49,7 +52,7 @@ func (s *SMS) Routes() ([]Account, error) {
 		if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil && e.GetToken().Position != nil {
 			line = e.GetToken().Position.Line
 		}
-		return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: line %d: write a list of gateways in YAML, each with gateway, url, user, password, from, region, countries, prefixes, dealers", line)
+		return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: line %d: write a list of gateways in YAML, each with gateway, url, user, password, from, region, countries, prefixes, dealers, connections, rate", line)
 	}
 	if len(all) == 0 {
 		return nil, errors.New("CARE_SMS_ACCOUNTS: the list is empty")
@@ -84,6 +87,8 @@ func (a *Account) check() error {
 	for field, bad := range map[string]bool{
 		"countries: write two capital letters each, such as CN":            slices.ContainsFunc(a.Countries, func(s string) bool { return !country.MatchString(s) }),
 		"prefixes: write + and digits each, in quotes, such as \"+86139\"": slices.ContainsFunc(a.Prefixes, func(s string) bool { return !numberBegin.MatchString(s) }),
+		"connections: write a number from 1 to 1000":                       a.Connections < 0 || a.Connections > 1000,
+		"rate: write messages per second":                                  !(a.Rate >= 0 && a.Rate < 1e9),
 		"dealers: write names of dealers.yaml":                             slices.ContainsFunc(a.Dealers, func(s string) bool { return strings.TrimSpace(s) == "" }),
 	} {
 		if bad {

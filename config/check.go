@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -53,6 +54,9 @@ func (s *Settings) check() error {
 	}
 	for name, r := range map[string]float64{"SMTP": s.SMTP.Rate, "SMS": s.SMS.Rate, "WEBHOOK": s.Webhook.Rate} {
 		bad(r >= 0 && r < 1e9, "CARE_%s_RATE: write messages per second, or 0 for no limit", name)
+	}
+	for domain, n := range s.SMTP.DomainConnections {
+		bad(n == math.Trunc(n) && n <= 1000, "CARE_SMTP_DOMAIN_CONNECTIONS: %s: write a number from 1 to 1000", domain)
 	}
 	bad(cronSpec(s.Sweep), "CARE_SWEEP: write five cron fields or @every 15m")
 	bad(s.Lease >= Duration(time.Second) && s.Lease <= Duration(time.Hour), "CARE_LEASE: write a span from 1s to 1h")

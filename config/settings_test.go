@@ -58,6 +58,7 @@ func TestEverySetting(t *testing.T) {
 		"CARE_LISTEN": "0.0.0.0:80", "CARE_CONSOLE_TOKEN": "tok", "CARE_PUBLIC_LISTEN": ":81", "CARE_PUBLIC_URL": "https://care.example",
 		"CARE_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8", "CARE_SECRET_KEY_FILE": secret,
 		"CARE_SMTP_URL": "smtp://a:25, smtps://u:p@b:465", "CARE_SMTP_CONNECTIONS": "4", "CARE_SMTP_RATE": "2.5",
+		"CARE_SMTP_DOMAIN_RATE": "QQ.com = 20, *=100.5", "CARE_SMTP_DOMAIN_CONNECTIONS": "qq.com=4",
 		"CARE_SMTP_RETURN_PATH": "bounce+{id}@d.example", "CARE_BOUNCE_MAILDIR": "/bounces",
 		"CARE_DKIM_DOMAIN": "d.example", "CARE_DKIM_SELECTOR": "s", "CARE_DKIM_KEY": "pem",
 		"CARE_SMS_GATEWAY": "kannel", "CARE_SMS_URL": "http://k/sendsms", "CARE_SMS_USER": "u", "CARE_SMS_PASSWORD": "p",
@@ -78,7 +79,7 @@ func TestEverySetting(t *testing.T) {
 		ConsoleToken: sec("tok"), PublicListen: ":81", PublicURL: "https://care.example",
 		TrustedProxies: config.Prefixes{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")},
 		SecretKey:      config.Secrets{sec("first-key-0123456789"), sec("second-key-0123456789")}, SecretKeyFile: secret,
-		SMTP:    config.SMTP{URL: config.Secrets{sec("smtp://a:25"), sec("smtps://u:p@b:465")}, Connections: 4, Rate: 2.5, ReturnPath: "bounce+{id}@d.example"},
+		SMTP:    config.SMTP{URL: config.Secrets{sec("smtp://a:25"), sec("smtps://u:p@b:465")}, Connections: 4, Rate: 2.5, ReturnPath: "bounce+{id}@d.example", DomainRate: config.Limits{"qq.com": 20, "*": 100.5}, DomainConnections: config.Limits{"qq.com": 4}},
 		Bounce:  config.Bounce{Maildir: "/bounces"},
 		DKIM:    config.DKIM{Domain: "d.example", Selector: "s", Key: sec("pem")},
 		SMS:     config.SMS{Gateway: "kannel", URL: "http://k/sendsms", User: "u", Password: sec("p"), From: "1069", Connections: 2, Rate: 10},
@@ -163,6 +164,9 @@ func TestRefused(t *testing.T) {
 		"number":           {map[string]string{"CARE_SMS_CONNECTIONS": "many"}, "CARE_SMS_CONNECTIONS: write a whole number"},
 		"too many":         {map[string]string{"CARE_SMS_CONNECTIONS": "0"}, "CARE_SMS_CONNECTIONS: write a number from 1 to 1000"},
 		"rate":             {map[string]string{"CARE_SMTP_RATE": "-1"}, "CARE_SMTP_RATE: write messages per second, or 0 for no limit"},
+		"domain rate":      {map[string]string{"CARE_SMTP_DOMAIN_RATE": "qq.com"}, "CARE_SMTP_DOMAIN_RATE: write names and numbers over 0 with commas, such as qq.com=20, *=100"},
+		"no domain rate":   {map[string]string{"CARE_SMTP_DOMAIN_RATE": "qq.com=0"}, "CARE_SMTP_DOMAIN_RATE: write names and numbers over 0 with commas, such as qq.com=20, *=100"},
+		"half a message":   {map[string]string{"CARE_SMTP_DOMAIN_CONNECTIONS": "qq.com=1.5"}, "CARE_SMTP_DOMAIN_CONNECTIONS: qq.com: write a number from 1 to 1000"},
 		"level":            {map[string]string{"CARE_LOG_LEVEL": "loud"}, "CARE_LOG_LEVEL: write debug, info, warn or error"},
 		"format":           {map[string]string{"CARE_LOG_FORMAT": "xml"}, "CARE_LOG_FORMAT: write text or json"},
 		"proxies":          {map[string]string{"CARE_TRUSTED_PROXIES": "lan"}, "CARE_TRUSTED_PROXIES: write addresses or networks with commas, such as 127.0.0.1, 10.0.0.0/8"},
@@ -265,8 +269,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	if n != 40 {
-		t.Errorf("usage shows %d settings, want 40:\n%s", n, b.String())
+	if n != 42 {
+		t.Errorf("usage shows %d settings, want 42:\n%s", n, b.String())
 	}
 	folded := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{"CARE_LEASE 30s ", "CARE_SMS_GATEWAY - ", "CARE_SMTP_URL_FILE", "CARE_RETENTION 180d "} {

@@ -139,6 +139,7 @@ func (d *Daemon) openChannels(context.Context) (err error) {
 	if d.senders, err = d.env.newSenders(d.book.Load().Book.Files); err != nil {
 		return err
 	}
+	d.metrics.gatewaysOf(d.senders.gateways)
 	d.later("channels", func(context.Context) error { return d.senders.close() })
 	return nil
 }
@@ -155,8 +156,9 @@ func (d *Daemon) assemble(context.Context) (err error) {
 		Hash:        func(a string) string { return contact.Hash(hashKey, a) },
 		Connections: map[care.Channel]int{care.Email: set.SMTP.Connections, care.SMS: set.SMS.Connections, care.Webhook: set.Webhook.Connections},
 		Rates:       map[care.Channel]float64{care.Email: set.SMTP.Rate, care.SMS: set.SMS.Rate, care.Webhook: set.Webhook.Rate},
-		Share:       func() float64 { return d.share.of(time.Now()) },
-		Lease:       time.Duration(set.Lease), Idle: d.parts.Idle,
+		Gateways:    d.senders.gateways, Domains: d.env.domains(),
+		Share: func() float64 { return d.share.of(time.Now()) },
+		Lease: time.Duration(set.Lease), Idle: d.parts.Idle,
 	})
 	if err != nil {
 		return err

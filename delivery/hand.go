@@ -19,7 +19,7 @@ func (r *runner) hand(claiming, sending context.Context, p *pool, j *job) {
 		c.Record.Repeats = j.repeats
 		rec := c.Record
 		rec.State, rec.UpdatedAt = backInQueue(rec), r.e.cfg.Now()
-		p.answered(0)
+		p.answered(j, 0)
 		r.submit(&j.out, c, rec, rec.UpdatedAt)
 		return
 	}
@@ -29,8 +29,12 @@ func (r *runner) hand(claiming, sending context.Context, p *pool, j *job) {
 	now := r.e.cfg.Machine()
 	took := now.Sub(began)
 	kind := care.KindOf(err)
-	r.e.cfg.Observer.Attempt(r.ch, kind, took)
-	p.breaker.record(now, kind)
+	r.e.cfg.Observer.Attempt(r.ch, p.name, kind, took)
+	var pause time.Duration
+	if e, ok := errors.AsType[*care.Error](err); ok {
+		pause = e.RetryAfter
+	}
+	p.breaker.record(now, kind, pause)
 	rec, next := settle(c.Record, try{
 		receipt: receipt, err: err, at: r.e.cfg.Now(), took: took, policy: j.policy, next: j.next, unit: jitter(),
 		stopped: sending.Err() != nil && kind == care.KindRetry,
@@ -44,7 +48,7 @@ func (r *runner) hand(claiming, sending context.Context, p *pool, j *job) {
 	case care.KindOptedOut:
 		j.out.result.Stop = string(r.ch)
 	}
-	p.answered(took)
+	p.answered(j, took)
 	r.submit(&j.out, c, rec, next)
 	if kind == care.KindOperator {
 		r.pause(context.WithoutCancel(sending), err)

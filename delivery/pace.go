@@ -30,8 +30,19 @@ func (p *pace) wait(ctx context.Context) error {
 	return err
 }
 
-// take returns how many of n attempts may be made, when they may be made: not more than go in a twentieth of a second, but one at
-// least. An error means that ctx ended first.
+// together is how long attempts are saved up, so that they share a trip.
+const together = 50 * time.Millisecond
+
+// chunk bounds n to what goes together, one at the least.
+func (p *pace) chunk(n int) int {
+	if p.rate <= 0 {
+		return n
+	}
+	return min(n, max(1, int(p.mine()*together.Seconds())))
+}
+
+// take returns how many of n attempts may be made, when they may be made: not more than go together, but one at the least. An error
+// means that ctx ended first.
 func (p *pace) take(ctx context.Context, n int) (int, error) {
 	if p.rate <= 0 {
 		return n, ctx.Err()
@@ -44,13 +55,14 @@ func (p *pace) take(ctx context.Context, n int) (int, error) {
 	defer func() { <-p.turn }()
 	for {
 		if mine := p.mine(); mine > 0 {
-			if burst := max(1, int(mine/10)); burst != p.limit.Burst() {
+			burst := max(1, int(mine*together.Seconds()))
+			if burst != p.limit.Burst() {
 				p.limit.SetBurst(burst)
 			}
 			if limit := rate.Limit(mine); limit != p.limit.Limit() {
 				p.limit.SetLimit(limit)
 			}
-			n = min(n, max(1, int(mine/20)))
+			n = min(n, burst)
 			return n, p.limit.WaitN(ctx, n)
 		}
 		look := time.NewTimer(shareLook)

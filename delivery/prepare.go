@@ -130,34 +130,3 @@ func (r *runner) compose(book Book, f *care.Facts, c *care.Claim, occ *care.Occu
 	r.end(c, care.StateFailed, code)
 	return nil, err
 }
-
-// fresh prepares again what was prepared too long ago, and returns what still goes. What does not is settled.
-func (r *runner) fresh(ctx context.Context, jobs []*job) []*job {
-	if ctx.Err() != nil { // a shutdown is no attempt
-		for _, j := range jobs {
-			r.putBack(j.claim, r.e.cfg.Now())
-		}
-		return jobs[:0]
-	}
-	old := r.e.cfg.Machine().Add(-stale)
-	if !slices.ContainsFunc(jobs, func(j *job) bool { return j.prepared.Before(old) }) {
-		return jobs
-	}
-	var claims []*care.Claim
-	good := jobs[:0]
-	for _, j := range jobs {
-		if j.prepared.Before(old) {
-			claims = append(claims, j.claim)
-			continue
-		}
-		good = append(good, j)
-	}
-	op, err := r.e.cfg.Operator.Operator(ctx)
-	if err != nil {
-		for _, c := range claims {
-			r.putBack(c, r.e.cfg.Now())
-		}
-		return good
-	}
-	return append(good, r.prepare(ctx, claims, op)...)
-}

@@ -10,14 +10,17 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// A runner delivers one channel: it has its own pool, so that what befalls it costs no other channel.
+// A runner delivers one channel, with a pool for each of its gateways: what befalls one costs no other one.
 type runner struct {
-	e      *Engine
-	ch     care.Channel
-	sender Sender
-	lanes  []care.Lane
-	pool   *pool
-	log    *slog.Logger
+	e       *Engine
+	ch      care.Channel
+	sender  Sender
+	router  Router // nil = the sender has one gateway
+	lanes   []care.Lane
+	pools   []*pool
+	domains *domains      // nil = no domain has a limit
+	space   chan struct{} // some gateway's queue has become short
+	log     *slog.Logger
 }
 
 // job is a message ready to be handed over.
@@ -30,12 +33,16 @@ type job struct {
 	prepared time.Time // on the machine's clock
 	began    time.Time // when its intent was recorded, on the same clock
 	repeats  int       // the record's before the intent
+	domain   *domain   // counts it while it is being handed over; nil = its domain has no limit
 	out      outcome   // how it ends: a place for it, so that no message needs one of its own
 }
 
 func newRunner(e *Engine, ch care.Channel) *runner {
-	r := &runner{e: e, ch: ch, sender: e.cfg.Senders[ch], log: e.cfg.Log.With(slog.String("channel", string(ch)))}
-	r.pool = newPool(r, e.cfg.Connections[ch], e.paces[ch])
+	r := &runner{e: e, ch: ch, sender: e.cfg.Senders[ch], log: e.cfg.Log.With(slog.String("channel", string(ch))), space: make(chan struct{}, 1)}
+	r.pools = newPools(r)
+	if ch == care.Email {
+		r.domains = newDomains(e.cfg.Domains, e.cfg.Share)
+	}
 	for _, l := range care.Lanes {
 		if l.Channel == ch {
 			r.lanes = append(r.lanes, l)
@@ -47,29 +54,37 @@ func newRunner(e *Engine, ch care.Channel) *runner {
 // run claims until claiming ends; attempts in hand end by themselves or with sending.
 func (r *runner) run(claiming, sending context.Context) {
 	var workers sync.WaitGroup
-	r.pool.start(claiming, sending, &workers)
-	for claiming.Err() == nil {
-		if !r.round(claiming, sending) {
-			idle := time.NewTimer(r.e.cfg.Idle)
-			select {
-			case <-claiming.Done():
-			case <-idle.C:
-			}
-			idle.Stop()
-		}
+	for _, p := range r.pools {
+		p.start(claiming, sending, &workers)
 	}
-	r.pool.giveBack()
+	for claiming.Err() == nil {
+		// Back-pressure: a slow provider holds up this channel's claiming and nothing else.
+		most := r.most()
+		if most > 0 && r.round(claiming, sending, most) {
+			continue
+		}
+		space := r.space
+		if most > 0 {
+			space = nil // there was room, but nothing to do
+		}
+		idle := time.NewTimer(r.e.cfg.Idle)
+		select {
+		case <-claiming.Done():
+		case <-space:
+		case <-idle.C:
+		}
+		idle.Stop()
+	}
+	for _, p := range r.pools {
+		p.giveBack()
+	}
 	workers.Wait()
 }
 
-// round claims and prepares one batch; false = there was nothing to do.
-func (r *runner) round(ctx, sending context.Context) bool {
+// round claims and prepares one batch of at most so many; false = there was nothing to do.
+func (r *runner) round(ctx, sending context.Context, most int) bool {
 	op, err := r.e.cfg.Operator.Operator(ctx)
 	if err != nil || op != nil && (op.All || op.Channels[r.ch]) {
-		return false
-	}
-	most := r.pool.most(batchMost)
-	if most == 0 {
 		return false
 	}
 	claims, err := r.e.cfg.Queue.Claim(ctx, r.lanes, most, r.e.cfg.Lease)
@@ -98,8 +113,12 @@ func (r *runner) round(ctx, sending context.Context) bool {
 	suspects := slices.Clone(mine)
 	suspects = slices.DeleteFunc(suspects, func(c *care.Claim) bool { return c.Record.Crashes < suspectAfter })
 	mine = slices.DeleteFunc(mine, func(c *care.Claim) bool { return c.Record.Crashes >= suspectAfter })
-	// Back-pressure: a slow provider holds up this channel's claiming and nothing else.
-	r.pool.put(ctx, r.announce(ctx, r.prepare(ctx, mine, op)), most/2)
+	r.admit(ctx, r.prepare(ctx, mine, op))
+	if len(suspects) > 0 {
+		for _, p := range r.pools {
+			p.giveBack() // else a suspect would wait for what a slow gateway has before it
+		}
+	}
 	for _, c := range suspects {
 		r.alone(ctx, sending, c, suspects, op)
 	}
@@ -118,7 +137,7 @@ func (r *runner) alone(claiming, sending context.Context, c *care.Claim, waiting
 		wait.Stop()
 	}
 	for _, j := range r.prepare(claiming, []*care.Claim{c}, op) {
-		r.pool.single(claiming, sending, j)
+		r.poolOf(j.message).single(claiming, sending, j)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -32,6 +33,7 @@ type Gateway struct {
 	// Countries, Prefixes and Dealers limit what the gateway is used for; empty = everything. Countries are ISO 3166-1 alpha-2
 	// codes of the recipient's dealer, prefixes begin an E.164 number ("+86139" for an operator's range).
 	Countries, Prefixes, Dealers []string
+	Connections                  int // 0 = Config.Connections
 }
 
 // Config lists the gateways. Gateways and Clock are required.
@@ -44,7 +46,7 @@ type Config struct {
 	Secret      []byte
 	Countries   []string      // calling codes that may be written to ("86", "1"); none = all
 	MaxParts    int           // a longer text is refused; 0 = 10
-	Connections int           // per gateway; 0 = 32
+	Connections int           // to each gateway that does not say how many; 0 = 32
 	Timeout     time.Duration // of one message at one gateway; 0 = 30 s
 	TLS         *tls.Config   // nil: the system's roots
 	Clock       func() time.Time
@@ -83,7 +85,7 @@ func New(cfg Config) (*Sender, error) {
 		if s.route(g.Name) != nil {
 			return nil, fmt.Errorf("sms: gateway %s is there twice", g.Name)
 		}
-		client := channels.NewClient(channels.ClientConfig{Connections: cfg.Connections, Timeout: cfg.Timeout, TLS: cfg.TLS})
+		client := channels.NewClient(channels.ClientConfig{Connections: cmp.Or(g.Connections, cfg.Connections), Timeout: cfg.Timeout, TLS: cfg.TLS})
 		p := provider{Gateway: g, client: client, clock: cfg.Clock, public: cfg.PublicURL, token: CallbackToken(cfg.Secret, g.Name)}
 		driver, err := s.driver(p)
 		if err != nil {
@@ -200,7 +202,7 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 	}
 	var last *care.Error
 	tries := 0
-	for _, r := range s.candidates(m.To, m.Country, m.Dealer) {
+	for _, r := range s.ways(m) {
 		out, err := r.send(ctx, m, s.cfg.MaxParts)
 		if err == nil {
 			receipt := care.Receipt{

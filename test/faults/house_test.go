@@ -198,7 +198,7 @@ func (h *house) customers(n int, ch care.Channel, announce bool) []string {
 		ids[i] = id
 		h.planned = append(h.planned, Planned{id, programOf(ch)})
 		pipe.Set(h.t.Context(), "care:customer:"+id, fmt.Sprintf(
-			`{"id":%q,"dealer":"d","name":"Wang %d","email":"c%d@example.com","phone":"+86138%08d","tags":[%q]}`, id, h.next, h.next, h.next, ch), 0)
+			`{"id":%q,"dealer":"d","name":"Wang %d","email":"c%d@example.com","phone":"+86138%d%07d","tags":[%q]}`, id, h.next, h.next, h.next%10, h.next, ch), 0)
 		if announce {
 			pipe.XAdd(h.t.Context(), &redis.XAddArgs{Stream: "care:changes", Values: []any{"id", id}})
 		}
