@@ -3,6 +3,7 @@ package daemon
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -37,7 +38,25 @@ type metrics struct {
 	paused         *prometheus.GaugeVec
 	brake          *prometheus.GaugeVec
 	eventsDropped  prometheus.Counter
+
+	// The series that every message counts in, so that it need not look them up by their labels.
+	tries   map[tried]prometheus.Counter
+	took    map[care.Channel]prometheus.Observer
+	lag     map[care.Channel]prometheus.Observer
+	reached sync.Map // reached → prometheus.Counter
 }
+
+type (
+	tried struct {
+		channel care.Channel
+		kind    care.Kind
+	}
+	reached struct {
+		program string
+		channel care.Channel
+		state   care.State
+	}
+)
 
 var _ delivery.Observer = (*metrics)(nil)
 
@@ -101,12 +120,12 @@ func newMetrics(version string) *metrics {
 
 // start makes every series whose labels are known exist from the beginning, so that a rate over it starts at 0.
 func (m *metrics) start() {
+	m.tries, m.took, m.lag = map[tried]prometheus.Counter{}, map[care.Channel]prometheus.Observer{}, map[care.Channel]prometheus.Observer{}
 	for _, ch := range care.Channels {
 		for _, kind := range kinds {
-			m.attempts.WithLabelValues(string(ch), kind)
+			m.tries[tried{ch, kind}] = m.attempts.WithLabelValues(string(ch), kindName(kind))
 		}
-		m.sendSeconds.WithLabelValues(string(ch))
-		m.lagSeconds.WithLabelValues(string(ch))
+		m.took[ch], m.lag[ch] = m.sendSeconds.WithLabelValues(string(ch)), m.lagSeconds.WithLabelValues(string(ch))
 	}
 	for _, lane := range care.Lanes {
 		m.queue.WithLabelValues(lane.String(), string(care.StateDue))
@@ -116,9 +135,9 @@ func (m *metrics) start() {
 	m.paused.WithLabelValues("all")
 }
 
-var kinds = []string{
-	"accepted", string(care.KindRetry), string(care.KindRecipient), string(care.KindContent), string(care.KindOperator),
-	string(care.KindOptedOut), string(care.KindDefer), string(care.KindUncertain),
+// kinds are those of attempts; "" is accepted.
+var kinds = []care.Kind{
+	"", care.KindRetry, care.KindRecipient, care.KindContent, care.KindOperator, care.KindOptedOut, care.KindDefer, care.KindUncertain,
 }
 
 // book makes the series of a book's programs exist.
@@ -167,13 +186,24 @@ func (m *metrics) stops(op *care.Operator) {
 
 // Attempt counts a try.
 func (m *metrics) Attempt(ch care.Channel, gateway string, kind care.Kind, took time.Duration) {
-	name := string(kind)
-	if kind == "" {
-		name = "accepted"
+	name := kindName(kind)
+	if c := m.tries[tried{ch, kind}]; c != nil {
+		c.Inc()
+	} else {
+		m.attempts.WithLabelValues(string(ch), name).Inc()
 	}
-	m.attempts.WithLabelValues(string(ch), name).Inc()
 	m.gateways.WithLabelValues(string(ch), gateway, name).Inc()
-	m.sendSeconds.WithLabelValues(string(ch)).Observe(took.Seconds())
+	if o := m.took[ch]; o != nil {
+		o.Observe(took.Seconds())
+	}
+}
+
+// kindName is a kind as the series have it.
+func kindName(kind care.Kind) string {
+	if kind == "" {
+		return "accepted"
+	}
+	return string(kind)
 }
 
 // PutBack counts a message that waits because of its gateway or its domain.
@@ -186,7 +216,7 @@ func (m *metrics) gatewaysOf(all map[care.Channel][]delivery.Gateway) {
 	for ch, gateways := range all {
 		for _, g := range gateways {
 			for _, kind := range kinds {
-				m.gateways.WithLabelValues(string(ch), g.Name, kind)
+				m.gateways.WithLabelValues(string(ch), g.Name, kindName(kind))
 			}
 			for _, why := range []string{delivery.WhyFull, delivery.WhyResting, delivery.WhyDomain} {
 				m.putBacks.WithLabelValues(string(ch), g.Name, why)
@@ -197,9 +227,14 @@ func (m *metrics) gatewaysOf(all map[care.Channel][]delivery.Gateway) {
 
 // Settled counts an outcome.
 func (m *metrics) Settled(rec *care.Record, lag time.Duration) {
-	m.messages.WithLabelValues(rec.Program, string(rec.Channel), string(rec.State)).Inc()
-	if lag > 0 {
-		m.lagSeconds.WithLabelValues(string(rec.Channel)).Observe(lag.Seconds())
+	key := reached{rec.Program, rec.Channel, rec.State}
+	c, ok := m.reached.Load(key)
+	if !ok {
+		c, _ = m.reached.LoadOrStore(key, m.messages.WithLabelValues(rec.Program, string(rec.Channel), string(rec.State)))
+	}
+	c.(prometheus.Counter).Inc()
+	if o := m.lag[rec.Channel]; o != nil && lag > 0 {
+		o.Observe(lag.Seconds())
 	}
 }
 

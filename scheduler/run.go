@@ -17,10 +17,12 @@ type run struct {
 	loc      *time.Location // nil until something is due
 	request  Request
 	search   *search      // the round that is looked for, if one alone is
+	looking  search       // where search points to
 	rounds   *[]Round     // where rounds are gathered, if they are all that is asked for
 	focus    *care.Record // the message that is about to be sent, when the plan is asked for it alone
 
 	candidates []*candidate
+	spare      []*candidate // to be used again
 	odometers  []*odometer
 	prefs      care.Preferences
 	closed     bool
@@ -44,6 +46,9 @@ type candidate struct {
 	merged  *candidate // the message it goes with
 	capped  bool       // the cap leaves no room before it expires
 }
+
+// spareMost is how many candidates a run keeps for the next: a customer rarely has more.
+const spareMost = 16
 
 // begin prepares a run; nil if the customer is not planned at all.
 func (p *Planner) begin(f *care.Facts, r Request) *run {
@@ -69,8 +74,12 @@ func (r *run) end() {
 	for _, o := range r.odometers {
 		o.known = false
 	}
+	for _, c := range r.candidates[:min(len(r.candidates), spareMost-len(r.spare))] {
+		*c = candidate{}
+		r.spare = append(r.spare, c)
+	}
 	clear(r.candidates)
-	*r = run{candidates: r.candidates[:0], odometers: r.odometers, p: r.p}
+	*r = run{candidates: r.candidates[:0], spare: r.spare, odometers: r.odometers, p: r.p}
 	r.p.runs.Put(r)
 }
 
@@ -191,9 +200,15 @@ func (r *run) add(p *program, step int, d due, on care.Date) {
 }
 
 func (r *run) candidate(p *program, step int, d due, on care.Date, scheduled, expires time.Time) *candidate {
-	c := &candidate{program: p, step: step, vehicle: d.vehicle, due: d}
+	var c *candidate
+	if n := len(r.spare); n > 0 {
+		c, r.spare = r.spare[n-1], r.spare[:n-1]
+	} else {
+		c = new(candidate)
+	}
+	c.program, c.step, c.vehicle, c.due = p, step, d.vehicle, d
 	o := &care.Occurrence{
-		Customer: r.facts.ID, Dealer: r.dealer.Dealer.Dealer, Program: p.Program.Program, Step: p.Steps[step].Step, Cycle: d.cycle.String(),
+		Customer: r.facts.ID, Dealer: r.dealer.Dealer.Dealer, Program: p.Program.Program, Step: p.Steps[step].Step,
 		On: on, Due: d.on, Class: p.class, Topic: p.topic, Template: p.Steps[step].Template, Priority: p.Priority,
 		Scheduled: scheduled, Release: scheduled, Expires: expires,
 	}
@@ -208,7 +223,12 @@ func (r *run) candidate(p *program, step int, d due, on care.Date, scheduled, ex
 		o.Subject.Vehicle = &r.customer.Vehicles[d.vehicle]
 		o.Vehicle = o.Subject.Vehicle.ID
 	}
-	o.ID = care.OccurrenceID(o.Customer, o.Vehicle, o.Program, o.Step, o.Cycle)
+	if rec := r.focus; rec != nil && rec.Program == o.Program && rec.Step == o.Step && rec.Vehicle == o.Vehicle && d.cycle.is(rec.Cycle) {
+		o.Cycle, o.ID = rec.Cycle, rec.ID // that is how it was named
+	} else {
+		o.Cycle = d.cycle.String()
+		o.ID = care.OccurrenceID(o.Customer, o.Vehicle, o.Program, o.Step, o.Cycle)
+	}
 	c.occ = o
 	return c
 }
@@ -250,7 +270,8 @@ func (r *run) locate(p *program, vehicle, cycleName string) (found due, ok bool)
 		s.lo, s.hi = d, d
 		s.calendar(p)
 	}
-	r.search = &search{vehicle: vehicle, cycle: cycleName}
+	r.looking = search{vehicle: vehicle, cycle: cycleName}
+	r.search = &r.looking
 	r.triggers(p, &s)
 	found, ok = r.search.found, r.search.ok
 	r.search = nil
@@ -275,7 +296,7 @@ func (r *run) found(p *program, s *span, d due) {
 		return
 	}
 	mine := d.vehicle < 0 && r.search.vehicle == "" || d.vehicle >= 0 && r.customer.Vehicles[d.vehicle].ID == r.search.vehicle
-	if mine && d.cycle.String() == r.search.cycle {
+	if mine && d.cycle.is(r.search.cycle) {
 		r.search.found, r.search.ok = d, true
 	}
 }

@@ -31,6 +31,15 @@ func (c cycle) String() string {
 	return strconv.Itoa(c.date.Year())
 }
 
+// is compares without writing the name out, where most cycles are dates.
+func (c cycle) is(name string) bool {
+	if c.name != "" || c.year || c.date.IsZero() {
+		return c.String() == name
+	}
+	d, err := care.ParseDate(name)
+	return err == nil && d == c.date
+}
+
 // due is one round of a trigger: its date, its cycle and what it is about.
 type due struct {
 	on       care.Date

@@ -40,6 +40,8 @@ func (e *environment) program(name string) *care.Program {
 type Set struct {
 	env       *environment
 	templates map[key]*template
+	spelled   map[key]*template // the same, by the locale as its folder is called: what nearly everybody asks for
+	own       map[string]bool   // dealers that have words of their own
 	names     []string
 	problems  []care.Problem
 	lines     map[string][]string
@@ -85,7 +87,7 @@ type header struct {
 // Load reads and compiles the templates of a book. A template with a fault is left out of the Set: Has says no and Render refuses
 // it. Problems are ordered by file and line.
 func Load(book *care.Book, opts ...Options) (*Set, []care.Problem) {
-	set := &Set{env: &environment{book: book}, templates: map[key]*template{}, lines: map[string][]string{}}
+	set := &Set{env: &environment{book: book}, templates: map[key]*template{}, spelled: map[key]*template{}, own: map[string]bool{}, lines: map[string][]string{}}
 	for _, o := range opts {
 		set.env.lunar = o.Lunar
 	}
@@ -98,6 +100,10 @@ func Load(book *care.Book, opts ...Options) (*Set, []care.Problem) {
 		return strings.Compare(fmt.Sprintf("%s\x00%06d\x00%06d", a.File, a.Line, a.Column), fmt.Sprintf("%s\x00%06d\x00%06d", b.File, b.Line, b.Column))
 	})
 	l.report.problems = slices.CompactFunc(l.report.problems, func(a, b care.Problem) bool { return a.Error() == b.Error() })
+	for k, t := range set.templates {
+		k.locale = t.locale
+		set.spelled[k], set.own[t.dealer] = t, true
+	}
 	set.problems, set.lines = l.report.problems, l.report.lines
 	return set, slices.Clone(set.problems)
 }
@@ -271,7 +277,14 @@ func (s *Set) find(dealer, name string, ch care.Channel, locales ...string) *tem
 }
 
 func (s *Set) in(dealer, name string, ch care.Channel, locale string) *template {
-	k := key{name, ch, strings.ToLower(locale), dealer}
+	if !s.own[dealer] {
+		dealer = ""
+	}
+	k := key{name, ch, locale, dealer}
+	if t := s.spelled[k]; t != nil {
+		return t
+	}
+	k.locale = strings.ToLower(locale)
 	if t := s.templates[k]; t != nil || dealer == "" {
 		return t
 	}

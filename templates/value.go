@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
 )
@@ -35,7 +37,7 @@ type value struct {
 }
 
 func textValue(s string) value {
-	if strings.TrimSpace(s) == "" {
+	if first, _ := utf8.DecodeRuneInString(s); unicode.IsSpace(first) && strings.TrimSpace(s) == "" || s == "" {
 		return value{}
 	}
 	return value{kind: text, text: s}

@@ -28,6 +28,9 @@ func address(s string) (string, error) {
 			return "", errAddress
 		}
 	}
+	if plainDomain(domain) {
+		return s, nil
+	}
 	domain, err := idna.Lookup.ToASCII(domain)
 	if err != nil || domain == "" || len(domain) > 253 || domain[0] == '.' || domain[len(domain)-1] == '.' || strings.Contains(domain, "..") {
 		return "", errAddress
@@ -38,6 +41,26 @@ func address(s string) (string, error) {
 		}
 	}
 	return local + "@" + domain, nil
+}
+
+// plainDomain reports whether a domain is one that is the same on the wire: labels of small letters, digits and hyphens, none of which
+// stands at an end or where an ACE prefix has them (RFC 5890, 5891).
+func plainDomain(s string) bool {
+	from := 0
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && s[i] != '.' {
+			if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+				return false
+			}
+			continue
+		}
+		label := s[from:i]
+		if len(label) < 1 || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' || len(label) > 3 && label[2] == '-' && label[3] == '-' {
+			return false
+		}
+		from = i + 1
+	}
+	return len(s) <= 253
 }
 
 // atext is RFC 5322 section 3.2.3 with the letters of RFC 6532, without what is invisible or turns text around.

@@ -2,8 +2,10 @@ package email
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
+	"math/bits"
 	"mime"
 	netmail "net/mail"
 	"net/url"
@@ -179,6 +181,9 @@ func (s *Sender) moment(m *care.Message) time.Time {
 
 // unsubscribe returns the link if it can stand in a header, and whether it is https.
 func unsubscribe(raw string) (link string, secure bool) {
+	if plainLink(raw) {
+		return raw, true
+	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return "", false
@@ -193,6 +198,25 @@ func unsubscribe(raw string) (link string, secure bool) {
 		}
 	}
 	return link, u.Scheme == "https"
+}
+
+// plainLink reports whether a link is one of our own making: https, a host, and a path in which nothing needs an escape.
+func plainLink(raw string) bool {
+	rest, secure := strings.CutPrefix(raw, "https://")
+	if !secure || len(raw) > 900 {
+		return false
+	}
+	host := strings.IndexByte(rest, '/')
+	if host < 1 {
+		return false
+	}
+	for i := range len(rest) {
+		c := rest[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '.' && (i < host || c != '/' && c != '_' && c != '~') {
+			return false
+		}
+	}
+	return true
 }
 
 // setBody adds the parts, the plainest first (RFC 2046 section 5.1.4). Each is quoted-printable or base64: a body sent as it is
@@ -225,13 +249,16 @@ func withoutNUL(b []byte) []byte {
 
 // encodingFor picks the shorter encoding: quoted-printable triples each byte of a Chinese text, base64 adds a third.
 func encodingFor(b []byte) mail.Encoding {
-	high := 0
+	high, n := 0, len(b)
+	for ; len(b) >= 8; b = b[8:] {
+		high += bits.OnesCount64(binary.LittleEndian.Uint64(b) & 0x8080808080808080)
+	}
 	for _, c := range b {
 		if c >= 0x80 {
 			high++
 		}
 	}
-	if high*6 > len(b) {
+	if high*6 > n {
 		return mail.EncodingB64
 	}
 	return mail.EncodingQP

@@ -64,7 +64,7 @@ func appendQuoted(b, body []byte) []byte {
 			if i++; c == '\r' && i < len(body) && body[i] == '\n' {
 				i++
 			}
-		case !printable(c) || at == 0 && (c == '.' || c == '-'):
+		case !asIs[c] || at == 0 && (c == '.' || c == '-'):
 			quote(c)
 			i++
 		case at >= lineMost-1:
@@ -73,7 +73,7 @@ func appendQuoted(b, body []byte) []byte {
 		default:
 			end := min(len(body), i+lineMost-1-at)
 			from := i
-			for i++; i < end && printable(body[i]); i++ {
+			for i++; i < end && asIs[body[i]]; i++ {
 			}
 			b = append(b, body[from:i]...)
 			at += i - from
@@ -83,4 +83,11 @@ func appendQuoted(b, body []byte) []byte {
 	return b
 }
 
-func printable(c byte) bool { return c >= ' ' && c <= '~' && c != '=' || c == '\t' }
+// asIs are the characters that quoted-printable leaves as they are.
+var asIs = func() (table [256]bool) {
+	for c := byte(' '); c <= '~'; c++ {
+		table[c] = c != '='
+	}
+	table['\t'] = true
+	return table
+}()

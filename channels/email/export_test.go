@@ -12,6 +12,14 @@ var AppendQuoted = appendQuoted
 // QueuedAs is queuedAs for the tests.
 var QueuedAs = queuedAs
 
+// PlainDomain, PlainLink and EncodingFor are the short ways for the tests.
+var (
+	PlainDomain = plainDomain
+	PlainLink   = plainLink
+	EncodingFor = encodingFor
+	Base64Words = base64Words
+)
+
 // WriteForm writes a message on its form and returns its length.
 func WriteForm(s *Sender, m *care.Message) (int, error) {
 	l, err := s.check(m)

@@ -8,6 +8,7 @@ import (
 	netmail "net/mail"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wneessen/go-mail"
 
@@ -213,9 +214,35 @@ func cut(text []byte, marks []string, want map[slot]int) *form {
 // subjectWords encodes a subject as go-mail does, in the shorter of the two encodings of RFC 2047.
 func subjectWords(subject string) string {
 	if wide(subject) {
-		return mime.BEncoding.Encode("UTF-8", subject)
+		return base64Words(subject)
 	}
 	return mime.QEncoding.Encode("UTF-8", subject)
+}
+
+// wordBytes is how many bytes fit into one encoded word: 75 characters with its frame (RFC 2047 section 2).
+const wordBytes = 45
+
+// base64Words writes what mime.BEncoding does, without its buffers. No character is divided between two words.
+func base64Words(s string) string {
+	b := make([]byte, 0, 2*len(s)+16)
+	for len(s) > 0 {
+		n := 0
+		for n < len(s) {
+			_, size := utf8.DecodeRuneInString(s[n:])
+			if n+size > wordBytes {
+				break
+			}
+			n += size
+		}
+		if len(b) > 0 {
+			b = append(b, ' ')
+		}
+		b = append(b, "=?UTF-8?b?"...)
+		b = base64.StdEncoding.AppendEncode(b, []byte(s[:n]))
+		b = append(b, "?="...)
+		s = s[n:]
+	}
+	return string(b)
 }
 
 // foldAt is the longest header line (RFC 2047 section 2; RFC 5322 section 2.1.1 asks for 78).

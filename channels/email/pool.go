@@ -154,7 +154,11 @@ func (up *upstream) take() (*link, error) {
 func (up *upstream) put(l *link) {
 	up.mu.Lock()
 	if !up.closed {
-		l.timer = time.AfterFunc(up.idleFor, func() { up.expire(l) })
+		if l.timer == nil {
+			l.timer = time.AfterFunc(up.idleFor, func() { up.expire(l) })
+		} else {
+			l.timer.Reset(up.idleFor) // take has stopped it
+		}
 		up.idle = append(up.idle, l)
 		up.mu.Unlock()
 		return

@@ -1,0 +1,75 @@
+package bench
+
+import (
+	"testing"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/token"
+	"github.com/carebell/carebell/daemon"
+)
+
+// planned is a world without a Redis: the default book, and a customer of whom something is due.
+func planned(b *testing.B, ch care.Channel) (checked *daemon.Checked, f *care.Facts, o *care.Occurrence, now time.Time) {
+	b.Helper()
+	w := &world{dir: b.TempDir(), day: lastWednesday(care.DateOf(time.Now())), began: time.Now()}
+	w.base = w.day.At(11, 0, time.FixedZone("", 8*3600))
+	if err := writeBook(w.book()); err != nil {
+		b.Fatal(err)
+	}
+	var problems []care.Problem
+	var err error
+	w.checked, problems, err = daemon.CheckBook(daemon.BookOptions{
+		Dir: w.book(), Now: w.now, PublicURL: "https://care.example", Signer: token.NewSigner([]byte("a key of the bench and of nothing else")),
+	})
+	if err != nil {
+		b.Fatal(err, problems)
+	}
+	program := map[care.Channel]string{care.Webhook: "desk"}[ch]
+	raw := person(w.day, 7, ch)
+	if o = w.due(7, raw, program); o == nil || o.Channel != ch {
+		b.Fatalf("the plan has nothing on %s: %+v", ch, o)
+	}
+	c, defects, err := care.Decode(raw)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f = &care.Facts{ID: c.ID, Customer: c, Defects: defects, Ledger: care.Ledger{
+		o.ID: {Vehicle: o.Vehicle, Program: o.Program, Step: o.Step, Cycle: o.Cycle, On: o.On, State: care.StateClaimed, Class: o.Class, Channel: o.Channel, At: o.Release},
+	}}
+	return w.checked, f, o, w.base
+}
+
+// BenchmarkCheck asks the plan for a message at the moment of sending.
+func BenchmarkCheck(b *testing.B) {
+	for _, ch := range care.Channels {
+		b.Run(string(ch), func(b *testing.B) {
+			checked, f, o, now := planned(b, ch)
+			rec := &care.Record{
+				ID: o.ID, Customer: o.Customer, Dealer: o.Dealer, Vehicle: o.Vehicle, Program: o.Program, Step: o.Step, Cycle: o.Cycle, On: o.On,
+				Class: o.Class, Template: o.Template, Release: o.Release, Expires: o.Expires, Channel: o.Channel,
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if got := checked.Check(f, rec, now, nil); got == nil || got.Verdict != care.Send {
+					b.Fatalf("%+v", got)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCompose renders and addresses a message, with the links it shows.
+func BenchmarkCompose(b *testing.B) {
+	for _, ch := range care.Channels {
+		b.Run(string(ch), func(b *testing.B) {
+			checked, f, o, now := planned(b, ch)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := checked.Compose(f, o, ch, now); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
