@@ -62,7 +62,7 @@ func (p *part) add(h uint64) bool {
 // find returns where h stands, or the free place where it would.
 func (p *part) find(h uint64) int {
 	high, _ := bits.Mul64(h, uint64(len(p.slots)))
-	at := int(high) //nolint:gosec // less than the length
+	at := int(high)
 	for p.slots[at] != 0 && p.slots[at] != h {
 		if at++; at == len(p.slots) {
 			at = 0

@@ -11,7 +11,7 @@ import (
 func TestHashesAreASet(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1)) //nolint:gosec // a test's
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
 		twice := rapid.IntRange(1, 100).Draw(rt, "how many of 100 are new")
 		var s hashes
 		want := map[uint64]struct{}{}
@@ -32,12 +32,12 @@ func TestHashesAreASet(t *testing.T) {
 }
 
 // TestSeenIsSmall holds the memory of a million customers with a vehicle each.
-func TestSeenIsSmall(t *testing.T) {
+func TestSeenIsSmall(t *testing.T) { //nolint:paralleltest // it measures what the process holds
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	s := newSeen()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's
+	random := rand.New(rand.NewPCG(1, 2))
 	const n = 1_000_000
 	for range n {
 		s.customers.add(random.Uint64())
