@@ -18,7 +18,7 @@ import (
 func TestFlights(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's
+		random := rand.New(rand.NewPCG(1, 2))
 		var mu sync.Mutex
 		got, want := map[string][]int{}, map[string][]int{}
 		now, most := 0, 0

@@ -2,7 +2,6 @@ package intake
 
 import (
 	"encoding/json"
-	"hash/maphash"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -322,22 +321,4 @@ func (c *car) write(o *object) {
 	o.str("inspection_due", text(fInspection))
 	o.str("sold_on", text(fSold))
 	o.close('}')
-}
-
-// seen counts customers and vehicles once, by a hash of 64 bits: a million customers take some 40 MB.
-type seen struct {
-	seed                maphash.Seed
-	customers, vehicles map[uint64]struct{}
-}
-
-func newSeen() seen {
-	return seen{maphash.MakeSeed(), map[uint64]struct{}{}, map[uint64]struct{}{}}
-}
-
-func (s *seen) add(customer, vehicle string) {
-	c := maphash.String(s.seed, customer)
-	s.customers[c] = struct{}{}
-	if vehicle != "" {
-		s.vehicles[c*31+maphash.String(s.seed, vehicle)] = struct{}{}
-	}
 }

@@ -108,7 +108,7 @@ func Read(ctx context.Context, r io.Reader, name string, opt Options, apply func
 	if closing := d.rejects.close(); err == nil {
 		err = closing
 	}
-	d.stats.Customers, d.stats.Vehicles = len(d.seen.customers), len(d.seen.vehicles)
+	d.stats.Customers, d.stats.Vehicles = d.seen.customers.n, d.seen.vehicles.n
 	if err != nil {
 		return d.stats, fmt.Errorf("import: %w", err)
 	}

@@ -68,9 +68,9 @@ func TestMergeOfManyAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		const n = 3*readAtOnce + 17
-		ids, want := make([]string, n), make([]MergeResult, n)
+		ids, want := make([]string, n+1), make([]MergeResult, n+1)
 		records := map[string]string{}
-		for i := range ids {
+		for i := range n {
 			ids[i] = customer(i)
 			old := ""
 			if i%3 == 0 {
@@ -86,7 +86,7 @@ func TestMergeOfManyAtOnce(t *testing.T) {
 		if err := b.redis.LPush(ctx, "care:customer:list", 1).Err(); err != nil {
 			t.Fatal(err)
 		}
-		ids, want = append(ids, "list"), append(want, MergeResult{Err: cmpopts.AnyError})
+		ids[n], want[n] = "list", MergeResult{Err: cmpopts.AnyError}
 		raced := map[int]bool{}
 		got, err := b.Merge(ctx, ids, func(i int, old []byte) ([]byte, error) {
 			if i < n && i%50 == 7 && !raced[i] {

@@ -85,7 +85,7 @@ func (s *Store) ahead(ctx context.Context, list func(context.Context, func([]str
 	for f := range batches {
 		if err := visit(f); err != nil {
 			cancel()
-			<-failed
+			<-failed //nolint:errcheck // it was told to end
 			return err
 		}
 	}
