@@ -24,7 +24,7 @@ func (e *Env) Callbacks() []Callback {
 	}
 	out := []Callback{{
 		From: "mail server", URL: public + "/hooks/email/bounce", Secret: "Authorization: Bearer " + e.bounceSecret(),
-		How: "post each returned mail as message/rfc822, such as from a pipe; or let it arrive in CARE_BOUNCE_MAILDIR",
+		How: "post each returned mail as message/rfc822, such as from a pipe; or let it arrive in CARE_BOUNCE_MAILDIR or CARE_BOUNCE_IMAP_URL",
 	}}
 	gateways, err := e.gateways()
 	if err != nil {

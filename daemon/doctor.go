@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/email"
+	"github.com/carebell/carebell/channels/email/mailbox"
 	"github.com/carebell/carebell/store"
 )
 
@@ -117,6 +118,7 @@ func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
 			tell(reach(ctx, "mail server", s.Address()))
 		}
 	}
+	e.doctorPostbox(ctx, tell)
 	gateways, err := e.gateways()
 	if err != nil {
 		tell(Finding{What: err.Error(), Remedy: "mend the list"})
@@ -140,6 +142,26 @@ func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
 			tell(Finding{OK: true, What: "every " + string(to.ch) + " is redirected to one address"})
 		}
 	}
+}
+
+// doctorPostbox logs in where returned mail is fetched from. It reads no mail.
+func (e *Env) doctorPostbox(ctx context.Context, tell func(Finding)) {
+	set := e.Settings.Bounce.IMAP
+	if set.URL.IsZero() {
+		return
+	}
+	box, err := mailbox.ParseIMAP(set.URL.Reveal())
+	if err != nil {
+		tell(Finding{What: "CARE_BOUNCE_IMAP_URL: " + err.Error(), Remedy: "write imaps://user:password@host:993/Folder"}) //nolint:gosec // an example, no password
+		return
+	}
+	box.Timeout = dialTimeout
+	waiting, err := box.Check(ctx)
+	if err != nil {
+		tell(Finding{What: "the mailbox of returned mail: " + err.Error(), Remedy: "mend CARE_BOUNCE_IMAP_URL"})
+		return
+	}
+	tell(Finding{OK: true, What: fmt.Sprintf("the mailbox of returned mail, %s, lets us in: %d mails are waiting", box, waiting)})
 }
 
 // reachURL names the host only: the rest of an endpoint's URL may be a secret.
