@@ -114,6 +114,16 @@ func TestCallbacksAreShownOnlyWhenAsked(t *testing.T) {
 	if len(all) != 2 || !strings.HasPrefix(all[1].URL, "https://care.example/hooks/sms/kannel?token=") || !strings.HasSuffix(all[1].URL, "&from=%p&to=%P&text=%a&id=%I") {
 		t.Fatalf("callbacks: %+v", all)
 	}
+	// Two accounts of one provider each have an address of their own, set up as that provider wants it.
+	env.Settings.SMS = config.SMS{Accounts: config.NewSecret(`[{name: us, gateway: twilio, user: ACu, password: p, from: MGu},
+{name: eu, gateway: twilio, user: ACe, password: p, from: MGe}, {name: near, gateway: kannel, url: "http://127.0.0.1:1"}]`)}
+	for i, want := range []string{"/hooks/email/bounce", "/hooks/sms/us", "/hooks/sms/eu", "/hooks/sms/near?token="} {
+		got := env.Callbacks()[i]
+		if !strings.HasPrefix(got.URL, "https://care.example"+want) || strings.Contains(got.How, "it is signed") != (i == 1 || i == 2) || strings.Contains(got.How, "get-url") != (i == 3) {
+			t.Errorf("callback %d: %+v", i, got)
+		}
+	}
+	env.Settings.SMS = config.SMS{Gateway: "kannel", URL: "http://127.0.0.1:1"}
 	var told []string
 	env.doctorLinks(func(f Finding) { told = append(told, f.What+f.Remedy) })
 	text := strings.Join(told, "\n")

@@ -33,15 +33,15 @@ func (e *Env) Callbacks() []Callback {
 	for _, g := range gateways {
 		at := public + "/hooks/sms/" + g.Name
 		token := at + "?token=" + url.QueryEscape(sms.CallbackToken(e.callbackSecret(), g.Name))
-		switch g.Name {
+		switch g.Driver {
 		case "kannel":
 			out = append(out, Callback{
-				From: "SMS gateway kannel", URL: token + "&from=%p&to=%P&text=%a&id=%I",
+				From: "SMS gateway " + g.Name, URL: token + "&from=%p&to=%P&text=%a&id=%I",
 				How: "get-url of an sms-service with accept-x-kannel-headers, catch-all and max-messages = 0, for replies; receipts find their way by themselves",
 			})
 		case "twilio":
 			out = append(out, Callback{
-				From: "SMS gateway twilio", URL: at,
+				From: "SMS gateway " + g.Name, URL: at,
 				How: "webhook for incoming messages of the number or messaging service; it is signed. Receipts find their way by themselves",
 			})
 		default:

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"strings"
@@ -29,7 +30,7 @@ func (e *Env) Doctor(ctx context.Context, tell func(Finding)) {
 	checked := e.doctorBook(tell)
 	e.doctorRedis(ctx, tell)
 	e.doctorClock(tell)
-	e.doctorChannels(ctx, tell)
+	e.doctorChannels(ctx, checked, tell)
 	e.doctorLinks(tell)
 	if checked != nil && e.Settings.DryRun {
 		tell(Finding{OK: true, What: "CARE_DRY_RUN is on: nothing will be sent"})
@@ -104,7 +105,7 @@ func (e *Env) doctorClock(tell func(Finding)) {
 	tell(Finding{OK: true, What: "the clock says " + now.Format(time.RFC3339)})
 }
 
-func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
+func (e *Env) doctorChannels(ctx context.Context, checked *Checked, tell func(Finding)) {
 	set := e.Settings
 	if len(set.SMTP.URL) == 0 && set.SMS.Gateway == "" && set.SMS.Accounts.IsZero() && set.Webhook.URL.IsZero() {
 		tell(Finding{What: "no channel is set up", Remedy: "set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL"})
@@ -127,13 +128,16 @@ func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
 		if g.URL != "" {
 			tell(reachURL(ctx, "SMS gateway "+g.Name, g.URL))
 		}
+		for _, name := range g.Dealers {
+			if checked != nil && checked.Book.Dealer(name) == nil {
+				tell(Finding{What: fmt.Sprintf("SMS gateway %s is for the dealer %s, whom the book does not have", g.Name, name), Remedy: "mend its dealers in CARE_SMS_ACCOUNTS"})
+			}
+		}
 	}
 	if !set.Webhook.URL.IsZero() {
 		tell(reachURL(ctx, "webhook endpoint", set.Webhook.URL.Reveal()))
 	}
-	if _, err := e.newSenders(nil); err != nil && len(gateways) == 0 {
-		tell(Finding{What: err.Error(), Remedy: "mend the setting it names"})
-	}
+	e.doctorSenders(checked, len(gateways) > 0, tell)
 	for _, to := range []struct {
 		ch   care.Channel
 		name string
@@ -141,6 +145,24 @@ func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
 		if to.name != "" {
 			tell(Finding{OK: true, What: "every " + string(to.ch) + " is redirected to one address"})
 		}
+	}
+}
+
+// doctorSenders sets the channels up as serve would, and takes them down again. Without a book the gateways' files are not known.
+func (e *Env) doctorSenders(checked *Checked, gateways bool, tell func(Finding)) {
+	if checked == nil && gateways {
+		return
+	}
+	var files fs.FS
+	if checked != nil {
+		files = checked.Book.Files
+	}
+	s, err := e.newSenders(files)
+	if err == nil {
+		err = s.close()
+	}
+	if err != nil {
+		tell(Finding{What: err.Error(), Remedy: "mend the setting it names"})
 	}
 }
 
