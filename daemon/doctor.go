@@ -12,6 +12,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/email"
 	"github.com/carebell/carebell/channels/email/mailbox"
+	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/store"
 )
 
@@ -128,10 +129,8 @@ func (e *Env) doctorChannels(ctx context.Context, checked *Checked, tell func(Fi
 		if g.URL != "" {
 			tell(reachURL(ctx, "SMS gateway "+g.Name, g.URL))
 		}
-		for _, name := range g.Dealers {
-			if checked != nil && checked.Book.Dealer(name) == nil {
-				tell(Finding{What: fmt.Sprintf("SMS gateway %s is for the dealer %s, whom the book does not have", g.Name, name), Remedy: "mend its dealers in CARE_SMS_ACCOUNTS"})
-			}
+		if checked != nil {
+			checked.doctorGateway(g, tell)
 		}
 	}
 	if !set.Webhook.URL.IsZero() {
@@ -146,6 +145,34 @@ func (e *Env) doctorChannels(ctx context.Context, checked *Checked, tell func(Fi
 			tell(Finding{OK: true, What: "every " + string(to.ch) + " is redirected to one address"})
 		}
 	}
+}
+
+// doctorGateway holds an account against the book: its dealers, and the approved templates that it needs.
+func (c *Checked) doctorGateway(g sms.Gateway, tell func(Finding)) {
+	for _, name := range g.Dealers {
+		if c.Book.Dealer(name) == nil {
+			tell(Finding{What: fmt.Sprintf("SMS gateway %s is for the dealer %s, whom the book does not have", g.Name, name), Remedy: "mend its dealers in CARE_SMS_ACCOUNTS"})
+		}
+	}
+	rules, known := approvals(c.Book.Files)[g.Driver]
+	if !known || rules.Plain {
+		return
+	}
+	lacking := c.Templates.WithoutCode(g.Name, g.Driver)
+	if n := len(lacking); n > 0 {
+		tell(Finding{
+			What:   fmt.Sprintf("SMS gateway %s sends approved templates only, and %d texts have none: %s", g.Name, n, some(lacking, 5)),
+			Remedy: "add their codes under gateway: in these files (docs/gateways.md), or have a gateway that takes plain text behind it",
+		})
+	}
+}
+
+// some lists the first few of many.
+func some(all []string, n int) string {
+	if len(all) <= n {
+		return strings.Join(all, ", ")
+	}
+	return strings.Join(all[:n], ", ") + fmt.Sprintf(" and %d more", len(all)-n)
 }
 
 // doctorSenders sets the channels up as serve would, and takes them down again. Without a book the gateways' files are not known.

@@ -20,6 +20,7 @@ func TestDoctorReadsTheAccounts(t *testing.T) {
 		account + "name: us, dealers: [harbor]}":                         "SMS gateway us is for the dealer harbor, whom the book does not have",
 		account + "name: vonage}":                                        "must not be named like another provider",
 		account + "}, " + account + "}":                                  "entry 2: twilio is there twice",
+		"{name: cn, gateway: aliyun, user: u, password: canary}":         "SMS gateway cn sends approved templates only, and ",
 		"{name: us, gateway: acme, user: u, password: canary}":           "gateways/acme.yaml cannot be read",
 		"{name: us, gateway: twilio, user: AC, password: canary}":        "sms: gateway us: set CARE_SMS_USER",
 		account + "name: us}, {name: eu, gateway: twilio, from: canary}": "sms: gateway eu: set CARE_SMS_USER",

@@ -219,7 +219,7 @@ func (c *compiler) sms() {
 		if g.Template == "" {
 			c.report.fault(src.where(path), "gateway-template", "write template: SMS_123, the code the gateway gave you", "the gateway %s has no template code", name)
 		}
-		one := gateway{name: name, template: g.Template}
+		one := gateway{name: name, template: g.Template, text: g.Text}
 		for _, p := range g.Params {
 			param := fmt.Sprint(p.Key)
 			one.params = append(one.params, header{param, c.value(fmt.Sprint(p.Value), path+".params."+quotePath(param), inLine)})

@@ -27,6 +27,7 @@ type frontMatter struct {
 type frontGateway struct {
 	Template string        `yaml:"template"`
 	Params   yaml.MapSlice `yaml:"params"`
+	Text     string        `yaml:"text"` // as it was approved, with ${name} or {1} for the parameters; only lint reads it
 }
 
 // allowedFront says which keys mean something on which channel.

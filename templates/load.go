@@ -74,6 +74,7 @@ type template struct {
 type gateway struct {
 	name, template string
 	params         []header
+	text           string // as it was approved
 }
 
 type header struct {
