@@ -68,8 +68,8 @@ type Receipts interface {
 type People interface {
 	// ByNumber returns the customers who have this number.
 	ByNumber(ctx context.Context, number string) ([]Asked, error)
-	// ByMessage returns whose message it is, with how many messages in the last 30 days did not reach them on that channel (this one
-	// included). care.ErrGone: nobody's.
+	// ByMessage returns whose message it is, with how many messages in the last 30 days did not reach them on that channel since the
+	// last one that did (this one included). care.ErrGone: nobody's.
 	ByMessage(ctx context.Context, occurrence string, ch care.Channel) (customer string, failures int, err error)
 }
 

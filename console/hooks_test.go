@@ -178,6 +178,11 @@ func TestReplies(t *testing.T) {
 			reply: console.Reply{Text: " 5! "}, asks: "survey", told: []string{"survey=overall=5"},
 			check: func(d *desk) bool { return len(d.of("C1").Holds) == 0 },
 		},
+		"a score in words": {reply: console.Reply{Text: "５分！"}, asks: "survey", told: []string{"survey=overall=5"}},
+		"stars":            {reply: console.Reply{Text: "4 stars"}, asks: "survey", told: []string{"survey=overall=4"}},
+		"a Chinese number": {reply: console.Reply{Text: "五分"}, asks: "survey", told: []string{"survey=overall=5"}},
+		"no score":         {reply: console.Reply{Text: "6"}, asks: "survey", told: []string{"reply=6", "task(reply)=6"}},
+		"a score and more": {reply: console.Reply{Text: "3天后再联系"}, asks: "survey", told: []string{"reply=3天后再联系", "task(reply)=3天后再联系"}},
 		"a bad score": {
 			reply: console.Reply{Text: "1"}, asks: "survey", told: []string{"survey=overall=1", "task(complaint)=overall=1"},
 			check: func(d *desk) bool { return len(d.of("C1").Holds) == 1 },

@@ -213,6 +213,9 @@ func (c *compiler) sms() {
 		c.report.fault(src.at, "empty", "write the text below the front matter", "the text message is empty")
 	}
 	c.t.text = c.build(skips(src.front.Skip).lines(body, c.t.tags), inText)
+	if c.t.asks = src.front.Asks; c.t.asks != "" && askedBy[c.t.asks] == "" {
+		c.report.fault(src.where("$.asks"), "asks", "write "+strings.Join(sortedKeys(askedBy), ", "), "%q is nothing that a text message can ask for", c.t.asks)
+	}
 	for _, name := range sortedKeys(src.front.Gateway) {
 		g := src.front.Gateway[name]
 		path := "$.gateway." + quotePath(name)

@@ -67,6 +67,7 @@ type template struct {
 	html, text         *program // text: also SMS and webhook
 	page               string   // with marks, for lint
 	gateways           []gateway
+	asks               string // what a text message is to be answered with
 	method             string
 	headers            []header
 }
