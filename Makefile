@@ -87,7 +87,7 @@ test: deps ## the tests of the module, with the race detector, against a real re
 	$(GO) test -timeout 10m $(WHOLE)
 
 .PHONY: e2e
-e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix, Dovecot and Chromium
+e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix, Dovecot, Prism and Chromium
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/peers/... ./test/e2e/... ./store/...
 	$(GO) test -tags e2e -count=1 -v -parallel 4 -timeout 15m ./test/faults/
 
