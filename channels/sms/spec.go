@@ -140,11 +140,11 @@ func (d *defects) oneOf(field, value string, allowed ...string) {
 	}
 }
 
-// pointers checks JSON pointers, given as field and value by turns.
-func (d *defects) pointers(where string, pairs ...string) {
-	for i := 0; i < len(pairs); i += 2 {
-		if _, err := parsePointer(pairs[i+1]); err != nil {
-			d.add(where+"."+pairs[i], "%v", err)
+// pointers checks JSON pointers, by their fields.
+func (d *defects) pointers(where string, all map[string]string) {
+	for _, field := range slices.Sorted(maps.Keys(all)) {
+		if _, err := parsePointer(all[field]); err != nil {
+			d.add(where+"."+field, "%v", err)
 		}
 	}
 }
@@ -292,7 +292,7 @@ func (s *Spec) checkAnswer(d *defects) {
 			d.add("answer.status", "%d is no success; codes has room for \"http %d\"", status, status)
 		}
 	}
-	d.pointers("answer", "code", s.Answer.Code, "id", s.Answer.ID, "parts", s.Answer.Parts)
+	d.pointers("answer", map[string]string{"code": s.Answer.Code, "id": s.Answer.ID, "parts": s.Answer.Parts})
 	if s.Answer.Code != "" && len(s.Codes.Success) == 0 {
 		d.add("codes.success", "name the codes that mean yes")
 	}
@@ -350,7 +350,7 @@ func (r *ReceiptSpec) check(d *defects) {
 	if r.Status == "" || len(r.Delivered) == 0 || len(r.Failed) == 0 {
 		d.add("receipts.status", "say where the status is, and which ones mean delivered and failed")
 	}
-	d.pointers("receipts", "list", r.List, "id", r.ID, "provider_id", r.ProviderID, "status", r.Status, "code", r.Code, "parts", r.Parts)
+	d.pointers("receipts", map[string]string{"list": r.List, "id": r.ID, "provider_id": r.ProviderID, "status": r.Status, "code": r.Code, "parts": r.Parts})
 }
 
 func (r *ReplySpec) check(d *defects) {
@@ -361,7 +361,7 @@ func (r *ReplySpec) check(d *defects) {
 	if r.From == "" || r.Text == "" {
 		d.add("replies.from", "say where the number and the text are")
 	}
-	d.pointers("replies", "list", r.List, "from", r.From, "to", r.To, "text", r.Text, "id", r.ID)
+	d.pointers("replies", map[string]string{"list": r.List, "from": r.From, "to": r.To, "text": r.Text, "id": r.ID})
 }
 
 // fill replaces the placeholders of a text.

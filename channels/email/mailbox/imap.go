@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/url"
 	"slices"
@@ -190,7 +189,7 @@ func (m *IMAP) visit(ctx context.Context, do func(context.Context, *session) err
 	s.conn.left.Store(maxAnswer)
 	// The library waits for the greeting for ever.
 	patience := time.AfterFunc(timeout, func() { _ = raw.Close() })
-	err = m.greet(s, timeout)
+	err = m.greet(ctx, s, timeout)
 	patience.Stop()
 	if err != nil {
 		return cancelled(ctx, err)
@@ -211,7 +210,7 @@ func cancelled(ctx context.Context, err error) error {
 }
 
 // greet waits for the greeting, under TLS unless the URL does without.
-func (m *IMAP) greet(s *session, timeout time.Duration) (err error) {
+func (m *IMAP) greet(ctx context.Context, s *session, timeout time.Duration) (err error) {
 	secure := m.TLS.Clone()
 	if secure == nil {
 		secure = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -222,7 +221,7 @@ func (m *IMAP) greet(s *session, timeout time.Duration) (err error) {
 	var conn net.Conn = s.conn
 	if m.implicit {
 		t := tls.Client(conn, secure)
-		if err := t.Handshake(); err != nil {
+		if err := t.HandshakeContext(ctx); err != nil {
 			return fmt.Errorf("%s: no TLS: %w", m, err)
 		}
 		conn = t
@@ -230,7 +229,7 @@ func (m *IMAP) greet(s *session, timeout time.Duration) (err error) {
 	if s.Client, err = client.New(conn); err != nil {
 		return fmt.Errorf("%s does not greet as an IMAP server: check host and port", m)
 	}
-	s.ErrorLog = log.New(io.Discard, "", 0) // it would go to standard error with the server's words
+	s.ErrorLog = silent{} // it would go to standard error with the server's words
 	s.Timeout = timeout
 	if m.implicit || m.plain {
 		return nil
@@ -316,6 +315,15 @@ func (s *session) leave() {
 	_ = s.conn.Close()
 	<-s.LoggedOut()
 }
+
+// silent is a log of the library's that keeps nothing.
+type silent struct{}
+
+// Printf does nothing.
+func (silent) Printf(string, ...any) {}
+
+// Println does nothing.
+func (silent) Println(...any) {}
 
 // bounded ends a connection whose answer is longer than any that we ask for.
 type bounded struct {

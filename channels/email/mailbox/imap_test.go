@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http/httptest"
 	"net/url"
@@ -59,7 +58,7 @@ func serveIMAP(t *testing.T, implicit bool, secure *tls.Config, mails ...string)
 		}
 	}
 	s := server.New(store)
-	s.TLSConfig, s.AllowInsecureAuth, s.ErrorLog = secure, secure == nil, log.New(io.Discard, "", 0)
+	s.TLSConfig, s.AllowInsecureAuth, s.ErrorLog = secure, secure == nil, mute{}
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +75,12 @@ func serveIMAP(t *testing.T, implicit bool, secure *tls.Config, mails ...string)
 	t.Cleanup(func() { _ = s.Close(); done.Wait() })
 	return out
 }
+
+// mute is a log for the server.
+type mute struct{}
+
+func (mute) Printf(string, ...any) {}
+func (mute) Println(...any)        {}
 
 // keeper remembers its connections.
 type keeper struct {
