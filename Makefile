@@ -36,7 +36,7 @@ deps: ## install what the tests need (Debian/Ubuntu as root), or say what is mis
 
 deps-e2e: ## the same for the end-to-end tests
 	@.ci/need redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools \
-	  bearerbox:kannel /usr/lib/kannel/test/fakesmsc:kannel-extras postfix:postfix \
+	  bearerbox:kannel /usr/lib/kannel/test/fakesmsc:kannel-extras postfix:postfix dovecot:dovecot-imapd \
 	  chromium:chromium promtool:prometheus node:nodejs npm:npm /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
 deps-deploy: ## the same for the check of deploy/
@@ -87,7 +87,7 @@ test: deps ## the tests of the module, with the race detector, against a real re
 	$(GO) test -timeout 10m $(WHOLE)
 
 .PHONY: e2e
-e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix and Chromium
+e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix, Dovecot, Prism and Chromium
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/peers/... ./test/e2e/... ./store/...
 	$(GO) test -tags e2e -count=1 -v -parallel 4 -timeout 15m ./test/faults/
 

@@ -13,6 +13,9 @@ import (
 
 // Account is one SMS gateway with what it asks of us and what it is for: an entry of CARE_SMS_ACCOUNTS.
 type Account struct {
+	// Name is what everything about the account goes by; Gateway the provider or the gateway file, of which there may be several
+	// accounts. Without a name it is the gateway's.
+	Name     string `yaml:"name"`
 	Gateway  string `yaml:"gateway"`
 	URL      string `yaml:"url"`
 	User     string `yaml:"user"`
@@ -29,10 +32,10 @@ type Account struct {
 }
 
 // String keeps an account's password and user out of logs.
-func (a Account) String() string { return a.Gateway }
+func (a Account) String() string { return a.Name }
 
 // GoString does the same for %#v.
-func (a Account) GoString() string { return fmt.Sprintf("%q", a.Gateway) }
+func (a Account) GoString() string { return fmt.Sprintf("%q", a.Name) }
 
 // Routes returns the SMS gateways in the order in which they are asked: those of CARE_SMS_ACCOUNTS, or the single one of
 // CARE_SMS_GATEWAY. An error shows no value.
@@ -41,7 +44,7 @@ func (s *SMS) Routes() ([]Account, error) {
 		if s.Gateway == "" {
 			return nil, nil
 		}
-		return []Account{{Gateway: s.Gateway, URL: s.URL, User: s.User, Password: s.Password.Reveal(), From: s.From}}, nil
+		return []Account{{Name: s.Gateway, Gateway: s.Gateway, URL: s.URL, User: s.User, Password: s.Password.Reveal(), From: s.From}}, nil
 	}
 	if s.Gateway != "" {
 		return nil, errors.New("CARE_SMS_ACCOUNTS and CARE_SMS_GATEWAY are both set: keep one")
@@ -52,7 +55,7 @@ func (s *SMS) Routes() ([]Account, error) {
 		if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil && e.GetToken().Position != nil {
 			line = e.GetToken().Position.Line
 		}
-		return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: line %d: write a list of gateways in YAML, each with gateway, url, user, password, from, region, countries, prefixes, dealers, connections, rate", line)
+		return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: line %d: write a list of gateways in YAML, each with name, gateway, url, user, password, from, region, countries, prefixes, dealers, connections, rate", line)
 	}
 	if len(all) == 0 {
 		return nil, errors.New("CARE_SMS_ACCOUNTS: the list is empty")
@@ -61,8 +64,11 @@ func (s *SMS) Routes() ([]Account, error) {
 		if err := all[i].check(); err != nil {
 			return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: entry %d: %w", i+1, err)
 		}
-		if slices.ContainsFunc(all[:i], func(a Account) bool { return a.Gateway == all[i].Gateway }) {
-			return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: entry %d: gateway %s is there twice: a second account needs a gateway file of its own name", i+1, all[i].Gateway)
+		if all[i].Name == "" {
+			all[i].Name = all[i].Gateway
+		}
+		if slices.ContainsFunc(all[:i], func(a Account) bool { return a.Name == all[i].Name }) {
+			return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: entry %d: %s is there twice: give each account of a provider a name of its own, such as name: %s-2", i+1, all[i].Name, all[i].Gateway)
 		}
 	}
 	return all, nil
@@ -77,6 +83,9 @@ var (
 func (a *Account) check() error {
 	if !accountName.MatchString(a.Gateway) {
 		return errors.New("gateway: write kannel, twilio, vonage, aliyun, tencent, or the name of a file in the book's gateways/")
+	}
+	if a.Name != "" && !accountName.MatchString(a.Name) {
+		return errors.New("name: write small letters, digits and hyphens, such as twilio-us")
 	}
 	if u, err := url.Parse(a.URL); a.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return errors.New("url: write http://… or https://…")

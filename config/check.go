@@ -39,6 +39,7 @@ func (s *Settings) check() error {
 		bad(hasScheme(u.Reveal(), "smtp", "smtps"), "CARE_SMTP_URL: server %d: write smtp://host:25 or smtps://user:password@host:465; in a password write @ as %%40 and / as %%2F", i+1)
 	}
 	bad(s.SMTP.ReturnPath == "" || returnPath(s.SMTP.ReturnPath), "CARE_SMTP_RETURN_PATH: write one bare address with {id} once before the @, such as bounce+{id}@dealer.example")
+	bad(s.Bounce.IMAP.URL.IsZero() || hasScheme(s.Bounce.IMAP.URL.Reveal(), "imap", "imaps"), "CARE_BOUNCE_IMAP_URL: write imaps://user:password@host:993/Folder; in a password write @ as %%40 and / as %%2F")
 	bad(s.SMS.URL == "" || hasScheme(s.SMS.URL, "http", "https"), "CARE_SMS_URL: write http://… or https://…")
 	bad(s.SMS.Gateway != "kannel" || s.SMS.URL != "", "CARE_SMS_GATEWAY=kannel needs CARE_SMS_URL, such as http://127.0.0.1:13013/cgi-bin/sendsms")
 	if _, err := s.SMS.Routes(); err != nil {

@@ -52,6 +52,13 @@ type SMTP struct {
 // Bounce says where returned mail arrives.
 type Bounce struct {
 	Maildir string `desc:"Maildir in which returned mail arrives; it is read every 30 s. None: a mail server posts it to /hooks/email/bounce"`
+	IMAP    BounceIMAP
+}
+
+// BounceIMAP says where returned mail is fetched from.
+type BounceIMAP struct {
+	URL     Secret `desc:"folder in which returned mail arrives, read every 30 s: imaps://user:password@host/Folder, or imap://… with ?starttls=always|never"`
+	URLFile string `split_words:"true" file:"URL"`
 }
 
 // DKIM signs e-mail (RFC 6376) where the mail server does not.

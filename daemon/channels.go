@@ -132,7 +132,7 @@ func (e *Env) gateways() ([]sms.Gateway, error) {
 	out := make([]sms.Gateway, len(accounts))
 	for i, a := range accounts {
 		out[i] = sms.Gateway{
-			Name: a.Gateway, URL: a.URL, User: a.User, Password: a.Password, From: a.From, Region: a.Region,
+			Name: a.Name, Driver: a.Gateway, URL: a.URL, User: a.User, Password: a.Password, From: a.From, Region: a.Region,
 			Countries: a.Countries, Prefixes: a.Prefixes, Dealers: a.Dealers, Connections: a.Connections,
 		}
 	}

@@ -32,28 +32,28 @@ type Parts struct {
 
 // Daemon is a running carebell: one replica.
 type Daemon struct {
-	env     *Env
-	parts   Parts
-	log     *slog.Logger
-	store   *store.Store
-	senders *senders
-	metrics *metrics
-	book    atomic.Pointer[Checked]
-	engine  *delivery.Engine
-	sweeper *scheduler.Sweeper
-	sweeps  *sweepState
-	leads   atomic.Bool
-	mailbox *mailbox // nil = no CARE_BOUNCE_MAILDIR
-	stops   *stops
-	share   share
-	memory  memory
-	unsafe  atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
-	reading sync.Mutex             // one reload at a time
-	servers []*listening
-	undo    []undo
-	running sync.WaitGroup
-	cancel  context.CancelFunc
-	failed  chan error
+	env       *Env
+	parts     Parts
+	log       *slog.Logger
+	store     *store.Store
+	senders   *senders
+	metrics   *metrics
+	book      atomic.Pointer[Checked]
+	engine    *delivery.Engine
+	sweeper   *scheduler.Sweeper
+	sweeps    *sweepState
+	leads     atomic.Bool
+	postboxes []*postbox // of returned mail
+	stops     *stops
+	share     share
+	memory    memory
+	unsafe    atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
+	reading   sync.Mutex             // one reload at a time
+	servers   []*listening
+	undo      []undo
+	running   sync.WaitGroup
+	cancel    context.CancelFunc
+	failed    chan error
 }
 
 // undo is one thing that was acquired, and how it is given back.
@@ -75,7 +75,7 @@ const stopWithin = 25 * time.Second
 // given back.
 func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 	d := &Daemon{env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4)}
-	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openMarks, d.openChannels, d.assemble, d.openMailbox, d.listen} {
+	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openMarks, d.openChannels, d.assemble, d.openPostboxes, d.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
@@ -244,8 +244,8 @@ func (d *Daemon) Start() {
 	d.startFollow(ctx)
 	d.startLive()
 	d.startEvents(ctx)
-	if d.mailbox != nil {
-		d.running.Go(func() { d.mailbox.run(ctx, bouncesEvery) })
+	for _, p := range d.postboxes {
+		d.running.Go(func() { p.run(ctx) })
 	}
 	d.engine.Start()
 	d.later("delivery", func(context.Context) error { return d.engine.Stop() })
