@@ -22,7 +22,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-var binary string
+var (
+	binary  string // as it is delivered
+	failing string // with fail points and a clock that can be wrong: the build tag failpoints
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -33,13 +36,22 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "carebell")
-	build := exec.Command("go", "build", "-o", binary, "github.com/carebell/carebell/cmd/carebell")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build carebell: %v\n%s", err, out)
-		return 1
+	binary, failing = filepath.Join(dir, "carebell"), filepath.Join(dir, "carebell-failing")
+	for file, tags := range map[string]string{binary: "", failing: "failpoints"} {
+		build := exec.Command("go", "build", "-tags", tags, "-o", file, "github.com/carebell/carebell/cmd/carebell")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build carebell: %v\n%s", err, out)
+			return 1
+		}
 	}
-	return m.Run()
+	code := m.Run()
+	if *tableFile != "" {
+		if err := writeTable(*tableFile, measured.lines(), time.Now()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
 }
 
 // pick is the figure of the short or of the long form.
@@ -86,6 +98,8 @@ func newHouse(t *testing.T, o houseOptions) *house {
 		o.channels = []care.Channel{care.Email}
 	}
 	h := &house{t: t, book: filepath.Join(t.TempDir(), "book"), sink: sink.Start(t, o.sink), redisURL: o.redisURL, client: o.client, zone: noonish(time.Now())}
+	row := rowOf(t)
+	t.Cleanup(func() { measured.end(row, t.Failed()) })
 	if h.redisURL == "" {
 		h.useRedis(peers.Redis(t))
 	}
@@ -389,10 +403,15 @@ func (h *house) judge(row string, more ...string) Figures {
 	return f
 }
 
-// say prints a row's figures.
+// say prints a row's figures, and keeps them for the table. What comes after the row's number says which part of it they are of.
 func (h *house) say(row string, figures ...string) {
 	h.t.Helper()
-	h.t.Logf("row %s: %s", row, strings.Join(figures, "; "))
+	text := strings.Join(figures, "; ")
+	h.t.Logf("row %s: %s", row, text)
+	if _, part, ok := strings.Cut(row, ", "); ok {
+		text = part + ": " + text
+	}
+	measured.say(rowOf(h.t), text)
 }
 
 // replica is one carebell serve.

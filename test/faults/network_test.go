@@ -35,7 +35,7 @@ func quiet[M, L, S any](newServer func(M, L) S, m M) S {
 func TestRow17ABadNetworkToRedis(t *testing.T) {
 	t.Parallel()
 	h, server := newHouseOn(t, houseOptions{sink: slow(50 * time.Millisecond)})
-	h.customers(pick(3000, 50000), care.Email, false)
+	h.customers(pick(3000, 20000), care.Email, false)
 	h.release()
 	p := through(t, server.Addr())
 	r := h.serve("CARE_REDIS_URL=redis://" + p.Listen)
@@ -59,7 +59,7 @@ func TestRow17ABadNetworkToRedis(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(pick(4*time.Second, time.Minute))
+		time.Sleep(pick(4*time.Second, 20*time.Second))
 		meanwhile := h.accepted() - before
 		p.Toxics.ResetToxics(t.Context())
 		took := h.recovery(30 * time.Second)
@@ -74,7 +74,7 @@ func TestRow17ABadNetworkToRedis(t *testing.T) {
 
 func TestRow26OneDeadChannel(t *testing.T) {
 	t.Parallel()
-	n := pick(600, 20000)
+	n := pick(600, 6000)
 	h := newHouse(t, houseOptions{channels: []care.Channel{care.Email, care.SMS, care.Webhook}, sink: slow(50 * time.Millisecond)})
 	h.release()
 	h.serve()

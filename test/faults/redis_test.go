@@ -186,7 +186,7 @@ func (h *house) silence(sent int, length time.Duration) {
 func TestRow15OutOfMemory(t *testing.T) {
 	t.Parallel()
 	h, redis := newHouseOn(t, houseOptions{sink: slow(200 * time.Millisecond)})
-	h.customers(pick(1000, 10000), care.Email, false)
+	h.customers(pick(1000, 4000), care.Email, false)
 	h.release()
 	r := h.serve()
 	h.awaitAccepts(100, 20*time.Second)
@@ -223,7 +223,7 @@ func TestRow16RefusalsOfRedis(t *testing.T) {
 	t.Parallel()
 	h, server := newHouseOn(t, houseOptions{sink: slow(100 * time.Millisecond)},
 		peers.WithArgs("--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024"))
-	h.customers(pick(3000, 20000), care.Email, false)
+	h.customers(pick(3000, 10000), care.Email, false)
 	h.release()
 	r := h.serve()
 	h.awaitAccepts(50, 20*time.Second)

@@ -147,7 +147,7 @@ func without(all []*replica, one *replica) []*replica {
 func TestRow7RollingRestart(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{sink: slow(150 * time.Millisecond)})
-	h.customers(pick(2000, 50000), care.Email, false)
+	h.customers(pick(2000, 20000), care.Email, false)
 	h.release()
 	all := h.serveAll(3)
 	h.awaitAccepts(100, 20*time.Second)
