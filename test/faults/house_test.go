@@ -73,6 +73,7 @@ type house struct {
 	client   redis.UniversalClient
 	redisURL string
 	zone     string
+	program  string // the daemon's
 	env      []string
 	planned  []Planned
 	next     int
@@ -97,7 +98,10 @@ func newHouse(t *testing.T, o houseOptions) *house {
 	if len(o.channels) == 0 {
 		o.channels = []care.Channel{care.Email}
 	}
-	h := &house{t: t, book: filepath.Join(t.TempDir(), "book"), sink: sink.Start(t, o.sink), redisURL: o.redisURL, client: o.client, zone: noonish(time.Now())}
+	h := &house{
+		t: t, book: filepath.Join(t.TempDir(), "book"), sink: sink.Start(t, o.sink), redisURL: o.redisURL, client: o.client,
+		zone: noonish(time.Now()), program: binary,
+	}
 	row := rowOf(t)
 	t.Cleanup(func() { measured.end(row, t.Failed()) })
 	if h.redisURL == "" {
@@ -429,7 +433,7 @@ func (h *house) replica(env ...string) *replica {
 	r := &replica{h: h, port: ports[0], public: ports[1]}
 	all := append(append([]string(nil), h.env...), fmt.Sprintf("CARE_LISTEN=127.0.0.1:%d", r.port),
 		fmt.Sprintf("CARE_PUBLIC_LISTEN=127.0.0.1:%d", r.public), "CARE_PUBLIC_URL=https://care.example")
-	r.Process = peers.Daemon(h.t, binary, append(all, env...), "serve")
+	r.Process = peers.Daemon(h.t, h.program, append(all, env...), "serve")
 	return r
 }
 

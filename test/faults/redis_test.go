@@ -222,7 +222,7 @@ func TestRow15OutOfMemory(t *testing.T) {
 func TestRow16RefusalsOfRedis(t *testing.T) {
 	t.Parallel()
 	h, server := newHouseOn(t, houseOptions{sink: slow(100 * time.Millisecond)},
-		peers.WithArgs("--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024"))
+		peers.WithArgs("--key-load-delay", pick("300", "60"), "--loading-process-events-interval-bytes", "1024"))
 	h.customers(pick(3000, 10000), care.Email, false)
 	h.release()
 	r := h.serve()
