@@ -123,8 +123,8 @@ func cpu(t *testing.T, pid int) time.Duration {
 
 func TestRow14ARestoredSnapshot(t *testing.T) {
 	t.Parallel()
-	h, redis := newHouseOn(t, houseOptions{sink: slow(20 * time.Millisecond)})
-	h.customers(pick(4000, 40000), care.Email, false)
+	h, redis := newHouseOn(t, houseOptions{sink: slow(pick(20*time.Millisecond, 100*time.Millisecond))})
+	h.customers(pick(4000, 14000), care.Email, false)
 	h.release()
 	memory := "CARE_STATE_DIR=" + t.TempDir()
 	r := h.serve(memory)

@@ -53,6 +53,7 @@ var promises = map[int]promise{
 	17: {"a bad network to Redis: latency 500 ± 500 ms, 10 % reset, sliced, no answers", "lost 0; a script that runs twice changes nothing"},
 	18: {"started on allkeys-lru, without AOF, on a replica, on 6.0", "refused within 5 s, the setting is named"},
 	19: {"queue entries, leases and records deleted, customers damaged", "swept up within 60 s; one bad record stops no other, and is reported"},
+	20: {"every IANA zone, 2000 to 2037, every half hour", "exactly one release per local date that exists"},
 	21: {"clocks ± 1 s, ± 5 min, ± 1 h of one and of all 3 replicas under load; other zone data at a restart", "duplicates 0; what is not due for hours stays"},
 	22: {"due for 34 hours while nothing ran", "what is not too late goes, by class, outside quiet hours; the rest is `expired`"},
 	23: {"1,000,000 old customers imported at once", "sent: exactly what is due; the brake asks before a surge"},
