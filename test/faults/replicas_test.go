@@ -58,7 +58,7 @@ func TestRow4AStoppedReplica(t *testing.T) {
 func TestRow5AllSweepAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{})
-	h.customers(pick(3000, 100000), care.Email, false)
+	h.customers(pick(3000, 30000), care.Email, false)
 	h.release()
 	// There is only one leader as a rule; whoever deletes its lease has all of them sweep.
 	ctx, cancel := context.WithCancel(t.Context())
