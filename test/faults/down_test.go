@@ -17,7 +17,7 @@ import (
 // only since then stands for those that have become too late.
 func TestRow22DownForADayAndAHalf(t *testing.T) {
 	t.Parallel()
-	n, late, quiet := pick(300, 10000), 50, 10
+	n, late, quiet := pick(300, 5000), 50, 10
 	h := newHouse(t, houseOptions{})
 	yesterday := care.DateOf(time.Now().In(h.location())).AddDays(-1).String()
 	program := func(name, class, expires string) {

@@ -98,7 +98,7 @@ type crash struct {
 // all messages stay as the crashes have left them until they have been looked at; then the binary that is delivered goes on.
 func TestRow3FailPoints(t *testing.T) {
 	t.Parallel()
-	each, leaseFor, most := pick(8, 100), pick(30*time.Second, 75*time.Second), pick(48, 200)
+	each, leaseFor, most := pick(8, 100), pick(20*time.Second, 75*time.Second), pick(48, 400)
 	channels := []care.Channel{care.Email, care.SMS}
 	h := newHouse(t, houseOptions{channels: channels, env: []string{"CARE_LEASE=" + leaseFor.String()}})
 	var todo []crash
@@ -141,7 +141,7 @@ func (h *house) crashes(group []crash, leaseFor time.Duration) (done, wrong int)
 	victims := map[string]victim{}
 	start := time.Now()
 	for _, c := range group {
-		if time.Since(start) > leaseFor*8/10 { // this machine is slow today: the rest is for the next group
+		if time.Since(start) > leaseFor*7/10 { // this machine is slow today: the rest is for the next group
 			break
 		}
 		id := h.die(c)

@@ -183,7 +183,9 @@ func (h *house) zoneData(offset int) string {
 	for _, v := range []any{
 		// Counts of UT/local and standard/wall indicators, leap seconds, transitions, types and characters.
 		[]uint32{0, 0, 0, 0, 1, 4},
-		int32(offset), [2]byte{0, 0}, [4]byte{'N', 'E', 'W', 0},
+		int32(offset),
+		[2]byte{0, 0},
+		[4]byte{'N', 'E', 'W', 0},
 	} {
 		if err := bigendian.Write(&b, bigendian.BigEndian, v); err != nil {
 			h.t.Fatal(err)

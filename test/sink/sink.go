@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -198,7 +199,7 @@ func (s *Sink) Journal() []Entry {
 	}
 	s.entries = append(s.entries, entries...)
 	s.read += n
-	return s.entries[:len(s.entries):len(s.entries)]
+	return slices.Clip(s.entries)
 }
 
 // readJournal reads the whole lines of a journal that come after a place, and says how many bytes they are.
