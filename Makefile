@@ -92,7 +92,8 @@ e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix and 
 	$(GO) test -tags e2e -count=1 -v -parallel 4 -timeout 15m ./test/faults/
 
 .PHONY: faults
-faults: deps-e2e ## the fault tests with their full figures, into the table of docs/reliability.md (half an hour; ROW=12: that row)
+faults: ## the fault tests with their full figures, into the table of docs/reliability.md (half an hour; ROW=12: that row)
+	@.ci/need redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools
 	$(GO) test -tags faults -count=1 -v -parallel 2 -timeout 90m -run '$(if $(ROW),^TestRow$(ROW)[^0-9])' ./test/faults/ -args -table $(CURDIR)/docs/reliability.md
 
 .PHONY: bench

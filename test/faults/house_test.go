@@ -44,14 +44,7 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	code := m.Run()
-	if *tableFile != "" {
-		if err := writeTable(*tableFile, measured.lines(), time.Now()); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
-	return code
+	return m.Run()
 }
 
 // pick is the figure of the short or of the long form.
@@ -102,8 +95,7 @@ func newHouse(t *testing.T, o houseOptions) *house {
 		t: t, book: filepath.Join(t.TempDir(), "book"), sink: sink.Start(t, o.sink), redisURL: o.redisURL, client: o.client,
 		zone: noonish(time.Now()), program: binary,
 	}
-	row := rowOf(t)
-	t.Cleanup(func() { measured.end(row, t.Failed()) })
+	t.Cleanup(func() { measured.end(t) })
 	if h.redisURL == "" {
 		h.useRedis(peers.Redis(t))
 	}

@@ -107,28 +107,30 @@ func (r *results) say(n int, figure string) {
 	r.row(n).figures = append(r.row(n).figures, figure)
 }
 
-func (r *results) end(n int, failed bool) {
+// end closes a test of a row, and writes the row down at once: whatever befalls the others, it is there.
+func (r *results) end(t testing.TB) {
+	n := rowOf(t)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.row(n).failed = r.row(n).failed || failed
+	r.row(n).failed = r.row(n).failed || t.Failed()
+	if *tableFile == "" {
+		return
+	}
+	if err := writeTable(*tableFile, map[int]string{n: r.line(n)}, time.Now()); err != nil {
+		t.Error(err)
+	}
 }
 
-// lines are the table's lines by row.
-func (r *results) lines() map[int]string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := map[int]string{}
-	for n, res := range r.rows {
-		passed, figures := "yes", strings.Join(res.figures, "; ")
-		if res.failed {
-			passed = "**no**"
-		}
-		if figures == "" {
-			figures = "none: it ended before"
-		}
-		out[n] = fmt.Sprintf("| %d | %s | %s | %s | %s |", n, promises[n].fault, figures, promises[n].must, passed)
+// line is a row of the table.
+func (r *results) line(n int) string {
+	passed, figures := "yes", strings.Join(r.rows[n].figures, "; ")
+	if r.rows[n].failed {
+		passed = "**no**"
 	}
-	return out
+	if figures == "" {
+		figures = "none: it ended before"
+	}
+	return fmt.Sprintf("| %d | %s | %s | %s | %s |", n, promises[n].fault, figures, promises[n].must, passed)
 }
 
 // writeTable puts the lines into the table of a file. Rows that are there and were not run stay as they are.
