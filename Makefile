@@ -16,7 +16,7 @@ GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 GOFUMPT  := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
 
 # Build tags under which test code hides; the linters and vet must see it too.
-TAGS := e2e,faults,screens
+TAGS := e2e,faults,screens,failpoints
 # Packages whose tests run whole commands and benches over and over: without the race detector, which takes minutes there. What
 # they run is tested with it in the packages below them.
 WHOLE := github.com/carebell/carebell/cmd/carebell github.com/carebell/carebell/daemon/bench
@@ -92,8 +92,9 @@ e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix, Dov
 	$(GO) test -tags e2e -count=1 -v -parallel 4 -timeout 15m ./test/faults/
 
 .PHONY: faults
-faults: deps-e2e ## the fault tests with their full figures (hours)
-	$(GO) test -tags faults -count=1 -v -parallel 2 -timeout 8h ./test/faults/
+faults: ## the fault tests with their full figures, into the table of docs/reliability.md (half an hour; ROW=12: that row)
+	@.ci/need redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools
+	$(GO) test -tags faults -count=1 -v -parallel 2 -timeout 90m -run '$(if $(ROW),^TestRow$(ROW)[^0-9])' ./test/faults/ -args -table $(CURDIR)/docs/reliability.md
 
 .PHONY: bench
 bench: deps build ## the whole path beside this machine's limits, then the Go benchmarks (MODE=--quick: a few minutes)

@@ -149,7 +149,7 @@ func (d *Daemon) assemble(context.Context) (err error) {
 	set := d.env.Settings
 	d.stops = &stops{store: d.store, metrics: d.metrics, lifted: func() { d.sweeper.Kick() }}
 	hashKey := d.env.hashKey()
-	d.engine, err = delivery.New(delivery.Config{
+	d.engine, err = delivery.New(failpoints(delivery.Config{
 		Queue: d.store, Customers: d.store, Operator: guard{d.stops, &d.unsafe}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
 		Book: func() delivery.Book { return d.book.Load() }, Senders: d.senders.byChannel, DryRun: set.DryRun, Busy: d.parts.Busy,
 		Batch:       d.link,
@@ -159,7 +159,7 @@ func (d *Daemon) assemble(context.Context) (err error) {
 		Gateways:    d.senders.gateways, Domains: d.env.domains(),
 		Share: func() float64 { return d.share.of(time.Now()) },
 		Lease: time.Duration(set.Lease), Idle: d.parts.Idle,
-	})
+	}, d.log))
 	if err != nil {
 		return err
 	}
@@ -307,6 +307,7 @@ func (d *Daemon) Reload() error {
 
 // Serve runs the daemon until ctx ends; reload makes it read the book anew. systemd is told when it is ready and when it stops.
 func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
+	e.Now = skewed(e.Now)
 	d, err := e.New(ctx, Parts{})
 	if err != nil {
 		return err
