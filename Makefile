@@ -16,7 +16,7 @@ GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 GOFUMPT  := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
 
 # Build tags under which test code hides; the linters and vet must see it too.
-TAGS := e2e,faults,screens
+TAGS := e2e,faults,screens,failpoints
 # Packages whose tests run whole commands and benches over and over: without the race detector, which takes minutes there. What
 # they run is tested with it in the packages below them.
 WHOLE := github.com/carebell/carebell/cmd/carebell github.com/carebell/carebell/daemon/bench
@@ -36,7 +36,7 @@ deps: ## install what the tests need (Debian/Ubuntu as root), or say what is mis
 
 deps-e2e: ## the same for the end-to-end tests
 	@.ci/need redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools \
-	  bearerbox:kannel /usr/lib/kannel/test/fakesmsc:kannel-extras postfix:postfix \
+	  bearerbox:kannel /usr/lib/kannel/test/fakesmsc:kannel-extras postfix:postfix dovecot:dovecot-imapd \
 	  chromium:chromium promtool:prometheus node:nodejs npm:npm /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
 deps-deploy: ## the same for the check of deploy/
@@ -87,13 +87,14 @@ test: deps ## the tests of the module, with the race detector, against a real re
 	$(GO) test -timeout 10m $(WHOLE)
 
 .PHONY: e2e
-e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix and Chromium
+e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix, Dovecot, Prism and Chromium
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/peers/... ./test/e2e/... ./store/...
 	$(GO) test -tags e2e -count=1 -v -parallel 4 -timeout 15m ./test/faults/
 
 .PHONY: faults
-faults: deps-e2e ## the fault tests with their full figures (hours)
-	$(GO) test -tags faults -count=1 -v -parallel 2 -timeout 8h ./test/faults/
+faults: ## the fault tests with their full figures, into the table of docs/reliability.md (half an hour; ROW=12: that row)
+	@.ci/need redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools
+	$(GO) test -tags faults -count=1 -v -parallel 2 -timeout 90m -run '$(if $(ROW),^TestRow$(ROW)[^0-9])' ./test/faults/ -args -table $(CURDIR)/docs/reliability.md
 
 .PHONY: bench
 bench: deps build ## the whole path beside this machine's limits, then the Go benchmarks (MODE=--quick: a few minutes)

@@ -30,6 +30,7 @@ type Message struct {
 	Text      []byte // plain-text twin; the text of an SMS (without signature)
 	Signature string // SMS signature without brackets
 
+	Gateway     string                     // the gateway that is to try it first, "" = the sender's choice
 	Gateways    map[string]GatewayTemplate // SMS: the approved template by gateway
 	Unsubscribe string                     // https URL of one-click unsubscribe, "" = none
 

@@ -49,6 +49,8 @@ type Claim struct {
 	Until  time.Time
 	// Was is the state the message had: due, retry, claimed (a crash before sending) or uncertain (a crash while sending).
 	Was State
+	// Day is the UTC day, in days since 1970, under which the store keeps the record.
+	Day int
 }
 
 // Intent says that a claimed message is about to be handed over on a channel: state sending.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -38,6 +39,7 @@ func (s *Settings) check() error {
 		bad(hasScheme(u.Reveal(), "smtp", "smtps"), "CARE_SMTP_URL: server %d: write smtp://host:25 or smtps://user:password@host:465; in a password write @ as %%40 and / as %%2F", i+1)
 	}
 	bad(s.SMTP.ReturnPath == "" || returnPath(s.SMTP.ReturnPath), "CARE_SMTP_RETURN_PATH: write one bare address with {id} once before the @, such as bounce+{id}@dealer.example")
+	bad(s.Bounce.IMAP.URL.IsZero() || hasScheme(s.Bounce.IMAP.URL.Reveal(), "imap", "imaps"), "CARE_BOUNCE_IMAP_URL: write imaps://user:password@host:993/Folder; in a password write @ as %%40 and / as %%2F")
 	bad(s.SMS.URL == "" || hasScheme(s.SMS.URL, "http", "https"), "CARE_SMS_URL: write http://… or https://…")
 	bad(s.SMS.Gateway != "kannel" || s.SMS.URL != "", "CARE_SMS_GATEWAY=kannel needs CARE_SMS_URL, such as http://127.0.0.1:13013/cgi-bin/sendsms")
 	if _, err := s.SMS.Routes(); err != nil {
@@ -53,6 +55,9 @@ func (s *Settings) check() error {
 	}
 	for name, r := range map[string]float64{"SMTP": s.SMTP.Rate, "SMS": s.SMS.Rate, "WEBHOOK": s.Webhook.Rate} {
 		bad(r >= 0 && r < 1e9, "CARE_%s_RATE: write messages per second, or 0 for no limit", name)
+	}
+	for domain, n := range s.SMTP.DomainConnections {
+		bad(n == math.Trunc(n) && n <= 1000, "CARE_SMTP_DOMAIN_CONNECTIONS: %s: write a number from 1 to 1000", domain)
 	}
 	bad(cronSpec(s.Sweep), "CARE_SWEEP: write five cron fields or @every 15m")
 	bad(s.Lease >= Duration(time.Second) && s.Lease <= Duration(time.Hour), "CARE_LEASE: write a span from 1s to 1h")

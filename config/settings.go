@@ -42,13 +42,23 @@ type SMTP struct {
 	URL         Secrets `desc:"mail servers with commas: smtp://user:password@host:587 or smtps://…; ?starttls=always|opportunistic|never"`
 	URLFile     string  `split_words:"true" file:"URL"`
 	ReturnPath  string  `split_words:"true" desc:"where returned mail goes, such as bounce+{id}@dealer.example; none: the dealer's From address"`
-	Connections int     `default:"16" desc:"connections to each mail server"`
-	Rate        float64 `default:"0" desc:"most e-mails per second, all replicas together; 0 is no limit"`
+	Connections int     `default:"16" desc:"connections to each mail server; one may have its own: ?connections= in its URL"`
+	Rate        float64 `default:"0" desc:"most e-mails per second to each mail server, all replicas together; 0 is no limit; one may have its own: ?rate= in its URL"`
+
+	DomainConnections Limits `split_words:"true" desc:"most e-mails at a time to a domain, by each replica: qq.com=4, *=16 (* is any other domain); none: no limit"`
+	DomainRate        Limits `split_words:"true" desc:"most e-mails per second to a domain, all replicas together: qq.com=20, *=100 (* is any other domain); none: no limit"`
 }
 
 // Bounce says where returned mail arrives.
 type Bounce struct {
 	Maildir string `desc:"Maildir in which returned mail arrives; it is read every 30 s. None: a mail server posts it to /hooks/email/bounce"`
+	IMAP    BounceIMAP
+}
+
+// BounceIMAP says where returned mail is fetched from.
+type BounceIMAP struct {
+	URL     Secret `desc:"folder in which returned mail arrives, read every 30 s: imaps://user:password@host/Folder, or imap://… with ?starttls=always|never"`
+	URLFile string `split_words:"true" file:"URL"`
 }
 
 // DKIM signs e-mail (RFC 6376) where the mail server does not.
@@ -69,8 +79,8 @@ type SMS struct {
 	From         string  `desc:"sender number, sender id, or (tencent) the SdkAppId"`
 	Accounts     Secret  `desc:"several gateways instead of the one above: a list in YAML (docs/gateways.md), best in a file"`
 	AccountsFile string  `split_words:"true" file:"Accounts"`
-	Connections  int     `default:"8" desc:"connections to the gateway"`
-	Rate         float64 `default:"0" desc:"most messages per second, all replicas together; 0 is no limit"`
+	Connections  int     `default:"8" desc:"connections to each gateway that has no number of its own"`
+	Rate         float64 `default:"0" desc:"most messages per second through each gateway that has no rate of its own, all replicas together; 0 is no limit"`
 }
 
 // Webhook says where webhooks and events go.

@@ -58,7 +58,8 @@ func TestEverySetting(t *testing.T) {
 		"CARE_LISTEN": "0.0.0.0:80", "CARE_CONSOLE_TOKEN": "tok", "CARE_PUBLIC_LISTEN": ":81", "CARE_PUBLIC_URL": "https://care.example",
 		"CARE_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8", "CARE_SECRET_KEY_FILE": secret,
 		"CARE_SMTP_URL": "smtp://a:25, smtps://u:p@b:465", "CARE_SMTP_CONNECTIONS": "4", "CARE_SMTP_RATE": "2.5",
-		"CARE_SMTP_RETURN_PATH": "bounce+{id}@d.example", "CARE_BOUNCE_MAILDIR": "/bounces",
+		"CARE_SMTP_DOMAIN_RATE": "QQ.com = 20, *=100.5", "CARE_SMTP_DOMAIN_CONNECTIONS": "qq.com=4",
+		"CARE_SMTP_RETURN_PATH": "bounce+{id}@d.example", "CARE_BOUNCE_MAILDIR": "/bounces", "CARE_BOUNCE_IMAP_URL": "imaps://u:p@i/Returns",
 		"CARE_DKIM_DOMAIN": "d.example", "CARE_DKIM_SELECTOR": "s", "CARE_DKIM_KEY": "pem",
 		"CARE_SMS_GATEWAY": "kannel", "CARE_SMS_URL": "http://k/sendsms", "CARE_SMS_USER": "u", "CARE_SMS_PASSWORD": "p",
 		"CARE_SMS_FROM": "1069", "CARE_SMS_CONNECTIONS": "2", "CARE_SMS_RATE": "10",
@@ -78,8 +79,8 @@ func TestEverySetting(t *testing.T) {
 		ConsoleToken: sec("tok"), PublicListen: ":81", PublicURL: "https://care.example",
 		TrustedProxies: config.Prefixes{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")},
 		SecretKey:      config.Secrets{sec("first-key-0123456789"), sec("second-key-0123456789")}, SecretKeyFile: secret,
-		SMTP:    config.SMTP{URL: config.Secrets{sec("smtp://a:25"), sec("smtps://u:p@b:465")}, Connections: 4, Rate: 2.5, ReturnPath: "bounce+{id}@d.example"},
-		Bounce:  config.Bounce{Maildir: "/bounces"},
+		SMTP:    config.SMTP{URL: config.Secrets{sec("smtp://a:25"), sec("smtps://u:p@b:465")}, Connections: 4, Rate: 2.5, ReturnPath: "bounce+{id}@d.example", DomainRate: config.Limits{"qq.com": 20, "*": 100.5}, DomainConnections: config.Limits{"qq.com": 4}},
+		Bounce:  config.Bounce{Maildir: "/bounces", IMAP: config.BounceIMAP{URL: sec("imaps://u:p@i/Returns")}},
 		DKIM:    config.DKIM{Domain: "d.example", Selector: "s", Key: sec("pem")},
 		SMS:     config.SMS{Gateway: "kannel", URL: "http://k/sendsms", User: "u", Password: sec("p"), From: "1069", Connections: 2, Rate: 10},
 		Webhook: config.Webhook{URL: sec("https://h/x"), Secret: config.Secrets{sec("whsec_a"), sec("whsec_b")}, Events: true, AllowHosts: config.List{"crm.local", "hub.local"}, Connections: 3, Rate: 7},
@@ -99,7 +100,7 @@ func TestEverySecretHasAFile(t *testing.T) {
 	values := map[string]string{
 		"CARE_REDIS_URL": "redis://:s3cret@h:1/0", "CARE_CONSOLE_TOKEN": "s3cret", "CARE_SECRET_KEY": "s3cret-0123456789",
 		"CARE_SMTP_URL": "smtp://u:s3cret@h:25", "CARE_DKIM_KEY": "s3cret", "CARE_SMS_PASSWORD": "s3cret", "CARE_SMS_ACCOUNTS": "- {gateway: aliyun, password: s3cret}",
-		"CARE_WEBHOOK_URL": "https://h/?key=s3cret", "CARE_WEBHOOK_SECRET": "s3cret",
+		"CARE_WEBHOOK_URL": "https://h/?key=s3cret", "CARE_WEBHOOK_SECRET": "s3cret", "CARE_BOUNCE_IMAP_URL": "imaps://u:s3cret@h",
 	}
 	vars := map[string]string{"CARE_DKIM_DOMAIN": "d.example", "CARE_DKIM_SELECTOR": "s"}
 	for name, value := range values {
@@ -118,6 +119,7 @@ func TestEverySecretHasAFile(t *testing.T) {
 		"CARE_REDIS_URL": s.RedisURL.Reveal(), "CARE_CONSOLE_TOKEN": s.ConsoleToken.Reveal(), "CARE_SECRET_KEY": s.SecretKey[0].Reveal(),
 		"CARE_SMTP_URL": s.SMTP.URL[0].Reveal(), "CARE_DKIM_KEY": s.DKIM.Key.Reveal(), "CARE_SMS_PASSWORD": s.SMS.Password.Reveal(), "CARE_SMS_ACCOUNTS": s.SMS.Accounts.Reveal(),
 		"CARE_WEBHOOK_URL": s.Webhook.URL.Reveal(), "CARE_WEBHOOK_SECRET": s.Webhook.Secret[0].Reveal(),
+		"CARE_BOUNCE_IMAP_URL": s.Bounce.IMAP.URL.Reveal(),
 	}
 	if diff := cmp.Diff(values, got); diff != "" {
 		t.Errorf("secrets from files (-want +got):\n%s", diff)
@@ -163,6 +165,9 @@ func TestRefused(t *testing.T) {
 		"number":           {map[string]string{"CARE_SMS_CONNECTIONS": "many"}, "CARE_SMS_CONNECTIONS: write a whole number"},
 		"too many":         {map[string]string{"CARE_SMS_CONNECTIONS": "0"}, "CARE_SMS_CONNECTIONS: write a number from 1 to 1000"},
 		"rate":             {map[string]string{"CARE_SMTP_RATE": "-1"}, "CARE_SMTP_RATE: write messages per second, or 0 for no limit"},
+		"domain rate":      {map[string]string{"CARE_SMTP_DOMAIN_RATE": "qq.com"}, "CARE_SMTP_DOMAIN_RATE: write names and numbers over 0 with commas, such as qq.com=20, *=100"},
+		"no domain rate":   {map[string]string{"CARE_SMTP_DOMAIN_RATE": "qq.com=0"}, "CARE_SMTP_DOMAIN_RATE: write names and numbers over 0 with commas, such as qq.com=20, *=100"},
+		"half a message":   {map[string]string{"CARE_SMTP_DOMAIN_CONNECTIONS": "qq.com=1.5"}, "CARE_SMTP_DOMAIN_CONNECTIONS: qq.com: write a number from 1 to 1000"},
 		"level":            {map[string]string{"CARE_LOG_LEVEL": "loud"}, "CARE_LOG_LEVEL: write debug, info, warn or error"},
 		"format":           {map[string]string{"CARE_LOG_FORMAT": "xml"}, "CARE_LOG_FORMAT: write text or json"},
 		"proxies":          {map[string]string{"CARE_TRUSTED_PROXIES": "lan"}, "CARE_TRUSTED_PROXIES: write addresses or networks with commas, such as 127.0.0.1, 10.0.0.0/8"},
@@ -171,6 +176,7 @@ func TestRefused(t *testing.T) {
 		"listen":           {map[string]string{"CARE_LISTEN": "8080"}, "CARE_LISTEN: write host:port, such as 127.0.0.1:8080"},
 		"public":           {map[string]string{"CARE_PUBLIC_URL": "http://care.example"}, "CARE_PUBLIC_URL: write https://host without query; http is for this machine only"},
 		"key":              {map[string]string{"CARE_SECRET_KEY": "short"}, "CARE_SECRET_KEY: key 1 is shorter than 8 characters: make one with `openssl rand -base64 32`"},
+		"imap":             {map[string]string{"CARE_BOUNCE_IMAP_URL": "https://u:s3cret@h"}, "CARE_BOUNCE_IMAP_URL: write imaps://user:password@host:993/Folder; in a password write @ as %40 and / as %2F"},
 		"smtp":             {map[string]string{"CARE_SMTP_URL": "mail.example:25"}, "CARE_SMTP_URL: server 1: write smtp://host:25 or smtps://user:password@host:465; in a password write @ as %40 and / as %2F"},
 		"return path":      {map[string]string{"CARE_SMTP_RETURN_PATH": "bounce@d.example"}, "CARE_SMTP_RETURN_PATH: write one bare address with {id} once before the @, such as bounce+{id}@dealer.example"},
 		"return path, id":  {map[string]string{"CARE_SMTP_RETURN_PATH": "bounce@{id}.example"}, "CARE_SMTP_RETURN_PATH: write one bare address with {id} once before the @, such as bounce+{id}@dealer.example"},
@@ -265,8 +271,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	if n != 40 {
-		t.Errorf("usage shows %d settings, want 40:\n%s", n, b.String())
+	if n != 43 {
+		t.Errorf("usage shows %d settings, want 43:\n%s", n, b.String())
 	}
 	folded := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{"CARE_LEASE 30s ", "CARE_SMS_GATEWAY - ", "CARE_SMTP_URL_FILE", "CARE_RETENTION 180d "} {

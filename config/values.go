@@ -86,6 +86,24 @@ func (l *List) Set(value string) error {
 	return nil
 }
 
+// Limits are numbers by name, written name=number with commas. The name * stands for whatever has none of its own.
+type Limits map[string]float64
+
+// Set reads the limits from a variable.
+func (l *Limits) Set(value string) error {
+	*l = Limits{}
+	for _, word := range split(value) {
+		name, number, ok := strings.Cut(word, "=")
+		name = strings.ToLower(strings.TrimSpace(name))
+		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if !ok || name == "" || err != nil || !(n > 0 && n < 1e9) {
+			return errors.New("write names and numbers over 0 with commas, such as qq.com=20, *=100")
+		}
+		(*l)[name] = n
+	}
+	return nil
+}
+
 // Duration is a span of time that may also be written in days and weeks: 180d, 2w, 36h, 1m30s.
 type Duration time.Duration
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -67,8 +68,8 @@ type Receipts interface {
 type People interface {
 	// ByNumber returns the customers who have this number.
 	ByNumber(ctx context.Context, number string) ([]Asked, error)
-	// ByMessage returns whose message it is, with how many messages in the last 30 days did not reach them on that channel (this one
-	// included). care.ErrGone: nobody's.
+	// ByMessage returns whose message it is, with how many messages in the last 30 days did not reach them on that channel since the
+	// last one that did (this one included). care.ErrGone: nobody's.
 	ByMessage(ctx context.Context, occurrence string, ch care.Channel) (customer string, failures int, err error)
 }
 
@@ -166,16 +167,26 @@ func (p *Public) bounceHook(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusBadRequest, "the mail cannot be read\n")
 		return
 	}
-	receipts, err := p.Callbacks.Mail(r.Context(), raw)
-	if err != nil {
+	if err := p.Returned(r.Context(), bytes.NewReader(raw)); err != nil {
 		p.refuse(w, r, "email", err)
 		return
 	}
-	if err := p.takeReceipts(r.Context(), receipts); err != nil {
-		p.again(w, "email", err)
-		return
-	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// Returned takes a mail that came back, from wherever it arrived: it keeps what the report says and acts on it; a mail that is no
+// report changes nothing, and neither does a repeat. What is behind the first MB is not read. ErrUnreadable means that no repeat will
+// help; any other error means: hand it in again.
+func (p *Public) Returned(ctx context.Context, mail io.Reader) error {
+	raw, err := io.ReadAll(io.LimitReader(mail, maxBounce))
+	if err != nil {
+		return err
+	}
+	receipts, err := p.Callbacks.Mail(ctx, raw)
+	if err != nil {
+		return err
+	}
+	return p.takeReceipts(ctx, receipts)
 }
 
 // secretOf returns a bearer token (RFC 6750) or the password of basic authentication.

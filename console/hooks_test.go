@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -177,6 +178,11 @@ func TestReplies(t *testing.T) {
 			reply: console.Reply{Text: " 5! "}, asks: "survey", told: []string{"survey=overall=5"},
 			check: func(d *desk) bool { return len(d.of("C1").Holds) == 0 },
 		},
+		"a score in words": {reply: console.Reply{Text: "５分！"}, asks: "survey", told: []string{"survey=overall=5"}},
+		"stars":            {reply: console.Reply{Text: "4 stars"}, asks: "survey", told: []string{"survey=overall=4"}},
+		"a Chinese number": {reply: console.Reply{Text: "五分"}, asks: "survey", told: []string{"survey=overall=5"}},
+		"no score":         {reply: console.Reply{Text: "6"}, asks: "survey", told: []string{"reply=6", "task(reply)=6"}},
+		"a score and more": {reply: console.Reply{Text: "3天后再联系"}, asks: "survey", told: []string{"reply=3天后再联系", "task(reply)=3天后再联系"}},
 		"a bad score": {
 			reply: console.Reply{Text: "1"}, asks: "survey", told: []string{"survey=overall=1", "task(complaint)=overall=1"},
 			check: func(d *desk) bool { return len(d.of("C1").Holds) == 1 },
@@ -335,6 +341,34 @@ func TestBounces(t *testing.T) {
 	d := &desk{facts: facts("en"), posted: []care.Receipt{{ID: "occ-1", Channel: care.Email, State: care.StateDelivered, Kind: care.KindOptedOut, At: now}}}
 	if mail(d, bearer, "x"); d.of("C1").Stops["email"].Source != "provider" {
 		t.Errorf("stops %v", d.of("C1").Stops)
+	}
+}
+
+// TestReturnedMail comes from a mailbox too, without a door and its secret.
+func TestReturnedMail(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		desk       *desk
+		err        error
+		suppressed int
+	}{
+		"a report":        {&desk{facts: facts("en")}, nil, 1},
+		"unreadable":      {&desk{facts: facts("en")}, console.ErrUnreadable, 0},
+		"cannot be kept":  {&desk{facts: facts("en"), broken: errDown}, errDown, 0},
+		"a look-up fails": {&desk{facts: facts("en"), blind: errDown}, errDown, 0},
+	} {
+		tt.desk.posted = []care.Receipt{{ID: "occ-1", Channel: care.Email, State: care.StateUndelivered, Kind: care.KindRecipient, Code: "5.1.1"}}
+		for range 2 { // a mailbox may hand it in twice
+			if err := tt.desk.public().Returned(t.Context(), strings.NewReader(map[bool]string{true: "rubbish", false: "From: x\n\n"}[name == "unreadable"])); !errors.Is(err, tt.err) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if n := len(tt.desk.of("C1").Suppressed); n != tt.suppressed {
+			t.Errorf("%s: %d addresses suppressed", name, n)
+		}
+		if n := len(tt.desk.events); n != tt.suppressed {
+			t.Errorf("%s: told %v", name, tt.desk.told())
+		}
 	}
 }
 

@@ -161,7 +161,32 @@ func TestPreferences(t *testing.T) {
 		"nothing changed": {},
 		"a channel off":   {changes: map[string]string{"way:sms": ""}, want: care.Overlay{Stops: map[string]care.Stop{"sms": how}}, told: []string{"preferences=-sms"}},
 		"offers off, on this channel": {
-			changes: map[string]string{"kind:commercial": ""}, want: care.Overlay{Stops: map[string]care.Stop{"email/commercial": how}}, told: []string{"preferences=-email/commercial"},
+			changes: map[string]string{"kind:email/commercial": ""}, want: care.Overlay{Stops: map[string]care.Stop{"email/commercial": how}}, told: []string{"preferences=-email/commercial"},
+		},
+		"offers off, on the other channel": {
+			record: func(f *console.PageFacts) {
+				yes := true
+				f.Consent = map[care.Channel]care.Consent{care.SMS: {Commercial: &yes}}
+			},
+			changes: map[string]string{"kind:sms/commercial": ""}, want: care.Overlay{Stops: map[string]care.Stop{"sms/commercial": how}}, told: []string{"preferences=-sms/commercial"},
+		},
+		"offers on, on the other channel": {
+			changes: map[string]string{"kind:sms/commercial": "on"}, want: care.Overlay{Grants: map[string]care.Stop{"sms/commercial": how}}, told: []string{"preferences=+sms/commercial"},
+		},
+		"a class that the record has off, on for one channel": {
+			record:  func(f *console.PageFacts) { f.Preferences.Off = []string{"care", "birthday"} },
+			changes: map[string]string{"kind:sms/care": "on"},
+			want: care.Overlay{
+				Preferences: &care.Preferences{Off: []string{"birthday"}}, Stops: map[string]care.Stop{"email/care": how}, Grants: map[string]care.Stop{"sms/care": how},
+			}, told: []string{"preferences=+sms/care"},
+		},
+		"and on for both": {
+			record:  func(f *console.PageFacts) { f.Preferences.Off = []string{"care"} },
+			changes: map[string]string{"kind:sms/care": "on", "kind:email/care": "on"},
+			want: care.Overlay{
+				Preferences: &care.Preferences{Off: []string{}}, Stops: map[string]care.Stop{"sms/care": how},
+				Grants: map[string]care.Stop{"email/care": how, "sms/care": {At: now.Add(time.Millisecond), Source: "link", Wording: console.Wording}},
+			}, told: []string{"preferences=+email/care +sms/care"},
 		},
 		"a topic off keeps what the record has off": {
 			record:  func(f *console.PageFacts) { f.Preferences.Off = []string{"birthday"} },
@@ -179,7 +204,7 @@ func TestPreferences(t *testing.T) {
 		},
 		"offers on for mail only, after a stop for all": {
 			before:  care.Overlay{Stops: map[string]care.Stop{"commercial": {At: now.Add(-time.Hour), Source: "sms"}}},
-			changes: map[string]string{"kind:commercial": "on"},
+			changes: map[string]string{"kind:email/commercial": "on"},
 			want: care.Overlay{
 				Stops: map[string]care.Stop{
 					"commercial": {At: now.Add(-time.Hour), Source: "sms"}, "sms/commercial": {At: now.Add(-time.Hour), Source: "sms"},

@@ -23,10 +23,18 @@ type preferencesView struct {
 	Choose     bool
 	StopWords  string
 
-	KindsLegend         string
-	Ways, Kinds, Topics []choice
-	Limits              []choice
-	Was                 string // what was ticked, escaped, with spaces between
+	Ways, Topics []choice
+	Kinds        []kinds
+	Limits       []choice
+	Was          string // what was ticked, escaped, with spaces between
+}
+
+// kinds are the classes of messages by one channel.
+type kinds struct {
+	Channel care.Channel // "" = all of them
+	Legend  string
+	Aside   string // of a channel that the link did not come by: it is shown when this is touched
+	Choices []choice
 }
 
 func (p *Public) showPreferences(w http.ResponseWriter, _ *http.Request, v *visit) {
@@ -108,7 +116,7 @@ func (v *visit) back(how care.Stop) (func(*care.Overlay) error, []care.EventEntr
 // pressing Save.
 func (v *visit) save(form url.Values, how care.Stop) (func(*care.Overlay) error, []care.EventEntry) {
 	was, limit := strings.Fields(form.Get("was")), form.Get("limit")
-	ways, kinds, topics := v.choices()
+	ways, groups, topics := v.choices()
 	var changed []string
 	var steps []func(*care.Overlay)
 	each := func(list []choice, scope func(string) string, set func(o *care.Overlay, name string, on bool)) {
@@ -130,14 +138,17 @@ func (v *visit) save(form url.Values, how care.Stop) (func(*care.Overlay) error,
 			stop(o, name, how)
 		}
 	})
-	each(kinds, func(name string) string { return scopeOf(v.token.Channel, care.Class(name)) }, func(o *care.Overlay, name string, on bool) {
-		v.turn(o, name, on)
-		if on {
-			allow(o, v.token.Channel, care.Class(name), how)
-		} else {
-			stop(o, scopeOf(v.token.Channel, care.Class(name)), how)
-		}
-	})
+	for _, group := range groups {
+		each(group.Choices, itself, func(o *care.Overlay, scope string, on bool) {
+			class := care.Class(scope[strings.IndexByte(scope, '/')+1:])
+			if !on {
+				stop(o, scope, how)
+				return
+			}
+			v.turnClass(o, group.Channel, class, how)
+			allow(o, group.Channel, class, how)
+		})
+	}
 	each(topics, itself, func(o *care.Overlay, name string, on bool) { v.turn(o, name, on) })
 	if name := url.QueryEscape("limit:" + limit); limit != "" && !slices.Contains(was, name) {
 		if n, err := strconv.Atoi(limit); err == nil && n >= 0 && n <= 7 {
@@ -175,23 +186,35 @@ func (v *visit) own(o *care.Overlay) *care.Preferences {
 	return o.Preferences
 }
 
-// turn switches a topic or class on or off in the preferences. Classes are switched off by a stop, which is kept as evidence, so
-// for them it only clears an entry of the record.
+// turnClass clears an entry of the record that switches a class off: for one channel only, if it is asked for one. Classes are
+// switched off by a stop, which is kept as evidence.
+func (v *visit) turnClass(o *care.Overlay, ch care.Channel, class care.Class, how care.Stop) {
+	name := string(class)
+	if ch != "" && slices.Contains(off(&PageFacts{Overlay: o, Preferences: v.facts.Preferences}), name) {
+		for _, other := range persons {
+			if scope := scopeOf(other, class); other != ch && !agreed(o, scope) && !stopped(o, scope) {
+				stop(o, scope, how)
+			}
+		}
+	}
+	v.turn(o, name, true)
+}
+
+// turn switches a topic on or off in the preferences, or a class on.
 func (v *visit) turn(o *care.Overlay, name string, on bool) {
-	class := care.Class(name).Known()
 	present := slices.Contains(off(&PageFacts{Overlay: o, Preferences: v.facts.Preferences}), name)
 	switch {
 	case on && present:
 		own := v.own(o)
 		own.Off = slices.DeleteFunc(slices.Clone(own.Off), func(s string) bool { return s == name })
-	case !on && !present && !class:
+	case !on && !present:
 		own := v.own(o)
 		own.Off = append(slices.Clone(own.Off), name)
 	}
 }
 
 // choices are the boxes of the page, as the customer's wishes are now.
-func (v *visit) choices() (ways, kinds, topics []choice) {
+func (v *visit) choices() (ways []choice, groups []kinds, topics []choice) {
 	t, f, o := v.t, &v.facts, v.facts.overlay()
 	for _, ch := range persons {
 		if slices.Contains(f.Reachable, ch) || ch == v.token.Channel {
@@ -202,19 +225,39 @@ func (v *visit) choices() (ways, kinds, topics []choice) {
 			ways = append(ways, choice{Name: "way:" + string(ch), Label: label, On: !stopped(o, string(ch))})
 		}
 	}
-	for _, k := range []choice{
-		{Name: string(care.Service), Label: t.say("About your car", "用车提醒"), Hint: t.say("services, inspection, insurance, your visits", "保养、年检、保险、回访")},
-		{Name: string(care.Care), Label: t.say("Greetings and invitations", "问候与邀请"), Hint: t.say("birthdays, holidays, owners' days", "生日、节日、车主活动")},
-		{Name: string(care.Commercial), Label: t.say("Offers", "优惠信息")},
-	} {
-		k.On, k.Name = wants(f, v.token.Channel, care.Class(k.Name)), "kind:"+k.Name
-		kinds = append(kinds, k)
+	groups = append(groups, v.kindsOf(v.token.Channel, true))
+	for _, ch := range persons {
+		if v.token.Channel != "" && ch != v.token.Channel && slices.Contains(f.Reachable, ch) {
+			groups = append(groups, v.kindsOf(ch, false))
+		}
 	}
 	switched := off(f)
 	for _, c := range f.Topics {
 		topics = append(topics, choice{Name: "topic:" + c.Topic, Label: c.Title, On: !slices.Contains(switched, c.Topic)})
 	}
-	return ways, kinds, topics
+	return ways, groups, topics
+}
+
+// kindsOf are the boxes of one channel: main is the one that the link came by.
+func (v *visit) kindsOf(ch care.Channel, main bool) kinds {
+	t := v.t
+	group := kinds{Channel: ch, Legend: t.say("What you would like to hear about", "希望收到哪些内容")}
+	if ch != "" {
+		group.Legend = t.say("What you would like to get by %s", "希望通过%s收到哪些内容", t.channel(ch))
+	}
+	if !main {
+		group.Aside = t.say("And what you get by %s", "通过%s收到的内容", t.channel(ch))
+	}
+	for _, k := range []choice{
+		{Name: string(care.Service), Label: t.say("About your car", "用车提醒"), Hint: t.say("services, inspection, insurance, your visits", "保养、年检、保险、回访")},
+		{Name: string(care.Care), Label: t.say("Greetings and invitations", "问候与邀请"), Hint: t.say("birthdays, holidays, owners' days", "生日、节日、车主活动")},
+		{Name: string(care.Commercial), Label: t.say("Offers", "优惠信息")},
+	} {
+		class := care.Class(k.Name)
+		k.On, k.Name = wants(&v.facts, ch, class), "kind:"+scopeOf(ch, class)
+		group.Choices = append(group.Choices, k)
+	}
+	return group
 }
 
 // limits are the choices of how often.
@@ -261,10 +304,6 @@ func (p *Public) preferences(w http.ResponseWriter, v *visit, done string) {
 	if page.Choose {
 		page.Ways, page.Kinds, page.Topics = v.choices()
 		page.Limits = v.limits()
-		page.KindsLegend = t.say("What you would like to hear about", "希望收到哪些内容")
-		if ch != "" {
-			page.KindsLegend = t.say("What you would like to get by %s", "希望通过%s收到哪些内容", t.channel(ch))
-		}
 		page.Was = ticked(page)
 	}
 	write(w, p.Log, t, http.StatusOK, "preferences", page)
@@ -273,7 +312,11 @@ func (p *Public) preferences(w http.ResponseWriter, v *visit, done string) {
 // ticked names what the page shows as on.
 func ticked(page preferencesView) string {
 	var was []string
-	for _, list := range [][]choice{page.Ways, page.Kinds, page.Topics, page.Limits} {
+	lists := [][]choice{page.Ways, page.Topics, page.Limits}
+	for _, group := range page.Kinds {
+		lists = append(lists, group.Choices)
+	}
+	for _, list := range lists {
 		for _, c := range list {
 			switch {
 			case !c.On:

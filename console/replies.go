@@ -93,7 +93,7 @@ func (p *Public) understand(ctx context.Context, v *visit, asks string, r Reply,
 	}
 	switch asks {
 	case KindSurvey:
-		if n, err := strconv.Atoi(word(text)); err == nil && slices.Contains(scores, n) && answerTo(v.facts.Overlay, KindSurvey, v.token.Occurrence) == nil {
+		if n := readScore(text); n > 0 && answerTo(v.facts.Overlay, KindSurvey, v.token.Occurrence) == nil {
 			return KindSurvey, p.keepSurvey(ctx, v, "overall="+strconv.Itoa(n), "", n <= bad)
 		}
 	case KindOdometer:
@@ -133,6 +133,24 @@ func (p *Public) passOn(ctx context.Context, v *visit, text string) (string, err
 		reason = "more"
 	}
 	return reason, p.answer(ctx, v, change, v.entry(KindReply, text), v.task(reason, text))
+}
+
+// readScore reads a score from 1 to 5 as people write it: 5, 5分, ５星, 5 stars, 五分. It is 0 for anything else: that is for a person.
+func readScore(text string) int {
+	s := word(text)
+	for _, unit := range []string{"分", "星", "颗星", "stars", "star", "points", "point"} {
+		s = strings.TrimSuffix(s, unit)
+	}
+	s = strings.TrimSpace(s)
+	for n, digit := range []string{"一", "二", "三", "四", "五"} {
+		if s == digit {
+			return n + 1
+		}
+	}
+	if n, err := strconv.Atoi(s); err == nil && slices.Contains(scores, n) {
+		return n
+	}
+	return 0
 }
 
 // word is a text as one word: half-width, lower-case, without what stands around it.

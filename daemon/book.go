@@ -12,6 +12,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
 	"github.com/carebell/carebell/care/token"
+	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
@@ -56,11 +57,11 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 		return nil, tidy(problems), ErrBook
 	}
 	set, more := templates.Load(book, templates.Options{Lunar: calendar.Words})
-	problems = append(append(problems, more...), neverLeaves(book)...)
+	problems = append(append(append(problems, more...), neverLeaves(book)...), sms.Lint(book.Files)...)
 	can := scheduler.Capabilities{Address: address}
 	if set != nil {
 		can.Template = set.Has
-		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts})...)
+		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts, Gateways: approvals(book.Files)})...)
 	}
 	if opt.Gateway != nil {
 		can.Gateway = opt.Gateway

@@ -1,124 +1,106 @@
 package daemon
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"net/http"
-	"os"
+	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/carebell/carebell/channels/email/mailbox"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/console"
 )
 
-const dsn = `Return-Path: <>
-X-Original-To: bounce+%[1]s@example.com
-From: MAILER-DAEMON@mx.test
-Subject: Undelivered Mail Returned to Sender
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=delivery-status; boundary="B"
-
---B
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; mx.test
-
-Final-Recipient: rfc822; somebody@example.com
-Action: failed
-Status: 5.1.1
-
---B--
-`
-
-// door is a callback's handler that notes what it was given.
-type door struct {
-	status int
-	auth   string
-	bodies []string
+// letters is a mailbox in memory: what is taken goes.
+type letters struct {
+	waiting []string
+	looks   []time.Duration // when, since the beginning
+	began   time.Time
+	broken  [2]time.Duration // from when to when it cannot be read
 }
 
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	raw := make([]byte, 1<<20)
-	n, _ := r.Body.Read(raw)
-	d.bodies, d.auth = append(d.bodies, string(raw[:n])), r.Header.Get("Authorization")
-	w.WriteHeader(d.status)
-}
-
-func maildir(t *testing.T, files ...string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for _, sub := range []string{"new", "cur", "tmp"} {
-		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
-			t.Fatal(err)
+func (l *letters) Look(ctx context.Context, take mailbox.Take) error {
+	at := time.Since(l.began)
+	l.looks = append(l.looks, at)
+	if at >= l.broken[0] && at < l.broken[1] {
+		return errors.New("no answer")
+	}
+	for len(l.waiting) > 0 {
+		if err := take(ctx, strings.NewReader(l.waiting[0])); err != nil {
+			return err
 		}
+		l.waiting = l.waiting[1:]
 	}
-	for _, f := range files {
-		text := fmt.Sprintf(dsn, "abcdefghijklmnopqrstuvwxyz-email")
-		if err := os.WriteFile(filepath.Join(dir, "new", f), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
-func names(t *testing.T, dir string) string {
-	t.Helper()
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, f := range files {
-		out = append(out, f.Name())
-	}
-	return strings.Join(out, " ")
+	return nil
 }
 
 func TestReturnedMailIsPutAwayOnceItIsOnRecord(t *testing.T) {
 	t.Parallel()
-	d, _ := house(t, nil)
 	for name, tt := range map[string]struct {
-		status        int
-		left, cleared string
-		fails         bool
+		err  error
+		left int
 	}{
-		"recorded":       {http.StatusNoContent, ".hidden", "1.a:2,S 2.b:2,S", false},
-		"unreadable":     {http.StatusBadRequest, ".hidden", "1.a:2,S 2.b:2,S", false},
-		"redis is away":  {http.StatusServiceUnavailable, ".hidden 1.a 2.b", "", true},
-		"asked to wait":  {http.StatusTooManyRequests, ".hidden 1.a 2.b", "", true},
-		"an older state": {http.StatusOK, ".hidden", "1.a:2,S 2.b:2,S", false},
+		"recorded":   {nil, 0},
+		"unreadable": {fmt.Errorf("daemon: %w", console.ErrUnreadable), 0},
+		"no redis":   {errors.New("no answer"), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := maildir(t, "1.a", "2.b", ".hidden")
-			at := &door{status: tt.status}
-			m := &mailbox{dir: dir, door: at, secret: "s", log: d.log}
-			if err := m.look(t.Context()); (err != nil) != tt.fails {
-				t.Errorf("look: %v", err)
-			}
-			if got := names(t, filepath.Join(dir, "new")); got != tt.left {
-				t.Errorf("in new/: %q, want %q", got, tt.left)
-			}
-			if got := names(t, filepath.Join(dir, "cur")); got != tt.cleared {
-				t.Errorf("in cur/: %q, want %q", got, tt.cleared)
-			}
-			if at.auth != "Bearer s" || !strings.HasPrefix(at.bodies[0], "Return-Path: <>\n") {
-				t.Errorf("posted with %q: %.40q", at.auth, at.bodies[0])
+			l := &letters{waiting: []string{"a", "b"}}
+			p := &postbox{"test", l, func(context.Context, io.Reader) error { return tt.err }, nil, slog.New(slog.DiscardHandler)}
+			if err := p.look(t.Context()); (err != nil) != (tt.left > 0) || len(l.waiting) != tt.left {
+				t.Errorf("%v, %d are left", err, len(l.waiting))
 			}
 		})
 	}
 }
 
-func TestAMailboxMustBeAMaildir(t *testing.T) {
+func TestAMailboxIsLookedIntoByWhomeverItIsFor(t *testing.T) {
 	t.Parallel()
-	d, _ := house(t, nil)
-	set := *d.env.Settings
-	env := *d.env
-	env.Settings = &set
-	set.Bounce = config.Bounce{Maildir: filepath.Join(t.TempDir(), "none")}
-	_, err := env.New(t.Context(), Parts{Store: d.store})
-	if err == nil || !strings.Contains(err.Error(), "CARE_BOUNCE_MAILDIR") {
-		t.Errorf("got %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		l := &letters{began: began, broken: [2]time.Duration{45 * time.Second, 32 * time.Minute}}
+		var log strings.Builder
+		p := &postbox{"test", l, nil, func() bool { return time.Since(began) >= 9500*time.Millisecond }, slog.New(slog.NewTextHandler(&log, nil))}
+		done := make(chan struct{})
+		go func() { p.run(ctx); close(done) }()
+		time.Sleep(40 * time.Minute)
+		cancel()
+		<-done
+		s := func(n int) time.Duration { return time.Duration(n) * time.Second }
+		want := []time.Duration{s(10), s(40), s(70), s(100), s(160), s(280), s(520), s(1000), s(1600), s(2200), s(2230)}
+		if got := fmt.Sprint(l.looks[:len(want)]); got != fmt.Sprint(want) {
+			t.Errorf("looks at %v, want %v", got, want)
+		}
+		if n := strings.Count(log.String(), "cannot be read"); n != 7 {
+			t.Errorf("%d lines in the log:\n%s", n, log.String())
+		}
+	})
+}
+
+func TestMailboxesThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for want, bounce := range map[string]config.Bounce{
+		"CARE_BOUNCE_MAILDIR":  {Maildir: filepath.Join(t.TempDir(), "none")},
+		"CARE_BOUNCE_IMAP_URL": {IMAP: config.BounceIMAP{URL: config.NewSecret("imaps://canary:canary@h?starttls=never")}},
+	} {
+		env := &Env{Settings: &config.Settings{Bounce: bounce}}
+		err := (&Daemon{env: env}).openPostboxes(t.Context())
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("got %v", err)
+		}
+		var told []string
+		env.doctorPostbox(t.Context(), func(f Finding) { told = append(told, fmt.Sprint(f)) })
+		if want == "CARE_BOUNCE_IMAP_URL" && (len(told) != 1 || !strings.Contains(told[0], want) || strings.Contains(told[0], "canary")) {
+			t.Errorf("doctor says %q", told)
+		}
 	}
 }
 
@@ -132,6 +114,16 @@ func TestCallbacksAreShownOnlyWhenAsked(t *testing.T) {
 	if len(all) != 2 || !strings.HasPrefix(all[1].URL, "https://care.example/hooks/sms/kannel?token=") || !strings.HasSuffix(all[1].URL, "&from=%p&to=%P&text=%a&id=%I") {
 		t.Fatalf("callbacks: %+v", all)
 	}
+	// Two accounts of one provider each have an address of their own, set up as that provider wants it.
+	env.Settings.SMS = config.SMS{Accounts: config.NewSecret(`[{name: us, gateway: twilio, user: ACu, password: p, from: MGu},
+{name: eu, gateway: twilio, user: ACe, password: p, from: MGe}, {name: near, gateway: kannel, url: "http://127.0.0.1:1"}]`)}
+	for i, want := range []string{"/hooks/email/bounce", "/hooks/sms/us", "/hooks/sms/eu", "/hooks/sms/near?token="} {
+		got := env.Callbacks()[i]
+		if !strings.HasPrefix(got.URL, "https://care.example"+want) || strings.Contains(got.How, "it is signed") != (i == 1 || i == 2) || strings.Contains(got.How, "get-url") != (i == 3) {
+			t.Errorf("callback %d: %+v", i, got)
+		}
+	}
+	env.Settings.SMS = config.SMS{Gateway: "kannel", URL: "http://127.0.0.1:1"}
 	var told []string
 	env.doctorLinks(func(f Finding) { told = append(told, f.What+f.Remedy) })
 	text := strings.Join(told, "\n")

@@ -24,7 +24,7 @@ func (e *Env) Callbacks() []Callback {
 	}
 	out := []Callback{{
 		From: "mail server", URL: public + "/hooks/email/bounce", Secret: "Authorization: Bearer " + e.bounceSecret(),
-		How: "post each returned mail as message/rfc822, such as from a pipe; or let it arrive in CARE_BOUNCE_MAILDIR",
+		How: "post each returned mail as message/rfc822, such as from a pipe; or let it arrive in CARE_BOUNCE_MAILDIR or CARE_BOUNCE_IMAP_URL",
 	}}
 	gateways, err := e.gateways()
 	if err != nil {
@@ -33,15 +33,15 @@ func (e *Env) Callbacks() []Callback {
 	for _, g := range gateways {
 		at := public + "/hooks/sms/" + g.Name
 		token := at + "?token=" + url.QueryEscape(sms.CallbackToken(e.callbackSecret(), g.Name))
-		switch g.Name {
+		switch g.Driver {
 		case "kannel":
 			out = append(out, Callback{
-				From: "SMS gateway kannel", URL: token + "&from=%p&to=%P&text=%a&id=%I",
+				From: "SMS gateway " + g.Name, URL: token + "&from=%p&to=%P&text=%a&id=%I",
 				How: "get-url of an sms-service with accept-x-kannel-headers, catch-all and max-messages = 0, for replies; receipts find their way by themselves",
 			})
 		case "twilio":
 			out = append(out, Callback{
-				From: "SMS gateway twilio", URL: at,
+				From: "SMS gateway " + g.Name, URL: at,
 				How: "webhook for incoming messages of the number or messaging service; it is signed. Receipts find their way by themselves",
 			})
 		default:

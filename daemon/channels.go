@@ -21,7 +21,8 @@ import (
 // senders are the channels that the settings set up.
 type senders struct {
 	byChannel map[care.Channel]delivery.Sender
-	sms       *sms.Sender // nil = no gateway; it reads the gateways' callbacks too
+	gateways  map[care.Channel][]delivery.Gateway // with limits of their own
+	sms       *sms.Sender                         // nil = no gateway; it reads the gateways' callbacks too
 	closers   []io.Closer
 }
 
@@ -58,7 +59,7 @@ func (s *senders) reaches(ch care.Channel, dealer *care.Dealer, address string) 
 
 // newSenders builds the channels. book is where gateway files are.
 func (e *Env) newSenders(book fs.FS) (*senders, error) {
-	s := &senders{byChannel: map[care.Channel]delivery.Sender{}}
+	s := &senders{byChannel: map[care.Channel]delivery.Sender{}, gateways: map[care.Channel][]delivery.Gateway{}}
 	for _, build := range []func(*senders, fs.FS) error{e.addEmail, e.addSMS, e.addWebhook} {
 		if err := build(s, book); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -89,6 +90,11 @@ func (e *Env) addEmail(s *senders, _ fs.FS) error {
 	if err != nil {
 		return err
 	}
+	for _, server := range servers {
+		s.gateways[care.Email] = append(s.gateways[care.Email], delivery.Gateway{
+			Name: server.Name, Connections: server.Connections, Rate: server.Rate,
+		})
+	}
 	s.add(care.Email, sender)
 	return nil
 }
@@ -105,6 +111,13 @@ func (e *Env) addSMS(s *senders, book fs.FS) error {
 	if err != nil {
 		return err
 	}
+	accounts, err := e.Settings.SMS.Routes()
+	if err != nil {
+		return err
+	}
+	for i, a := range accounts {
+		s.gateways[care.SMS] = append(s.gateways[care.SMS], delivery.Gateway{Name: gateways[i].Name, Connections: a.Connections, Rate: a.Rate})
+	}
 	s.sms = sender
 	s.add(care.SMS, sender)
 	return nil
@@ -119,8 +132,8 @@ func (e *Env) gateways() ([]sms.Gateway, error) {
 	out := make([]sms.Gateway, len(accounts))
 	for i, a := range accounts {
 		out[i] = sms.Gateway{
-			Name: a.Gateway, URL: a.URL, User: a.User, Password: a.Password, From: a.From, Region: a.Region,
-			Countries: a.Countries, Prefixes: a.Prefixes, Dealers: a.Dealers,
+			Name: a.Name, Driver: a.Gateway, URL: a.URL, User: a.User, Password: a.Password, From: a.From, Region: a.Region,
+			Countries: a.Countries, Prefixes: a.Prefixes, Dealers: a.Dealers, Connections: a.Connections,
 		}
 	}
 	return out, nil
@@ -137,8 +150,18 @@ func (e *Env) addWebhook(s *senders, _ fs.FS) error {
 	if err != nil {
 		return err
 	}
+	s.gateways[care.Webhook] = []delivery.Gateway{{Name: string(care.Webhook)}}
 	s.add(care.Webhook, sender)
 	return nil
+}
+
+// domains are the limits of the domains that mail goes to.
+func (e *Env) domains() delivery.Domains {
+	d := delivery.Domains{Rates: e.Settings.SMTP.DomainRate, Connections: map[string]int{}}
+	for name, n := range e.Settings.SMTP.DomainConnections {
+		d.Connections[name] = int(n)
+	}
+	return d
 }
 
 func (e *Env) callbackSecret() []byte {
@@ -185,6 +208,17 @@ func (r redirected) Send(ctx context.Context, m *care.Message) (care.Receipt, er
 	copied := *m
 	copied.To, copied.ToName, copied.Unsubscribe = r.to, "", ""
 	return r.next.Send(ctx, &copied)
+}
+
+// Route names the gateway for the redirect's address.
+func (r redirected) Route(m *care.Message, open func(gateway string) bool) string {
+	router, ok := r.next.(delivery.Router)
+	if !ok {
+		return ""
+	}
+	copied := *m
+	copied.To = r.to
+	return router.Route(&copied, open)
 }
 
 func channelNames(senders map[care.Channel]delivery.Sender) string {

@@ -32,28 +32,28 @@ type Parts struct {
 
 // Daemon is a running carebell: one replica.
 type Daemon struct {
-	env     *Env
-	parts   Parts
-	log     *slog.Logger
-	store   *store.Store
-	senders *senders
-	metrics *metrics
-	book    atomic.Pointer[Checked]
-	engine  *delivery.Engine
-	sweeper *scheduler.Sweeper
-	sweeps  *sweepState
-	leads   atomic.Bool
-	mailbox *mailbox // nil = no CARE_BOUNCE_MAILDIR
-	stops   *stops
-	share   share
-	memory  memory
-	unsafe  atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
-	reading sync.Mutex             // one reload at a time
-	servers []*listening
-	undo    []undo
-	running sync.WaitGroup
-	cancel  context.CancelFunc
-	failed  chan error
+	env       *Env
+	parts     Parts
+	log       *slog.Logger
+	store     *store.Store
+	senders   *senders
+	metrics   *metrics
+	book      atomic.Pointer[Checked]
+	engine    *delivery.Engine
+	sweeper   *scheduler.Sweeper
+	sweeps    *sweepState
+	leads     atomic.Bool
+	postboxes []*postbox // of returned mail
+	stops     *stops
+	share     share
+	memory    memory
+	unsafe    atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
+	reading   sync.Mutex             // one reload at a time
+	servers   []*listening
+	undo      []undo
+	running   sync.WaitGroup
+	cancel    context.CancelFunc
+	failed    chan error
 }
 
 // undo is one thing that was acquired, and how it is given back.
@@ -75,7 +75,7 @@ const stopWithin = 25 * time.Second
 // given back.
 func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 	d := &Daemon{env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4)}
-	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openMarks, d.openChannels, d.assemble, d.openMailbox, d.listen} {
+	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openMarks, d.openChannels, d.assemble, d.openPostboxes, d.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
@@ -139,6 +139,7 @@ func (d *Daemon) openChannels(context.Context) (err error) {
 	if d.senders, err = d.env.newSenders(d.book.Load().Book.Files); err != nil {
 		return err
 	}
+	d.metrics.gatewaysOf(d.senders.gateways)
 	d.later("channels", func(context.Context) error { return d.senders.close() })
 	return nil
 }
@@ -148,16 +149,17 @@ func (d *Daemon) assemble(context.Context) (err error) {
 	set := d.env.Settings
 	d.stops = &stops{store: d.store, metrics: d.metrics, lifted: func() { d.sweeper.Kick() }}
 	hashKey := d.env.hashKey()
-	d.engine, err = delivery.New(delivery.Config{
+	d.engine, err = delivery.New(failpoints(delivery.Config{
 		Queue: d.store, Customers: d.store, Operator: guard{d.stops, &d.unsafe}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
 		Book: func() delivery.Book { return d.book.Load() }, Senders: d.senders.byChannel, DryRun: set.DryRun, Busy: d.parts.Busy,
 		Batch:       d.link,
 		Hash:        func(a string) string { return contact.Hash(hashKey, a) },
 		Connections: map[care.Channel]int{care.Email: set.SMTP.Connections, care.SMS: set.SMS.Connections, care.Webhook: set.Webhook.Connections},
 		Rates:       map[care.Channel]float64{care.Email: set.SMTP.Rate, care.SMS: set.SMS.Rate, care.Webhook: set.Webhook.Rate},
-		Share:       func() float64 { return d.share.of(time.Now()) },
-		Lease:       time.Duration(set.Lease), Idle: d.parts.Idle,
-	})
+		Gateways:    d.senders.gateways, Domains: d.env.domains(),
+		Share: func() float64 { return d.share.of(time.Now()) },
+		Lease: time.Duration(set.Lease), Idle: d.parts.Idle,
+	}, d.log))
 	if err != nil {
 		return err
 	}
@@ -242,8 +244,8 @@ func (d *Daemon) Start() {
 	d.startFollow(ctx)
 	d.startLive()
 	d.startEvents(ctx)
-	if d.mailbox != nil {
-		d.running.Go(func() { d.mailbox.run(ctx, bouncesEvery) })
+	for _, p := range d.postboxes {
+		d.running.Go(func() { p.run(ctx) })
 	}
 	d.engine.Start()
 	d.later("delivery", func(context.Context) error { return d.engine.Stop() })
@@ -305,6 +307,7 @@ func (d *Daemon) Reload() error {
 
 // Serve runs the daemon until ctx ends; reload makes it read the book anew. systemd is told when it is ready and when it stops.
 func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
+	e.Now = skewed(e.Now)
 	d, err := e.New(ctx, Parts{})
 	if err != nil {
 		return err

@@ -36,6 +36,7 @@ func TestMetricsAreThoseOfTheList(t *testing.T) {
 	m := newMetrics("test")
 	m.messages.WithLabelValues("p", "email", "sent")
 	m.brake.WithLabelValues("d", "p")
+	m.gatewaysOf(map[care.Channel][]delivery.Gateway{care.SMS: {{Name: "kannel"}}})
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/email"
+	"github.com/carebell/carebell/channels/email/mailbox"
+	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/store"
 )
 
@@ -28,7 +31,7 @@ func (e *Env) Doctor(ctx context.Context, tell func(Finding)) {
 	checked := e.doctorBook(tell)
 	e.doctorRedis(ctx, tell)
 	e.doctorClock(tell)
-	e.doctorChannels(ctx, tell)
+	e.doctorChannels(ctx, checked, tell)
 	e.doctorLinks(tell)
 	if checked != nil && e.Settings.DryRun {
 		tell(Finding{OK: true, What: "CARE_DRY_RUN is on: nothing will be sent"})
@@ -103,7 +106,7 @@ func (e *Env) doctorClock(tell func(Finding)) {
 	tell(Finding{OK: true, What: "the clock says " + now.Format(time.RFC3339)})
 }
 
-func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
+func (e *Env) doctorChannels(ctx context.Context, checked *Checked, tell func(Finding)) {
 	set := e.Settings
 	if len(set.SMTP.URL) == 0 && set.SMS.Gateway == "" && set.SMS.Accounts.IsZero() && set.Webhook.URL.IsZero() {
 		tell(Finding{What: "no channel is set up", Remedy: "set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL"})
@@ -117,6 +120,7 @@ func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
 			tell(reach(ctx, "mail server", s.Address()))
 		}
 	}
+	e.doctorPostbox(ctx, tell)
 	gateways, err := e.gateways()
 	if err != nil {
 		tell(Finding{What: err.Error(), Remedy: "mend the list"})
@@ -125,13 +129,14 @@ func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
 		if g.URL != "" {
 			tell(reachURL(ctx, "SMS gateway "+g.Name, g.URL))
 		}
+		if checked != nil {
+			checked.doctorGateway(g, tell)
+		}
 	}
 	if !set.Webhook.URL.IsZero() {
 		tell(reachURL(ctx, "webhook endpoint", set.Webhook.URL.Reveal()))
 	}
-	if _, err := e.newSenders(nil); err != nil && len(gateways) == 0 {
-		tell(Finding{What: err.Error(), Remedy: "mend the setting it names"})
-	}
+	e.doctorSenders(checked, len(gateways) > 0, tell)
 	for _, to := range []struct {
 		ch   care.Channel
 		name string
@@ -140,6 +145,72 @@ func (e *Env) doctorChannels(ctx context.Context, tell func(Finding)) {
 			tell(Finding{OK: true, What: "every " + string(to.ch) + " is redirected to one address"})
 		}
 	}
+}
+
+// doctorGateway holds an account against the book: its dealers, and the approved templates that it needs.
+func (c *Checked) doctorGateway(g sms.Gateway, tell func(Finding)) {
+	for _, name := range g.Dealers {
+		if c.Book.Dealer(name) == nil {
+			tell(Finding{What: fmt.Sprintf("SMS gateway %s is for the dealer %s, whom the book does not have", g.Name, name), Remedy: "mend its dealers in CARE_SMS_ACCOUNTS"})
+		}
+	}
+	rules, known := approvals(c.Book.Files)[g.Driver]
+	if !known || rules.Plain {
+		return
+	}
+	lacking := c.Templates.WithoutCode(g.Name, g.Driver)
+	if n := len(lacking); n > 0 {
+		tell(Finding{
+			What:   fmt.Sprintf("SMS gateway %s sends approved templates only, and %d texts have none: %s", g.Name, n, some(lacking, 5)),
+			Remedy: "add their codes under gateway: in these files (docs/gateways.md), or have a gateway that takes plain text behind it",
+		})
+	}
+}
+
+// some lists the first few of many.
+func some(all []string, n int) string {
+	if len(all) <= n {
+		return strings.Join(all, ", ")
+	}
+	return strings.Join(all[:n], ", ") + fmt.Sprintf(" and %d more", len(all)-n)
+}
+
+// doctorSenders sets the channels up as serve would, and takes them down again. Without a book the gateways' files are not known.
+func (e *Env) doctorSenders(checked *Checked, gateways bool, tell func(Finding)) {
+	if checked == nil && gateways {
+		return
+	}
+	var files fs.FS
+	if checked != nil {
+		files = checked.Book.Files
+	}
+	s, err := e.newSenders(files)
+	if err == nil {
+		err = s.close()
+	}
+	if err != nil {
+		tell(Finding{What: err.Error(), Remedy: "mend the setting it names"})
+	}
+}
+
+// doctorPostbox logs in where returned mail is fetched from. It reads no mail.
+func (e *Env) doctorPostbox(ctx context.Context, tell func(Finding)) {
+	set := e.Settings.Bounce.IMAP
+	if set.URL.IsZero() {
+		return
+	}
+	box, err := mailbox.ParseIMAP(set.URL.Reveal())
+	if err != nil {
+		tell(Finding{What: "CARE_BOUNCE_IMAP_URL: " + err.Error(), Remedy: "write imaps://user:password@host:993/Folder"}) //nolint:gosec // an example, no password
+		return
+	}
+	box.Timeout = dialTimeout
+	waiting, err := box.Check(ctx)
+	if err != nil {
+		tell(Finding{What: "the mailbox of returned mail: " + err.Error(), Remedy: "mend CARE_BOUNCE_IMAP_URL"})
+		return
+	}
+	tell(Finding{OK: true, What: fmt.Sprintf("the mailbox of returned mail, %s, lets us in: %d mails are waiting", box, waiting)})
 }
 
 // reachURL names the host only: the rest of an endpoint's URL may be a secret.

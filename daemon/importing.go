@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,10 +38,13 @@ type ImportReport struct {
 
 // FileReport says what became of one file.
 type FileReport struct {
-	File                        string
-	Stats                       *intake.Stats
-	Created, Changed, Unchanged int
+	File  string
+	Stats *intake.Stats
+	counts
 }
+
+// counts says what became of customers.
+type counts struct{ Created, Changed, Unchanged int }
 
 // Print writes the report for a person.
 func (r *ImportReport) Print(w io.Writer) error {
@@ -123,9 +127,12 @@ func (e *Env) importFile(ctx context.Context, st *store.Store, file string, in i
 	if opt.DryRun {
 		in.Rejected = func() (io.Writer, error) { return io.Discard, nil }
 	}
-	report.Stats, err = intake.ReadFile(ctx, file, in, func(patches []intake.Patch) error {
-		return merge(ctx, st, patches, opt.DryRun, report)
-	})
+	air := &flights{merge: func(patches []intake.Patch) (counts, error) { return merge(ctx, st, patches, opt.DryRun) }}
+	report.Stats, err = intake.ReadFile(ctx, file, in, air.send)
+	if landing := air.land(); err == nil {
+		err = landing
+	}
+	report.counts = air.sum
 	if err != nil {
 		return nil, err
 	}
@@ -135,13 +142,78 @@ func (e *Env) importFile(ctx context.Context, st *store.Store, file string, in i
 	return report, nil
 }
 
+// inFlight is how many batches are merged side by side while the file is read on: one that Redis works on, and one on its way there or
+// back.
+const inFlight = 3
+
+// flights are the batches that are being merged. What the same customer's rows say arrives in the order of the file: a batch waits for
+// those before it that have one of its customers.
+type flights struct {
+	merge func([]intake.Patch) (counts, error)
+	air   []*flight // in the order of the file
+	sum   counts
+	err   error // the first
+}
+
+type flight struct {
+	ids  map[string]struct{}
+	done chan struct{}
+	sum  counts
+	err  error
+}
+
+// send begins to merge a batch, as soon as it may. An error is of one before it; then it is not begun.
+func (f *flights) send(patches []intake.Patch) error {
+	next := &flight{ids: make(map[string]struct{}, len(patches)), done: make(chan struct{})}
+	wait := 0 // how many must be down first
+	for i := range patches {
+		id := patches[i].ID
+		next.ids[id] = struct{}{}
+		for n := len(f.air); n > wait; n-- {
+			if _, mine := f.air[n-1].ids[id]; mine {
+				wait = n
+			}
+		}
+	}
+	f.await(max(wait, len(f.air)-inFlight+1))
+	if f.err != nil {
+		return f.err
+	}
+	f.air = append(f.air, next)
+	go func() {
+		defer close(next.done)
+		next.sum, next.err = f.merge(patches)
+	}()
+	return nil
+}
+
+// await waits for the first n.
+func (f *flights) await(n int) {
+	for ; n > 0; n-- {
+		first := f.air[0]
+		<-first.done
+		f.sum.Created += first.sum.Created
+		f.sum.Changed += first.sum.Changed
+		f.sum.Unchanged += first.sum.Unchanged
+		if f.err == nil {
+			f.err = first.err
+		}
+		f.air = f.air[1:]
+	}
+}
+
+// land waits for all that are left.
+func (f *flights) land() error {
+	f.await(len(f.air))
+	return f.err
+}
+
 // errDry stops Merge from writing.
 var errDry = errors.New("dry run")
 
-func merge(ctx context.Context, st *store.Store, patches []intake.Patch, dry bool, report *FileReport) error {
+func merge(ctx context.Context, st *store.Store, patches []intake.Patch, dry bool) (sum counts, err error) {
 	if st == nil {
-		report.Created += len(patches)
-		return nil
+		return counts{Created: len(patches)}, nil
 	}
 	ids := make([]string, len(patches))
 	for i := range patches {
@@ -153,28 +225,28 @@ func merge(ctx context.Context, st *store.Store, patches []intake.Patch, dry boo
 		if err != nil {
 			return nil, fmt.Errorf("customer %s: %w", ids[i], err)
 		}
-		created[i], changed[i] = old == nil, old != nil && string(merged) != string(old)
+		created[i], changed[i] = old == nil, old != nil && !bytes.Equal(merged, old)
 		if dry {
 			return nil, errDry
 		}
 		return merged, nil
 	})
 	if err != nil {
-		return err
+		return sum, err
 	}
 	for i, r := range results {
 		switch {
 		case r.Err != nil && !errors.Is(r.Err, errDry):
-			return r.Err
+			return sum, r.Err
 		case created[i]:
-			report.Created++
+			sum.Created++
 		case changed[i]:
-			report.Changed++
+			sum.Changed++
 		default:
-			report.Unchanged++
+			sum.Unchanged++
 		}
 	}
-	return nil
+	return sum, nil
 }
 
 func readMap(file string) (map[string]string, error) {

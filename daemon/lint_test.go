@@ -99,3 +99,36 @@ func TestWhatIsDueInTheNightAndExpiresWithTheDayNeverLeaves(t *testing.T) {
 		})
 	}
 }
+
+// TestGatewaysAreLinted with the rest of the book: their files, and the approved templates in front of texts.
+func TestGatewaysAreLinted(t *testing.T) {
+	t.Parallel()
+	book := fstest.MapFS{
+		"dealers.yaml":           {Data: []byte("dealers:\n  - {dealer: a, name: A, time_zone: Asia/Shanghai, locale: en, country: CN, phone: \"+862150000000\", from: {name: A, email: a@a.example}, sms_signature: A}\n")},
+		"programs/p.yaml":        {Data: []byte("program: p\ntrigger: {on: birthday}\nchannels: [sms]\nsteps: [{step: s, template: t}]\n")},
+		"gateways/acme.yaml":     {Data: []byte("url: \"https://sms.example/?to={to}&t={template}&n={param:name}\"\ntemplates: true\n")},
+		"templates/t/en/sms.txt": {Data: []byte("---\ngateway: {acme: {template: T1}, aliyun: {template: SMS_1, text: Hallo}}\n---\nHello\n")},
+	}
+	said := func() string {
+		_, problems, err := CheckBook(BookOptions{Files: book, Now: time.Now})
+		var out []string
+		for _, p := range problems {
+			if strings.Contains(p.Rule, "gateway") {
+				out = append(out, p.Error())
+			}
+		}
+		if (err != nil) != care.Faults(problems) {
+			t.Errorf("%v with %v", err, problems)
+		}
+		return strings.Join(out, "\n")
+	}
+	for _, want := range []string{"templates/t/en/sms.txt:2:17: the file of the gateway acme asks for the parameter name", `ours says "ello" where the approved one says "allo"`} {
+		if got := said(); !strings.Contains(got, want) {
+			t.Errorf("lint says:\n%s\nwant %s", got, want)
+		}
+	}
+	book["gateways/acme.yaml"] = &fstest.MapFile{Data: []byte("url: \"https://sms.example/?to={to}&text={text}\"\nanswer: {id: x}\n")}
+	if got, want := said(), "gateways/acme.yaml:2:14: answer.id: a JSON pointer begins with /"; !strings.Contains(got, want) {
+		t.Errorf("lint says:\n%s\nwant %s", got, want)
+	}
+}

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"net/http"
 	"strings"
 	"sync"
@@ -22,6 +21,8 @@ type metrics struct {
 	build          *prometheus.GaugeVec
 	messages       *prometheus.CounterVec
 	attempts       *prometheus.CounterVec
+	gateways       *prometheus.CounterVec
+	putBacks       *prometheus.CounterVec
 	sendSeconds    *prometheus.HistogramVec
 	lagSeconds     *prometheus.HistogramVec
 	queue          *prometheus.GaugeVec
@@ -91,6 +92,8 @@ func newMetrics(version string) *metrics {
 		build:          gauges("carebell_build_info", "Always 1; the version that runs.", "version"),
 		messages:       counters("carebell_messages_total", "Messages that reached this state.", "program", "channel", "state"),
 		attempts:       counters("carebell_attempts_total", "Tries to hand a message to a provider; kind is accepted, or why not.", "channel", "kind"),
+		gateways:       counters("carebell_gateway_attempts_total", "Tries by gateway; kind is accepted, or why not.", "channel", "gateway", "kind"),
+		putBacks:       counters("carebell_gateway_put_back_total", "Messages that went back to the queue for a while; why is full, resting or domain.", "channel", "gateway", "why"),
 		sendSeconds:    histograms("carebell_send_seconds", "How long one attempt took.", prometheus.ExponentialBuckets(0.001, 2.5, 12), "channel"),
 		lagSeconds:     histograms("carebell_lag_seconds", "From a message's release to the provider's yes.", prometheus.ExponentialBuckets(0.01, 4, 12), "channel"),
 		queue:          gauges("carebell_queue_messages", "Messages in the queue.", "lane", "state"),
@@ -120,7 +123,7 @@ func (m *metrics) start() {
 	m.tries, m.took, m.lag = map[tried]prometheus.Counter{}, map[care.Channel]prometheus.Observer{}, map[care.Channel]prometheus.Observer{}
 	for _, ch := range care.Channels {
 		for _, kind := range kinds {
-			m.tries[tried{ch, kind}] = m.attempts.WithLabelValues(string(ch), cmp.Or(string(kind), "accepted"))
+			m.tries[tried{ch, kind}] = m.attempts.WithLabelValues(string(ch), kindName(kind))
 		}
 		m.took[ch], m.lag[ch] = m.sendSeconds.WithLabelValues(string(ch)), m.lagSeconds.WithLabelValues(string(ch))
 	}
@@ -182,14 +185,43 @@ func (m *metrics) stops(op *care.Operator) {
 }
 
 // Attempt counts a try.
-func (m *metrics) Attempt(ch care.Channel, kind care.Kind, took time.Duration) {
+func (m *metrics) Attempt(ch care.Channel, gateway string, kind care.Kind, took time.Duration) {
+	name := kindName(kind)
 	if c := m.tries[tried{ch, kind}]; c != nil {
 		c.Inc()
 	} else {
-		m.attempts.WithLabelValues(string(ch), string(kind)).Inc()
+		m.attempts.WithLabelValues(string(ch), name).Inc()
 	}
+	m.gateways.WithLabelValues(string(ch), gateway, name).Inc()
 	if o := m.took[ch]; o != nil {
 		o.Observe(took.Seconds())
+	}
+}
+
+// kindName is a kind as the series have it.
+func kindName(kind care.Kind) string {
+	if kind == "" {
+		return "accepted"
+	}
+	return string(kind)
+}
+
+// PutBack counts a message that waits because of its gateway or its domain.
+func (m *metrics) PutBack(ch care.Channel, gateway, why string) {
+	m.putBacks.WithLabelValues(string(ch), gateway, why).Inc()
+}
+
+// gatewaysOf makes the series of the gateways exist.
+func (m *metrics) gatewaysOf(all map[care.Channel][]delivery.Gateway) {
+	for ch, gateways := range all {
+		for _, g := range gateways {
+			for _, kind := range kinds {
+				m.gateways.WithLabelValues(string(ch), g.Name, kindName(kind))
+			}
+			for _, why := range []string{delivery.WhyFull, delivery.WhyResting, delivery.WhyDomain} {
+				m.putBacks.WithLabelValues(string(ch), g.Name, why)
+			}
+		}
 	}
 }
 

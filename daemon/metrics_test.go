@@ -15,10 +15,10 @@ import (
 func TestAttemptsAndOutcomesAreCounted(t *testing.T) {
 	t.Parallel()
 	m := newMetrics("test")
-	m.Attempt(care.Email, "", time.Second)
-	m.Attempt(care.Email, "", time.Second)
-	m.Attempt(care.SMS, care.KindDefer, time.Second)
-	m.Attempt(care.SMS, "strange", time.Second)
+	m.Attempt(care.Email, "mx", "", time.Second)
+	m.Attempt(care.Email, "mx", "", time.Second)
+	m.Attempt(care.SMS, "kannel", care.KindDefer, time.Second)
+	m.Attempt(care.SMS, "kannel", "strange", time.Second)
 	sent := &care.Record{Program: "maintenance", Channel: care.Email, State: care.StateSent}
 	m.Settled(sent, time.Minute)
 	m.Settled(sent, time.Minute)

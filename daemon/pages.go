@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io/fs"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -186,36 +184,16 @@ func (c *Checked) asked(f *care.Facts) console.Asked {
 	}
 	for _, step := range prog.Steps {
 		if step.Step == last.Step {
-			asked.Asks = c.asks(step.Template)
+			asked.Asks = c.Templates.Asks(step.Template)
 		}
 	}
 	return asked
 }
 
-// asks tells what a template's text message asks for, by the link in it.
-func (c *Checked) asks(template string) string {
-	files, err := fs.Glob(c.Book.Files, "templates/"+template+"/*/sms.txt")
-	if err != nil || len(files) == 0 {
-		return ""
-	}
-	raw, err := fs.ReadFile(c.Book.Files, files[0])
-	if err != nil {
-		return ""
-	}
-	for link, kind := range map[string]string{
-		"links.survey": console.KindSurvey, "links.odometer": console.KindOdometer, "links.rsvp": console.KindRSVP,
-	} {
-		if strings.Contains(string(raw), link) {
-			return kind
-		}
-	}
-	return ""
-}
-
 // recent is how far back messages that did not arrive are counted.
 const recent = 30 * 24 * time.Hour
 
-// ByMessage finds whose message it is, and how many of the last 30 days did not arrive on the channel.
+// ByMessage finds whose message it is, and how many lately did not arrive on the channel.
 func (p pages) ByMessage(ctx context.Context, occurrence string, ch care.Channel) (string, int, error) {
 	rec, err := p.d.store.Message(ctx, occurrence)
 	if errors.Is(err, store.ErrNoMessage) {
@@ -228,12 +206,23 @@ func (p pages) ByMessage(ctx context.Context, occurrence string, ch care.Channel
 	if err != nil {
 		return "", 0, err
 	}
-	failures := 0
-	since := p.d.env.Now().Add(-recent)
-	for id, e := range facts[0].Ledger {
-		if e.Channel == ch && e.At.After(since) && (e.State == care.StateUndelivered || id == occurrence) {
-			failures++
+	return rec.Customer, notReached(facts[0].Ledger, occurrence, ch, p.d.env.Now()), nil
+}
+
+// notReached counts the messages of the last 30 days that did not reach a customer on a channel, since the last one that did: it
+// shows that the address is alive. The occurrence itself counts, whatever the ledger says of it yet.
+func notReached(ledger care.Ledger, occurrence string, ch care.Channel, now time.Time) int {
+	since := now.Add(-recent)
+	for id, e := range ledger {
+		if id != occurrence && e.Channel == ch && e.State == care.StateDelivered && e.At.After(since) {
+			since = e.At
 		}
 	}
-	return rec.Customer, failures, nil
+	n := 0
+	for id, e := range ledger {
+		if e.Channel == ch && e.At.After(since) && (e.State == care.StateUndelivered || id == occurrence) {
+			n++
+		}
+	}
+	return n
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/carebell/carebell/delivery"
 )
 
 // Each replica says every aliveEvery that it is alive; one of whom nothing was heard for aliveFor is not counted any more, and sends
@@ -48,10 +51,14 @@ func (s *share) heard(asked time.Time, count int, agreed bool) {
 	}
 }
 
-// rated reports whether any channel has a rate, so that the replicas need to know of each other.
+// rated reports whether anything has a rate, so that the replicas need to know of each other.
 func (d *Daemon) rated() bool {
 	set := d.env.Settings
-	return !set.DryRun && (set.SMTP.Rate > 0 || set.SMS.Rate > 0 || set.Webhook.Rate > 0)
+	rated := set.SMTP.Rate > 0 || set.SMS.Rate > 0 || set.Webhook.Rate > 0 || len(set.SMTP.DomainRate) > 0
+	for _, gateways := range d.senders.gateways {
+		rated = rated || slices.ContainsFunc(gateways, func(g delivery.Gateway) bool { return g.Rate > 0 })
+	}
+	return rated && !set.DryRun
 }
 
 // live says that this replica is alive until ctx ends, and takes it off the count then.

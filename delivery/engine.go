@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -49,9 +50,10 @@ type Operator interface {
 
 // Observer is told what happens, for metrics. Its methods must not block.
 type Observer interface {
-	Attempt(ch care.Channel, kind care.Kind, took time.Duration)
-	Settled(rec *care.Record, lag time.Duration) // lag: release → accepted, for accepted messages; else 0
-	Fenced(n int)                                // results refused because another replica had taken over
+	Attempt(ch care.Channel, gateway string, kind care.Kind, took time.Duration)
+	PutBack(ch care.Channel, gateway, why string) // a message that waits because of its gateway or domain: WhyFull, WhyResting, WhyDomain
+	Settled(rec *care.Record, lag time.Duration)  // lag: release → accepted, for accepted messages; else 0
+	Fenced(n int)                                 // results refused because another replica had taken over
 }
 
 // Config is everything an Engine is made of.
@@ -66,15 +68,17 @@ type Config struct {
 	Now       func() time.Time // schedules and records
 	Machine   func() time.Time // the machine's own clock, for durations; nil = time.Now
 
-	Connections map[care.Channel]int     // workers per channel; 0 = 16
-	Rates       map[care.Channel]float64 // attempts per second, all replicas together; 0 = no limit
-	Share       func() float64           // this replica's part of Rates, from 0 to 1; nil = all of it
-	Lease       time.Duration            // 0 = 30 s
-	Idle        time.Duration            // between looks at an empty queue; 0 = 50 ms
-	Timeout     time.Duration            // of one attempt; 0 = 30 s
-	Grace       time.Duration            // how long Stop lets attempts end by themselves; 0 = 20 s
-	DryRun      bool                     // gate, render and record; send nothing
-	Busy        func(delta int)          // told how many messages are in hand; the demo's clock stands still meanwhile
+	Connections map[care.Channel]int       // to a gateway that does not say how many; 0 = 16
+	Rates       map[care.Channel]float64   // attempts per second of such a gateway, all replicas together; 0 = no limit
+	Gateways    map[care.Channel][]Gateway // of channels with more than one, whose Sender is a Router
+	Domains     Domains                    // of e-mail
+	Share       func() float64             // this replica's part of Rates, from 0 to 1; nil = all of it
+	Lease       time.Duration              // 0 = 30 s
+	Idle        time.Duration              // between looks at an empty queue; 0 = 50 ms
+	Timeout     time.Duration              // of one attempt; 0 = 30 s
+	Grace       time.Duration              // how long Stop lets attempts end by themselves; 0 = 20 s
+	DryRun      bool                       // gate, render and record; send nothing
+	Busy        func(delta int)            // told how many messages are in hand; the demo's clock stands still meanwhile
 	// Batch is told of each batch before any of it is handed over; on an error the batch is given back. nil = nobody is told.
 	Batch func(ctx context.Context, batch []*care.Message) error
 	// Hash is the keyed hash under which a dead address is suppressed; nil = dead addresses are not kept.
@@ -89,15 +93,14 @@ const (
 	aloneLook    = 10 * time.Millisecond
 	// writeAgain is the longest pause between tries to record outcomes: after a failover no worker goes on before one succeeds.
 	writeAgain   = 500 * time.Millisecond
-	settleMost   = 256
 	busyCustomer = 500 * time.Millisecond // until a customer's other message may be looked at again
 )
 
 // Engine runs the delivery of one replica.
 type Engine struct {
 	cfg      Config
-	begin    *committer[care.Intent]
-	settle   *committer[care.Result]
+	flight   atomic.Int64 // messages that are begun and have no outcome yet
+	settle   *committer
 	held     held
 	paces    map[care.Channel]*pace
 	mu       sync.Mutex
@@ -141,8 +144,7 @@ func New(cfg Config) (*Engine, error) {
 	for _, ch := range care.Channels {
 		e.paces[ch] = newPace(cfg.Rates[ch], cfg.Share)
 	}
-	e.begin = newCommitter(settleMost, cfg.Queue.Begin)
-	e.settle = newCommitter(settleMost, e.write)
+	e.settle = newCommitter(&e.flight, e.write)
 	return e, nil
 }
 
@@ -157,7 +159,6 @@ func (e *Engine) Start() {
 	claiming, stop := context.WithCancel(context.Background())
 	sending, hardStop := context.WithCancel(context.Background())
 	e.stop, e.hardStop = stop, hardStop
-	e.commits.Go(func() { e.begin.run(sending) })
 	// Results are written even after the hard stop: what was sent must be recorded. The store's own time-outs bound a write.
 	e.commits.Go(func() { e.settle.run(context.WithoutCancel(sending)) })
 	e.keepers.Go(func() { e.renew(sending) })
@@ -191,7 +192,6 @@ func (e *Engine) Stop() error {
 		<-done
 	}
 	e.settle.close()
-	e.begin.close()
 	e.hardStop()
 	e.keepers.Wait()
 	e.commits.Wait()
@@ -347,8 +347,9 @@ func (h *held) list() []*care.Claim {
 
 type nobody struct{}
 
-func (nobody) Attempt(care.Channel, care.Kind, time.Duration) {}
-func (nobody) Settled(*care.Record, time.Duration)            {}
-func (nobody) Fenced(int)                                     {}
+func (nobody) Attempt(care.Channel, string, care.Kind, time.Duration) {}
+func (nobody) PutBack(care.Channel, string, string)                   {}
+func (nobody) Settled(*care.Record, time.Duration)                    {}
+func (nobody) Fenced(int)                                             {}
 
 func jitter() float64 { return rand.Float64() } //nolint:gosec // jitter spreads load; it guards nothing

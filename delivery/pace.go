@@ -26,30 +26,50 @@ func newPace(perSecond float64, share func() float64) *pace {
 
 // wait returns when one attempt may be made; an error means that ctx ended first.
 func (p *pace) wait(ctx context.Context) error {
+	_, err := p.take(ctx, 1)
+	return err
+}
+
+// together is how long attempts are saved up, so that they share a trip.
+const together = 50 * time.Millisecond
+
+// chunk bounds n to what goes together, one at the least.
+func (p *pace) chunk(n int) int {
 	if p.rate <= 0 {
-		return ctx.Err()
+		return n
+	}
+	return min(n, max(1, int(p.mine()*together.Seconds())))
+}
+
+// take returns how many of n attempts may be made, when they may be made: not more than go together, but one at the least. An error
+// means that ctx ended first.
+func (p *pace) take(ctx context.Context, n int) (int, error) {
+	if p.rate <= 0 {
+		return n, ctx.Err()
 	}
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return 0, ctx.Err()
 	case p.turn <- struct{}{}:
 	}
 	defer func() { <-p.turn }()
 	for {
 		if mine := p.mine(); mine > 0 {
-			if burst := max(1, int(mine/10)); burst != p.limit.Burst() {
+			burst := max(1, int(mine*together.Seconds()))
+			if burst != p.limit.Burst() {
 				p.limit.SetBurst(burst)
 			}
 			if limit := rate.Limit(mine); limit != p.limit.Limit() {
 				p.limit.SetLimit(limit)
 			}
-			return p.limit.Wait(ctx)
+			n = min(n, burst)
+			return n, p.limit.WaitN(ctx, n)
 		}
 		look := time.NewTimer(shareLook)
 		select {
 		case <-ctx.Done():
 			look.Stop()
-			return ctx.Err()
+			return 0, ctx.Err()
 		case <-look.C:
 		}
 	}

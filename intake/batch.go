@@ -2,17 +2,19 @@ package intake
 
 import (
 	"encoding/json"
-	"hash/maphash"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
 )
 
-// batch gathers rows by customer.
+// batch gathers rows by customer. What it gathers them in is used again by the next batch: an import makes millions of them.
 type batch struct {
 	people map[string]*person
 	order  []*person
+	free   []*person
+	size   int     // bytes of the last batch's records
 	raw    []Patch // whole records
 	rawAt  map[string]int
 }
@@ -34,7 +36,11 @@ type car struct {
 func (b *batch) add(e *entry) {
 	p := b.people[e.text[fID]]
 	if p == nil {
-		p = new(person)
+		if n := len(b.free); n > 0 {
+			p, b.free = b.free[n-1], b.free[:n-1]
+		} else {
+			p = new(person)
+		}
 		if b.people == nil {
 			b.people = map[string]*person{}
 		}
@@ -64,6 +70,15 @@ func (b *batch) add(e *entry) {
 	}
 }
 
+// has says whether something of the customer is in it.
+func (b *batch) has(id string) bool {
+	if b.people[id] != nil {
+		return true
+	}
+	_, raw := b.rawAt[id]
+	return raw
+}
+
 // addRecord adds a whole record. A second one of the same customer is joined with the first, so that no batch has an id twice.
 func (b *batch) addRecord(p Patch) error {
 	i, ok := b.rawAt[p.ID]
@@ -89,17 +104,40 @@ func (p *person) car(id string) *car {
 			return &p.cars[i]
 		}
 	}
-	p.cars = append(p.cars, car{})
+	if n := len(p.cars); n < cap(p.cars) {
+		p.cars = p.cars[:n+1] // reset has emptied it
+	} else {
+		p.cars = append(p.cars, car{})
+	}
 	return &p.cars[len(p.cars)-1]
 }
 
-// take returns the patches and empties the batch.
-func (b *batch) take() []Patch {
-	patches := b.raw
-	for _, p := range b.order {
-		patches = append(patches, Patch{ID: p.text[fID], Record: p.record(), Rows: p.rows})
+// reset empties a person for the next batch.
+func (p *person) reset() {
+	for i := range p.cars {
+		c := &p.cars[i]
+		c.text = [fields - fVehicle]string{}
+		clear(c.visits)
+		clear(c.readings)
+		c.visits, c.readings = c.visits[:0], c.readings[:0]
 	}
-	*b = batch{}
+	p.text, p.cars, p.rows = [fVehicle]string{}, p.cars[:0], 0
+}
+
+// take returns the patches and empties the batch. Their records lie in one piece of memory.
+func (b *batch) take() []Patch {
+	patches := slices.Grow(b.raw, len(b.order))
+	o := object{b: make([]byte, 0, b.size+b.size/8)}
+	for _, p := range b.order {
+		from := len(o.b)
+		whole := p.record(&o)
+		patches = append(patches, Patch{ID: p.text[fID], Record: o.b[from:len(o.b):len(o.b)], Rows: p.rows, valid: true, whole: whole})
+		p.reset()
+	}
+	b.size = len(o.b)
+	b.free = append(b.free, b.order...)
+	clear(b.people)
+	b.order, b.raw, b.rawAt = b.order[:0], nil, nil
 	return patches
 }
 
@@ -140,23 +178,26 @@ func (o *object) bare(name, value string) {
 	}
 }
 
-func appendString(b []byte, s string) []byte {
-	plain := utf8.ValidString(s)
-	for i := 0; i < len(s) && plain; i++ {
-		plain = s[i] >= ' ' && s[i] != '"' && s[i] != '\\'
+func appendString[T string | []byte](b []byte, s T) []byte {
+	plain, ascii := true, true
+	for i := range len(s) {
+		plain = plain && s[i] >= ' ' && s[i] != '"' && s[i] != '\\'
+		ascii = ascii && s[i] < utf8.RuneSelf
 	}
-	if plain {
+	if plain && (ascii || utf8.ValidString(string(s))) {
 		return append(append(append(b, '"'), s...), '"')
 	}
-	quoted, err := json.Marshal(s)
+	quoted, err := json.Marshal(string(s))
 	if err != nil {
 		return append(b, `""`...) // cannot happen: a string always has a JSON form
 	}
 	return append(b, quoted...)
 }
 
-func (p *person) record() []byte {
-	o := object{b: make([]byte, 0, 512)}
+// record writes what the rows say. whole says that a customer who is not there yet has exactly this record: nothing in it is blank, and no
+// list names the same thing twice.
+func (p *person) record(o *object) (whole bool) {
+	whole = true
 	o.b = append(o.b, '{')
 	for _, m := range []struct {
 		name string
@@ -180,22 +221,25 @@ func (p *person) record() []byte {
 	if p.text[fTags] != "" {
 		o.name("tags")
 		o.b = append(o.b, '[')
+		from := len(o.b)
 		for _, tag := range strings.FieldsFunc(p.text[fTags], func(r rune) bool { return strings.ContainsRune(",;、\uff0c\uff1b ", r) }) {
 			o.str("", tag)
 		}
+		whole = len(o.b) > from
 		o.close(']')
 	}
-	p.consent(&o)
+	p.consent(o)
 	if len(p.cars) > 0 {
 		o.name("vehicles")
 		o.b = append(o.b, '[')
 		for i := range p.cars {
-			p.cars[i].write(&o)
+			p.cars[i].write(o)
+			whole = whole && len(p.cars[i].readings) < 2 && len(p.cars[i].visits) < 2
 		}
 		o.close(']')
 	}
 	o.close('}')
-	return o.b
+	return whole
 }
 
 // consent writes the answers: yes is {service: true}, no is no to both.
@@ -203,7 +247,6 @@ func (p *person) consent(o *object) {
 	if p.text[fSMS]+p.text[fMail]+p.text[fSMSAds]+p.text[fMailAds] == "" {
 		return
 	}
-	truth := map[string]string{"yes": "true", "no": "false"}
 	o.open("consent")
 	for _, c := range []struct {
 		channel      care.Channel
@@ -217,11 +260,22 @@ func (p *person) consent(o *object) {
 			continue
 		}
 		o.open(string(c.channel))
-		o.bare("service", truth[service])
-		o.bare("commercial", truth[ads])
+		o.bare("service", truth(service))
+		o.bare("commercial", truth(ads))
 		o.close('}')
 	}
 	o.close('}')
+}
+
+// truth is an answer in JSON.
+func truth(answer string) string {
+	switch answer {
+	case "yes":
+		return "true"
+	case "no":
+		return "false"
+	}
+	return ""
 }
 
 func (c *car) write(o *object) {
@@ -267,22 +321,4 @@ func (c *car) write(o *object) {
 	o.str("inspection_due", text(fInspection))
 	o.str("sold_on", text(fSold))
 	o.close('}')
-}
-
-// seen counts customers and vehicles once, by a hash of 64 bits: a million customers take some 40 MB.
-type seen struct {
-	seed                maphash.Seed
-	customers, vehicles map[uint64]struct{}
-}
-
-func newSeen() seen {
-	return seen{maphash.MakeSeed(), map[uint64]struct{}{}, map[uint64]struct{}{}}
-}
-
-func (s *seen) add(customer, vehicle string) {
-	c := maphash.String(s.seed, customer)
-	s.customers[c] = struct{}{}
-	if vehicle != "" {
-		s.vehicles[c*31+maphash.String(s.seed, vehicle)] = struct{}{}
-	}
 }

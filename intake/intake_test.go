@@ -419,6 +419,7 @@ func TestMergeRecord(t *testing.T) {
 		"two orders":     {`{"vehicles":[{"id":"V","visits":[{"order":"R1","closed_on":"2026-01-01"}]}]}`, `{"vehicles":[{"id":"V","visits":[{"order":"R2","closed_on":"2026-01-01"}]}]}`, `{"vehicles":[{"id":"V","visits":[{"order":"R1","closed_on":"2026-01-01"},{"order":"R2","closed_on":"2026-01-01"}]}]}`},
 		"reading":        {`{"vehicles":[{"id":"V","odometer":[{"on":"2026-01-01","km":1}]}]}`, `{"vehicles":[{"id":"V","odometer":[{"on":"2026-01-01","km":2},{"on":"2026-01-02","km":3}]}]}`, `{"vehicles":[{"id":"V","odometer":[{"on":"2026-01-01","km":2},{"on":"2026-01-02","km":3}]}]}`},
 		"list was null":  {`{"id":"C1","vehicles":null}`, `{"id":"C1","vehicles":[{"id":"V"}]}`, `{"id":"C1","vehicles":[{"id":"V"}]}`},
+		"no name":        {`{"vehicles":[0]}`, `{"vehicles":[{},{},{"plate":"a"},{"plate":"a"}]}`, `{"vehicles":[0,{},{"plate":"a"}]}`},
 		"nothing new":    {`{ "id" : "C1", "name": "\u738b", "vehicles":[ {"id":"V","visits":[{"closed_on":"2026-01-01"}]} ] }`, `{"id":"C1","name":"王","vehicles":[{"id":"V","visits":[{"closed_on":"2026-01-01"}]}]}`, `{ "id" : "C1", "name": "\u738b", "vehicles":[ {"id":"V","visits":[{"closed_on":"2026-01-01"}]} ] }`},
 	}
 	for name, tt := range tests {

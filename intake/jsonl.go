@@ -39,10 +39,10 @@ func (d *reading) jsonl(ctx context.Context, in io.Reader) error {
 			continue
 		}
 		d.stats.Rows++
-		if err := d.batch.addRecord(*patch); err != nil {
+		if err := d.room(ctx, patch.ID); err != nil {
 			return err
 		}
-		if err := d.full(ctx); err != nil {
+		if err := d.batch.addRecord(*patch); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,8 @@ func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
 	for i := range c.Vehicles {
 		d.seen.add(c.ID, c.Vehicles[i].ID)
 	}
-	all, err := members(line)
+	var m merger
+	all, err := m.members(line)
 	if err != nil {
 		return nil, &Rejection{Customer: c.ID, Reason: err.Error()}
 	}
@@ -97,18 +98,18 @@ func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
 	for _, f := range []field{fDealer, fPhone, fEmail, fAdvisor} {
 		name := fieldNames[f]
 		i := find(all, name)
-		if t[f] == "" || i >= 0 && word(all, name) == t[f] {
+		if t[f] == "" || i >= 0 && string(word(all, name)) == t[f] {
 			continue
 		}
 		if i < 0 {
 			i = len(all)
-			all = append(all, member{name: name})
+			all = append(all, member{name: []byte(name)})
 		}
 		all[i].value, changed = appendString(nil, t[f]), true
 	}
 	record := append([]byte(nil), line...)
 	if changed {
-		if record, _, err = mergeObject(all, nil); err != nil {
+		if record, _, err = m.object(nil, all, nil); err != nil {
 			return nil, &Rejection{Customer: c.ID, Reason: err.Error()}
 		}
 	}

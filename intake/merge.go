@@ -14,59 +14,77 @@ var ErrRecord = errors.New("the record in the store is not a JSON object")
 
 // MergeRecord joins a patch with a record, nil if there is none yet. Only what the patch says is set, a blank (null, "", [], {})
 // changes nothing, vehicles match by id, visits by order or else by closed_on, odometer readings by date, other lists are
-// replaced; unknown fields and the order of all fields stay. If nothing changes, old itself is returned.
+// replaced; unknown fields and the order of all fields stay. If nothing changes, old itself is returned; the patch's own record may be
+// returned too, so nobody may write into what comes back.
 func MergeRecord(old []byte, patch Patch) ([]byte, error) {
-	if !json.Valid(patch.Record) {
+	missing := len(bytes.TrimSpace(old)) == 0
+	switch {
+	case missing && patch.whole:
+		return patch.Record, nil
+	case patch.whole && bytes.Equal(old, patch.Record):
+		return old, nil // as most rows of a nightly export
+	}
+	if !patch.valid && !json.Valid(patch.Record) {
 		return nil, fmt.Errorf("patch of customer %s: %w", patch.ID, errObject)
 	}
-	set, err := members(patch.Record)
+	var m merger
+	set, err := m.members(patch.Record)
 	if err != nil {
 		return nil, fmt.Errorf("patch of customer %s: %w", patch.ID, err)
 	}
-	if len(bytes.TrimSpace(old)) == 0 {
-		merged, _, err := mergeObject(nil, set)
+	if missing {
+		merged, _, err := m.object(nil, nil, set)
 		return merged, err
 	}
 	if !json.Valid(old) {
 		return nil, ErrRecord
 	}
-	record, err := members(old)
+	record, err := m.members(old)
 	if err != nil {
 		return nil, ErrRecord
 	}
-	merged, changed, err := mergeObject(record, set)
+	merged, changed, err := m.object(old, record, set)
 	if err != nil || !changed {
 		return old, err
 	}
 	return merged, nil
 }
 
+// merger holds the members of all objects that one merge looks into, in few pieces of memory.
+type merger struct {
+	arena []member
+	items []json.RawMessage
+}
+
 // member is one name and value of a JSON object.
 type member struct {
-	name  string
+	name  []byte // as text
 	value json.RawMessage
 }
 
 var errObject = errors.New("not a JSON object")
 
 // members parts a JSON object and keeps the order. raw must be valid JSON: what comes from outside is checked once, as a whole.
-func members(raw []byte) ([]member, error) {
+func (m *merger) members(raw []byte) ([]member, error) {
 	i := blanks(raw, 0)
 	if i >= len(raw) || raw[i] != '{' {
 		return nil, errObject
 	}
-	all := make([]member, 0, 16)
+	if cap(m.arena)-len(m.arena) < 8 {
+		m.arena = make([]member, 0, 48) // the slices of the old one stay good
+	}
+	from := len(m.arena)
 	for i = blanks(raw, i+1); raw[i] != '}'; i = blanks(raw, i) {
 		if raw[i] == ',' {
 			i = blanks(raw, i+1)
 		}
 		end := value(raw, i)
-		name := unquote(raw[i:end])
+		name := unquoted(raw[i:end])
 		start := blanks(raw, blanks(raw, end)+1) // behind the colon
 		i = value(raw, start)
-		all = append(all, member{name, raw[start:i:i]})
+		m.arena = append(m.arena, member{name, raw[start:i:i]})
 	}
-	return all, nil
+	return m.arena[from:len(m.arena):len(m.arena)], nil
 }
 
 // blanks returns where the next character stands that is no white space.
@@ -108,28 +126,33 @@ func value(raw []byte, i int) int {
 	return i
 }
 
-// unquote returns the text of a JSON string, "" if it is none.
-func unquote(raw []byte) string {
+// unquoted returns the text of a JSON string, a part of raw where it can, and nil if it is none.
+func unquoted(raw []byte) []byte {
 	if len(raw) >= 2 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
-		return string(raw[1 : len(raw)-1])
+		return raw[1 : len(raw)-1 : len(raw)-1]
 	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
-		return ""
+		return nil
 	}
-	return s
+	return []byte(s)
 }
 
 func find(all []member, name string) int {
-	return slices.IndexFunc(all, func(m member) bool { return m.name == name })
+	for i := range all {
+		if string(all[i].name) == name {
+			return i
+		}
+	}
+	return -1
 }
 
 // word returns the member's text, "" if it has none.
-func word(all []member, name string) string {
+func word(all []member, name string) []byte {
 	if i := find(all, name); i >= 0 {
-		return unquote(all[i].value)
+		return unquoted(all[i].value)
 	}
-	return ""
+	return nil
 }
 
 func blank(raw json.RawMessage) bool {
@@ -140,51 +163,61 @@ func blank(raw json.RawMessage) bool {
 	return false
 }
 
-// mergeObject sets the members in the record, and says whether that changed anything.
-func mergeObject(record, set []member) (merged []byte, changed bool, err error) {
-	for _, m := range set {
-		if blank(m.value) {
+// object sets the members in the record, and says whether that changed anything. old is the record as it is written; what has not
+// changed is not written anew.
+func (m *merger) object(old []byte, record, set []member) (merged []byte, changed bool, err error) {
+	size := len(old) + 2
+	for i := range set {
+		if blank(set[i].value) {
 			continue
 		}
-		i := find(record, m.name)
-		if i < 0 {
-			i = len(record)
-			record = append(record, member{name: m.name, value: json.RawMessage("null")})
+		at := find(record, string(set[i].name))
+		if at < 0 {
+			at = len(record)
+			record = append(record, member{name: set[i].name, value: null})
 		}
-		joined, different, err := mergeValue(m.name, record[i].value, m.value)
+		joined, different, err := m.value(string(set[i].name), record[at].value, set[i].value)
 		if err != nil {
 			return nil, false, err
 		}
-		record[i].value = joined
-		changed = changed || different
+		record[at].value = joined
+		if different {
+			changed = true
+			size += len(set[i].name) + len(joined) + 4
+		}
 	}
-	o := object{b: make([]byte, 0, 512)}
+	if !changed && old != nil {
+		return old, false, nil
+	}
+	o := object{b: make([]byte, 0, size)}
 	o.b = append(o.b, '{')
-	for _, m := range record {
+	for i := range record {
 		if len(o.b) > 1 {
 			o.b = append(o.b, ',')
 		}
-		o.b = append(append(appendString(o.b, m.name), ':'), m.value...)
+		o.b = append(append(appendString(o.b, record[i].name), ':'), record[i].value...)
 	}
 	o.close('}')
 	return o.b, changed, nil
 }
 
-func mergeValue(name string, old, to json.RawMessage) (json.RawMessage, bool, error) {
+var null = json.RawMessage("null")
+
+func (m *merger) value(name string, old, to json.RawMessage) (json.RawMessage, bool, error) {
 	match, isList := matches[name]
 	switch {
 	case isList && to[0] == '[':
-		return mergeList(old, to, match)
+		return m.list(old, to, match)
 	case to[0] == '{':
-		set, err := members(to)
+		set, err := m.members(to)
 		if err != nil {
 			return nil, false, err
 		}
-		record, err := members(old)
+		record, err := m.members(old)
 		if err != nil {
-			record = nil // null, or something else that was no object
+			return m.object(nil, nil, set) // it was null, or something else that is no object
 		}
-		return mergeObject(record, set)
+		return m.object(old, record, set)
 	}
 	if same(old, to) {
 		return old, false, nil
@@ -197,79 +230,103 @@ func same(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
-	var x, y bytes.Buffer
-	if json.Compact(&x, a) != nil || json.Compact(&y, b) != nil {
+	if a[0] != b[0] {
 		return false
 	}
-	if bytes.Equal(x.Bytes(), y.Bytes()) {
-		return true
+	switch a[0] {
+	case '"':
+		return bytes.Equal(unquoted(a), unquoted(b))
+	case '{', '[':
+		var x, y bytes.Buffer
+		return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
 	}
-	return a[0] == '"' && b[0] == '"' && unquote(a) == unquote(b)
+	return false
 }
 
 // matches says which items of a list are about the same thing.
 var matches = map[string]func(old, set []member) bool{
-	"vehicles": func(old, set []member) bool { return word(set, "id") != "" && word(old, "id") == word(set, "id") },
-	"odometer": func(old, set []member) bool { return word(set, "on") != "" && word(old, "on") == word(set, "on") },
+	"vehicles": func(old, set []member) bool { return equal(word(old, "id"), word(set, "id")) },
+	"odometer": func(old, set []member) bool { return equal(word(old, "on"), word(set, "on")) },
 	"visits": func(old, set []member) bool {
 		a, b := word(old, "order"), word(set, "order")
-		if a != "" && b != "" {
-			return a == b
+		if len(a) > 0 && len(b) > 0 {
+			return bytes.Equal(a, b)
 		}
-		return word(set, "closed_on") != "" && word(old, "closed_on") == word(set, "closed_on")
+		return equal(word(old, "closed_on"), word(set, "closed_on"))
 	},
 }
 
+// equal says that two texts are the same, and not nothing.
+func equal(a, b []byte) bool { return len(b) > 0 && bytes.Equal(a, b) }
+
 // elements parts a JSON list; what is no list has none.
-func elements(raw []byte) []json.RawMessage {
+func (m *merger) elements(raw []byte) []json.RawMessage {
 	if raw[0] != '[' {
 		return nil
 	}
-	var all []json.RawMessage
+	if cap(m.items)-len(m.items) < 2 {
+		m.items = make([]json.RawMessage, 0, 16)
+	}
+	from := len(m.items)
 	for i := blanks(raw, 1); raw[i] != ']'; i = blanks(raw, i) {
 		if raw[i] == ',' {
 			i = blanks(raw, i+1)
 		}
 		end := value(raw, i)
-		all, i = append(all, raw[i:end:end]), end
+		m.items, i = append(m.items, raw[i:end:end]), end
 	}
-	return all
+	return m.items[from:len(m.items):len(m.items)]
 }
 
-func mergeList(old, set json.RawMessage, match func(old, set []member) bool) (json.RawMessage, bool, error) {
-	before, items := elements(old), elements(set)
+func (m *merger) list(old, set json.RawMessage, match func(old, set []member) bool) (json.RawMessage, bool, error) {
+	before, items := m.elements(old), m.elements(set)
 	parsed := make([][]member, 0, len(before)+len(items))
 	for _, item := range before {
-		m, err := members(item)
+		fields, err := m.members(item)
 		if err != nil {
-			m = nil // it stays as it is, and matches nothing
+			fields = nil // it stays as it is, and matches nothing
 		}
-		parsed = append(parsed, m)
+		parsed = append(parsed, fields)
 	}
 	changed := false
 	for _, item := range items {
-		fields, err := members(item)
+		fields, err := m.members(item)
 		if err != nil {
 			return nil, false, err
 		}
-		i := slices.IndexFunc(parsed, func(m []member) bool { return m != nil && match(m, fields) })
+		i := slices.IndexFunc(parsed, func(all []member) bool { return all != nil && match(all, fields) })
+		var known json.RawMessage
+		var parts []member
+		if i >= 0 {
+			known, parts = before[i], parsed[i]
+		}
+		merged, different, err := m.object(known, parts, fields)
+		switch {
+		case err != nil:
+			return nil, false, err
+		case i >= 0 && !different:
+			continue
+		case i < 0 && slices.ContainsFunc(before, func(item json.RawMessage) bool { return same(item, merged) }):
+			continue // it has no name to know it by, but is there word for word
+		}
+		if parts, err = m.members(merged); err != nil {
+			return nil, false, err
+		}
+		changed = true
 		if i < 0 {
-			i = len(before)
-			before, parsed = append(before, nil), append(parsed, nil)
-		}
-		merged, different, err := mergeObject(parsed[i], fields)
-		if err != nil {
-			return nil, false, err
-		}
-		if before[i] == nil || different {
-			changed = true
-			before[i] = merged
-			if parsed[i], err = members(merged); err != nil {
-				return nil, false, err
-			}
+			before, parsed = append(before, merged), append(parsed, parts)
+		} else {
+			before[i], parsed[i] = merged, parts
 		}
 	}
-	out := []byte{'['}
+	if !changed && old[0] == '[' {
+		return old, false, nil
+	}
+	size := 2
+	for _, item := range before {
+		size += len(item) + 1
+	}
+	out := append(make([]byte, 0, size), '[')
 	for i, item := range before {
 		if i > 0 {
 			out = append(out, ',')

@@ -42,6 +42,9 @@ type Patch struct {
 	ID     string
 	Record []byte // a JSON object that has only the fields to set; MergeRecord joins it with the record
 	Rows   int    // that it came from
+
+	valid bool // Record was written here: it need not be checked
+	whole bool // the record of a customer who is not there yet is Record, byte by byte
 }
 
 // Rejection is a row that was not taken.
@@ -75,7 +78,7 @@ type reading struct {
 }
 
 // Read reads a file and hands batches of patches to apply, rows of one customer in one patch as far as they are in one batch. The
-// format follows from the name's ending, else from the first bytes. An error of apply or of the reader ends it; what was applied
+// format follows from the name's ending, else from the first bytes. apply may keep the patches. An error of apply or of the reader ends it; what was applied
 // before stays. Reading the same file again changes nothing the second time.
 func Read(ctx context.Context, r io.Reader, name string, opt Options, apply func([]Patch) error) (*Stats, error) {
 	if opt.Batch <= 0 {
@@ -105,7 +108,7 @@ func Read(ctx context.Context, r io.Reader, name string, opt Options, apply func
 	if closing := d.rejects.close(); err == nil {
 		err = closing
 	}
-	d.stats.Customers, d.stats.Vehicles = len(d.seen.customers), len(d.seen.vehicles)
+	d.stats.Customers, d.stats.Vehicles = d.seen.customers.n, d.seen.vehicles.n
 	if err != nil {
 		return d.stats, fmt.Errorf("import: %w", err)
 	}
@@ -223,13 +226,17 @@ func (d *reading) row(ctx context.Context, rows *rows, cells []string, line int)
 		fault.Line = line
 		return d.reject(*fault, cells)
 	}
+	if err := d.room(ctx, e.text[fID]); err != nil {
+		return err
+	}
 	d.batch.add(e)
 	d.seen.add(e.text[fID], e.text[fVehicle])
-	return d.full(ctx)
+	return nil
 }
 
-func (d *reading) full(ctx context.Context) error {
-	if len(d.batch.order)+len(d.batch.raw) < d.opt.Batch {
+// room hands over a full batch before a customer who is not in it: rows of one customer that follow each other stay together.
+func (d *reading) room(ctx context.Context, id string) error {
+	if len(d.batch.order)+len(d.batch.raw) < d.opt.Batch || d.batch.has(id) {
 		return nil
 	}
 	return d.flush(ctx)

@@ -52,11 +52,27 @@ func wall(t time.Time, loc *time.Location) (day, minute int) {
 	return care.DateOf(local).Days(), minuteOf(local)
 }
 
+// long says that everything is gone through, as make faults does.
+func long() bool { return os.Getenv("CARE_TEST_LONG") != "" }
+
+// dayTimes are the times of day that are tried: a choice, or every half hour.
+func dayTimes() [][2]int {
+	if !long() {
+		return clockTimes
+	}
+	var all [][2]int
+	for half := range 48 {
+		all = append(all, [2]int{half / 2, half % 2 * 30})
+	}
+	return all
+}
+
 // checkDay compares the releases of a date with a search, in steps of a quarter of an hour and at the change of the clocks, for the
 // first instant that shows the date and the time or a later one. No zone was off by other than quarters of an hour since 2000.
 func checkDay(t *testing.T, name string, loc *time.Location, d care.Date, change time.Time) {
 	t.Helper()
-	want := make([]time.Time, len(clockTimes))
+	times := dayTimes()
+	want := make([]time.Time, len(times))
 	exists := false
 	noon := time.Unix(int64(d.Days())*86400, 0).UTC()
 	instants := []time.Time{change}
@@ -70,7 +86,7 @@ func checkDay(t *testing.T, name string, loc *time.Location, d care.Date, change
 			continue
 		}
 		exists = true
-		for i, hm := range clockTimes {
+		for i, hm := range times {
 			if want[i].IsZero() && minute >= hm[0]*60+hm[1] {
 				want[i] = at
 			}
@@ -79,7 +95,7 @@ func checkDay(t *testing.T, name string, loc *time.Location, d care.Date, change
 	if !exists {
 		return // Samoa had no 30 December 2011
 	}
-	for i, hm := range clockTimes {
+	for i, hm := range times {
 		s := schedule{daily: true, hour: hm[0], minute: hm[1]}
 		got := s.at(s.next(d), loc)
 		if want[i].IsZero() {
@@ -138,22 +154,22 @@ func TestOneReleasePerDateAroundEveryTransition(t *testing.T) {
 	}
 }
 
-// A sample of zones in `make test`, every zone with CARE_TEST_LONG=1: each date from 2000 to 2037 has exactly one release, later
-// than the one before.
+// A sample of zones and of times in `make test`, every zone and every half hour with CARE_TEST_LONG=1 (make faults): each date from 2000
+// to 2037 has exactly one release, later than the one before.
 func TestOneReleasePerDateOnEveryDay(t *testing.T) {
 	t.Parallel()
 	names := []string{
 		"Asia/Shanghai", "America/New_York", "Europe/London", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca",
 		"Asia/Tehran", "Asia/Kathmandu", "America/St_Johns", "Pacific/Kiritimati", "Pacific/Niue", "Africa/Cairo", "Asia/Gaza", "Antarctica/Troll",
 	}
-	if os.Getenv("CARE_TEST_LONG") != "" {
-		names = zoneNames(t)
+	if long() {
+		names = distinct(t, zoneNames(t))
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			loc := load(t, name)
-			for _, hm := range clockTimes {
+			for _, hm := range dayTimes() {
 				s := schedule{daily: true, hour: hm[0], minute: hm[1]}
 				last := time.Time{}
 				for d := care.NewDate(firstYear, 1, 1); d.Year() <= lastYear; d = d.AddDays(1) {
@@ -173,6 +189,18 @@ func TestOneReleasePerDateOnEveryDay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// distinct leaves out the zones that are like an earlier one in the years of the test.
+func distinct(t *testing.T, names []string) []string {
+	t.Helper()
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		_, signature := changes(load(t, name))
+		again := seen[signature]
+		seen[signature] = true
+		return again
+	})
 }
 
 func exists(d care.Date, loc *time.Location) bool {

@@ -123,10 +123,6 @@ func amendWords(l *located, d *decision) ([]any, error) {
 	}
 	r := d.record
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
-	raw, err := encodeRecord(r)
-	if err != nil {
-		return nil, err
-	}
 	op, at := "end", "0"
 	switch r.State {
 	case care.StateDue, care.StateRetry:
@@ -137,7 +133,7 @@ func amendWords(l *located, d *decision) ([]any, error) {
 		op, at = "failed", score(r.UpdatedAt)
 	}
 	return []any{
-		old.ID, old.Customer, dayText(l.day), lane, l.raw, raw, encodeEntry(entryOf(r, care.DateFromDays(l.day), r.UpdatedAt)),
+		old.ID, old.Customer, dayText(l.day), lane, l.raw, encodeRecord(r), encodeEntry(entryOf(r, care.DateFromDays(l.day), r.UpdatedAt)),
 		op, care.LaneOf(r.Channel, r.Class).String(), at,
 	}, nil
 }

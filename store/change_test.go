@@ -199,7 +199,7 @@ func TestRenewedLease(t *testing.T) {
 		if !begin(t, b.Store, c) || !settle(t, b.Store, result(c, care.StateSent, epoch)) {
 			t.Error("the renewed claim was refused")
 		}
-		if n := b.redis.HLen(t.Context(), shardKey(care.ShardOf(c.Record.ID), "renewed")).Val(); n != 0 {
+		if n := b.redis.HLen(t.Context(), flightKey(care.ShardOf(c.Record.ID))).Val(); n != 0 {
 			t.Errorf("%d renewals are left over", n)
 		}
 	})

@@ -19,7 +19,12 @@ type hunger struct {
 	more    [care.Shards]bool
 	ended   [care.Shards]bool
 	rescued bool // the last claim was a rescue
+	next    int  // the shard whose turn it is to give a batch
+	looked  time.Time
 }
+
+// lookAround is how often all shards are asked while some are known to have more: what is urgent in the others waits no longer.
+const lookAround = 20 * time.Millisecond
 
 // hungerOf returns what is remembered for these lanes. Whoever delivers a channel claims its lanes only.
 func (s *Store) hungerOf(lanes []care.Lane) *hunger {
@@ -72,13 +77,16 @@ func (s *Store) claim(ctx context.Context, lanes []care.Lane, maximum int, lease
 	return s.rescue(ctx, lanes, lease)
 }
 
-// claimDue asks every shard, then once more those that have more, until there are enough.
+// claimDue asks the shards until there are enough messages. A batch of a backlog comes from as few shards as it can, in turn, because
+// what is begun and settled together then takes one script instead of sixteen; a small one comes from all alike. All are asked now and
+// then, and when none is known to have more.
 func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, lease time.Duration) ([]*care.Claim, error) {
 	h := s.hungerOf(lanes)
 	var claims []*care.Claim
-	var asked [care.Shards]bool
+	var asked, dry [care.Shards]bool
+	spread := maximum <= care.Shards
 	for len(claims) < maximum {
-		quota := s.quotas(h, maximum-len(claims), &asked)
+		quota := s.quotas(h, maximum-len(claims), spread, &asked, &dry)
 		var calls []*call
 		var shards []int
 		for shard, n := range quota {
@@ -91,10 +99,13 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 		if len(calls) == 0 {
 			break
 		}
-		start, before, floor := s.machine(), len(claims), s.marks.floor()
+		start, floor := s.machine(), s.marks.floor()
 		err := s.exec(ctx, calls, false)
 		for i, c := range calls {
-			claims = append(claims, s.readClaims(ctx, h, shards[i], c, start.Add(lease), false, &floor)...)
+			some := s.readClaims(ctx, h, shards[i], c, start.Add(lease), false, &floor)
+			// What else is due there belongs to customers who have a message in flight: asking again brings nothing.
+			dry[shards[i]] = len(some) < quota[shards[i]]
+			claims = append(claims, some...)
 		}
 		if err != nil {
 			if len(claims) > 0 { // what one master gave is ours, even if another did not answer
@@ -103,31 +114,41 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 			}
 			return nil, err
 		}
-		if len(claims) == before && !slices.Contains(asked[:], false) {
-			break // what is due belongs to customers who have a message in flight: asking again brings nothing
-		}
 	}
 	return claims, nil
 }
 
-// quotas shares n among the shards: those not yet asked each get one in turn, the rest goes to those known to have more.
-func (s *Store) quotas(h *hunger, n int, asked *[care.Shards]bool) (quota [care.Shards]int) {
+// quotas says how many of n each shard is asked for. When it is time to look around, those of which nothing is known are asked for
+// one each; the rest comes from the shards known to have more: from all of them alike (spread), or from the one whose turn it is.
+func (s *Store) quotas(h *hunger, n int, spread bool, asked, dry *[care.Shards]bool) (quota [care.Shards]int) {
 	first := rand.IntN(care.Shards) //nolint:gosec // it only has to be fair
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var hungry []int
 	for i := range care.Shards {
-		shard := (first + i) % care.Shards
-		if !asked[shard] && n > 0 {
-			quota[shard] = 1
-			n--
-		}
-		if h.more[shard] {
+		if shard := (h.next + i) % care.Shards; h.more[shard] && !dry[shard] {
 			hungry = append(hungry, shard)
 		}
 	}
+	if now := s.machine(); spread || len(hungry) == 0 || now.Sub(h.looked) >= lookAround {
+		h.looked = now
+		for i := range care.Shards {
+			shard := (first + i) % care.Shards
+			if known := h.more[shard] && !spread; !asked[shard] && !known && n > 0 {
+				quota[shard] = 1
+				n--
+			}
+		}
+	}
+	if len(hungry) == 0 || n == 0 {
+		return quota
+	}
+	if !spread {
+		hungry = hungry[:1]
+		h.next = (hungry[0] + 1) % care.Shards
+	}
 	for i, shard := range hungry {
-		share := n / (len(hungry) - i)
+		share := min(n/(len(hungry)-i), atOnce)
 		quota[shard] += share
 		n -= share
 	}
@@ -213,23 +234,29 @@ func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, u
 	var claims []*care.Claim
 	for i := 5; i+3 < len(l); i += 4 {
 		lane, _ := laneNamed(text(l[i]))
-		claim := &care.Claim{Lane: lane, Token: token, Until: until}
+		members, _ := l[i+1].([]any)
+		records, _ := l[i+2].([]any)
 		crashes, _ := strconv.Atoi(text(l[i+3]))
-		id, _, _, _ := splitMember(text(l[i+1]))
-		if claim.Record, err = decodeRecord(id, text(l[i+2])); err != nil {
-			s.setAside(ctx, claim, text(l[i+1]))
-			continue
+		all := make([]care.Claim, len(members))
+		for j := range min(len(members), len(records)) {
+			claim, m := &all[j], text(members[j])
+			id, day, _, _ := splitMember(m)
+			claim.Lane, claim.Token, claim.Until, claim.Day = lane, token, until, day
+			if claim.Record, err = decodeRecord(id, text(records[j])); err != nil {
+				s.setAside(ctx, claim, m)
+				continue
+			}
+			claim.Was = claim.Record.State
+			if rescued {
+				claim.Record.Crashes = max(claim.Record.Crashes, crashes)
+				claim.Was = care.StateClaimed
+			}
+			if claim.Record.State == care.StateSending {
+				claim.Was = care.StateUncertain
+			}
+			claim.Record.State, claim.Record.Owner = care.StateClaimed, token
+			claims = append(claims, claim)
 		}
-		claim.Was = claim.Record.State
-		if rescued {
-			claim.Record.Crashes = max(claim.Record.Crashes, crashes)
-			claim.Was = care.StateClaimed
-		}
-		if claim.Record.State == care.StateSending {
-			claim.Was = care.StateUncertain
-		}
-		claim.Record.State, claim.Record.Owner = care.StateClaimed, token
-		claims = append(claims, claim)
 	}
 	return claims
 }

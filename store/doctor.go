@@ -41,6 +41,11 @@ func (s *Store) Doctor(ctx context.Context) []Finding {
 			What:   fmt.Sprintf("the state is of version %d and this carebell knows %d", v, Schema),
 			Remedy: "run the newer carebell that wrote it", Fatal: true,
 		})
+	case v < Schema:
+		findings = append(findings, Finding{
+			What:   fmt.Sprintf("the state is of version %d, from before the first release, and this carebell knows %d", v, Schema),
+			Remedy: "use another database, or delete the keys care:{*", Fatal: true,
+		})
 	default:
 		findings = append(findings, Finding{OK: true, What: fmt.Sprintf("state of version %d", v)})
 	}

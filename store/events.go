@@ -50,31 +50,48 @@ func (s *Store) tell(ctx context.Context, events []*care.EventEntry) error {
 	if len(events) == 0 {
 		return nil
 	}
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(events))
+	for i, e := range events {
+		args := make([]any, 0, 6+len(eventFields)*2)
+		args = append(args, "xadd", eventsKey)
+		if i == 0 { // once for the batch is enough
+			args = append(args, "maxlen", "~", eventsKept)
+		}
+		cmds[i] = redis.NewCmd(ctx, appendEvent(append(args, "*"), e)...)
+		_ = pipe.Process(ctx, cmds[i])
+	}
+	if _, err := pipe.Exec(ctx); err == nil {
+		return nil
+	}
 	c := &call{script: s.lua.tell, key: eventsKey}
 	c.add(eventsKept)
-	for _, e := range events {
-		words := eventWords(e)
-		c.add(len(words))
-		c.add(words...)
+	for i, e := range events {
+		switch err := cmds[i].Err(); {
+		case err == nil:
+		case redis.HasErrorPrefix(err, "OOM"):
+			words := appendEvent(nil, e)
+			c.add(len(words))
+			c.add(words...)
+		default:
+			return err
+		}
 	}
 	return s.exec(ctx, []*call{c}, false)
 }
 
-// eventWords are an entry's names and values.
-func eventWords(e *care.EventEntry) []any {
-	words := []any{"at", e.At.UTC().Format(time.RFC3339Nano), "id", e.ID, "customer", e.Customer, "dealer", e.Dealer}
-	for _, f := range [...][2]string{
-		{"vehicle", e.Vehicle},
-		{"program", e.Program},
-		{"step", e.Step},
-		{"channel", string(e.Channel)},
-		{"state", string(e.State)},
-		{"reason", e.Reason},
-		{"kind", e.Kind},
-		{"value", e.Value},
+// eventFields are the names of an entry's fields, in the order in which they are written; the first four are always there.
+var eventFields = [...]any{"at", "id", "customer", "dealer", "vehicle", "program", "step", "channel", "state", "reason", "kind", "value"}
+
+// appendEvent adds an entry's names and values; the values are pointers into the entry.
+func appendEvent(words []any, e *care.EventEntry) []any {
+	at := e.At.UTC().Format(time.RFC3339Nano)
+	for i, v := range [len(eventFields)]*string{
+		&at, &e.ID, &e.Customer, &e.Dealer, &e.Vehicle, &e.Program, &e.Step, (*string)(&e.Channel), (*string)(&e.State), &e.Reason,
+		&e.Kind, &e.Value,
 	} {
-		if f[1] != "" {
-			words = append(words, f[0], f[1])
+		if i < 4 || *v != "" {
+			words = append(words, eventFields[i], v)
 		}
 	}
 	return words
@@ -160,11 +177,13 @@ func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntr
 	ledger := redis.NewSliceCmd(ctx, "hgetall", ledgerKey(customer))
 	_ = pipe.Process(ctx, ledger)
 	noted := pipe.LRange(ctx, timelineKey(customer), 0, -1)
+	flight := pipe.HGet(ctx, flightKey(care.Shard(customer)), customer)
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read the timeline: %w", err)
 	}
 	var out []care.EventEntry
 	entries, _ := readLedger(ledger.Val(), s.clock().Add(-ledgerKept))
+	noteSending(entries, flight.Val())
 	for id, e := range entries {
 		out = append(out, care.EventEntry{
 			At: e.At, ID: id, Customer: customer, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Channel: e.Channel,

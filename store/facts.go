@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,49 +22,240 @@ const ledgerKept = 400 * 24 * time.Hour
 // errOverlay is why a customer with a damaged overlay is not planned: there may be an opt-out in it.
 var errOverlay = errors.New("the customer's overlay (state:<customer>) is damaged")
 
-// Facts reads customers' records with overlays and ledgers, in the order of the ids and in one round trip per Redis node,
-// however many there are. A customer whose key is gone has Err care.ErrGone; one whose record or overlay cannot be read has its
+// Facts reads customers' records with overlays and ledgers, in the order of the ids and in a round trip per Redis node and
+// 500 of them, some side by side. A customer whose key is gone has Err care.ErrGone; one whose record or overlay cannot be read has its
 // reason in Err. The error returned is Redis' own.
 func (s *Store) Facts(ctx context.Context, ids []string) ([]*care.Facts, error) {
 	facts, _, err := s.readFacts(ctx, ids)
 	return facts, err
 }
 
-// readFacts also returns the ids of the ledger entries that are too old to be kept, by customer.
+// factsAtOnce is how many of the customers that Facts is asked for are read by one goroutine.
+const factsAtOnce = 500
+
+// readFacts also returns the ids of the ledger entries that are too old to be kept, by customer. Many customers are read in parts, so
+// that Redis answers for one while another is decoded.
 func (s *Store) readFacts(ctx context.Context, ids []string) ([]*care.Facts, map[string][]string, error) {
+	if len(ids) <= factsAtOnce {
+		f, err := s.fetch(ctx, ids)
+		if err != nil {
+			return nil, nil, err
+		}
+		facts, old := s.decode(ctx, f)
+		return facts, old, nil
+	}
+	parts := slices.Collect(slices.Chunk(ids, factsAtOnce))
+	facts, old, errs := make([][]*care.Facts, len(parts)), make([]map[string][]string, len(parts)), make([]error, len(parts))
+	var wg sync.WaitGroup
+	var next atomic.Int32
+	for range min(len(parts), 3) { // one that Redis works for and two that are decoded; no pool is emptied by one call
+		wg.Go(func() {
+			for n := int(next.Add(1)) - 1; n < len(parts); n = int(next.Add(1)) - 1 {
+				facts[n], old[n], errs[n] = s.readFacts(ctx, parts[n])
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, nil, err
+	}
+	all := slices.Concat(facts...)
+	for _, more := range old[1:] {
+		if old[0] == nil {
+			old[0] = more
+			continue
+		}
+		maps.Copy(old[0], more)
+	}
+	return all, old[0], nil
+}
+
+// fetched is what Redis has of some customers.
+type fetched struct {
+	ids               []string
+	records, overlays []value
+	ledgers           []*redis.SliceCmd
+	shards            [care.Shards][]int // which of the customers are in each shard
+	flights           [care.Shards]*redis.SliceCmd
+}
+
+// value is what GET has to say of a key.
+type value struct {
+	text string
+	err  error // redis.Nil if there is no such key
+}
+
+// reader gives texts as bytes without a copy: nobody may write into them.
+type reader struct{ cmd redis.StringCmd }
+
+func (r *reader) raw(text string) []byte {
+	r.cmd.SetVal(text)
+	b, _ := r.cmd.Bytes() // those of a StringCmd share its text
+	return b
+}
+
+// fetch reads customers from Redis. Where one node has all keys, one command takes many: it is a third of the work for both sides.
+func (s *Store) fetch(ctx context.Context, ids []string) (*fetched, error) {
+	f := &fetched{ids: ids, ledgers: make([]*redis.SliceCmd, len(ids))}
 	if len(ids) == 0 {
-		return nil, nil, nil
+		return f, nil
 	}
+	keys, words := make([]string, 3*len(ids)), make([]any, 2*len(ids))
+	records, overlays, ledgers := keys[:len(ids)], keys[len(ids):2*len(ids)], keys[2*len(ids):]
 	pipe := s.client.Pipeline()
-	records := make([]*redis.StringCmd, len(ids))
-	overlays := make([]*redis.StringCmd, len(ids))
-	ledgers := make([]*redis.SliceCmd, len(ids))
 	for i, id := range ids {
-		records[i] = pipe.Get(ctx, customerKey(id))
-		overlays[i] = pipe.Get(ctx, overlayKey(id))
-		ledgers[i] = redis.NewSliceCmd(ctx, "hgetall", ledgerKey(id)) // a list is half the work of a map
-		_ = pipe.Process(ctx, ledgers[i])
+		home := prefix(care.Shard(id))
+		records[i], overlays[i], ledgers[i] = customerKey(id), home+"state:"+id, home+"ledger:"+id
+		words[2*i], words[2*i+1] = "hgetall", &ledgers[i]
+		if s.cluster != nil {
+			words[2*i+1] = ledgers[i] // it looks for the slot of a text only
+		}
+		f.ledgers[i] = redis.NewSliceCmd(ctx, words[2*i:2*i+2]...) // a list is half the work of a map
 	}
-	if err := run(ctx, pipe); err != nil {
-		return nil, nil, fmt.Errorf("read customers: %w", err)
+	read := s.gets
+	if s.cluster == nil {
+		read = s.mgets
 	}
-	out := make([]*care.Facts, len(ids))
+	recordsOf, overlaysOf := read(ctx, pipe, records), read(ctx, pipe, overlays)
+	for _, cmd := range f.ledgers {
+		_ = pipe.Process(ctx, cmd)
+	}
+	f.shards = byShard(ids, func(id *string) string { return *id })
+	for shard, items := range f.shards {
+		if len(items) == 0 {
+			continue
+		}
+		words := make([]any, 2+len(items))
+		words[0], words[1] = "hmget", flightKey(shard)
+		for j, i := range items {
+			words[2+j] = &ids[i]
+		}
+		f.flights[shard] = redis.NewSliceCmd(ctx, words...)
+		_ = pipe.Process(ctx, f.flights[shard])
+	}
+	err := run(ctx, pipe)
+	if err == nil {
+		f.records, err = recordsOf()
+	}
+	if err == nil {
+		f.overlays, err = overlaysOf()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read customers: %w", err)
+	}
+	return f, nil
+}
+
+// gets asks for the keys one by one: in a cluster each may be on another node.
+func (*Store) gets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
+	cmds := make([]*redis.StringCmd, len(keys))
+	for i, key := range keys {
+		cmds[i] = pipe.Get(ctx, key)
+	}
+	return func() ([]value, error) {
+		out := make([]value, len(keys))
+		for i, cmd := range cmds {
+			out[i].text, out[i].err = cmd.Result()
+		}
+		return out, nil
+	}
+}
+
+// mgets asks for many keys at once. MGET takes a key of another type for one that is not there, which could hide an opt-out; EXISTS
+// counts it. Where they disagree, the keys are asked for one by one.
+func (s *Store) mgets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
+	type part struct {
+		keys  []string
+		texts *redis.SliceCmd
+		there *redis.IntCmd
+	}
+	var parts []part
+	for some := range slices.Chunk(keys, readAtOnce) {
+		words := make([]any, 2+2*len(some))
+		texts, there := words[:1+len(some)], words[1+len(some):]
+		texts[0], there[0] = "mget", "exists"
+		for i := range some {
+			texts[i+1], there[i+1] = &some[i], &some[i] // a pointer needs no memory of its own, as a text would
+		}
+		p := part{some, redis.NewSliceCmd(ctx, texts...), redis.NewIntCmd(ctx, there...)}
+		_, _ = pipe.Process(ctx, p.texts), pipe.Process(ctx, p.there)
+		parts = append(parts, p)
+	}
+	return func() ([]value, error) {
+		out := make([]value, 0, len(keys))
+		for _, p := range parts {
+			found := 0
+			for _, v := range p.texts.Val() {
+				text, ok := v.(string)
+				if ok {
+					found++
+					out = append(out, value{text: text})
+				} else {
+					out = append(out, value{err: redis.Nil})
+				}
+			}
+			if found == int(p.there.Val()) {
+				continue
+			}
+			pipe := s.client.Pipeline()
+			single := s.gets(ctx, pipe, p.keys)
+			if err := run(ctx, pipe); err != nil {
+				return nil, err
+			}
+			again, err := single()
+			if err != nil {
+				return nil, err
+			}
+			out = append(out[:len(out)-len(p.keys)], again...)
+		}
+		return out, nil
+	}
+}
+
+// decode makes facts of what was read.
+func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[string][]string) {
+	out, room := make([]*care.Facts, len(f.ids)), make([]care.Facts, len(f.ids))
 	var old map[string][]string
 	stale := s.clock().Add(-ledgerKept)
-	for i, id := range ids {
-		if err := ledgers[i].Err(); err != nil && wrongType(err) {
+	var r reader
+	for i, id := range f.ids {
+		if err := f.ledgers[i].Err(); err != nil && wrongType(err) {
 			s.log.ErrorContext(ctx, "a ledger has the wrong type", logCustomer(id))
 		}
-		out[i] = s.facts(id, records[i], overlays[i])
+		out[i] = &room[i]
+		out[i].ID = id
+		r.customer(out[i], f.records[i], f.overlays[i])
 		var gone []string
-		if out[i].Ledger, gone = readLedger(ledgers[i].Val(), stale); len(gone) > 0 {
+		if out[i].Ledger, gone = readLedger(f.ledgers[i].Val(), stale); len(gone) > 0 {
 			if old == nil {
 				old = make(map[string][]string)
 			}
 			old[id] = gone
 		}
 	}
-	return out, old, nil
+	for shard, items := range f.shards {
+		for j, i := range items {
+			if values := f.flights[shard].Val(); j < len(values) && values[j] != nil {
+				noteSending(out[i].Ledger, text(values[j]))
+			}
+		}
+	}
+	return out, old
+}
+
+// noteSending marks the ledger's entry of the message that is being sent: flight knows of it before the ledger does.
+func noteSending(l care.Ledger, flight string) {
+	m, raw := begun(flight)
+	if raw == "" {
+		return
+	}
+	id, day, _, ok := splitMember(m)
+	if _, known := l[id]; !ok || !known {
+		return
+	}
+	if r, err := decodeRecord(id, raw); err == nil {
+		l[id] = entryOf(&r, care.DateFromDays(day), r.UpdatedAt)
+	}
 }
 
 // run sends a pipeline. What single commands have to say (no such key, wrong type) is theirs; what is left is Redis being away.
@@ -79,29 +274,26 @@ func run(ctx context.Context, pipe redis.Pipeliner) error {
 
 func wrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
-func (s *Store) facts(id string, record, overlay *redis.StringCmd) *care.Facts {
-	f := &care.Facts{ID: id}
-	raw, err := record.Bytes()
+// customer reads record and overlay.
+func (r *reader) customer(f *care.Facts, record, overlay value) {
 	switch {
-	case errors.Is(err, redis.Nil):
+	case errors.Is(record.err, redis.Nil):
 		f.Err = care.ErrGone
-	case err != nil:
+	case record.err != nil:
 		f.Err = care.ErrNotJSON // of another type than a string
 	default:
-		f.Customer, f.Defects, f.Err = care.Decode(raw)
-		if f.Err == nil && f.Customer.ID != id {
+		f.Customer, f.Defects, f.Err = care.Decode(r.raw(record.text))
+		if f.Err == nil && f.Customer.ID != f.ID {
 			f.Customer, f.Err = nil, fmt.Errorf("%w: the id in the record is not the one in its key", care.ErrNoID)
 		}
 	}
-	raw, err = overlay.Bytes()
-	if errors.Is(err, redis.Nil) {
-		return f
+	if errors.Is(overlay.err, redis.Nil) {
+		return
 	}
 	f.Overlay = new(care.Overlay)
-	if err != nil || json.Unmarshal(raw, f.Overlay) != nil {
+	if overlay.err != nil || json.Unmarshal(r.raw(overlay.text), f.Overlay) != nil {
 		f.Customer, f.Overlay, f.Err = nil, nil, errOverlay
 	}
-	return f
 }
 
 // readLedger reads the flat answer of HGETALL. What is over and older than stale is left out and named.

@@ -77,6 +77,17 @@ func dayText(day int) string {
 	return "00000"[min(len(s), dayLen):] + s
 }
 
+// flightKey holds what each customer has in hand; see claim.lua.
+func flightKey(shard int) string { return prefix(shard) + "flight" }
+
+// begun reads a value of flight: the member, and the record with which the message is being sent, "" before that.
+func begun(value string) (member, record string) {
+	_, value, _ = strings.Cut(value, "|")
+	_, value, _ = strings.Cut(value, "|")
+	member, record, _ = strings.Cut(value, "|")
+	return member, record
+}
+
 // laneNamed is the inverse of care.Lane.String.
 func laneNamed(name string) (care.Lane, bool) {
 	channel, class, ok := strings.Cut(name, "-")

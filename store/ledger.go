@@ -61,28 +61,46 @@ func encodeEntry(e care.LedgerEntry) string {
 	b = append(b, dayText(day)...)
 	b = appendTime(b, e.At)
 	b = append(b, '|')
-	if !e.On.IsZero() {
-		b = strconv.AppendInt(b, int64(e.On.Days()), 36)
-	}
+	b = appendDate(b, e.On)
 	for _, s := range [...]string{e.Program, e.Vehicle, e.Step} {
 		b = append(b, '|')
 		b = appendEscaped(b, s)
 	}
 	b = append(b, '|')
-	if d, err := care.ParseDate(e.Cycle); err == nil {
-		b = append(b, '~')
-		b = strconv.AppendInt(b, int64(d.Days()), 36)
-	} else {
-		b = appendEscaped(b, e.Cycle)
-	}
+	b = appendCycle(b, e.Cycle)
 	for _, s := range [...]string{e.Reason, e.Merged} {
 		b = append(b, '|')
 		b = appendEscaped(b, s)
 	}
-	for b[len(b)-1] == '|' {
-		b = b[:len(b)-1]
+	return trimmed(b)
+}
+
+// appendDate writes the days since 1970 in base 36, nothing for no date.
+func appendDate(b []byte, d care.Date) []byte {
+	if d.IsZero() {
+		return b
 	}
-	return string(b)
+	return strconv.AppendInt(b, int64(d.Days()), 36)
+}
+
+// appendCycle writes a cycle; one that is a date as ~ and its days.
+func appendCycle(b []byte, s string) []byte {
+	if d, err := care.ParseDate(s); err == nil {
+		return strconv.AppendInt(append(b, '~'), int64(d.Days()), 36)
+	}
+	return appendEscaped(b, s)
+}
+
+// cycle reads what appendCycle wrote.
+func cycle(raw string) (string, error) {
+	if packed, ok := strings.CutPrefix(raw, "~"); ok {
+		d, err := parseDays(packed)
+		if err != nil {
+			return "", errEntry
+		}
+		return d.String(), nil
+	}
+	return unescaped(raw), nil
 }
 
 func appendTime(b []byte, t time.Time) []byte {
@@ -130,36 +148,18 @@ func decodeEntry(s string) (care.LedgerEntry, error) {
 	if day > 0 {
 		e.Day = care.DateFromDays(day)
 	}
-	var at, on string
-	packedDate := false
-	fields := [...]*string{&at, &on, &e.Program, &e.Vehicle, &e.Step, &e.Cycle, &e.Reason, &e.Merged}
-	rest := s[entryHead:]
-	for i := range fields {
-		word, tail, more := strings.Cut(rest, "|")
-		if fields[i] == &e.Cycle {
-			packedDate = strings.HasPrefix(word, "~")
-		}
-		if strings.IndexByte(word, '\\') >= 0 {
-			word = unescaper.Replace(word)
-		}
-		*fields[i] = word
-		if rest = tail; !more {
-			break
-		}
-	}
-	if e.At, err = parseTime(at); err != nil {
+	w := words{rest: s[entryHead:], sep: fieldSep}
+	if e.At, err = parseTime(w.raw()); err != nil {
 		return care.LedgerEntry{}, errEntry
 	}
-	if e.On, err = parseDays(on); err != nil {
+	if e.On, err = parseDays(w.raw()); err != nil {
 		return care.LedgerEntry{}, errEntry
 	}
-	if packedDate {
-		d, err := parseDays(e.Cycle[1:])
-		if err != nil {
-			return care.LedgerEntry{}, errEntry
-		}
-		e.Cycle = d.String()
+	e.Program, e.Vehicle, e.Step = w.text(), w.text(), w.text()
+	if e.Cycle, err = cycle(w.raw()); err != nil {
+		return care.LedgerEntry{}, errEntry
 	}
+	e.Reason, e.Merged = w.text(), w.text()
 	return e, nil
 }
 
@@ -189,13 +189,14 @@ func parseTime(s string) (time.Time, error) {
 	return time.UnixMilli(n*1000 + int64(ms)).UTC(), nil
 }
 
-// entryOf is the ledger's view of a message record. While the message is pending its At is the release.
+// entryOf is the ledger's view of a message record. While the message is pending its At is the release. Whole seconds will do, and keep
+// the entry short.
 func entryOf(r *care.Record, day care.Date, at time.Time) care.LedgerEntry {
 	if r.State == care.StateDue {
 		at = r.Release
 	}
 	return care.LedgerEntry{
-		State: r.State, At: at, Class: r.Class, Channel: r.Channel, Program: r.Program, Vehicle: r.Vehicle, Step: r.Step,
+		State: r.State, At: at.Truncate(time.Second), Class: r.Class, Channel: r.Channel, Program: r.Program, Vehicle: r.Vehicle, Step: r.Step,
 		Cycle: r.Cycle, On: r.On, Day: day, Reason: r.Reason,
 	}
 }

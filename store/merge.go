@@ -5,8 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
+)
+
+// How Merge parts a batch where one command may take many keys: short enough that nobody else waits long for Redis meanwhile.
+const (
+	readAtOnce  = 250
+	writeAtOnce = 100
 )
 
 // MergeResult says what Merge did for one id. Err is fn's own, or that others keep changing the record.
@@ -17,98 +24,222 @@ type MergeResult struct {
 
 // Merge changes customer records by compare-and-set and tells care:changes of those that changed. fn gets the place in ids and the
 // record as it is (nil = there is none) and returns the new one; nil leaves it as it is, an error too, and stands in the result.
-// It may be called again for the same place when another writer came between. An id that stands in ids twice gets both
-// changes in order. A batch takes three round trips per Redis node, whatever its size; a thousand at a time serve well.
+// It may be called again for the same place when another writer came between, and must not write into the record. An id that stands in ids twice gets both
+// changes in order. A batch takes three round trips per Redis node, whatever its size; a thousand at a time serve well. Two
+// calls side by side for the same id are safe, but go in no order.
 func (s *Store) Merge(ctx context.Context, ids []string, fn func(i int, old []byte) ([]byte, error)) ([]MergeResult, error) {
-	out := make([]MergeResult, len(ids))
+	m := &merging{s: s, ids: ids, fn: fn, out: make([]MergeResult, len(ids)), tries: make([]int, len(ids)), wrote: make([][]byte, len(ids))}
 	todo := make([]int, len(ids))
 	for i := range todo {
 		todo[i] = i
 	}
-	tries := make([]int, len(ids))
 	for len(todo) > 0 {
-		var wave, later []int
-		in := make(map[string]bool, len(todo))
+		wave := make([]int, 0, len(todo))
+		var later []int
+		in := make(map[string]struct{}, len(todo))
 		for _, i := range todo {
-			switch {
-			case in[ids[i]]:
+			if _, twice := in[ids[i]]; twice {
 				later = append(later, i)
-			case tries[i] >= casTries:
-				out[i].Err = fmt.Errorf("customer %s: %w", ids[i], errBusy)
-			default:
-				in[ids[i]] = true
-				tries[i]++
-				wave = append(wave, i)
+				continue
 			}
+			if m.tries[i] >= casTries {
+				m.out[i] = MergeResult{Err: fmt.Errorf("customer %s: %w", ids[i], errBusy)}
+				continue
+			}
+			in[ids[i]] = struct{}{}
+			m.tries[i]++
+			wave = append(wave, i)
 		}
-		if len(wave) == 0 && len(later) == 0 {
-			break
-		}
-		lost, err := s.mergeWave(ctx, ids, wave, out, fn)
+		lost, err := m.wave(ctx, wave)
 		if err != nil {
-			return out, err
+			return m.out, err
 		}
 		// A lost one goes before the later ones of the same id.
 		todo = append(lost, later...)
 	}
-	return out, nil
+	return m.out, nil
 }
 
-// mergeWave tries each of the wave once and returns those that another writer was faster for.
-func (s *Store) mergeWave(ctx context.Context, ids []string, wave []int, out []MergeResult, fn func(int, []byte) ([]byte, error)) ([]int, error) {
-	pipe := s.client.Pipeline()
-	olds := make([]*redis.StringCmd, len(wave))
+// merging is one call of Merge.
+type merging struct {
+	s     *Store
+	ids   []string
+	fn    func(int, []byte) ([]byte, error)
+	out   []MergeResult
+	tries []int
+	wrote [][]byte // what the last try wrote, if that one seemed lost
+}
+
+// wave tries each of the wave once, no id twice, and returns those that another writer was faster for.
+func (m *merging) wave(ctx context.Context, wave []int) (lost []int, err error) {
+	if len(wave) == 0 {
+		return nil, nil
+	}
+	keys := make([]string, len(wave))
 	for j, i := range wave {
-		olds[j] = pipe.Get(ctx, customerKey(ids[i]))
+		keys[j] = customerKey(m.ids[i])
 	}
-	if err := run(ctx, pipe); err != nil {
-		return nil, fmt.Errorf("read customers: %w", err)
-	}
-	var calls []*call
-	var places []int
-	for j, i := range wave {
-		old, err := olds[j].Bytes()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			out[i].Err = fmt.Errorf("customer %s: %w", ids[i], err)
-			continue
-		}
-		missing := err != nil
-		if missing {
-			old = nil
-		}
-		fresh, err := fn(i, old)
-		if err != nil {
-			out[i].Err = err
-			continue
-		}
-		if fresh == nil || !missing && bytes.Equal(fresh, old) {
-			continue
-		}
-		out[i].Created, out[i].Changed = missing, !missing
-		calls = append(calls, &call{script: s.lua.replace, key: customerKey(ids[i]), args: []any{old, fresh}})
-		places = append(places, i)
-	}
-	if err := s.exec(ctx, calls, false); err != nil {
+	olds, faults, err := m.read(ctx, wave, keys)
+	if err != nil {
 		return nil, err
 	}
-	pipe = s.client.Pipeline()
-	var lost []int
-	told := 0
-	for j, c := range calls {
-		i := places[j]
-		if number(c.reply) != 1 {
-			out[i] = MergeResult{}
-			lost = append(lost, i)
+	var calls []*call
+	var swapped, fresh, told []int // places in the wave
+	for j, i := range wave {
+		if faults != nil && faults[j] != nil {
+			m.out[i] = MergeResult{Err: fmt.Errorf("customer %s: %w", m.ids[i], faults[j])}
 			continue
 		}
-		pipe.XAdd(ctx, &redis.XAddArgs{Stream: changesKey, MaxLen: changesKept, Approx: true, Values: []any{"id", ids[i]}})
-		told++
+		old := olds[j]
+		missing := old == nil
+		if m.wrote[i] != nil {
+			if !missing && bytes.Equal(old, m.wrote[i]) { // the answer was lost, and not the write
+				told = append(told, j)
+				continue
+			}
+			m.out[i], m.wrote[i] = MergeResult{}, nil
+		}
+		merged, err := m.fn(i, old)
+		if err != nil {
+			m.out[i].Err = err
+			continue
+		}
+		if merged == nil || !missing && bytes.Equal(merged, old) {
+			continue
+		}
+		m.out[i].Created, m.out[i].Changed = missing, !missing
+		m.wrote[i] = merged
+		if missing && m.tries[i] == 1 {
+			fresh = append(fresh, j)
+			continue
+		}
+		calls = append(calls, &call{script: m.s.lua.replace, key: keys[j], args: []any{old, merged}})
+		swapped = append(swapped, j)
 	}
-	if told == 0 {
-		return lost, nil
+	if err := m.s.exec(ctx, calls, false); err != nil {
+		return nil, err
+	}
+	for n, j := range swapped {
+		if number(calls[n].reply) == 1 {
+			told = append(told, j)
+		} else {
+			lost = append(lost, wave[j])
+		}
+	}
+	late, err := m.create(ctx, wave, keys, fresh, told)
+	if err != nil || len(late) == 0 {
+		return lost, err
+	}
+	lost = append(lost, late...)
+	slices.Sort(lost)
+	return lost, nil
+}
+
+// read returns the records, nil where there is none. Where one node has all keys it takes many in one command, which costs Redis a third
+// of single ones and takes a key of another type for none: who tries again reads them one by one. A list of faults is nil if there are none.
+func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][]byte, faults []error, err error) {
+	pipe := m.s.client.Pipeline()
+	olds = make([][]byte, len(wave))
+	var r reader
+	again := slices.ContainsFunc(wave, func(i int) bool { return m.tries[i] > 1 })
+	if m.s.cluster == nil && !again {
+		parts := make([]*redis.SliceCmd, 0, len(keys)/readAtOnce+1)
+		for part := range slices.Chunk(keys, readAtOnce) {
+			parts = append(parts, pipe.MGet(ctx, part...))
+		}
+		if err := run(ctx, pipe); err != nil {
+			return nil, nil, fmt.Errorf("read customers: %w", err)
+		}
+		for n, part := range parts {
+			for j, v := range part.Val() {
+				if text, ok := v.(string); ok {
+					olds[n*readAtOnce+j] = r.there(text)
+				}
+			}
+		}
+		return olds, nil, nil
+	}
+	cmds := make([]*redis.StringCmd, len(keys))
+	for j, key := range keys {
+		cmds[j] = pipe.Get(ctx, key)
 	}
 	if err := run(ctx, pipe); err != nil {
-		return nil, fmt.Errorf("write %s: %w", changesKey, err)
+		return nil, nil, fmt.Errorf("read customers: %w", err)
+	}
+	for j, cmd := range cmds {
+		text, err := cmd.Result()
+		switch {
+		case err == nil:
+			olds[j] = r.there(text)
+		case !errors.Is(err, redis.Nil):
+			if faults == nil {
+				faults = make([]error, len(wave))
+			}
+			faults[j] = err
+		}
+	}
+	return olds, faults, nil
+}
+
+// there is the text of a key that is there: not nil, even if it is empty.
+func (r *reader) there(text string) []byte {
+	if text == "" {
+		return []byte{}
+	}
+	return r.raw(text)
+}
+
+// create writes the records of customers who were not there, and tells of them and of those in told. It returns those of them who
+// are there after all. On one node the news go with the writes, in order: who reads them finds the record.
+func (m *merging) create(ctx context.Context, wave []int, keys []string, fresh, told []int) (lost []int, err error) {
+	if len(fresh)+len(told) == 0 {
+		return nil, nil
+	}
+	pipe := m.s.client.Pipeline()
+	written := make([]*redis.BoolCmd, 0, len(fresh)/writeAtOnce+1)
+	atOnce := writeAtOnce
+	if m.s.cluster != nil {
+		atOnce = 1
+	}
+	for part := range slices.Chunk(fresh, atOnce) {
+		if len(part) == 1 {
+			written = append(written, pipe.SetNX(ctx, keys[part[0]], m.wrote[wave[part[0]]], 0))
+			continue
+		}
+		args := make([]any, 1, 1+2*len(part))
+		args[0] = "msetnx"
+		for _, j := range part {
+			args = append(args, keys[j], m.wrote[wave[j]])
+		}
+		cmd := redis.NewBoolCmd(ctx, args...)
+		_ = pipe.Process(ctx, cmd)
+		written = append(written, cmd)
+	}
+	if m.s.cluster != nil && len(fresh) > 0 {
+		// The stream is on another node: nobody may hear of a record before it is there.
+		if err := run(ctx, pipe); err != nil {
+			return nil, fmt.Errorf("write customers: %w", err)
+		}
+		pipe = m.s.client.Pipeline()
+	}
+	told = append(told, fresh...)
+	for n, j := range told {
+		args := []any{"xadd", changesKey, "*", "id", m.ids[wave[j]]}
+		if n == len(told)-1 {
+			// Once is enough: the stream is longer than its bound for a moment only.
+			args = []any{"xadd", changesKey, "maxlen", "~", changesKept, "*", "id", m.ids[wave[j]]}
+		}
+		_ = pipe.Process(ctx, redis.NewStringCmd(ctx, args...))
+	}
+	if err := run(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("write customers and %s: %w", changesKey, err)
+	}
+	for n, cmd := range written {
+		if !cmd.Val() {
+			for _, j := range fresh[n*atOnce : min((n+1)*atOnce, len(fresh))] {
+				lost = append(lost, wave[j])
+			}
+		}
 	}
 	return lost, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -90,18 +91,49 @@ func (s *Store) Messages(ctx context.Context, f Filter) ([]care.Record, error) {
 // located is a message record with where it is kept.
 type located struct {
 	record  care.Record
-	raw     string
+	raw     string // as it stands among the day's records
+	sending string // with which it is being sent, "" = it is not
 	day     int
 	claimed bool
 }
 
 // read decodes a record and gives it the state claimed while a replica holds it before sending.
 func (l *located) read(id string) (err error) {
-	if l.record, err = decodeRecord(id, l.raw); err != nil {
+	raw := l.raw
+	if l.sending != "" {
+		raw = l.sending
+	}
+	if l.record, err = decodeRecord(id, raw); err != nil {
 		return err
 	}
 	if l.claimed && l.record.State != care.StateSending {
 		l.record.State = care.StateClaimed
+	}
+	return nil
+}
+
+// over reports whether the ledger has a part of the record.
+func (l *located) over() bool { return !l.record.State.Pending() }
+
+// complete adds what the ledger has of messages that are over, in one round trip per Redis node.
+func (s *Store) complete(ctx context.Context, found []located) error {
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.StringCmd, len(found))
+	for i := range found {
+		if r := &found[i].record; found[i].over() {
+			cmds[i] = pipe.HGet(ctx, ledgerKey(r.Customer), r.ID)
+		}
+	}
+	if pipe.Len() == 0 {
+		return nil
+	}
+	if err := run(ctx, pipe); err != nil {
+		return fmt.Errorf("read ledgers: %w", err)
+	}
+	for i, c := range cmds {
+		if c != nil {
+			complete(&found[i].record, c.Val())
+		}
 	}
 	return nil
 }
@@ -112,7 +144,9 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 	pipe := s.client.Pipeline()
 	cmds := make([]interface{ Val() []string }, care.Shards)
 	claims := make([]interface{ Val() []string }, care.Shards)
+	flights := make([]interface{ Val() []string }, care.Shards)
 	for shard := range cmds {
+		flights[shard] = pipe.HVals(ctx, flightKey(shard))
 		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, list), 0, most-1)
 		claims[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, list), rangeBelowZero)
 	}
@@ -122,13 +156,13 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 	var out []located
 	var refs []ref
 	for shard := range cmds {
-		claimed := make(map[string]bool)
+		claimed, sending := make(map[string]bool), inFlight(flights[shard].Val())
 		for _, m := range claims[shard].Val() {
 			claimed[m] = true
 		}
 		for _, m := range cmds[shard].Val() {
 			if id, day, _, ok := splitMember(m); ok {
-				refs = append(refs, ref{id, shard, day, claimed[m]})
+				refs = append(refs, ref{id, shard, day, claimed[m], sending[m]})
 			}
 		}
 	}
@@ -142,12 +176,24 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 	return out, nil
 }
 
+// inFlight reads values of flight: the records with which messages are being sent, by the queues' members.
+func inFlight(values []string) map[string]string {
+	out := make(map[string]string, len(values))
+	for _, v := range values {
+		if m, record := begun(v); record != "" {
+			out[m] = record
+		}
+	}
+	return out
+}
+
 // ref says where a record is.
 type ref struct {
 	id      string
 	shard   int
 	day     int
 	claimed bool
+	sending string
 }
 
 func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
@@ -161,7 +207,7 @@ func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
 	}
 	out := make([]located, 0, len(refs))
 	for i, r := range refs {
-		l := located{raw: cmds[i].Val(), day: r.day, claimed: r.claimed}
+		l := located{raw: cmds[i].Val(), day: r.day, claimed: r.claimed, sending: r.sending}
 		if l.raw == "" {
 			continue
 		}
@@ -171,7 +217,7 @@ func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
 		}
 		out = append(out, l)
 	}
-	return out, nil
+	return out, s.complete(ctx, out)
 }
 
 func (s *Store) ofCustomer(ctx context.Context, customer string) ([]located, error) {
@@ -201,11 +247,17 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
 	days := make(map[int]bool)
 	pipe := s.client.Pipeline()
 	cmds := make([]interface{ Val() []string }, care.Shards)
+	flights := make([]interface{ Val() []string }, care.Shards)
 	for shard := range cmds {
 		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, "days"), 0, -1)
+		flights[shard] = pipe.HVals(ctx, flightKey(shard))
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list days: %w", err)
+	}
+	sending := make(map[string]string)
+	for _, c := range flights {
+		maps.Copy(sending, inFlight(c.Val()))
 	}
 	for _, c := range cmds {
 		for _, d := range c.Val() {
@@ -223,7 +275,7 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
 	for _, day := range order {
 		matching := 0
 		for shard := range care.Shards {
-			some, err := s.oneDay(ctx, shard, day, f)
+			some, err := s.oneDay(ctx, shard, day, f, sending)
 			if err != nil {
 				return nil, err
 			}
@@ -237,19 +289,30 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
 	return out, nil
 }
 
-func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter) ([]located, error) {
+func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter, sending map[string]string) ([]located, error) {
 	var out []located
 	for cursor := uint64(0); ; {
 		page, next, err := s.client.HScan(ctx, messagesKey(shard, day), cursor, "", batch).Result()
 		if err != nil {
 			return nil, fmt.Errorf("read messages: %w", err)
 		}
+		some := make([]located, 0, len(page)/2)
 		for i := 1; i < len(page); i += 2 {
 			l := located{raw: page[i], day: day}
-			if err := l.read(page[i-1]); err != nil {
+			err := l.read(page[i-1])
+			if l.sending = sending[member(page[i-1], day, l.record.Customer)]; l.sending != "" {
+				err = l.read(page[i-1])
+			}
+			if err != nil {
 				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", page[i-1]))
 				continue
 			}
+			some = append(some, l)
+		}
+		if err := s.complete(ctx, some); err != nil {
+			return nil, err
+		}
+		for _, l := range some {
 			if f.matches(&l.record) {
 				out = append(out, l)
 			}
@@ -300,23 +363,26 @@ func (s *Store) find(ctx context.Context, ids []string) ([]*located, error) {
 		if len(items) == 0 {
 			continue
 		}
-		l, err := calls[next].list(4 * len(items))
+		l, err := calls[next].list(5 * len(items))
 		if err != nil {
 			return nil, err
 		}
 		next++
 		for j, i := range items {
-			day := text(l[4*j])
+			day := text(l[5*j])
 			if day == "" {
 				continue
 			}
-			found := &located{raw: text(l[4*j+1]), claimed: text(l[4*j+3]) == "1"}
+			found := &located{raw: text(l[5*j+1]), sending: text(l[5*j+2]), claimed: text(l[5*j+3]) == "1"}
 			if found.day, err = strconv.Atoi(day); err != nil {
 				return nil, fmt.Errorf("find messages: %w", err)
 			}
 			if err := found.read(ids[i]); err != nil {
 				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", ids[i]))
 				continue
+			}
+			if found.over() {
+				complete(&found.record, text(l[5*j+4]))
 			}
 			out[i] = found
 		}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -63,40 +62,25 @@ func (s *Store) operations(c *care.Change, now time.Time, next func(...any)) err
 			return fmt.Errorf("apply: occurrence %s is not one of customer %s", o.ID, c.Customer)
 		}
 		r := recordOf(o, now)
-		raw, err := encodeRecord(&r)
-		if err != nil {
-			return err
-		}
 		day := dayOf(o.Release)
 		last := o.Expires
 		if last.Before(o.Release) {
 			last = o.Release
 		}
 		next("A", o.ID, o.Customer, dayText(day), care.LaneOf(o.Channel, o.Class).String(), score(o.Release),
-			encodeEntry(entryOf(&r, care.DateFromDays(day), now)), raw, s.keepUntil(last).Unix())
+			encodeEntry(entryOf(&r, care.DateFromDays(day), now)), encodeRecord(&r), s.keepUntil(last).Unix())
 	}
 	for _, o := range c.Move {
 		r := recordOf(o, now)
-		patch, err := json.Marshal(movePatch{
-			days(r.On), millis(r.Release), millis(r.Expires), word(channelLetters, r.Channel), word(classLetters, r.Class),
-			r.Template, r.Also, millis(r.UpdatedAt),
-		})
-		if err != nil {
-			return fmt.Errorf("apply: %w", err)
-		}
 		next("M", o.ID, c.Customer, "", care.LaneOf(o.Channel, o.Class).String(), score(o.Release),
-			encodeEntry(entryOf(&r, care.Date{}, now)), patch, "")
+			encodeEntry(entryOf(&r, care.Date{}, now)), string(appendQueueFields(nil, &r)), "")
 	}
 	for _, d := range c.Drop {
 		state := ""
 		if d.State != "" {
-			state = word(stateLetters, d.State)
+			state = string(rune(letter(stateLetters, d.State)))
 		}
-		patch, err := json.Marshal(dropPatch{state, d.Reason, now.UnixMilli()})
-		if err != nil {
-			return fmt.Errorf("apply: %w", err)
-		}
-		next("D", d.ID, c.Customer, "", "", "", state, patch, string(appendEscaped(nil, d.Reason)))
+		next("D", d.ID, c.Customer, "", "", "", state, string(appendTime(nil, now.Truncate(time.Millisecond))), string(appendEscaped(nil, d.Reason)))
 	}
 	return nil
 }

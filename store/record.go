@@ -1,149 +1,294 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
 )
 
-// stored is a message record as msg:<day> keeps it: JSON with short names, because there are many. The id is the hash's field; the owner is
-// the queue's score. Times are milliseconds since 1970. Scripts read s, u, c and h with a pattern, so no attempt may have these names.
-type stored struct {
-	Customer string          `json:"u"`
-	Dealer   string          `json:"d,omitempty"`
-	Vehicle  string          `json:"v,omitempty"`
-	Program  string          `json:"p,omitempty"`
-	Step     string          `json:"e,omitempty"`
-	Cycle    string          `json:"y,omitempty"`
-	Class    string          `json:"c"` // letter, as in the ledger
-	Template string          `json:"t,omitempty"`
-	Locale   string          `json:"l,omitempty"`
-	On       int             `json:"o,omitempty"` // days since 1970
-	Release  int64           `json:"r,omitempty"`
-	Expires  int64           `json:"x,omitempty"`
-	State    string          `json:"s"` // letter, as in the ledger
-	Channel  string          `json:"h"` // letter, as in the ledger
-	Tried    []care.Channel  `json:"k,omitempty"`
-	Reason   string          `json:"m,omitempty"`
-	Attempts []storedAttempt `json:"a,omitempty"`
-	Repeats  int             `json:"n,omitempty"`
-	Crashes  int             `json:"b,omitempty"`
-	Parts    int             `json:"z,omitempty"`
-	Also     []string        `json:"w,omitempty"`
-	Updated  int64           `json:"g,omitempty"`
-	FirstTry int64           `json:"f,omitempty"`
-}
+// A message record is stored as text, because there are many: fields in a fixed order, separated by |, those at the end left out
+// when they are empty.
+//
+//	state class channel | customer | updated | on | release | expires | template | also | reason |
+//	dealer | vehicle | program | step | cycle | locale | first try | tried | counts | attempt | attempt | …
+//
+// State, class and channel are one letter each, as in the ledger; times, dates, cycles and escapes are the ledger's too. A template
+// that is called as its program is ~. Tried are letters of channels; counts are repeats.crashes.parts, nothing if all are 0. An
+// attempt is at~channel~gateway~kind~code~took~provider: at is left out if it is when the record was last changed, channel if it is
+// the record's, took is nanoseconds in base 36. The id is the hash's field; the owner stands in flight.
+//
+// A first try is left out if there was none, and -milliseconds before the last change if it was not long ago.
+//
+// A message that is over has its vehicle, program, step, cycle and on in the ledger alone: its record has ~ for the program, and
+// nothing for the others (complete).
+//
+// Scripts read the first two fields and change those up to reason (apply.lua).
+const (
+	fieldSep   = '|'
+	attemptSep = '~'
+)
 
-type storedAttempt struct {
-	At       int64         `json:"T"`
-	Channel  string        `json:"H"`
-	Gateway  string        `json:"G,omitempty"`
-	Kind     care.Kind     `json:"K,omitempty"`
-	Code     string        `json:"C,omitempty"`
-	Took     time.Duration `json:"D,omitempty"`
-	Provider string        `json:"P,omitempty"`
-}
+// recordBuffer is about as long as records get; longer ones cost an allocation more.
+const recordBuffer = 256
 
-// movePatch and dropPatch are the fields that a move and a drop change.
-type movePatch struct {
-	On       int      `json:"o"`
-	Release  int64    `json:"r"`
-	Expires  int64    `json:"x"`
-	Channel  string   `json:"h"`
-	Class    string   `json:"c"`
-	Template string   `json:"t"`
-	Also     []string `json:"w"`
-	Updated  int64    `json:"g"`
-}
-
-type dropPatch struct {
-	State   string `json:"s"`
-	Reason  string `json:"m"`
-	Updated int64  `json:"g"`
-}
-
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
-}
-
-func days(d care.Date) int {
-	if d.IsZero() {
-		return 0
-	}
-	return d.Days()
-}
-
-func word[K comparable](m map[K]byte, k K) string { return string(rune(letter(m, k))) }
-
-func unword[K comparable](m map[byte]K, s string) (k K) {
-	if len(s) == 1 {
-		k = m[s[0]]
-	}
-	return k
-}
+// maxAgo is how many milliseconds before the last change a first try is written as how long ago it was.
+const maxAgo = 36 * 36 * 36 * 36
 
 // encodeRecord writes a record as it is stored.
-func encodeRecord(r *care.Record) (string, error) {
-	s := stored{
-		Customer: r.Customer, Dealer: r.Dealer, Vehicle: r.Vehicle, Program: r.Program, Step: r.Step, Cycle: r.Cycle,
-		Class: word(classLetters, r.Class), Template: r.Template, Locale: r.Locale, On: days(r.On), Release: millis(r.Release),
-		Expires: millis(r.Expires), State: word(stateLetters, r.State), Channel: word(channelLetters, r.Channel), Tried: r.Tried,
-		Reason: r.Reason, Repeats: r.Repeats, Crashes: r.Crashes, Parts: r.Parts, Also: r.Also, Updated: millis(r.UpdatedAt),
-		FirstTry: millis(r.FirstTry),
+func encodeRecord(r *care.Record) string {
+	buf := make([]byte, 0, recordBuffer)
+	b := append(buf, letter(stateLetters, r.State), letter(classLetters, r.Class), letter(channelLetters, r.Channel), fieldSep)
+	b = appendEscaped(b, r.Customer)
+	b = append(b, fieldSep)
+	b = appendQueueFields(b, r)
+	for _, s := range [...]string{r.Reason, r.Dealer} {
+		b = append(b, fieldSep)
+		b = appendEscaped(b, s)
+	}
+	if r.State.Pending() {
+		for _, s := range [...]string{r.Vehicle, r.Program, r.Step} {
+			b = append(b, fieldSep)
+			b = appendEscaped(b, s)
+		}
+		b = append(b, fieldSep)
+		b = appendCycle(b, r.Cycle)
+	} else {
+		b = append(b, "||~||"...)
+	}
+	b = append(b, fieldSep)
+	b = appendEscaped(b, r.Locale)
+	b = append(b, fieldSep)
+	if ago := r.UpdatedAt.UnixMilli() - r.FirstTry.UnixMilli(); !r.FirstTry.IsZero() && ago >= 0 && ago < maxAgo {
+		b = strconv.AppendInt(append(b, noLetter), ago, 36)
+	} else {
+		b = appendTime(b, r.FirstTry)
+	}
+	b = append(b, fieldSep)
+	for _, ch := range r.Tried {
+		b = append(b, letter(channelLetters, ch))
+	}
+	b = append(b, fieldSep)
+	if r.Repeats != 0 || r.Crashes != 0 || r.Parts != 0 {
+		b = strconv.AppendInt(b, int64(r.Repeats), 10)
+		b = append(b, '.')
+		b = strconv.AppendInt(b, int64(r.Crashes), 10)
+		b = append(b, '.')
+		b = strconv.AppendInt(b, int64(r.Parts), 10)
 	}
 	for i := range r.Attempts {
-		a := &r.Attempts[i]
-		s.Attempts = append(s.Attempts, storedAttempt{
-			millis(a.At), word(channelLetters, a.Channel), a.Gateway, a.Kind, a.Code, a.Took, a.Provider,
-		})
+		b = append(b, fieldSep)
+		b = appendAttempt(b, r, &r.Attempts[i])
 	}
-	raw, err := json.Marshal(&s)
-	if err != nil {
-		return "", fmt.Errorf("message %s: %w", r.ID, err)
+	return trimmed(b)
+}
+
+// trimmed leaves out empty fields at the end.
+func trimmed(b []byte) string {
+	for len(b) > 0 && b[len(b)-1] == fieldSep {
+		b = b[:len(b)-1]
 	}
-	return string(raw), nil
+	return string(b)
+}
+
+// appendQueueFields writes what a move in the queue changes: fields 3 to 8.
+func appendQueueFields(b []byte, r *care.Record) []byte {
+	b = appendTime(b, r.UpdatedAt)
+	b = append(b, fieldSep)
+	if r.State.Pending() {
+		b = appendDate(b, r.On)
+	}
+	b = append(b, fieldSep)
+	b = appendTime(b, r.Release)
+	b = append(b, fieldSep)
+	b = appendTime(b, r.Expires)
+	b = append(b, fieldSep)
+	if r.Template != "" && r.Template == r.Program {
+		b = append(b, '~')
+	} else {
+		b = appendEscaped(b, r.Template)
+	}
+	b = append(b, fieldSep)
+	for i, id := range r.Also {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, id...)
+	}
+	return b
+}
+
+func appendAttempt(b []byte, r *care.Record, a *care.Attempt) []byte {
+	start := len(b)
+	switch {
+	case a.At.UnixMilli() == r.UpdatedAt.UnixMilli():
+	case a.At.IsZero():
+		b = append(b, noLetter)
+	default:
+		b = appendTime(b, a.At)
+	}
+	b = append(b, attemptSep)
+	if a.Channel != r.Channel {
+		b = append(b, letter(channelLetters, a.Channel))
+	}
+	for _, s := range [...]string{a.Gateway, string(a.Kind), a.Code} {
+		b = append(b, attemptSep)
+		b = appendEscaped(b, s)
+	}
+	b = append(b, attemptSep)
+	if a.Took != 0 {
+		b = strconv.AppendInt(b, int64(a.Took), 36)
+	}
+	b = append(b, attemptSep)
+	b = appendEscaped(b, a.Provider)
+	for len(b) > start+1 && b[len(b)-1] == attemptSep { // one stays: an attempt is never an empty field
+		b = b[:len(b)-1]
+	}
+	return b
 }
 
 var errRecord = errors.New("the message's record is damaged")
 
-// decodeRecord reads what encodeRecord wrote.
+// words goes through the parts of a text between separators; after the last one they are empty.
+type words struct {
+	rest string
+	sep  byte
+	done bool
+}
+
+func (w *words) raw() string {
+	if w.done {
+		return ""
+	}
+	at := strings.IndexByte(w.rest, w.sep)
+	if at < 0 {
+		w.done = true
+		return w.rest
+	}
+	word := w.rest[:at]
+	w.rest = w.rest[at+1:]
+	return word
+}
+
+func (w *words) text() string { return unescaped(w.raw()) }
+
+func unescaped(s string) string {
+	if strings.IndexByte(s, '\\') >= 0 {
+		return unescaper.Replace(s)
+	}
+	return s
+}
+
+// complete fills in what the record of a message that is over has in the ledger alone.
+func complete(r *care.Record, entry string) {
+	if e, err := decodeEntry(entry); err == nil {
+		r.Vehicle, r.Program, r.Step, r.Cycle, r.On = e.Vehicle, e.Program, e.Step, e.Cycle, e.On
+	}
+	if r.Template == asProgram {
+		r.Template = r.Program
+	}
+}
+
+// asProgram stands for a name that is kept elsewhere: a template's that is called as its program, a program's that the ledger has.
+const asProgram = "~"
+
+// decodeRecord reads what encodeRecord wrote, for a message that is over all but what complete adds. The record shares the memory of raw.
 func decodeRecord(id, raw string) (care.Record, error) {
-	var s stored
-	if err := json.Unmarshal([]byte(raw), &s); err != nil {
+	w := words{rest: raw, sep: fieldSep}
+	head := w.raw()
+	if len(head) != 3 {
 		return care.Record{}, errRecord
 	}
 	r := care.Record{
-		ID: id, Customer: s.Customer, Dealer: s.Dealer, Vehicle: s.Vehicle, Program: s.Program, Step: s.Step, Cycle: s.Cycle,
-		Class: unword(letterClasses, s.Class), Template: s.Template, Locale: s.Locale, Release: fromMillis(s.Release),
-		Expires: fromMillis(s.Expires), State: unword(letterStates, s.State), Channel: unword(letterChannels, s.Channel), Tried: s.Tried,
-		Reason: s.Reason, Repeats: s.Repeats, Crashes: s.Crashes, Parts: s.Parts, Also: s.Also, UpdatedAt: fromMillis(s.Updated),
-		FirstTry: fromMillis(s.FirstTry),
-	}
-	if s.On != 0 {
-		r.On = care.DateFromDays(s.On)
+		ID: id, State: letterStates[head[0]], Class: letterClasses[head[1]], Channel: letterChannels[head[2]], Customer: w.text(),
 	}
 	if r.State == "" || r.Channel == "" || r.Customer == "" {
 		return care.Record{}, errRecord
 	}
-	for i := range s.Attempts {
-		a := &s.Attempts[i]
-		r.Attempts = append(r.Attempts, care.Attempt{
-			N: i + 1, At: fromMillis(a.At), Channel: unword(letterChannels, a.Channel), Gateway: a.Gateway, Kind: a.Kind, Code: a.Code,
-			Took: a.Took, Provider: a.Provider,
-		})
+	bad := false
+	at := func() time.Time {
+		t, err := parseTime(w.raw())
+		bad = bad || err != nil
+		return t
+	}
+	r.UpdatedAt = at()
+	var err error
+	if on := w.raw(); on != "" {
+		r.On, err = parseDays(on)
+		bad = bad || err != nil
+	}
+	r.Release, r.Expires = at(), at()
+	template := w.raw()
+	if also := w.raw(); also != "" {
+		r.Also = strings.Split(also, ",")
+	}
+	r.Reason, r.Dealer, r.Vehicle = w.text(), w.text(), w.text()
+	program := w.raw()
+	r.Step = w.text()
+	if r.Template = unescaped(template); program != asProgram {
+		if r.Program = unescaped(program); template == asProgram {
+			r.Template = r.Program
+		}
+	}
+	if r.Cycle, err = cycle(w.raw()); err != nil {
+		bad = true
+	}
+	r.Locale = w.text()
+	if first := w.raw(); strings.HasPrefix(first, string(noLetter)) {
+		ago, err := strconv.ParseInt(first[1:], 36, 32)
+		bad = bad || err != nil
+		r.FirstTry = r.UpdatedAt.Add(-time.Duration(ago) * time.Millisecond)
+	} else if r.FirstTry, err = parseTime(first); err != nil {
+		bad = true
+	}
+	for _, l := range []byte(w.raw()) {
+		r.Tried = append(r.Tried, letterChannels[l])
+	}
+	if counts := w.raw(); counts != "" {
+		parts := words{rest: counts, sep: '.'}
+		for _, n := range [...]*int{&r.Repeats, &r.Crashes, &r.Parts} {
+			if *n, err = strconv.Atoi(parts.raw()); err != nil {
+				bad = true
+			}
+		}
+	}
+	for !w.done {
+		a, ok := decodeAttempt(w.raw(), &r)
+		r.Attempts, bad = append(r.Attempts, a), bad || !ok
+	}
+	if bad {
+		return care.Record{}, errRecord
 	}
 	return r, nil
+}
+
+func decodeAttempt(raw string, r *care.Record) (care.Attempt, bool) {
+	w := words{rest: raw, sep: attemptSep}
+	if raw == "" {
+		return care.Attempt{}, false
+	}
+	a := care.Attempt{N: len(r.Attempts) + 1, At: r.UpdatedAt, Channel: r.Channel}
+	var err error
+	if at := w.raw(); at == string(noLetter) {
+		a.At = time.Time{}
+	} else if at != "" {
+		if a.At, err = parseTime(at); err != nil {
+			return a, false
+		}
+	}
+	if ch := w.raw(); ch != "" {
+		a.Channel = letterChannels[ch[0]]
+	}
+	a.Gateway, a.Kind, a.Code = w.text(), care.Kind(w.text()), w.text()
+	if took := w.raw(); took != "" {
+		n, err := strconv.ParseInt(took, 36, 64)
+		if err != nil {
+			return a, false
+		}
+		a.Took = time.Duration(n)
+	}
+	a.Provider = w.text()
+	return a, true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 
@@ -25,11 +26,8 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var one sync.Mutex
-	visit := func(ids []string) error {
-		facts, old, err := s.readFacts(ctx, ids)
-		if err != nil {
-			return err
-		}
+	visit := func(f *fetched) error {
+		facts, old := s.decode(ctx, f)
 		if err := s.prune(ctx, old); err != nil {
 			return err
 		}
@@ -44,14 +42,54 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 		}
 		return nil
 	}
-	err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return scanNode(ctx, c, visit) })
+	err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+		// Redis answers for one batch while the one before is worked on.
+		return s.ahead(ctx, func(ctx context.Context, next func([]string) error) error { return scanNode(ctx, c, next) }, visit)
+	})
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
 	if err != nil {
 		return fmt.Errorf("scan customers: %w", err)
 	}
-	return s.scanGone(ctx, visit)
+	return s.scanGone(ctx, func(ids []string) error {
+		f, err := s.fetch(ctx, ids)
+		if err != nil {
+			return err
+		}
+		return visit(f)
+	})
+}
+
+// ahead reads the batches of customers that list finds and hands them to visit, in order; it reads one ahead of what visit works on.
+func (s *Store) ahead(ctx context.Context, list func(context.Context, func([]string) error) error, visit func(*fetched) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	batches := make(chan *fetched)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(batches)
+		failed <- list(ctx, func(ids []string) error {
+			f, err := s.fetch(ctx, ids)
+			if err != nil {
+				return err
+			}
+			select {
+			case batches <- f:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	for f := range batches {
+		if err := visit(f); err != nil {
+			cancel()
+			<-failed //nolint:errcheck // it was told to end
+			return err
+		}
+	}
+	return <-failed
 }
 
 // prune removes ledger entries that are too old to be kept.
@@ -77,7 +115,7 @@ func scanNode(ctx context.Context, c *redis.Client, visit func([]string) error) 
 		if len(ids) == 0 {
 			return nil
 		}
-		err := visit(ids)
+		err := visit(slices.Clone(ids))
 		ids = ids[:0]
 		clear(seen)
 		return err

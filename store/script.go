@@ -52,11 +52,23 @@ type call struct {
 	script *script
 	key    string
 	args   []any
+	texts  []string // behind those args that are pointers
 	reply  any
 	err    error
 }
 
 func (c *call) add(args ...any) { c.args = append(c.args, args...) }
+
+// say adds texts. go-redis takes pointers to them, and many side by side are one allocation instead of one each.
+func (c *call) say(texts ...string) {
+	if cap(c.texts)-len(c.texts) < len(texts) {
+		c.texts = make([]string, 0, max(len(texts), 128)) // those that are pointed to stay where they are
+	}
+	for _, t := range texts {
+		c.texts = append(c.texts, t)
+		c.args = append(c.args, &c.texts[len(c.texts)-1])
+	}
+}
 
 // errUnconfirmed is why an intent or a result counts for nothing: no replica has it, so a failover could lose it.
 var errUnconfirmed = errors.New("no replica of Redis has confirmed the write")

@@ -223,13 +223,16 @@ func (c *compiler) sms() {
 		c.report.fault(src.at, "empty", "write the text below the front matter", "the text message is empty")
 	}
 	c.t.text = c.build(skips(src.front.Skip).lines(body, c.t.tags), inText)
+	if c.t.asks = src.front.Asks; c.t.asks != "" && askedBy[c.t.asks] == "" {
+		c.report.fault(src.where("$.asks"), "asks", "write "+strings.Join(sortedKeys(askedBy), ", "), "%q is nothing that a text message can ask for", c.t.asks)
+	}
 	for _, name := range sortedKeys(src.front.Gateway) {
 		g := src.front.Gateway[name]
 		path := "$.gateway." + quotePath(name)
 		if g.Template == "" {
 			c.report.fault(src.where(path), "gateway-template", "write template: SMS_123, the code the gateway gave you", "the gateway %s has no template code", name)
 		}
-		one := gateway{name: name, template: g.Template}
+		one := gateway{name: name, template: g.Template, text: g.Text}
 		for _, p := range g.Params {
 			param := fmt.Sprint(p.Key)
 			one.params = append(one.params, header{param, c.value(fmt.Sprint(p.Value), path+".params."+quotePath(param), inLine)})

@@ -20,6 +20,7 @@ type frontMatter struct {
 	Skip      []string                `yaml:"skip"`
 	Locked    []string                `yaml:"locked"`
 	Gateway   map[string]frontGateway `yaml:"gateway"`
+	Asks      string                  `yaml:"asks"`
 	Method    string                  `yaml:"method"`
 	Headers   yaml.MapSlice           `yaml:"headers"`
 }
@@ -27,12 +28,13 @@ type frontMatter struct {
 type frontGateway struct {
 	Template string        `yaml:"template"`
 	Params   yaml.MapSlice `yaml:"params"`
+	Text     string        `yaml:"text"` // as it was approved, with ${name} or {1} for the parameters; only lint reads it
 }
 
 // allowedFront says which keys mean something on which channel.
 var allowedFront = map[care.Channel][]string{
 	care.Email:   {"subject", "preheader", "layout", "defaults", "skip", "locked"},
-	care.SMS:     {"defaults", "skip", "gateway"},
+	care.SMS:     {"defaults", "skip", "gateway", "asks"},
 	care.Webhook: {"defaults", "method", "headers"},
 }
 
@@ -134,13 +136,13 @@ func (src *source) decode(ch care.Channel, r *report) bool {
 func (src *source) onlyAllowed(ch care.Channel, r *report) bool {
 	set := map[string]bool{
 		"subject": src.front.Subject != "", "preheader": src.front.Preheader != "", "layout": src.front.Layout != "",
-		"defaults": len(src.front.Defaults) > 0, "skip": len(src.front.Skip) > 0, "locked": len(src.front.Locked) > 0, "gateway": len(src.front.Gateway) > 0, "method": src.front.Method != "", "headers": len(src.front.Headers) > 0,
+		"defaults": len(src.front.Defaults) > 0, "skip": len(src.front.Skip) > 0, "locked": len(src.front.Locked) > 0, "gateway": len(src.front.Gateway) > 0, "asks": src.front.Asks != "", "method": src.front.Method != "", "headers": len(src.front.Headers) > 0,
 	}
 	for _, allowed := range allowedFront[ch] {
 		delete(set, allowed)
 	}
 	ok := true
-	for _, key := range []string{"subject", "preheader", "layout", "skip", "locked", "gateway", "method", "headers"} {
+	for _, key := range []string{"subject", "preheader", "layout", "skip", "locked", "gateway", "asks", "method", "headers"} {
 		if set[key] {
 			r.fault(src.where("$."+key), "front-matter", "write only "+strings.Join(allowedFront[ch], ", "), "%s means nothing for %s", key, ch)
 			ok = false

@@ -18,6 +18,8 @@ type LintOptions struct {
 	MaxBytes   int // of a mail's HTML: 100,000; Gmail cuts at 102 kB
 	// Parts counts the parts of a text message as the recipient's country does. Without it parts are not checked.
 	Parts func(text, signature, country string) int
+	// Gateways says what each SMS gateway asks of the templates that it approves, by its name. Without it that is not checked.
+	Gateways map[string]GatewayRules
 }
 
 // Lint says what is wrong with the templates or could be better, in words for the marketer who wrote them: the problems of Load
@@ -170,7 +172,7 @@ func (l *linter) template(t *template) {
 	programs := l.usesOf(t.name)
 	l.variables(t, programs)
 	l.words(t, programs)
-	l.gatewayDrift(t)
+	l.gateways(t)
 	d := l.set.SampleFor(t.name, t.channel, t.locale)
 	if t.dealer != "" {
 		d.Dealer.Dealer = t.dealer
@@ -185,6 +187,7 @@ func (l *linter) template(t *template) {
 		l.mail(t, m, programs)
 	case care.SMS:
 		l.sms(t, m)
+		l.sameText(t, d)
 	}
 }
 
@@ -268,23 +271,6 @@ func (l *linter) everyDealerHas(v *Variable) bool {
 		}
 	}
 	return true
-}
-
-// gatewayDrift reports an approved template that one language has and another lacks, or whose parameters differ.
-func (l *linter) gatewayDrift(t *template) {
-	for _, locale := range l.set.Locales(t.name, t.channel) {
-		other := l.set.templates[key{t.name, t.channel, strings.ToLower(locale), ""}]
-		for _, g := range other.gateways {
-			i := slices.IndexFunc(t.gateways, func(own gateway) bool { return own.name == g.name })
-			if i < 0 {
-				continue
-			}
-			own := t.gateways[i]
-			if own.template == g.template && !slices.EqualFunc(own.params, g.params, func(a, b header) bool { return a.name == b.name }) {
-				l.report.warn(t.src.where("$.gateway."+quotePath(g.name)), "gateway-drift", "give both the same parameters in the same order", "the template %s of %s has other parameters here than in %s", g.template, g.name, other.src.file)
-			}
-		}
-	}
 }
 
 func (l *linter) sms(t *template, m *care.Message) {

@@ -69,6 +69,7 @@ type template struct {
 	html, text         *program // text: also SMS and webhook
 	page               string   // with marks, for lint
 	gateways           []gateway
+	asks               string // what a text message is to be answered with
 	method             string
 	headers            []header
 	shows              Shown
@@ -77,6 +78,7 @@ type template struct {
 type gateway struct {
 	name, template string
 	params         []header
+	text           string // as it was approved
 }
 
 type header struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ import (
 // Config says where mail goes. Only Servers is required.
 type Config struct {
 	Servers     []Server      // see ParseServers
-	Connections int           // kept to each server; 0 = 16
+	Connections int           // kept to each server that does not say how many; 0 = 16
 	Timeout     time.Duration // of one command; the caller's context bounds the whole message. 0 = 30 s
 	IdleTimeout time.Duration // an unused connection is closed after it; 0 = 45 s, less than any server waits
 	HELO        string        // the name to introduce ourselves by; "" = the machine's
@@ -31,6 +32,7 @@ type Config struct {
 
 // Server is one SMTP server.
 type Server struct {
+	Name     string // what it goes by in limits and metrics; "" = host:port
 	Host     string
 	Port     int
 	User     string
@@ -38,6 +40,9 @@ type Server struct {
 	Implicit bool           // TLS from the first byte (smtps)
 	StartTLS mail.TLSPolicy // else
 	Weight   int            // share of the messages among several servers, from 1
+	// Connections and Rate (messages per second) are the server's own limits; 0 = those of all. The rate is the caller's to keep.
+	Connections int
+	Rate        float64
 }
 
 // DKIM is a key to sign with, RSA or Ed25519. See mail.PrivKeyFromPEM.
@@ -54,8 +59,8 @@ var tlsPolicies = map[string]mail.TLSPolicy{
 	"never": mail.NoTLS, "none": mail.NoTLS, "no": mail.NoTLS, "off": mail.NoTLS, "false": mail.NoTLS,
 }
 
-// ParseServers reads CARE_SMTP_URL: smtp://user:pass@host:587?starttls=always|opportunistic|never&weight=2 or
-// smtps://user:pass@host:465, several separated by commas. STARTTLS is demanded unless the URL says otherwise; on a loopback
+// ParseServers reads CARE_SMTP_URL: smtp://user:pass@host:587?starttls=always|opportunistic|never&weight=2&connections=8&rate=20
+// or smtps://user:pass@host:465, several separated by commas. STARTTLS is demanded unless the URL says otherwise; on a loopback
 // address without a user it is opportunistic, because a relay on the same machine rarely has a certificate. No error quotes the
 // URL: it may hold a password.
 func ParseServers(raw string) ([]Server, error) {
@@ -68,6 +73,10 @@ func ParseServers(raw string) ([]Server, error) {
 		s, err := parseServer(one)
 		if err != nil {
 			return nil, fmt.Errorf("SMTP URL %d: %w", i+1, err)
+		}
+		s.Name = s.Address()
+		if slices.ContainsFunc(out, func(o Server) bool { return o.Name == s.Name }) {
+			s.Name += "#" + strconv.Itoa(i+1) // another account on the same server
 		}
 		out = append(out, s)
 	}
@@ -99,7 +108,7 @@ func parseServer(raw string) (Server, error) {
 		return Server{}, errors.New("it names no host")
 	}
 	if u.Path != "" && u.Path != "/" || u.Fragment != "" {
-		return Server{}, errors.New("it has a path; only ?starttls= and &weight= may follow the host")
+		return Server{}, errors.New("it has a path; only ?starttls=, &weight=, &connections= and &rate= may follow the host")
 	}
 	if p := u.Port(); p != "" {
 		if s.Port, err = strconv.Atoi(p); err != nil || s.Port < 1 || s.Port > 65535 {
@@ -123,8 +132,16 @@ func parseServer(raw string) (Server, error) {
 			if s.Weight, err = strconv.Atoi(value); err != nil || s.Weight < 1 || s.Weight > 1000 {
 				return Server{}, errors.New("weight is a number from 1 to 1000")
 			}
+		case "connections":
+			if s.Connections, err = strconv.Atoi(value); err != nil || s.Connections < 1 || s.Connections > 1000 {
+				return Server{}, errors.New("connections is a number from 1 to 1000")
+			}
+		case "rate":
+			if s.Rate, err = strconv.ParseFloat(value, 64); err != nil || !(s.Rate > 0 && s.Rate < 1e9) {
+				return Server{}, errors.New("rate is messages per second, more than 0")
+			}
 		default:
-			return Server{}, fmt.Errorf("unknown option %q; there are starttls and weight", key)
+			return Server{}, fmt.Errorf("unknown option %q; there are starttls, weight, connections and rate", key)
 		}
 	}
 	if !q.Has("starttls") && s.User == "" && loopback(s.Host) {

@@ -38,7 +38,13 @@ type link struct {
 }
 
 func newUpstream(srv Server, cfg *Config) (*upstream, error) {
-	up := &upstream{Server: srv, slots: make(chan struct{}, cfg.Connections), idleFor: cfg.IdleTimeout}
+	if srv.Name == "" {
+		srv.Name = srv.Address()
+	}
+	if srv.Connections <= 0 {
+		srv.Connections = cfg.Connections
+	}
+	up := &upstream{Server: srv, slots: make(chan struct{}, srv.Connections), idleFor: cfg.IdleTimeout}
 	up.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.TLS != nil {
 		up.tls = cfg.TLS.Clone()

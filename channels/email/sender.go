@@ -73,7 +73,7 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 	}
 	var first *care.Error
 	tries := 0
-	for _, up := range s.order() {
+	for _, up := range s.order(m.Gateway) {
 		v, n := up.send(ctx, s, l)
 		tries += n
 		if v.err == nil {
@@ -124,35 +124,6 @@ func (s *Sender) receipt(m *care.Message, yes string, tries int) care.Receipt {
 		r.Tries = tries
 	}
 	return r
-}
-
-// order returns the servers, the one whose turn it is first and those that failed just now last.
-func (s *Sender) order() []*upstream {
-	if len(s.servers) == 1 {
-		return s.servers
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	total, best := 0, 0
-	for i, up := range s.servers {
-		s.credit[i] += up.Weight
-		total += up.Weight
-		if s.credit[i] > s.credit[best] {
-			best = i
-		}
-	}
-	s.credit[best] -= total
-	var out, down []*upstream
-	now := s.cfg.Clock().UnixNano()
-	for i := range s.servers {
-		up := s.servers[(best+i)%len(s.servers)]
-		if up.down.Load() > now {
-			down = append(down, up)
-			continue
-		}
-		out = append(out, up)
-	}
-	return append(out, down...)
 }
 
 // restAfterFailure is how long a server that could not be reached goes last: nobody waits for a dead one with every message.

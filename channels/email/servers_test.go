@@ -198,12 +198,17 @@ func TestSMTPUTF8OnlyWhereItIsNeeded(t *testing.T) {
 func TestParseServers(t *testing.T) {
 	t.Parallel()
 	good := map[string][]email.Server{
-		"smtp://mail.example":                                {{Host: "mail.example", Port: 25, Weight: 1, StartTLS: mail.TLSMandatory}},
-		"smtp://u:p%40%2C@mail.example":                      {{Host: "mail.example", Port: 587, User: "u", Password: "p@,", Weight: 1, StartTLS: mail.TLSMandatory}},
-		"smtps://u:p@mail.example":                           {{Host: "mail.example", Port: 465, User: "u", Password: "p", Weight: 1, Implicit: true, StartTLS: mail.TLSMandatory}},
-		"smtp://localhost:2525":                              {{Host: "localhost", Port: 2525, Weight: 1, StartTLS: mail.TLSOpportunistic}},
-		"smtp://[::1]:2525?starttls=never":                   {{Host: "::1", Port: 2525, Weight: 1, StartTLS: mail.NoTLS}},
-		"smtp://a?weight=3&starttls=opportunistic, smtp://b": {{Host: "a", Port: 25, Weight: 3, StartTLS: mail.TLSOpportunistic}, {Host: "b", Port: 25, Weight: 1, StartTLS: mail.TLSMandatory}},
+		"smtp://mail.example":                                {{Name: "mail.example:25", Host: "mail.example", Port: 25, Weight: 1, StartTLS: mail.TLSMandatory}},
+		"smtp://u:p%40%2C@mail.example":                      {{Name: "mail.example:587", Host: "mail.example", Port: 587, User: "u", Password: "p@,", Weight: 1, StartTLS: mail.TLSMandatory}},
+		"smtps://u:p@mail.example":                           {{Name: "mail.example:465", Host: "mail.example", Port: 465, User: "u", Password: "p", Weight: 1, Implicit: true, StartTLS: mail.TLSMandatory}},
+		"smtp://localhost:2525":                              {{Name: "localhost:2525", Host: "localhost", Port: 2525, Weight: 1, StartTLS: mail.TLSOpportunistic}},
+		"smtp://[::1]:2525?starttls=never":                   {{Name: "[::1]:2525", Host: "::1", Port: 2525, Weight: 1, StartTLS: mail.NoTLS}},
+		"smtp://a?weight=3&starttls=opportunistic, smtp://b": {{Name: "a:25", Host: "a", Port: 25, Weight: 3, StartTLS: mail.TLSOpportunistic}, {Name: "b:25", Host: "b", Port: 25, Weight: 1, StartTLS: mail.TLSMandatory}},
+		"smtp://a:25?connections=2&rate=0.5":                 {{Name: "a:25", Host: "a", Port: 25, Weight: 1, StartTLS: mail.TLSMandatory, Connections: 2, Rate: 0.5}},
+		"smtps://u:p@a, smtps://v:q@a": {
+			{Name: "a:465", Host: "a", Port: 465, User: "u", Password: "p", Weight: 1, Implicit: true, StartTLS: mail.TLSMandatory},
+			{Name: "a:465#2", Host: "a", Port: 465, User: "v", Password: "q", Weight: 1, Implicit: true, StartTLS: mail.TLSMandatory},
+		},
 	}
 	for raw, want := range good {
 		got, err := email.ParseServers(raw)
@@ -216,10 +221,51 @@ func TestParseServers(t *testing.T) {
 	}
 	for _, raw := range []string{
 		"", ",", "mail.example", "http://canary.example", "smtp://", "smtp://u:canary@h:0", "smtp://u:canary@h:70000", "smtp://u:can%ary@h", "smtp://h?starttls=maybe",
-		"smtps://u:canary@h?starttls=always", "smtp://h?weight=0", "smtp://h?weight=x", "smtp://u:canary@h?tls=1", "smtp://h/path", "smtp://u:canary,word@h",
+		"smtps://u:canary@h?starttls=always", "smtp://h?weight=0", "smtp://h?weight=x", "smtp://h?rate=0", "smtp://h?rate=NaN", "smtp://h?connections=0", "smtp://u:canary@h?tls=1", "smtp://h/path", "smtp://u:canary,word@h",
 	} {
 		if got, err := email.ParseServers(raw); err == nil || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "can%ary") {
 			t.Errorf("%s: %v, %v", raw, got, err)
+		}
+	}
+}
+
+// A message is routed by weight over the servers that take some, and goes through the one it was routed to.
+func TestRoute(t *testing.T) {
+	t.Parallel()
+	a, b, c := newServer(t), newServer(t), newServer(t)
+	s := newSender(t, email.Config{}, a.url()+"?weight=3", b.url()+"?weight=1", c.url())
+	names := map[string]*fakeServer{}
+	for _, one := range []*fakeServer{a, b, c} {
+		names[strings.TrimPrefix(one.url(), "smtp://")] = one
+	}
+	open := func(name string) bool { return names[name] != c }
+	for range 40 {
+		m := testMessage()
+		m.Gateway = s.Route(m, open)
+		if _, err := s.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if x, y, z := len(a.accepted()), len(b.accepted()), len(c.accepted()); x != 30 || y != 10 || z != 0 {
+		t.Errorf("%d, %d and %d mails, want 30, 10 and none", x, y, z)
+	}
+	if m := testMessage(); s.Route(m, func(string) bool { return false }) == "" {
+		t.Error("where none is open a message waits for one of them")
+	}
+	a.stop()
+	for range 12 {
+		m := testMessage()
+		m.Gateway = s.Route(m, open)
+		if _, err := s.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if y := len(b.accepted()); y != 22 {
+		t.Errorf("the server that is left took %d of 22", y)
+	}
+	for range 4 {
+		if m := testMessage(); names[s.Route(m, open)] == a {
+			t.Error("a server that just failed is not routed to")
 		}
 	}
 }

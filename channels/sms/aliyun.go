@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -61,11 +62,11 @@ func newAliyun(p provider) (gateway, error) {
 func (y *aliyun) plain() bool { return false }
 
 func (y *aliyun) send(ctx context.Context, m *care.Message, _ string) (outcome, error) {
-	signature := strings.Trim(channels.OneLine(m.Signature), "【】[] ")
+	signature := strings.Trim(cmp.Or(y.From, channels.OneLine(m.Signature)), "【】[] ")
 	if signature == "" {
 		return outcome{}, content("no_signature", "the dealer has no sms_signature, which this gateway demands")
 	}
-	t := m.Gateways[y.Name]
+	t := y.template(m)
 	query := url.Values{
 		"PhoneNumbers": {strings.TrimPrefix(digits(m.To), chinaPrefix(m.To))}, "SignName": {signature}, "TemplateCode": {t.Template},
 		"OutId": {m.WireID()},

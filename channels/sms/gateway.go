@@ -37,6 +37,14 @@ type provider struct {
 	token  string // goes into callback URLs that are not signed
 }
 
+// template returns the approved template that a message has for the account, else for all accounts of its provider.
+func (g *Gateway) template(m *care.Message) care.GatewayTemplate {
+	if t, ok := m.Gateways[g.Name]; ok {
+		return t
+	}
+	return m.Gateways[g.Driver]
+}
+
 // callbackURL returns the URL that a gateway calls with receipts, with the message's id on it; "" if there is no public listener.
 func (p *provider) callbackURL(query string) string {
 	if p.public == "" {

@@ -56,7 +56,7 @@ func (g *generic) values(m *care.Message, text string) map[string]string {
 		"to": g.number(m), "text": text, "id": m.WireID(), "from": g.From, "signature": channels.OneLine(m.Signature), "country": m.Country,
 		"user": g.User, "password": g.Password, "timestamp": strconv.FormatInt(g.clock().Unix(), 10),
 	}
-	if t, ok := m.Gateways[g.Name]; ok {
+	if t := g.template(m); t.Template != "" {
 		v["template"] = t.Template
 		for name, value := range t.Params {
 			v["param:"+name] = value

@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -22,7 +23,11 @@ import (
 
 // Gateway is one gateway with its account, and what it is for.
 type Gateway struct {
-	Name     string // kannel, twilio, vonage, aliyun, tencent, or a file of the book's gateways folder
+	// Name is the account's: under it go callbacks, receipts, attempts and approved templates of its own.
+	Name string
+	// Driver is kannel, twilio, vonage, aliyun, tencent, or a file of the book's gateways folder; "" = the one called Name. Several
+	// accounts may have the same.
+	Driver   string
 	URL      string // where it is; "" = the provider's own (kannel has none)
 	User     string // Kannel: username; Twilio: Account SID; Vonage: api_key; Aliyun: AccessKeyId; Tencent: SecretId
 	Password string // the secret that goes with it
@@ -32,6 +37,7 @@ type Gateway struct {
 	// Countries, Prefixes and Dealers limit what the gateway is used for; empty = everything. Countries are ISO 3166-1 alpha-2
 	// codes of the recipient's dealer, prefixes begin an E.164 number ("+86139" for an operator's range).
 	Countries, Prefixes, Dealers []string
+	Connections                  int // 0 = Config.Connections
 }
 
 // Config lists the gateways. Gateways and Clock are required.
@@ -44,7 +50,7 @@ type Config struct {
 	Secret      []byte
 	Countries   []string      // calling codes that may be written to ("86", "1"); none = all
 	MaxParts    int           // a longer text is refused; 0 = 10
-	Connections int           // per gateway; 0 = 32
+	Connections int           // to each gateway that does not say how many; 0 = 32
 	Timeout     time.Duration // of one message at one gateway; 0 = 30 s
 	TLS         *tls.Config   // nil: the system's roots
 	Clock       func() time.Time
@@ -81,9 +87,15 @@ func New(cfg Config) (*Sender, error) {
 	s := &Sender{cfg: cfg}
 	for _, g := range cfg.Gateways {
 		if s.route(g.Name) != nil {
-			return nil, fmt.Errorf("sms: gateway %s is there twice", g.Name)
+			return nil, fmt.Errorf("sms: gateway %s is there twice: give each account a name of its own", g.Name)
 		}
-		client := channels.NewClient(channels.ClientConfig{Connections: cfg.Connections, Timeout: cfg.Timeout, TLS: cfg.TLS})
+		if g.Driver == "" {
+			g.Driver = g.Name
+		}
+		if BuiltIn(g.Name) && g.Driver != g.Name {
+			return nil, fmt.Errorf("sms: gateway %s: the account of %s must not be named like another provider", g.Name, g.Driver)
+		}
+		client := channels.NewClient(channels.ClientConfig{Connections: cmp.Or(g.Connections, cfg.Connections), Timeout: cfg.Timeout, TLS: cfg.TLS})
 		p := provider{Gateway: g, client: client, clock: cfg.Clock, public: cfg.PublicURL, token: CallbackToken(cfg.Secret, g.Name)}
 		driver, err := s.driver(p)
 		if err != nil {
@@ -105,13 +117,13 @@ func (s *Sender) driver(p provider) (gateway, error) {
 			return nil, errors.New("its URL is no http(s) URL")
 		}
 	}
-	if driver := drivers[p.Name]; driver != nil {
+	if driver := drivers[p.Driver]; driver != nil {
 		return driver(p)
 	}
 	if s.cfg.Files == nil {
 		return nil, errors.New("there is no such gateway; there are kannel, twilio, vonage, aliyun, tencent and the files of the book's gateways folder")
 	}
-	spec, err := ReadGateway(s.cfg.Files, p.Name)
+	spec, err := ReadGateway(s.cfg.Files, p.Driver)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +212,7 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 	}
 	var last *care.Error
 	tries := 0
-	for _, r := range s.candidates(m.To, m.Country, m.Dealer) {
+	for _, r := range s.ways(m) {
 		out, err := r.send(ctx, m, s.cfg.MaxParts)
 		if err == nil {
 			receipt := care.Receipt{
@@ -252,7 +264,7 @@ func sick(e *care.Error) bool {
 
 func (r *route) send(ctx context.Context, m *care.Message, maxParts int) (outcome, error) {
 	if !r.gateway.plain() {
-		if t, ok := m.Gateways[r.Name]; !ok || t.Template == "" {
+		if t := r.template(m); t.Template == "" {
 			return outcome{}, content("no_template", "the template has no approved code for this gateway: add it under gateway: in sms.txt")
 		}
 		return r.gateway.send(ctx, m, "")

@@ -96,6 +96,29 @@ func TestDeadGatewayIsNotAskedEachTime(t *testing.T) {
 	}
 }
 
+// TestAMessageGoesWhereItWasRouted: the gateway whose limits it has used is the one that gets it, unless that one failed meanwhile.
+func TestAMessageGoesWhereItWasRouted(t *testing.T) {
+	t.Parallel()
+	s, a, b := fleet(t, answers(202, "0: ok"), answers(200, "ok"), nil)
+	m := testMessage()
+	if g := s.Route(m, func(string) bool { return false }); g != "kannel" {
+		t.Errorf("it is routed to %q: one that is busy is waited for", g)
+	}
+	m.Gateway = "backup"
+	if _, err := s.Send(t.Context(), m); err != nil || a.count() != 0 || b.count() != 1 {
+		t.Errorf("%d and %d requests, %v", a.count(), b.count(), err)
+	}
+	s, a, b = fleet(t, answers(202, "0: ok"), answers(503, ""), nil)
+	for range 3 {
+		if _, err := s.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a.count() != 3 || b.count() != 1 {
+		t.Errorf("%d and %d requests: one that just failed is not asked first", a.count(), b.count())
+	}
+}
+
 // TestOneNumbersLimitIsNoSickness: that a number got its share today says nothing of the next one.
 func TestOneNumbersLimitIsNoSickness(t *testing.T) {
 	t.Parallel()

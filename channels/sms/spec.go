@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -108,7 +109,7 @@ func ReadGateway(files fs.FS, name string) (*Spec, error) {
 	if err := yaml.UnmarshalWithOptions(raw, &s, yaml.Strict()); err != nil {
 		return nil, fmt.Errorf("gateways/%s.yaml: %s", name, yaml.FormatError(err, false, true))
 	}
-	if err := s.check(); err != nil {
+	if err := s.check().err(); err != nil {
 		return nil, fmt.Errorf("gateways/%s.yaml: %w", name, err)
 	}
 	return &s, nil
@@ -120,45 +121,70 @@ var placeholders = []string{
 	"to", "text", "id", "from", "signature", "country", "user", "password", "timestamp", "template", "params", "body", "method", "path",
 }
 
-func oneOf(field, value string, allowed ...string) error {
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return fmt.Errorf("%s: %q is none of %s", field, value, strings.Join(allowed, ", "))
+// defect is something in a gateway file that could not work.
+type defect struct {
+	field string // as a path: auth.kind
+	what  string
 }
 
-// check fills in the defaults and refuses what could not work.
-func (s *Spec) check() error {
+// defects gathers what could not work, all of it.
+type defects []defect
+
+func (d *defects) add(field, format string, args ...any) {
+	*d = append(*d, defect{field, fmt.Sprintf(format, args...)})
+}
+
+func (d *defects) oneOf(field, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		d.add(field, "%q is none of %s", value, strings.TrimPrefix(strings.Join(allowed, ", "), ", "))
+	}
+}
+
+// pointers checks JSON pointers, by their fields.
+func (d *defects) pointers(where string, all map[string]string) {
+	for _, field := range slices.Sorted(maps.Keys(all)) {
+		if _, err := parsePointer(all[field]); err != nil {
+			d.add(where+"."+field, "%v", err)
+		}
+	}
+}
+
+// err joins the defects of a file.
+func (d defects) err() error {
+	all := make([]error, len(d))
+	for i, one := range d {
+		all[i] = errors.New(one.field + ": " + one.what)
+	}
+	return errors.Join(all...)
+}
+
+// check fills in the defaults and finds what could not work.
+func (s *Spec) check() defects {
+	var d defects
 	s.defaults()
 	u, err := url.Parse(placeholder.ReplaceAllString(s.URL, "x"))
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return errors.New("url: write a whole http(s) URL")
+		d.add("url", "write a whole http(s) URL")
+	} else if i := strings.IndexByte(s.URL, '{'); i >= 0 && !strings.Contains(s.URL[strings.Index(s.URL, "://")+3:max(i, strings.Index(s.URL, "://")+3)], "/") {
+		d.add("url", "no placeholder may stand in the host")
 	}
-	if i := strings.IndexByte(s.URL, '{'); i >= 0 && !strings.Contains(s.URL[strings.Index(s.URL, "://")+3:max(i, strings.Index(s.URL, "://")+3)], "/") {
-		return errors.New("url: no placeholder may stand in the host")
-	}
-	checks := []error{
-		oneOf("method", s.Method, http.MethodGet, http.MethodPost, http.MethodPut),
-		oneOf("format", s.Format, "json", "form", "text"),
-		oneOf("number", s.Number, "e164", "digits", "national"),
-		oneOf("signature", s.Signature, "add", "none"),
-		oneOf("auth.kind", s.Auth.Kind, "", "bearer", "basic", "header", "hmac"),
-		oneOf("auth.algorithm", s.Auth.Algorithm, "sha256", "sha1", "sha512", "md5"),
-		oneOf("auth.encoding", s.Auth.Encoding, "hex", "base64"),
-		s.checkTexts(), s.checkHeaders(), s.checkAnswer(),
-	}
+	d.oneOf("method", s.Method, http.MethodGet, http.MethodPost, http.MethodPut)
+	d.oneOf("format", s.Format, "json", "form", "text")
+	d.oneOf("number", s.Number, "e164", "digits", "national")
+	d.oneOf("signature", s.Signature, "add", "none")
+	d.oneOf("auth.kind", s.Auth.Kind, "", "bearer", "basic", "header", "hmac")
+	d.oneOf("auth.algorithm", s.Auth.Algorithm, "sha256", "sha1", "sha512", "md5")
+	d.oneOf("auth.encoding", s.Auth.Encoding, "hex", "base64")
+	s.checkTexts(&d)
+	s.checkHeaders(&d)
+	s.checkAnswer(&d)
 	if s.Receipts != nil {
-		checks = append(checks, s.Receipts.check())
+		s.Receipts.check(&d)
 	}
 	if s.Replies != nil {
-		checks = append(checks, s.Replies.check())
+		s.Replies.check(&d)
 	}
-	for _, err := range checks {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return d
 }
 
 func (s *Spec) defaults() {
@@ -183,24 +209,32 @@ func (s *Spec) defaults() {
 }
 
 // checkTexts knows every placeholder, and tries the body with hostile values.
-func (s *Spec) checkTexts() error {
-	for field, text := range map[string]string{"url": s.URL, "body": s.Body, "auth.text": s.Auth.Text} {
-		for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
+func (s *Spec) checkTexts(d *defects) {
+	for _, one := range []struct{ field, text string }{{"url", s.URL}, {"body", s.Body}, {"auth.text", s.Auth.Text}} {
+		for _, found := range placeholder.FindAllStringSubmatch(one.text, -1) {
 			name, _, param := strings.Cut(found[1], ":")
 			signing := name == "body" || name == "method" || name == "path"
-			if (!slices.Contains(placeholders, name) && (!param || name != "param")) || (signing && field != "auth.text") {
-				return fmt.Errorf("%s: unknown placeholder {%s}", field, found[1])
+			template := name == "template" || name == "params" || param
+			switch {
+			case (!slices.Contains(placeholders, name) && (!param || name != "param")) || (signing && one.field != "auth.text"):
+				d.add(one.field, "unknown placeholder {%s}", found[1])
+			case template && !s.Templates:
+				d.add(one.field, "{%s} is empty in a gateway that takes plain text: write templates: true, or leave it out", found[1])
 			}
 		}
 	}
-	if !strings.Contains(s.URL+s.Body, "{to}") {
-		return errors.New("body: the recipient {to} is missing")
+	whole := s.URL + s.Body
+	if !strings.Contains(whole, "{to}") {
+		d.add("body", "the recipient {to} is missing")
 	}
-	if !s.Templates && !strings.Contains(s.URL+s.Body, "{text}") {
-		return errors.New("body: the text {text} is missing; a gateway of approved templates says templates: true")
+	if !s.Templates && !strings.Contains(whole, "{text}") {
+		d.add("body", "the text {text} is missing; a gateway of approved templates says templates: true")
+	}
+	if s.Templates && !strings.Contains(whole, "{template}") {
+		d.add("body", "the code of the approved template, {template}, is missing")
 	}
 	if s.Body != "" && s.Method == http.MethodGet {
-		return errors.New("method: a GET has no body; put the placeholders into the url")
+		d.add("method", "a GET has no body; put the placeholders into the url")
 	}
 	if s.Body != "" && s.Format == "json" {
 		hostile := fill(s.Body, func(name string) string {
@@ -210,82 +244,87 @@ func (s *Spec) checkTexts() error {
 			return escapeJSON("\"}\n\\")
 		})
 		if !json.Valid([]byte(hostile)) {
-			return errors.New("body: this is no JSON with the placeholders inside of quotes ({params} without)")
+			d.add("body", "this is no JSON with the placeholders inside of quotes ({params} without)")
 		}
 	}
-	return nil
 }
 
-func (s *Spec) checkHeaders() error {
-	names := []string{}
-	for name, value := range s.Headers {
-		names = append(names, name)
-		if strings.ContainsAny(value, "\r\n\x00") {
-			return fmt.Errorf("headers.%s: the value has a line end", name)
+// params are the parameters that the file asks of every approved template by name.
+func (s *Spec) params() []string {
+	var all []string
+	for _, found := range placeholder.FindAllStringSubmatch(s.URL+s.Body+s.Auth.Text, -1) {
+		if name, param, ok := strings.Cut(found[1], ":"); ok && name == "param" && !slices.Contains(all, param) {
+			all = append(all, param)
 		}
 	}
-	for _, n := range []string{s.Idempotency, s.Auth.Header} {
-		if n != "" {
-			names = append(names, n)
-		}
-	}
-	for _, name := range names {
+	return all
+}
+
+func (s *Spec) checkHeaders(d *defects) {
+	check := func(field, name string) {
 		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" || name == "" {
-			return fmt.Errorf("headers: %q is no header name", name)
+			d.add(field, "%q is no header name", name)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
+		check("headers", name)
+		if strings.ContainsAny(s.Headers[name], "\r\n\x00") {
+			d.add("headers."+name, "the value has a line end")
+		}
+	}
+	if s.Idempotency != "" {
+		check("idempotency_header", s.Idempotency)
+	}
+	if s.Auth.Header != "" {
+		check("auth.header", s.Auth.Header)
 	}
 	if (s.Auth.Kind == "header" || s.Auth.Kind == "hmac") && s.Auth.Header == "" {
-		return errors.New("auth.header: name the header")
+		d.add("auth.header", "name the header")
 	}
 	if s.Auth.Kind == "hmac" && s.Auth.Text == "" {
-		return errors.New("auth.text: say what is signed, e.g. \"{timestamp}.{body}\"")
+		d.add("auth.text", "say what is signed, e.g. \"{timestamp}.{body}\"")
 	}
-	return nil
 }
 
-func (s *Spec) checkAnswer() error {
+func (s *Spec) checkAnswer(d *defects) {
 	for _, status := range s.Answer.Status {
 		if status < 200 || status > 299 {
-			return fmt.Errorf("answer.status: %d is no success; codes has room for \"http %d\"", status, status)
+			d.add("answer.status", "%d is no success; codes has room for \"http %d\"", status, status)
 		}
 	}
-	for field, p := range map[string]string{"code": s.Answer.Code, "id": s.Answer.ID, "parts": s.Answer.Parts} {
-		if _, err := parsePointer(p); err != nil {
-			return fmt.Errorf("answer.%s: %w", field, err)
-		}
-	}
+	d.pointers("answer", map[string]string{"code": s.Answer.Code, "id": s.Answer.ID, "parts": s.Answer.Parts})
 	if s.Answer.Code != "" && len(s.Codes.Success) == 0 {
-		return errors.New("codes.success: name the codes that mean yes")
+		d.add("codes.success", "name the codes that mean yes")
 	}
 	if s.Answer.Code == "" && len(s.Codes.Success) > 0 {
-		return errors.New("answer.code: say where the code is")
+		d.add("answer.code", "say where the code is")
 	}
 	seen := map[string]bool{}
 	for _, set := range s.Codes.sets() {
 		for _, code := range set.codes {
 			if seen[code] {
-				return fmt.Errorf("codes: %q is there twice", code)
+				d.add("codes."+set.name, "%q is there twice", code)
 			}
 			seen[code] = true
 		}
 	}
-	return nil
 }
 
 type codeSet struct {
+	name  string
 	kind  care.Kind // "" = success
 	codes []string
 }
 
 func (c *CodeSets) sets() []codeSet {
 	return []codeSet{
-		{"", c.Success},
-		{care.KindRetry, c.Retry},
-		{care.KindRecipient, c.Recipient},
-		{care.KindContent, c.Content},
-		{care.KindOperator, c.Operator},
-		{care.KindOptedOut, c.OptedOut},
-		{care.KindDefer, c.Defer},
+		{"success", "", c.Success},
+		{"retry", care.KindRetry, c.Retry},
+		{"recipient", care.KindRecipient, c.Recipient},
+		{"content", care.KindContent, c.Content},
+		{"operator", care.KindOperator, c.Operator},
+		{"opted_out", care.KindOptedOut, c.OptedOut},
+		{"defer", care.KindDefer, c.Defer},
 	}
 }
 
@@ -300,42 +339,29 @@ func (c *CodeSets) meanings() codes {
 	return out
 }
 
-func (r *ReceiptSpec) check() error {
+func (r *ReceiptSpec) check(d *defects) {
 	if r.Format == "" {
 		r.Format = "json"
 	}
-	if err := oneOf("receipts.format", r.Format, "json", "form", "query"); err != nil {
-		return err
-	}
+	d.oneOf("receipts.format", r.Format, "json", "form", "query")
 	if r.ID == "" && r.ProviderID == "" {
-		return errors.New("receipts.id: say where the message's id is, or the gateway's as provider_id")
+		d.add("receipts.id", "say where the message's id is, or the gateway's as provider_id")
 	}
 	if r.Status == "" || len(r.Delivered) == 0 || len(r.Failed) == 0 {
-		return errors.New("receipts.status: say where the status is, and which ones mean delivered and failed")
+		d.add("receipts.status", "say where the status is, and which ones mean delivered and failed")
 	}
-	return pointers("receipts", map[string]string{"list": r.List, "id": r.ID, "provider_id": r.ProviderID, "status": r.Status, "code": r.Code, "parts": r.Parts})
+	d.pointers("receipts", map[string]string{"list": r.List, "id": r.ID, "provider_id": r.ProviderID, "status": r.Status, "code": r.Code, "parts": r.Parts})
 }
 
-func (r *ReplySpec) check() error {
+func (r *ReplySpec) check(d *defects) {
 	if r.Format == "" {
 		r.Format = "json"
 	}
-	if err := oneOf("replies.format", r.Format, "json", "form", "query"); err != nil {
-		return err
-	}
+	d.oneOf("replies.format", r.Format, "json", "form", "query")
 	if r.From == "" || r.Text == "" {
-		return errors.New("replies.from: say where the number and the text are")
+		d.add("replies.from", "say where the number and the text are")
 	}
-	return pointers("replies", map[string]string{"list": r.List, "from": r.From, "to": r.To, "text": r.Text, "id": r.ID})
-}
-
-func pointers(where string, all map[string]string) error {
-	for field, p := range all {
-		if _, err := parsePointer(p); err != nil {
-			return fmt.Errorf("%s.%s: %w", where, field, err)
-		}
-	}
-	return nil
+	d.pointers("replies", map[string]string{"list": r.List, "from": r.From, "to": r.To, "text": r.Text, "id": r.ID})
 }
 
 // fill replaces the placeholders of a text.

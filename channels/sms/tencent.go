@@ -65,7 +65,7 @@ func newTencent(p provider) (gateway, error) {
 func (q *tencent) plain() bool { return false }
 
 func (q *tencent) send(ctx context.Context, m *care.Message, _ string) (outcome, error) {
-	t := m.Gateways[q.Name]
+	t := q.template(m)
 	body, err := json.Marshal(map[string]any{
 		"PhoneNumberSet": []string{m.To}, "SmsSdkAppId": q.From, "TemplateId": t.Template,
 		"SignName":         strings.Trim(channels.OneLine(m.Signature), "【】[] "),

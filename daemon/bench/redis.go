@@ -182,6 +182,19 @@ func (r *redisProcess) do(ctx context.Context, words ...string) (string, error) 
 	return line[1:], nil
 }
 
+// memory is what a key takes, in bytes; 0 if there is none.
+func (r *redisProcess) memory(ctx context.Context, key string) (float64, error) {
+	text, err := r.do(ctx, "MEMORY", "USAGE", key, "SAMPLES", "0")
+	if err != nil || text == "" {
+		return 0, err
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, fmt.Errorf("redis' memory of %s: %w", key, err)
+	}
+	return n, nil
+}
+
 // info returns a number of INFO.
 func (r *redisProcess) info(ctx context.Context, section string, names ...string) (sum float64, err error) {
 	text, err := r.do(ctx, "INFO", section)

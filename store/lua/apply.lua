@@ -5,8 +5,8 @@
 -- ARGV[2]  now, seconds in base 36, as in ledger entries
 -- then operations, each of nine words:
 --   add   'A' id customer day  lane  score  entry   record  when msg:<day> may go (Unix seconds)
---   move  'M' id customer ''   lane  score  entry   patch of the record (JSON)  ''
---   drop  'D' id customer ''   ''    ''     letter of the new state, '' = forget it   patch  reason
+--   move  'M' id customer ''   lane  score  entry   fields 3 to 8 of the record  ''
+--   drop  'D' id customer ''   ''    ''     letter of the new state, '' = forget it   field 3 of the record  reason
 -- Returns  {added, moved, dropped, refused}
 -- An erased customer is given no message. The ledger is what makes a message planned only once: what is in it is not added again. What a replica has claimed is neither
 -- moved nor dropped.
@@ -36,24 +36,20 @@ local function lane_of(entry)
   return (channels[string.sub(entry, 3, 3)] or 'email') .. (urgent and '-a' or '-b')
 end
 
-local function patch(key, id, text)
-  local raw = redis.call('HGET', key, id)
-  if not raw then return end
-  local ok, record = pcall(cjson.decode, raw)
-  if not ok then return end
-  for k, v in pairs(cjson.decode(text)) do record[k] = v end
-  redis.call('HSET', key, id, cjson.encode(record))
+-- The fields of a record that change in the queue; see record.go.
+local HEAD, UPDATED, ALSO, REASON = 1, 3, 8, 9
+local function fields(raw)
+  local list = {}
+  for f in string.gmatch(raw .. '|', '([^|]*)|') do list[#list + 1] = f end
+  for i = #list + 1, REASON do list[i] = '' end
+  return list
 end
 
 -- The entry with fields 1 (at) and 7 (reason) set anew; see ledger.go.
 local function ended(entry, state, reason)
-  local fields = {}
-  for f in string.gmatch(string.sub(entry, 9) .. '|', '([^|]*)|') do fields[#fields + 1] = f end
-  fields[1] = at
-  for i = 2, 6 do fields[i] = fields[i] or '' end
-  fields[7] = reason
-  fields[8] = nil
-  return state .. string.sub(entry, 2, 8) .. table.concat(fields, '|')
+  local list = fields(string.sub(entry, 9))
+  list[1], list[7] = at, reason
+  return state .. string.sub(entry, 2, 8) .. table.concat(list, '|', 1, 7)
 end
 
 -- Whoever plans may have read the customer before the erasure. An overlay is written by Go's JSON encoder, which puts a backslash
@@ -100,7 +96,13 @@ local function move(id, customer, lane, score, entry, text)
     return
   end
   touch('msg:' .. day)
-  patch(prefix .. 'msg:' .. day, id, text)
+  local raw = redis.call('HGET', prefix .. 'msg:' .. day, id)
+  if raw then
+    local record, new = fields(raw), fields(text)
+    record[HEAD] = string.sub(record[HEAD], 1, 1) .. string.sub(entry, 2, 3)
+    for i = UPDATED, ALSO do record[i] = new[i - UPDATED + 1] end
+    redis.call('HSET', prefix .. 'msg:' .. day, id, table.concat(record, '|'))
+  end
   redis.call('HSET', ledger, id, string.sub(entry, 1, 3) .. day .. string.sub(entry, 9))
   redis.call('ZREM', was, member)
   redis.call('ZADD', prefix .. 'due:' .. lane, score, member)
@@ -129,7 +131,13 @@ local function drop(id, customer, state, text, reason)
     redis.call('HDEL', prefix .. 'msg:' .. day, id)
   else
     redis.call('HSET', ledger, id, ended(old, state, reason))
-    patch(prefix .. 'msg:' .. day, id, text)
+    local raw = redis.call('HGET', prefix .. 'msg:' .. day, id)
+    if raw then
+      local record = fields(raw)
+      record[HEAD] = state .. string.sub(record[HEAD], 2)
+      record[UPDATED], record[REASON] = text, reason
+      redis.call('HSET', prefix .. 'msg:' .. day, id, table.concat(record, '|'))
+    end
   end
   redis.call('HDEL', prefix .. 'crash', id)
   dropped = dropped + 1

@@ -7,7 +7,7 @@
 -- Returns  1, or 0 if the overlay was changed in between: then nothing has been done
 -- allow-oom: it frees memory, and the law does not wait until Redis has some. Run twice it finds nothing the second time.
 --
--- What a replica has claimed goes too. Begin, Renew and Settle look for the member, and do nothing without it.
+-- What a replica has claimed goes too. Begin, Renew and Settle look into flight, and do nothing without their claim.
 local prefix, customer, tombstone = string.sub(KEYS[1], 1, -6), ARGV[1], ARGV[3]
 local state, ledger, log = prefix .. 'state:' .. customer, prefix .. 'ledger:' .. customer, prefix .. 'log:' .. customer
 
@@ -48,8 +48,8 @@ for _, ch in ipairs({'email', 'sms', 'webhook'}) do
   lists[#lists + 1] = 'due:' .. ch .. '-a'
   lists[#lists + 1] = 'due:' .. ch .. '-b'
 end
-local tables = {'crash', 'early', 'renewed'}
-for _, names in ipairs({lists, tables, {'busy', 'mark'}}) do
+local tables = {'crash', 'early'}
+for _, names in ipairs({lists, tables, {'flight', 'mark'}}) do
   for _, name in ipairs(names) do redis.call('EXISTS', prefix .. name) end
 end
 for _, day in ipairs(days) do redis.call('EXISTS', prefix .. 'msg:' .. day) end
@@ -61,7 +61,7 @@ end
 for _, name in ipairs(lists) do each('ZREM', prefix .. name, members) end
 for _, name in ipairs(tables) do each('HDEL', prefix .. name, ids) end
 for _, day in ipairs(days) do each('HDEL', prefix .. 'msg:' .. day, seen[day]) end
-redis.call('ZREM', prefix .. 'busy', customer)
+redis.call('HDEL', prefix .. 'flight', customer)
 local gone = redis.call('DEL', ledger, log)
 if now ~= tombstone then redis.call('SET', state, tombstone) end
 -- A snapshot from before it would bring the customer back: it must show that it is older.

@@ -2,7 +2,8 @@
 -- Finds message records by the id alone.
 -- KEYS[1]  the shard's fence
 -- ARGV     ids
--- Returns  for each id four words: day, record, customer's ledger entry or '', '1' if it is claimed; day '' = there is none
+-- Returns  for each id five words: day, record, the record with which it is being sent or '', '1' if it is claimed, ledger entry or '';
+--           day '' = there is none
 local prefix = string.sub(KEYS[1], 1, -6)
 local channels = {e = 'email', s = 'sms', w = 'webhook'} -- as in record.go
 local days = redis.call('ZREVRANGE', prefix .. 'days', 0, -1)
@@ -17,19 +18,24 @@ end
 
 for _, id in ipairs(ARGV) do
   local day, raw = find(id)
-  local entry, claimed = '', '0'
+  local sending, claimed, entry = '', '0', ''
   if raw then
-    local customer = string.match(raw, '"u":"([^"]*)"') or ''
-    entry = redis.call('HGET', prefix .. 'ledger:' .. customer, id) or ''
-    local channel, class = string.match(raw, '"h":"(%w)"'), string.match(raw, '"c":"(%w)"')
+    local class, channel, customer = string.match(raw, '^.(.)(.)|([^|]*)')
+    local member = id .. day .. (customer or '')
     local urgent = class == 'S' or class == 'V'
     local lane = prefix .. 'due:' .. (channels[channel] or 'email') .. (urgent and '-a' or '-b')
-    local score = tonumber(redis.call('ZSCORE', lane, id .. day .. customer) or '0')
-    if score < 0 then claimed = '1' end
+    if tonumber(redis.call('ZSCORE', lane, member) or '0') < 0 then claimed = '1' end
+    entry = redis.call('HGET', prefix .. 'ledger:' .. (customer or ''), id) or ''
+    local v = redis.call('HGET', prefix .. 'flight', customer or '')
+    if v then
+      local m, record = string.match(v, '^%d+|%d+|([^|]*)|(.*)$')
+      if m == member then sending = record end
+    end
   end
   out[#out + 1] = day or ''
   out[#out + 1] = raw or ''
-  out[#out + 1] = entry
+  out[#out + 1] = sending
   out[#out + 1] = claimed
+  out[#out + 1] = entry
 end
 return out

@@ -1,98 +1,77 @@
 #!lua flags=allow-oom
 -- Records how claims ended.
 -- KEYS[1]  the shard's fence
--- ARGV[1]  key of the day's counters below the prefix: sent:<day>
--- ARGV[2]  seconds the counters are kept
--- then for each result thirteen words:
---   id customer lane token entry record
---   then    'end', 'queue' (again at score in the new lane), 'held' or 'failed' (put on that list)
---   lane'   the new lane, for 'queue'
---   score   of the queue (ms of the daemon's clock) or of the list
---   counter dealer/program of a message that was sent, '' = does not count
---   crashes '0' = none
---   also    ids merged into this message, comma-separated
---   merged  ledger entry for each of them
--- Returns  {mark, then for each result 0 if the claim was not ours any more, 1, or 2 if a receipt came before it}
+-- ARGV[1]  '1' if the server is one of a cluster
+-- ARGV[2]  how many results
+-- then for each result six words: token|, customer, id, day, ledger entry, record
+-- then the commands that take them off the queue and put them where they belong, all below the shard's prefix: for each how many words it
+-- has, its name, its key, the rest
+-- Returns  {mark, then for each result 1, or 2 if a receipt came before it, 0 if the claim was not ours any more, or -1: nothing was done
+--           because of another one that was not ours; ask again without that}
 -- allow-oom: what was sent must be recorded even when Redis is full. Run twice it finds its own record and answers the same.
 local prefix = string.sub(KEYS[1], 1, -6)
-local BASE = 9000000000000000
-local out, any = {'0'}, false
-
--- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
--- nothing has been done yet, and not half way through.
-local touched = {}
-local function touch(name)
-  if not touched[name] then
-    redis.call('EXISTS', prefix .. name)
-    touched[name] = true
-  end
-end
-touch('mark')
-touch('renewed')
-touch('busy')
-touch('held')
-touch('failed')
-touch(ARGV[1])
-for _, ch in ipairs({'email', 'sms', 'webhook'}) do
-  touch('due:' .. ch .. '-a')
-  touch('due:' .. ch .. '-b')
-end
-local crashed = redis.call('EXISTS', prefix .. 'crash') == 1
-local early = redis.call('EXISTS', prefix .. 'early') == 1
-local counted = false
-
-local function settle(i)
-  local id, customer, lane, token, entry, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
-  local op, lane2, score2, counter, crashes = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9], ARGV[i + 10]
-  local ledger = prefix .. 'ledger:' .. customer
-  local old = redis.call('HGET', ledger, id)
-  local day = string.sub(old or entry, 4, 8)
-  local key, member, msg = prefix .. 'due:' .. lane, id .. day .. customer, prefix .. 'msg:' .. day
-  local score = tonumber(redis.call('ZSCORE', key, member) or '0')
-  local held, renewed = score == tonumber(token) - BASE, false
-  if score < 0 and not held then
-    renewed = redis.call('HGET', prefix .. 'renewed', id) == token .. ' ' .. string.format('%.0f', score)
-    held = renewed
-  end
-  if not held then
-    if redis.call('HGET', msg, id) == record then return 1 end
-    return 0
-  end
-  touch('msg:' .. day)
-  redis.call('HSET', msg, id, record)
-  redis.call('HSET', ledger, id, string.sub(entry, 1, 3) .. day .. string.sub(entry, 9))
-  if op == 'queue' then
-    if lane2 ~= lane then redis.call('ZREM', key, member) end
-    redis.call('ZADD', prefix .. 'due:' .. lane2, score2, member)
+local call, find = redis.call, string.find
+local flight, WORDS, n = prefix .. 'flight', 6, tonumber(ARGV[2])
+local last = 2 + n * WORDS
+local out, customers = {call('GET', prefix .. 'mark') or '0'}, {}
+for j = 1, n do customers[j] = ARGV[4 + (j - 1) * WORDS] end
+local flights, ours = call('HMGET', flight, unpack(customers)), true
+for j, v in ipairs(flights) do
+  if not v or find(v, ARGV[3 + (j - 1) * WORDS], 1, true) ~= 1 then
+    ours = false
+    -- Not ours any more, unless it is our own word of before.
+    local i = 3 + (j - 1) * WORDS
+    local have = call('HGET', prefix .. 'msg:' .. ARGV[i + 3], ARGV[i + 2])
+    out[j + 1] = have == ARGV[i + 5] and 1 or 0
   else
-    redis.call('ZREM', key, member)
-    if op ~= 'end' then redis.call('ZADD', prefix .. op, score2, member) end
+    out[j + 1] = -1
   end
-  local busy = redis.call('ZSCORE', prefix .. 'busy', customer)
-  if busy and tonumber(busy) == score then redis.call('ZREM', prefix .. 'busy', customer) end
-  if renewed then redis.call('HDEL', prefix .. 'renewed', id) end
-  if crashed or crashes ~= '0' then
-    if crashes == '0' or op ~= 'queue' then
-      redis.call('HDEL', prefix .. 'crash', id)
-    else
-      redis.call('HSET', prefix .. 'crash', id, crashes)
-    end
+end
+if not ours then return out end
+
+if ARGV[1] == '1' then
+  -- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
+  -- nothing has been done yet, and not half way through.
+  local keys = {prefix .. 'early'}
+  for j = 1, n do
+    local i = 3 + (j - 1) * WORDS
+    keys[#keys + 1] = prefix .. 'ledger:' .. customers[j]
+    keys[#keys + 1] = prefix .. 'msg:' .. ARGV[i + 3]
   end
-  if counter ~= '' then
-    redis.call('HINCRBY', prefix .. ARGV[1], counter, 1)
-    counted = true
+  local i = last + 1
+  while i <= #ARGV do
+    keys[#keys + 1] = prefix .. ARGV[i + 2]
+    i = i + 1 + tonumber(ARGV[i])
   end
-  for other in string.gmatch(ARGV[i + 11], '[^,]+') do redis.call('HSETNX', ledger, other, ARGV[i + 12]) end
-  any = true
-  if early and redis.call('HEXISTS', prefix .. 'early', id) == 1 then return 2 end
-  return 1
+  call('EXISTS', unpack(keys))
 end
 
-for i = 3, #ARGV, 13 do out[#out + 1] = settle(i) end
-if counted then redis.call('EXPIRE', prefix .. ARGV[1], ARGV[2]) end
-if any then
-  out[1] = tostring(redis.call('INCR', prefix .. 'mark'))
-else
-  out[1] = redis.call('GET', prefix .. 'mark') or '0'
+local ids, records, at, day = {}, {}, 1, ARGV[6]
+for j = 1, n do
+  local i = 3 + (j - 1) * WORDS
+  local id = ARGV[i + 2]
+  ids[j] = id
+  call('HSET', prefix .. 'ledger:' .. customers[j], id, ARGV[i + 4])
+  if ARGV[i + 3] ~= day then
+    call('HSET', prefix .. 'msg:' .. day, unpack(records))
+    records, at, day = {}, 1, ARGV[i + 3]
+  end
+  records[at], records[at + 1] = id, ARGV[i + 5]
+  at = at + 2
+  out[j + 1] = 1
 end
+call('HSET', prefix .. 'msg:' .. day, unpack(records))
+call('HDEL', flight, unpack(customers))
+local i = last + 1
+while i <= #ARGV do
+  local words = tonumber(ARGV[i])
+  call(ARGV[i + 1], prefix .. ARGV[i + 2], unpack(ARGV, i + 3, i + words))
+  i = i + 1 + words
+end
+if call('EXISTS', prefix .. 'early') == 1 then
+  for j, receipt in ipairs(call('HMGET', prefix .. 'early', unpack(ids))) do
+    if receipt then out[j + 1] = 2 end
+  end
+end
+out[1] = tostring(call('INCR', prefix .. 'mark'))
 return out

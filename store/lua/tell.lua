@@ -8,9 +8,7 @@
 local i, added = 2, 0
 while i <= #ARGV do
   local n = tonumber(ARGV[i])
-  local words = {}
-  for j = i + 1, i + n do words[#words + 1] = ARGV[j] end
-  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(words))
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, i + 1, i + n))
   added = added + 1
   i = i + n + 1
 end

@@ -137,10 +137,34 @@ func TestTwoGateways(t *testing.T) {
 	}
 }
 
-// A mail to somebody whom the next server does not know comes back into the mailbox of returned mail, and nobody writes there again.
+// A mail to somebody whom the next server does not know comes back into the mailbox of returned mail, and nobody writes there again:
+// whether that mailbox is a folder of this machine or one of a mail server elsewhere.
 func TestABounceSuppressesTheAddress(t *testing.T) {
+	t.Run("Maildir", func(t *testing.T) {
+		bounces(t, func(o *opened) {
+			o.set("CARE_BOUNCE_MAILDIR=" + o.mail.Maildir("pudong.example"))
+		})
+	})
+	t.Run("IMAP", func(t *testing.T) {
+		o := bounces(t, func(o *opened) {
+			imap := peers.Dovecot(t, o.mail.Maildir("pudong.example"))
+			o.set("CARE_BOUNCE_IMAP_URL="+imap.URL(), "SSL_CERT_FILE="+imap.CertFile())
+			if told, _ := o.try("doctor"); !strings.Contains(told, "lets us in: 2 mails are waiting") || strings.Contains(told, "canary-imap-pw") {
+				t.Errorf("doctor says:\n%s", told)
+			}
+		})
+		// Both mails are still there, and seen.
+		seen, err := filepath.Glob(o.mail.Maildir("pudong.example") + "/cur/*:2,*S*")
+		if err != nil || len(seen) != 2 {
+			t.Errorf("%d mails are marked as seen: %v %v", len(seen), seen, err)
+		}
+	})
+}
+
+// bounces has a mail come back; read says how the mailbox is read.
+func bounces(t *testing.T, read func(*opened)) *opened {
 	o := open(t, false)
-	o.set("CARE_SMTP_RETURN_PATH=bounce+{id}@pudong.example", "CARE_BOUNCE_MAILDIR="+o.mail.Maildir("pudong.example"))
+	o.set("CARE_SMTP_RETURN_PATH=bounce+{id}@pudong.example")
 	gone := o.person("GONE", care.Email, o.newCar)
 	gone.Email = "nobody.here@strict.example"
 	known := o.person("KNOWN", care.Email, o.newCar)
@@ -162,12 +186,14 @@ func TestABounceSuppressesTheAddress(t *testing.T) {
 	if r := o.state(gone.ID, "welcome", care.StateSent); report.To != "bounce+"+r.ID+"-email@pudong.example" {
 		t.Errorf("the report came to %s, the message is %s", report.To, r.ID)
 	}
-	// The mailbox is read every half minute, and at the start.
+	o.mailed(known, 1)
+	// The mailbox is read at the start, and then every half minute.
 	p.Term()
 	if err := p.Wait(10 * time.Second); err != nil {
 		t.Fatal(err)
 	}
-	o.serve()
+	read(o)
+	p = o.serve()
 	o.state(gone.ID, "welcome", care.StateUndelivered)
 	if e := o.told(gone.ID, "task"); e.Reason != "dead_address" {
 		t.Errorf("the task is %+v", e)
@@ -182,6 +208,10 @@ func TestABounceSuppressesTheAddress(t *testing.T) {
 	if len(o.mailOf(known)) != 2 {
 		t.Errorf("%d mails to the address that is well", len(o.mailOf(known)))
 	}
+	if strings.Contains(p.Logs(), "canary-imap-pw") {
+		t.Error("the log tells the mailbox's password")
+	}
+	return o
 }
 
 // makeMaildir has Postfix make the mailbox, by a mail that is no report: it is put away and changes nothing.

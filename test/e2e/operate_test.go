@@ -169,3 +169,43 @@ func (h *house) brake() {
 	}
 	h.carebell("resume", "--dealer", "example", "--program", "birthday")
 }
+
+// Whoever renames a program or a step is told before it goes out once more: lint asks the store what it knows.
+func TestLintNamesWhatWasRenamed(t *testing.T) {
+	h := build(t)
+	c := h.person("BORN", care.SMS, h.bornToday)
+	h.put([]care.Customer{c})
+	p := h.serve()
+	h.state(c.ID, "birthday", care.StateSent)
+	p.Term()
+	if err := p.Wait(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	renamed := func() string {
+		var said []string
+		for line := range strings.Lines(h.carebell("lint", "--redis", h.book, "--format", "jsonl")) {
+			var p struct{ Rule, File, Severity, Message string }
+			if err := json.Unmarshal([]byte(line), &p); err != nil {
+				t.Fatalf("%v in %s", err, line)
+			}
+			if p.Rule == "renamed" {
+				said = append(said, fmt.Sprintf("%s: %s: %s", p.File, p.Severity, p.Message))
+			}
+		}
+		return strings.Join(said, "\n")
+	}
+	if got := renamed(); got != "" {
+		t.Errorf("nothing was renamed, and lint says:\n%s", got)
+	}
+	h.edit("programs/birthday.yaml", `step: wish`, "step: greeting")
+	if got, want := renamed(), "programs/birthday.yaml: warning: the store knows 1 messages of the step wish, which the program birthday does not have"; got != want {
+		t.Errorf("after a step: %q, want %q", got, want)
+	}
+	h.edit("programs/birthday.yaml", `program: birthday`, "program: geburtstag")
+	if err := os.Rename(filepath.Join(h.book, "programs/birthday.yaml"), filepath.Join(h.book, "programs/geburtstag.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := renamed(), "programs: warning: the store knows 1 messages of the program birthday, which this book does not have"; got != want {
+		t.Errorf("after a program: %q, want %q", got, want)
+	}
+}

@@ -3,8 +3,11 @@
 package e2e
 
 import (
+	"html"
 	"net/http"
 	"net/smtp"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -103,5 +106,58 @@ func TestABadAnswerReachesAPerson(t *testing.T) {
 	}
 	if code, _ := o.fetch(http.MethodGet, o.public+"/s/"+strings.Repeat("x", 40), ""); code != http.StatusNotFound {
 		t.Errorf("a made-up link: %d", code)
+	}
+}
+
+// Whoever does not want to leave chooses: by channel, by class and how often, without script, in both languages. What was chosen holds for
+// the next message.
+func TestPreferencesAreKept(t *testing.T) {
+	o := open(t, true)
+	words := map[string][]string{
+		"zh-CN": {"可以用哪些方式联系您", "希望通过邮件收到哪些内容", "希望通过短信收到哪些内容", "最多多久一次", "已保存"},
+		"en":    {"How we may write to you", "What you would like to get by e-mail", "What you would like to get by text message", "How often at most", "Saved"},
+	}
+	var all []care.Customer
+	for _, locale := range []string{"zh-CN", "en"} {
+		c := o.person("CHOOSES-"+strings.ToUpper(locale[:2]), care.Email, o.newCar)
+		c.Locale = locale
+		all = append(all, c)
+	}
+	o.put(all)
+	o.serve()
+	for _, c := range all {
+		said := words[c.Locale]
+		address := o.link(o.mailed(c, 1)[0].HTML, "u")
+		_, page := o.fetch(http.MethodGet, address, "")
+		if strings.Contains(page, "<script") {
+			t.Error("the page has a script")
+		}
+		for _, word := range said[:4] {
+			if !strings.Contains(page, word) {
+				t.Errorf("%s: the page lacks %q", c.Locale, word)
+			}
+		}
+		form := url.Values{"do": {"save"}, "limit": {"1"}}
+		for _, m := range regexp.MustCompile(`<input type="(?:hidden|checkbox)" name="([^"]+)" value="([^"]*)"( checked)?>`).FindAllStringSubmatch(page, -1) {
+			if m[1] == "was" || m[3] != "" {
+				form.Set(m[1], html.UnescapeString(m[2]))
+			}
+		}
+		if !form.Has("kind:email/care") || form.Has("kind:sms/care") {
+			t.Fatalf("%s: the page shows %v", c.Locale, form)
+		}
+		form.Del("kind:email/care")
+		if code, done := o.fetch(http.MethodPost, address, form.Encode()); code != http.StatusOK || !strings.Contains(done, said[4]) {
+			t.Errorf("%s: %d %.300s", c.Locale, code, done)
+		}
+		if e := o.told(c.ID, "preferences"); e.Value != "-email/care max_per_week=1" {
+			t.Errorf("%s: told %+v", c.Locale, e)
+		}
+		// A birthday wish is of the class care.
+		o.bornToday(&c)
+		o.put([]care.Customer{c})
+		if got := o.verdict(c.ID, "birthday"); !strings.HasSuffix(got, "opted_out") {
+			t.Errorf("%s: the wish is planned as %q", c.Locale, got)
+		}
 	}
 }

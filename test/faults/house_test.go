@@ -22,7 +22,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-var binary string
+var (
+	binary  string // as it is delivered
+	failing string // with fail points and a clock that can be wrong: the build tag failpoints
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -33,11 +36,13 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "carebell")
-	build := exec.Command("go", "build", "-o", binary, "github.com/carebell/carebell/cmd/carebell")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build carebell: %v\n%s", err, out)
-		return 1
+	binary, failing = filepath.Join(dir, "carebell"), filepath.Join(dir, "carebell-failing")
+	for file, tags := range map[string]string{binary: "", failing: "failpoints"} {
+		build := exec.Command("go", "build", "-tags", tags, "-o", file, "github.com/carebell/carebell/cmd/carebell")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build carebell: %v\n%s", err, out)
+			return 1
+		}
 	}
 	return m.Run()
 }
@@ -61,6 +66,7 @@ type house struct {
 	client   redis.UniversalClient
 	redisURL string
 	zone     string
+	program  string // the daemon's
 	env      []string
 	planned  []Planned
 	next     int
@@ -85,7 +91,11 @@ func newHouse(t *testing.T, o houseOptions) *house {
 	if len(o.channels) == 0 {
 		o.channels = []care.Channel{care.Email}
 	}
-	h := &house{t: t, book: filepath.Join(t.TempDir(), "book"), sink: sink.Start(t, o.sink), redisURL: o.redisURL, client: o.client, zone: noonish(time.Now())}
+	h := &house{
+		t: t, book: filepath.Join(t.TempDir(), "book"), sink: sink.Start(t, o.sink), redisURL: o.redisURL, client: o.client,
+		zone: noonish(time.Now()), program: binary,
+	}
+	t.Cleanup(func() { measured.end(t) })
 	if h.redisURL == "" {
 		h.useRedis(peers.Redis(t))
 	}
@@ -198,7 +208,7 @@ func (h *house) customers(n int, ch care.Channel, announce bool) []string {
 		ids[i] = id
 		h.planned = append(h.planned, Planned{id, programOf(ch)})
 		pipe.Set(h.t.Context(), "care:customer:"+id, fmt.Sprintf(
-			`{"id":%q,"dealer":"d","name":"Wang %d","email":"c%d@example.com","phone":"+86138%08d","tags":[%q]}`, id, h.next, h.next, h.next, ch), 0)
+			`{"id":%q,"dealer":"d","name":"Wang %d","email":"c%d@example.com","phone":"+86138%d%07d","tags":[%q]}`, id, h.next, h.next, h.next%10, h.next, ch), 0)
 		if announce {
 			pipe.XAdd(h.t.Context(), &redis.XAddArgs{Stream: "care:changes", Values: []any{"id", id}})
 		}
@@ -389,10 +399,15 @@ func (h *house) judge(row string, more ...string) Figures {
 	return f
 }
 
-// say prints a row's figures.
+// say prints a row's figures, and keeps them for the table. What comes after the row's number says which part of it they are of.
 func (h *house) say(row string, figures ...string) {
 	h.t.Helper()
-	h.t.Logf("row %s: %s", row, strings.Join(figures, "; "))
+	text := strings.Join(figures, "; ")
+	h.t.Logf("row %s: %s", row, text)
+	if _, part, ok := strings.Cut(row, ", "); ok {
+		text = part + ": " + text
+	}
+	measured.say(rowOf(h.t), text)
 }
 
 // replica is one carebell serve.
@@ -410,7 +425,7 @@ func (h *house) replica(env ...string) *replica {
 	r := &replica{h: h, port: ports[0], public: ports[1]}
 	all := append(append([]string(nil), h.env...), fmt.Sprintf("CARE_LISTEN=127.0.0.1:%d", r.port),
 		fmt.Sprintf("CARE_PUBLIC_LISTEN=127.0.0.1:%d", r.public), "CARE_PUBLIC_URL=https://care.example")
-	r.Process = peers.Daemon(h.t, binary, append(all, env...), "serve")
+	r.Process = peers.Daemon(h.t, h.program, append(all, env...), "serve")
 	return r
 }
 

@@ -45,7 +45,6 @@ func TestRow25FaultsOfHTTP(t *testing.T) {
 	uncertain := outcome{care.StateRetry, care.KindUncertain}
 	date := time.Now().Add(5 * time.Minute).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
 	cases := []httpCase{
-		{"200", nil, sent, 0, 0},
 		{"200, then reset", []sink.HTTPFault{does(serve.DoResetAfter)}, sent, 0, 0},
 		{"1xx", []sink.HTTPFault{does(serve.DoInformational)}, sent, 0, 0},
 		{"yes lost once: repeated at once", []sink.HTTPFault{does(serve.DoLostYes)}, sent, 0, 0},
@@ -55,10 +54,12 @@ func TestRow25FaultsOfHTTP(t *testing.T) {
 		{"413", []sink.HTTPFault{status(413)}, content, 0, 0},
 		{"500", []sink.HTTPFault{status(500)}, again, 20 * time.Second, time.Minute},
 		{"429, seconds", []sink.HTTPFault{status(429, "Retry-After", "120")}, again, 115 * time.Second, 121 * time.Second},
+		{"200: no pause is asked for twice in a row, which would rest the endpoint", nil, sent, 0, 0},
 		{"429, date", []sink.HTTPFault{status(429, "Retry-After", date)}, again, 4 * time.Minute, 5 * time.Minute},
 		{"429, rubbish", []sink.HTTPFault{status(429, "Retry-After", "soon; -x")}, again, 20 * time.Second, time.Minute},
 		{"429, negative", []sink.HTTPFault{status(429, "Retry-After", "-60")}, again, 20 * time.Second, time.Minute},
 		{"429, huge", []sink.HTTPFault{status(429, "Retry-After", "99999999999999999999")}, again, 5 * time.Hour, 6*time.Hour + time.Second},
+		{"200", nil, sent, 0, 0},
 		{"a slow header", []sink.HTTPFault{{Do: serve.DoDribble, Delay: 20 * time.Millisecond, When: sink.When{Times: 1}}}, sent, 0, 0},
 	}
 	for _, c := range cases {

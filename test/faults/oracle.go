@@ -25,10 +25,18 @@ type Figures struct {
 	Repeats    int // hand-overs after the first that the records own up to
 }
 
-// String is the line that a test prints.
+// String is the line that a test prints. States that no record is in are left out.
 func (f Figures) String() string {
-	return fmt.Sprintf("planned %d = sent %d + failed %d + expired %d + skipped %d + uncertain %d + pending %d; accepts %d, duplicates %d, repeats recorded %d",
-		f.Planned, f.Sent, f.Failed, f.Expired, f.Skipped, f.Uncertain, f.Pending, f.Accepts, f.Duplicates, f.Repeats)
+	var states []string
+	for _, s := range []struct {
+		name string
+		n    int
+	}{{"sent", f.Sent}, {"failed", f.Failed}, {"expired", f.Expired}, {"skipped", f.Skipped}, {"uncertain", f.Uncertain}, {"pending", f.Pending}} {
+		if s.n > 0 {
+			states = append(states, fmt.Sprintf("%s %d", s.name, s.n))
+		}
+	}
+	return fmt.Sprintf("planned %d = %s; accepts %d, duplicates %d, repeats recorded %d", f.Planned, strings.Join(states, " + "), f.Accepts, f.Duplicates, f.Repeats)
 }
 
 // Planned names an occurrence that had to be planned: of a customer by a program that has one step and one cycle.

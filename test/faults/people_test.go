@@ -28,7 +28,7 @@ func TestRow29Reloads(t *testing.T) {
 	options := slow(50 * time.Millisecond)
 	options.Keep = true
 	h := newHouse(t, houseOptions{sink: options})
-	h.customers(pick(3000, 50000), care.Email, false)
+	h.customers(pick(3000, 20000), care.Email, false)
 	h.release()
 	r := h.serve()
 	h.awaitAccepts(100, 20*time.Second)

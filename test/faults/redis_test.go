@@ -123,8 +123,8 @@ func cpu(t *testing.T, pid int) time.Duration {
 
 func TestRow14ARestoredSnapshot(t *testing.T) {
 	t.Parallel()
-	h, redis := newHouseOn(t, houseOptions{sink: slow(20 * time.Millisecond)})
-	h.customers(pick(4000, 40000), care.Email, false)
+	h, redis := newHouseOn(t, houseOptions{sink: slow(pick(20*time.Millisecond, 100*time.Millisecond))})
+	h.customers(pick(4000, 14000), care.Email, false)
 	h.release()
 	memory := "CARE_STATE_DIR=" + t.TempDir()
 	r := h.serve(memory)
@@ -186,7 +186,7 @@ func (h *house) silence(sent int, length time.Duration) {
 func TestRow15OutOfMemory(t *testing.T) {
 	t.Parallel()
 	h, redis := newHouseOn(t, houseOptions{sink: slow(200 * time.Millisecond)})
-	h.customers(pick(1000, 10000), care.Email, false)
+	h.customers(pick(1000, 4000), care.Email, false)
 	h.release()
 	r := h.serve()
 	h.awaitAccepts(100, 20*time.Second)
@@ -222,8 +222,8 @@ func TestRow15OutOfMemory(t *testing.T) {
 func TestRow16RefusalsOfRedis(t *testing.T) {
 	t.Parallel()
 	h, server := newHouseOn(t, houseOptions{sink: slow(100 * time.Millisecond)},
-		peers.WithArgs("--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024"))
-	h.customers(pick(3000, 20000), care.Email, false)
+		peers.WithArgs("--key-load-delay", pick("300", "60"), "--loading-process-events-interval-bytes", "1024"))
+	h.customers(pick(3000, 10000), care.Email, false)
 	h.release()
 	r := h.serve()
 	h.awaitAccepts(50, 20*time.Second)

@@ -58,7 +58,7 @@ func TestRow4AStoppedReplica(t *testing.T) {
 func TestRow5AllSweepAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{})
-	h.customers(pick(3000, 100000), care.Email, false)
+	h.customers(pick(3000, 30000), care.Email, false)
 	h.release()
 	// There is only one leader as a rule; whoever deletes its lease has all of them sweep.
 	ctx, cancel := context.WithCancel(t.Context())
@@ -147,7 +147,7 @@ func without(all []*replica, one *replica) []*replica {
 func TestRow7RollingRestart(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{sink: slow(150 * time.Millisecond)})
-	h.customers(pick(2000, 50000), care.Email, false)
+	h.customers(pick(2000, 20000), care.Email, false)
 	h.release()
 	all := h.serveAll(3)
 	h.awaitAccepts(100, 20*time.Second)

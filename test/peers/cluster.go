@@ -146,8 +146,17 @@ func (s *RedisSentinel) ready() error {
 			return fmt.Errorf("a sentinel sees %q", state)
 		}
 	}
+	// A node that comes back is a master of nobody until a sentinel tells it otherwise, and the sentinels count it as a replica
+	// meanwhile: the nodes themselves must say whose they are.
+	master, err := s.master()
+	if err != nil {
+		return err
+	}
 	for _, n := range s.Nodes {
-		role, err := n.info("replication", "role")
+		if n == master {
+			continue
+		}
+		of, err := n.info("replication", "master_port")
 		if err != nil {
 			return err
 		}
@@ -155,8 +164,8 @@ func (s *RedisSentinel) ready() error {
 		if err != nil {
 			return err
 		}
-		if role == "slave" && link != "up" {
-			return fmt.Errorf("%s is not in step", n.Addr())
+		if of != fmt.Sprint(master.Port()) || link != "up" {
+			return fmt.Errorf("%s is not in step with %s (it follows port %q, link %q)", n.Addr(), master.Addr(), of, link)
 		}
 	}
 	return nil
@@ -174,18 +183,29 @@ func (s *RedisSentinel) URL() string {
 // Master returns the node that the first sentinel calls the master now.
 func (s *RedisSentinel) Master() *RedisServer {
 	s.t.Helper()
-	out := s.sentinels[0].CLI("SENTINEL", "get-master-addr-by-name", SentinelName)
-	for _, n := range s.Nodes {
-		if strings.HasSuffix(out, fmt.Sprint(n.Port())) {
-			return n
-		}
+	n, err := s.master()
+	if err != nil {
+		s.t.Fatalf("peers: %v", err)
 	}
-	s.t.Fatalf("peers: the sentinels name a master that is none of ours: %q", out)
-	return nil
+	return n
 }
 
-// AwaitReady waits again until the sentinels see a master in order and both replicas are in step, as after a Restart.
+func (s *RedisSentinel) master() (*RedisServer, error) {
+	out, err := s.sentinels[0].cli("SENTINEL", "get-master-addr-by-name", SentinelName)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range s.Nodes {
+		if strings.HasSuffix(out, fmt.Sprint(n.Port())) {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("the sentinels name a master that is none of ours: %q", out)
+}
+
+// AwaitReady waits again until the sentinels see a master in order and both other nodes follow it and are in step, as after a Restart. A
+// sentinel takes some ten seconds to make a replica of a master that has come back.
 func (s *RedisSentinel) AwaitReady() {
 	s.t.Helper()
-	Eventually(s.t, readyWithin, "sentinels see a master with two replicas", s.ready)
+	Eventually(s.t, 2*readyWithin, "sentinels see a master with two replicas", s.ready)
 }

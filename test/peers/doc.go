@@ -1,5 +1,5 @@
 // Package peers starts the real servers that carebell's end-to-end tests talk to: Redis (single, Cluster, Sentinel), Kannel with a
-// fake SMSC, Postfix and Chromium, and carebell itself as a process of its own.
+// fake SMSC, Postfix, Dovecot and Chromium, and carebell itself as a process of its own.
 //
 // It promises that each server runs in a directory of its own on free loopback ports, is ready when its function returns (found by
 // asking the service, never by waiting a while), is stopped by its process id when the test ends, and shows its log when the test has

@@ -237,6 +237,9 @@ func TestSentinelPromotes(t *testing.T) {
 	})
 	first.Restart()
 	s.AwaitReady()
+	if role := first.CLI("INFO", "replication"); !strings.Contains(role, fmt.Sprintf("master_port:%d", s.Master().Port())) {
+		t.Errorf("the node that has come back follows nobody, or the wrong one:\n%s", role)
+	}
 	if got := s.Master().CLI("SET", "k", "v"); got != "OK" {
 		t.Errorf("SET: %q", got)
 	}

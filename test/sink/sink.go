@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -60,6 +61,10 @@ type Sink struct {
 	ports   []int // SMTP, HTTP, control
 	opts    Options
 	proc    *peers.Process
+
+	mu      sync.Mutex
+	entries []Entry // read so far
+	read    int64   // bytes of the journal that they are
 }
 
 // built is the program, compiled once per test binary and held in memory, so that no file outlives the tests.
@@ -182,18 +187,38 @@ func (s *Sink) Restart() {
 // JournalFile is the journal's path.
 func (s *Sink) JournalFile() string { return s.journal }
 
-// Journal reads all entries, accepts and faults, in the order in which they were written.
+// Journal returns all entries, accepts and faults, in the order in which they were written; they are for reading only. It reads on from
+// where the last call ended, so that it can be asked often.
 func (s *Sink) Journal() []Entry {
 	s.t.Helper()
-	b, err := os.ReadFile(s.journal)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entries, n, err := readJournal(s.journal, s.read)
 	if err != nil {
 		s.t.Fatalf("sink: %v", err)
 	}
-	entries, err := serve.ParseJournal(b)
+	s.entries = append(s.entries, entries...)
+	s.read += n
+	return slices.Clip(s.entries)
+}
+
+// readJournal reads the whole lines of a journal that come after a place, and says how many bytes they are.
+func readJournal(file string, after int64) ([]Entry, int64, error) {
+	f, err := os.Open(file)
 	if err != nil {
-		s.t.Fatalf("sink: %v", err)
+		return nil, 0, err
 	}
-	return entries
+	defer f.Close()
+	if _, err := f.Seek(after, io.SeekStart); err != nil {
+		return nil, 0, err
+	}
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil, 0, err
+	}
+	whole := bytes.LastIndexByte(b, '\n') + 1
+	entries, err := serve.ParseJournal(b[:whole])
+	return entries, int64(whole), err
 }
 
 // Accepts counts the accepts per id. A message without an id counts under "".

@@ -31,6 +31,9 @@ const (
 	// AtRandom draws, once per transaction at MAIL, whether it goes wrong and at which of mail, rcpt, data and body: Percent is per
 	// message.
 	AtRandom = "random"
+	// AtFirstByte is the first byte of a message (SMTP: after DATA; HTTP: of the request), when nothing has been accepted yet. Only
+	// DoKill stands here.
+	AtFirstByte = "first-byte"
 )
 
 // What a fault does. The lists in SMTPFault and HTTPFault say which of them apply.
@@ -49,6 +52,9 @@ const (
 	DoDribble = "dribble"
 	// DoMixed is one of a 4xx reply, a 5xx reply, a hang and a reset, drawn with equal chance.
 	DoMixed = "mixed"
+	// DoKill ends the process whose id stands in PIDFile with SIGKILL, instead of an answer: at the first byte, or when the whole
+	// message has been accepted and journaled.
+	DoKill = "kill"
 
 	// DoStatus answers with the status Code, Header and Body; 2xx is an accept. HTTP only, as are those below.
 	DoStatus = "status"
@@ -74,7 +80,8 @@ type When struct {
 	Times int `json:"times,omitempty"`
 }
 
-// SMTPFault is one rule for the SMTP sink. Do is reply, reset, lost-yes (at body), hang, slow, dribble or mixed.
+// SMTPFault is one rule for the SMTP sink. Do is reply, reset, lost-yes (at body), hang, slow, dribble, mixed or kill (at first-byte and
+// body).
 type SMTPFault struct {
 	When
 	At   string `json:"at"`
@@ -82,27 +89,31 @@ type SMTPFault struct {
 	Code int    `json:"code,omitempty"` // for reply; default 451
 	Text string `json:"text,omitempty"` // for reply, such as "4.7.1 try again later"
 	// Delay is in nanoseconds in JSON, as time.Duration is.
-	Delay time.Duration `json:"delay,omitempty"`
+	Delay   time.Duration `json:"delay,omitempty"`
+	PIDFile string        `json:"pid_file,omitempty"` // for kill
 }
 
 // HTTPFault is one rule for the HTTP sink.
 type HTTPFault struct {
 	When
 	// Path is a prefix of the request's path; empty: all.
-	Path     string            `json:"path,omitempty"`
+	Path string `json:"path,omitempty"`
+	// At is first-byte or empty, which is the whole request.
+	At       string            `json:"at,omitempty"`
 	Do       string            `json:"do"`
 	Code     int               `json:"code,omitempty"` // for status (default 503) and redirect
 	Header   map[string]string `json:"header,omitempty"`
 	Body     string            `json:"body,omitempty"`
 	Location string            `json:"location,omitempty"`
-	Delay    time.Duration     `json:"delay,omitempty"` // nanoseconds in JSON
+	Delay    time.Duration     `json:"delay,omitempty"`    // nanoseconds in JSON
+	PIDFile  string            `json:"pid_file,omitempty"` // for kill
 }
 
 var (
-	smtpPlaces = []string{AtConnect, AtHelo, AtMail, AtRcpt, AtData, AtBody, AtRset, AtNoop, AtQuit, AtAny, AtRandom}
-	smtpDeeds  = []string{DoReply, DoReset, DoLostYes, DoHang, DoSlow, DoDribble, DoMixed}
+	smtpPlaces = []string{AtConnect, AtHelo, AtMail, AtRcpt, AtData, AtBody, AtRset, AtNoop, AtQuit, AtAny, AtRandom, AtFirstByte}
+	smtpDeeds  = []string{DoReply, DoReset, DoLostYes, DoHang, DoSlow, DoDribble, DoMixed, DoKill}
 	httpDeeds  = []string{
-		DoStatus, DoReset, DoLostYes, DoResetAfter, DoHang, DoSlow, DoDribble, DoMixed, DoRedirect, DoEndless, DoGzipBomb, DoInformational,
+		DoStatus, DoReset, DoLostYes, DoResetAfter, DoHang, DoSlow, DoDribble, DoMixed, DoRedirect, DoEndless, DoGzipBomb, DoInformational, DoKill,
 	}
 	transactionPlaces = []string{AtMail, AtRcpt, AtData, AtBody}
 )
@@ -116,10 +127,16 @@ func (f Faults) Check() error {
 		if r.Do == DoLostYes && r.At != AtBody {
 			return fmt.Errorf("smtp fault %d: lost-yes stands at body only, where the message is accepted", i)
 		}
+		if r.Do == DoKill && (r.At != AtFirstByte && r.At != AtBody || r.PIDFile == "") || r.Do != DoKill && r.At == AtFirstByte {
+			return fmt.Errorf("smtp fault %d: kill, with a pid_file, stands at first-byte and at body; nothing else stands at first-byte", i)
+		}
 	}
 	for i, r := range f.HTTP {
 		if !slices.Contains(httpDeeds, r.Do) {
 			return fmt.Errorf("http fault %d: do %q: take one of %v", i, r.Do, httpDeeds)
+		}
+		if (r.Do == DoKill) != (r.PIDFile != "") || r.At != "" && (r.At != AtFirstByte || r.Do != DoKill) {
+			return fmt.Errorf("http fault %d: kill needs a pid_file, and it alone stands at first-byte", i)
 		}
 	}
 	return nil
@@ -162,7 +179,7 @@ func (r *rules) forSMTP(at string) SMTPFault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, f := range r.faults.SMTP {
-		if (f.At == at || f.At == AtAny) && r.smtp[i].applies(f.When) {
+		if (f.At == at || f.At == AtAny && at != AtFirstByte) && r.smtp[i].applies(f.When) {
 			return f.drawn()
 		}
 	}
@@ -186,8 +203,20 @@ func (r *rules) forHTTP(path string) HTTPFault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, f := range r.faults.HTTP {
-		if strings.HasPrefix(path, f.Path) && r.http[i].applies(f.When) {
+		if f.At == "" && strings.HasPrefix(path, f.Path) && r.http[i].applies(f.When) {
 			return f.drawn()
+		}
+	}
+	return HTTPFault{}
+}
+
+// forFirstByte is the fault that stands at the first byte of a request.
+func (r *rules) forFirstByte() HTTPFault {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, f := range r.faults.HTTP {
+		if f.At == AtFirstByte && r.http[i].applies(f.When) {
+			return f
 		}
 	}
 	return HTTPFault{}

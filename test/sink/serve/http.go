@@ -161,7 +161,7 @@ func (s *Server) answerHTTP(w http.ResponseWriter, r *http.Request, f HTTPFault,
 		w.Header().Set("Location", f.Location)
 		w.WriteHeader(f.Code)
 		return
-	case DoReset, DoLostYes, DoResetAfter, DoHang, DoDribble:
+	case DoReset, DoLostYes, DoResetAfter, DoHang, DoDribble, DoKill:
 		s.raw(w, f, code, body)
 		return
 	case DoEndless:
@@ -202,6 +202,8 @@ func (s *Server) raw(w http.ResponseWriter, f HTTPFault, code int, body string) 
 	switch f.Do {
 	case DoHang:
 		s.hang(conn)
+	case DoKill:
+		s.killed(f)
 	case DoResetAfter:
 		_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\n\r\n%s", code, http.StatusText(code), len(body)+100, body)
 	case DoDribble:

@@ -117,6 +117,12 @@ func TestCheck(t *testing.T) {
 		"deed":     {SMTP: []SMTPFault{{At: AtMail, Do: DoEndless}}},
 		"lost yes": {SMTP: []SMTPFault{{At: AtMail, Do: DoLostYes}}},
 		"http":     {HTTP: []HTTPFault{{Do: "explode"}}},
+
+		"kill at a verb":         {SMTP: []SMTPFault{{At: AtMail, Do: DoKill, PIDFile: "p"}}},
+		"kill nobody":            {SMTP: []SMTPFault{{At: AtBody, Do: DoKill}}},
+		"slow at the first byte": {SMTP: []SMTPFault{{At: AtFirstByte, Do: DoSlow}}},
+		"kill nobody by http":    {HTTP: []HTTPFault{{Do: DoKill}}},
+		"reset at a place":       {HTTP: []HTTPFault{{At: AtFirstByte, Do: DoReset}}},
 	} {
 		if f.Check() == nil {
 			t.Errorf("%s is taken", name)

@@ -59,7 +59,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{journal: j, rules: newRules(c.Faults), keep: c.Keep, now: c.Now, stopping: make(chan struct{})}
 	s.web = &http.Server{Handler: http.HandlerFunc(s.serveHTTP), ReadHeaderTimeout: time.Minute}
 	s.smtp = &door{addr: c.SMTP, serve: s.acceptSMTP}
-	s.http = &door{addr: c.HTTP, serve: func(l net.Listener) { _ = s.web.Serve(l) }}
+	s.http = &door{addr: c.HTTP, serve: func(l net.Listener) { _ = s.web.Serve(l) }, heard: s.firstByte}
 	s.control = &http.Server{Handler: s.controls(), ReadHeaderTimeout: time.Minute}
 	control, err := net.Listen("tcp", c.Control)
 	if err != nil {
@@ -163,6 +163,7 @@ func (s *Server) down(_ context.Context, q url.Values) error {
 type door struct {
 	addr  string
 	serve func(net.Listener)
+	heard func() error // called whenever bytes have come, nil = nobody asks; an error ends the connection
 
 	mu          sync.Mutex
 	l           net.Listener
@@ -231,6 +232,17 @@ type tracked struct {
 
 // SetLinger is that of the TCP connection inside, for reset.
 func (t *tracked) SetLinger(seconds int) error { return t.Conn.(*net.TCPConn).SetLinger(seconds) }
+
+func (t *tracked) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if n > 0 && t.door.heard != nil {
+		if gone := t.door.heard(); gone != nil {
+			reset(t.Conn)
+			return 0, gone
+		}
+	}
+	return n, err
+}
 
 func (t *tracked) Close() error {
 	t.door.mu.Lock()

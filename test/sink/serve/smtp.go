@@ -135,6 +135,9 @@ func (c *session) data() error {
 	if err := c.w.Flush(); err != nil {
 		return err
 	}
+	if err := c.firstByte(); err != nil {
+		return err
+	}
 	body, bare, err := readBody(c.r)
 	if err != nil {
 		return err
@@ -155,6 +158,22 @@ func (c *session) data() error {
 	}
 	c.reset()
 	return c.act(AtBody, fault, "250 2.0.0 accepted")
+}
+
+// firstByte waits for a fault that stands there until the message begins.
+func (c *session) firstByte() error {
+	fault := c.s.rules.forSMTP(AtFirstByte)
+	if fault.Do == "" {
+		return nil
+	}
+	if _, err := c.r.Peek(1); err != nil {
+		return err
+	}
+	e := Entry{Kind: KindSMTP, Event: EventFault, At: c.s.now(), To: c.to, Fault: named(AtFirstByte, fault.Do), Commands: c.commands}
+	if err := c.s.journal.add(&e); err != nil {
+		return err
+	}
+	return c.act(AtFirstByte, fault, "")
 }
 
 // readBody reads up to the final dot (RFC 5321, 4.5.2) and says whether a CR or LF stood alone.
@@ -239,6 +258,10 @@ func (c *session) act(at string, f SMTPFault, text string) error {
 	case DoReset, DoLostYes:
 		reset(c.conn)
 		return errGone
+	case DoKill:
+		err := c.s.kill(f.PIDFile)
+		reset(c.conn)
+		return errors.Join(errGone, err)
 	case DoHang:
 		if err := c.w.Flush(); err != nil {
 			return err

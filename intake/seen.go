@@ -1,0 +1,72 @@
+package intake
+
+import (
+	"hash/maphash"
+	"math/bits"
+)
+
+// seen counts customers and vehicles once, by a hash of 64 bits: a million of each take some 30 MB.
+type seen struct {
+	seed                maphash.Seed
+	customers, vehicles hashes
+}
+
+func newSeen() seen { return seen{seed: maphash.MakeSeed()} }
+
+func (s *seen) add(customer, vehicle string) {
+	c := maphash.String(s.seed, customer)
+	s.customers.add(c)
+	if vehicle != "" {
+		s.vehicles.add(c*31 + maphash.String(s.seed, vehicle))
+	}
+}
+
+// hashes is a set of random numbers. A map takes twice the memory, and all at once when it grows; this one grows in 256 parts.
+type hashes struct {
+	parts [256]part
+	n     int
+}
+
+// part is an open table: a number stands at its place or, if that is taken, behind it. 0 is a free place.
+type part struct {
+	slots []uint64
+	n     int
+}
+
+func (s *hashes) add(h uint64) {
+	h |= 1 << 8 // never 0, and neither the part nor the place in it hangs on this bit alone
+	if s.parts[h&0xff].add(h) {
+		s.n++
+	}
+}
+
+func (p *part) add(h uint64) bool {
+	if p.n*4 >= len(p.slots)*3 {
+		old := p.slots
+		p.slots = make([]uint64, max(16, len(old)*3/2))
+		for _, h := range old {
+			if h != 0 {
+				p.slots[p.find(h)] = h
+			}
+		}
+	}
+	at := p.find(h)
+	if p.slots[at] != 0 {
+		return false
+	}
+	p.slots[at] = h
+	p.n++
+	return true
+}
+
+// find returns where h stands, or the free place where it would.
+func (p *part) find(h uint64) int {
+	high, _ := bits.Mul64(h, uint64(len(p.slots)))
+	at := int(high)
+	for p.slots[at] != 0 && p.slots[at] != h {
+		if at++; at == len(p.slots) {
+			at = 0
+		}
+	}
+	return at
+}
