@@ -74,7 +74,7 @@ type Config struct {
 	Domains     Domains                    // of e-mail
 	Share       func() float64             // this replica's part of Rates, from 0 to 1; nil = all of it
 	Lease       time.Duration              // 0 = 30 s
-	Idle        time.Duration              // between looks at an empty queue; 0 = 50 ms
+	Idle        time.Duration              // between looks at an empty queue; 0 = 40 ms
 	Timeout     time.Duration              // of one attempt; 0 = 30 s
 	Grace       time.Duration              // how long Stop lets attempts end by themselves; 0 = 20 s
 	DryRun      bool                       // gate, render and record; send nothing
@@ -134,7 +134,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg.Busy = func(int) {}
 	}
 	for value, or := range map[*time.Duration]time.Duration{
-		&cfg.Lease: 30 * time.Second, &cfg.Idle: 50 * time.Millisecond, &cfg.Timeout: 30 * time.Second, &cfg.Grace: 20 * time.Second,
+		&cfg.Lease: 30 * time.Second, &cfg.Idle: 40 * time.Millisecond, &cfg.Timeout: 30 * time.Second, &cfg.Grace: 20 * time.Second,
 	} {
 		if *value <= 0 {
 			*value = or
