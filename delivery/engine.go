@@ -142,7 +142,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, held: held{claims: map[string]*care.Claim{}, customers: map[string]int{}}, paces: map[care.Channel]*pace{}}
 	for _, ch := range care.Channels {
-		e.paces[ch] = newPace(cfg.Rates[ch], cfg.Share)
+		e.paces[ch] = newPace(cfg.Rates[ch], cfg.Share, cfg.Machine)
 	}
 	e.settle = newCommitter(&e.flight, e.write)
 	return e, nil
@@ -200,7 +200,12 @@ func (e *Engine) Stop() error {
 
 // Wait returns when one more request may go over a channel without exceeding its rate, for what is sent beside the messages. An error
 // means that ctx ended first.
-func (e *Engine) Wait(ctx context.Context, ch care.Channel) error { return e.paces[ch].wait(ctx) }
+func (e *Engine) Wait(ctx context.Context, ch care.Channel) error {
+	if err := e.paces[ch].wait(ctx); err != nil {
+		return err
+	}
+	return e.paces[ch].pass(ctx)
+}
 
 // write settles a batch and goes on trying while the store is away: an outcome that is known must not be lost. The lease may
 // end meanwhile; then the store refuses the result and another replica has it as uncertain.
