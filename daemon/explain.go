@@ -267,26 +267,12 @@ func cutScope(scope string) (ch care.Channel, rest string, ok bool) {
 
 func vehicleFacts(f *care.Facts, v *care.Vehicle, d *care.Dealer, today care.Date) VehicleFacts {
 	out := VehicleFacts{
-		ID: v.ID, Make: v.Make, Model: v.Model, DeliveredOn: v.DeliveredOn, SoldOn: soldOn(f, v), LastVisit: lastVisit(v), Appointment: v.AppointmentAt,
+		ID: v.ID, Make: v.Make, Model: v.Model, DeliveredOn: v.DeliveredOn, SoldOn: scheduler.SoldOn(f, v), LastVisit: lastVisit(v), Appointment: v.AppointmentAt,
 	}
 	if forecast, ok := scheduler.Forecast(v, d, today, toldReadings(f, v.ID)...); ok {
 		out.Forecast = &forecast
 	}
 	return out
-}
-
-// soldOn is the earlier of the record's date and the customer's own word.
-func soldOn(f *care.Facts, v *care.Vehicle) care.Date {
-	sold := v.SoldOn
-	if f.Overlay == nil {
-		return sold
-	}
-	for _, fact := range f.Overlay.Sold {
-		if fact.Vehicle == v.ID && !fact.On.IsZero() && (sold.IsZero() || fact.On.Before(sold)) {
-			sold = fact.On
-		}
-	}
-	return sold
 }
 
 func lastVisit(v *care.Vehicle) care.Date {

@@ -178,7 +178,7 @@ func (i *inspection) addresses(f *care.Facts, d *care.Dealer, base Flaw) {
 func (i *inspection) vehicle(f *care.Facts, v *care.Vehicle, d *care.Dealer, today care.Date, base Flaw) bool {
 	base.Vehicle = v.ID
 	path := fmt.Sprintf("$.vehicles[?@.id=='%s']", v.ID)
-	if sold := soldOn(f, v); !sold.IsZero() && !sold.After(today) {
+	if sold := scheduler.SoldOn(f, v); !sold.IsZero() && !sold.After(today) {
 		base.Kind, base.Path, base.Detail = foundSold, path+".sold_on", sold.String()
 		if v.SoldOn.IsZero() {
 			base.Detail += ", as the customer told us: the record does not know"

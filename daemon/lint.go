@@ -13,6 +13,7 @@ import (
 	"github.com/robfig/cron/v3"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/scheduler"
 )
 
 // Today is what a book would do on one day, said before it is put in force.
@@ -155,7 +156,7 @@ func neverLeaves(book *care.Book) []care.Problem {
 		at := schedule.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Second))
 		minute := int16(at.Hour()*60 + at.Minute())
 		for _, d := range book.Dealers {
-			quiet := quietHours(d, p.Class)
+			quiet := scheduler.QuietHours(d, p.Class)
 			if !quiet.Contains(int(minute)) || minute < quiet.From || quiet.From < quiet.To {
 				continue
 			}
@@ -173,20 +174,4 @@ func neverLeaves(book *care.Book) []care.Problem {
 		}
 	}
 	return out
-}
-
-// quietHours are a dealer's for a class, as the plan takes them (design A3): those of the class, else the default, else 21:00-08:00; for
-// offers 20:00-09:00 unless the class or `default: none` says otherwise.
-func quietHours(d *care.Dealer, class care.Class) care.Window {
-	if w, ok := d.QuietHours[string(class)]; ok {
-		return w
-	}
-	w, ok := d.QuietHours["default"]
-	switch {
-	case class == care.Commercial && (!ok || !w.IsZero()):
-		return care.Window{From: 20 * 60, To: 9 * 60}
-	case !ok:
-		return care.Window{From: 21 * 60, To: 8 * 60}
-	}
-	return w
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/scheduler"
 )
 
 // Why a channel does not reach a customer.
@@ -35,7 +36,7 @@ func (e *Env) reach(f *care.Facts, d *care.Dealer, ch care.Channel) string {
 	}
 	why := notAllowed
 	for _, class := range []care.Class{care.Service, care.Care, care.Commercial} {
-		if !consentOf(f, d, ch, class).Allowed {
+		if !scheduler.ConsentOf(f, d, ch, class).Allowed {
 			continue
 		}
 		if !f.Overlay.Stopped(ch, class, "", "") {
@@ -83,44 +84,17 @@ type Consent struct {
 	At      string       `json:"at,omitempty"`     // the day, YYYY-MM-DD
 }
 
-// consentOf tells the consent gate's answer with its source; a test compares it with the planner's own.
+// consentOf tells the consent gate's answer with its source.
 func consentOf(f *care.Facts, d *care.Dealer, ch care.Channel, class care.Class) Consent {
-	out := Consent{Channel: ch, Class: class, Allowed: true, From: "law"}
-	if class == care.Safety || !ch.ToPerson() {
-		return out
+	c := scheduler.ConsentOf(f, d, ch, class)
+	out := Consent{Channel: ch, Class: class, Allowed: c.Allowed, From: c.From}
+	switch c.From {
+	case "overlay":
+		out.Source, out.At = c.Grant.Source, c.Grant.At.UTC().Format("2006-01-02")
+	case "record":
+		out.Source, out.At = c.Record.Source, c.Record.At.String()
 	}
-	record := f.Customer.Consent[ch]
-	if grant, ok := grantOf(f.Overlay, ch, class, record.Care == nil); ok {
-		out.From, out.Source, out.At = "overlay", grant.Source, grant.At.UTC().Format("2006-01-02")
-		return out
-	}
-	if yes := record.For(class); yes != nil {
-		out.Allowed, out.From, out.Source, out.At = *yes, "record", record.Source, record.At.String()
-		return out
-	}
-	yes := d.ConsentDefault.For(class)
-	out.Allowed, out.From = yes != nil && *yes, "dealer"
 	return out
-}
-
-// grantOf returns the customer's own opt-in to a class that no later stop took back.
-func grantOf(o *care.Overlay, ch care.Channel, class care.Class, careFollows bool) (care.Stop, bool) {
-	if o == nil {
-		return care.Stop{}, false
-	}
-	classes := []care.Class{class}
-	if class == care.Care && careFollows {
-		classes = append(classes, care.Service)
-	}
-	for _, c := range classes {
-		for _, scope := range []string{string(c), string(ch) + "/" + string(c)} {
-			grant, ok := o.Grants[scope]
-			if stop, was := o.Stops[scope]; ok && (!was || grant.At.After(stop.At)) {
-				return grant, true
-			}
-		}
-	}
-	return care.Stop{}, false
 }
 
 // Cap is a customer's limit of messages in seven days and whose it is.
@@ -129,37 +103,13 @@ type Cap struct {
 	By    string `json:"by"` // grade:A, dealer (of all grades without one of their own), or customer (their own wish)
 }
 
-// The caps of a dealer who says nothing (design A3).
-var defaultCaps = map[string]int{"default": 2, "A": 3, "C": 1}
-
-// capOf returns the cap that holds for a customer; false if there is none. A test compares it with the planner's own.
+// capOf returns the cap that holds for a customer; false if there is none.
 func capOf(f *care.Facts, d *care.Dealer) (Cap, bool) {
-	limit, limited := Cap{}, false
-	grade := f.Customer.Grade
-	if len(d.Caps) == 0 {
-		n, ok := defaultCaps[grade]
-		limit, limited = Cap{n, "grade:" + grade}, true
-		if !ok {
-			limit = Cap{defaultCaps["default"], "dealer"}
-		}
-	} else {
-		c, ok := d.Caps[grade]
-		by := "grade:" + grade
-		if !ok {
-			c, by = d.Caps["default"], "dealer"
-		}
-		if c.PerWeek != nil {
-			limit, limited = Cap{*c.PerWeek, by}, true
-		}
+	c, limited := scheduler.CapOf(f, d)
+	if !limited {
+		return Cap{}, false
 	}
-	own := f.Customer.Preferences.MaxPerWeek
-	if f.Overlay != nil && f.Overlay.Preferences != nil && f.Overlay.Preferences.MaxPerWeek != nil {
-		own = f.Overlay.Preferences.MaxPerWeek
-	}
-	if own != nil && (!limited || *own < limit.Limit) {
-		limit, limited = Cap{*own, "customer"}, true
-	}
-	return limit, limited
+	return Cap{c.Limit, c.By()}, true
 }
 
 // codeOf names why a message could not be rendered.

@@ -58,7 +58,7 @@ func ended(f *care.Facts, p *Planner, vehicle string, on care.Date) (reason stri
 	}
 	for i := range f.Customer.Vehicles {
 		v := &f.Customer.Vehicles[i]
-		if sold := soldOn(f, v); v.ID == vehicle && !sold.IsZero() && (on.IsZero() || !on.Before(sold)) {
+		if sold := SoldOn(f, v); v.ID == vehicle && !sold.IsZero() && (on.IsZero() || !on.Before(sold)) {
 			return "sold", true
 		}
 	}

@@ -76,7 +76,9 @@ var channelGates = []channelGate{
 		return !r.request.Operator.Paused(c.occ.Dealer, c.occ.Program, ch)
 	}},
 	{"topic_off", again, func(r *run, c *candidate, _ care.Channel) bool { return !r.off(c) }},
-	{"no_consent", again, func(r *run, c *candidate, ch care.Channel) bool { return r.consents(ch, c.occ.Class) }},
+	{"no_consent", again, func(r *run, c *candidate, ch care.Channel) bool {
+		return ConsentOf(r.facts, r.dealer.Dealer, ch, c.occ.Class).Allowed
+	}},
 	{"opted_out", again, func(r *run, c *candidate, ch care.Channel) bool { return !r.optedOut(c, ch) }},
 	{"suppressed_address", again, func(r *run, _ *candidate, ch care.Channel) bool { return !r.suppressed(ch) }},
 	{"no_channel", again, (*run).reachable},
@@ -255,45 +257,6 @@ func (r *run) off(c *candidate) bool {
 	for _, name := range r.prefs.Off {
 		if name == string(c.occ.Class) || c.occ.Class != care.Safety && (name == c.occ.Topic || name == c.occ.Program) {
 			return true
-		}
-	}
-	return false
-}
-
-// consents reports whether the customer allowed this class on this channel. Safety notices need no consent: they are sent in the
-// customer's vital interest (GDPR art. 6(1)(d); PIPL art. 13(4)). Systems give none either. What was never asked is the dealer's default,
-// and without one no.
-func (r *run) consents(ch care.Channel, class care.Class) bool {
-	if class == care.Safety || !ch.ToPerson() {
-		return true
-	}
-	record := r.customer.Consent[ch]
-	if granted(r.facts.Overlay, ch, class, record.Care == nil) {
-		return true
-	}
-	if yes := record.For(class); yes != nil {
-		return *yes
-	}
-	yes := r.dealer.ConsentDefault.For(class)
-	return yes != nil && *yes
-}
-
-// granted reports whether the customer opted in to the class, on the channel or on all, and has not opted out of the same since.
-// An opt-in without a class, such as START by SMS, only lifts a stop: it is no consent to offers.
-func granted(o *care.Overlay, ch care.Channel, class care.Class, careFollows bool) bool {
-	if o == nil || len(o.Grants) == 0 {
-		return false
-	}
-	classes := []care.Class{class}
-	if class == care.Care && careFollows {
-		classes = append(classes, care.Service)
-	}
-	for _, class := range classes {
-		for _, scope := range []string{string(class), string(ch) + "/" + string(class)} {
-			grant, ok := o.Grants[scope]
-			if stop, was := o.Stops[scope]; ok && (!was || grant.At.After(stop.At)) {
-				return true
-			}
 		}
 	}
 	return false

@@ -13,9 +13,9 @@ var (
 	quietCommercial = care.Window{From: 20 * 60, To: 9 * 60}
 )
 
-// quietHours returns the dealer's quiet hours for a class. A dealer whose default is none has none for any class but those it
+// QuietHours returns a dealer's quiet hours for a class. A dealer whose default is none has none for any class but those it
 // names; one who sets a default alone keeps the longer hours for offers.
-func (d *dealer) quietHours(class care.Class) care.Window {
+func QuietHours(d *care.Dealer, class care.Class) care.Window {
 	if w, ok := d.QuietHours[string(class)]; ok {
 		return w
 	}
@@ -36,7 +36,7 @@ func (r *run) quiet(c *candidate, t time.Time) (time.Time, bool) {
 	if !c.lead.ToPerson() || class == care.Safety && c.lead == care.Email {
 		return t, true
 	}
-	own, theirs := r.prefs.Quiet, r.dealer.quietHours(class)
+	own, theirs := r.prefs.Quiet, QuietHours(r.dealer.Dealer, class)
 	if !own.IsZero() && class != care.Commercial {
 		theirs = care.Window{}
 	}

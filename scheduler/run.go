@@ -129,25 +129,6 @@ func reported(f *care.Facts, vehicle string) []care.Reading {
 	return out
 }
 
-// soldOn returns when the vehicle was sold, by the record or by the customer's own word, whichever is earlier.
-func (r *run) soldOn(i int) care.Date {
-	v := &r.customer.Vehicles[i]
-	return soldOn(r.facts, v)
-}
-
-func soldOn(f *care.Facts, v *care.Vehicle) care.Date {
-	sold := v.SoldOn
-	if f.Overlay == nil {
-		return sold
-	}
-	for _, fact := range f.Overlay.Sold {
-		if fact.Vehicle == v.ID && !fact.On.IsZero() && (sold.IsZero() || fact.On.Before(sold)) {
-			sold = fact.On
-		}
-	}
-	return sold
-}
-
 // location is the recipient's zone, looked up when something is due.
 func (r *run) location() *time.Location {
 	if r.loc == nil {
@@ -186,7 +167,7 @@ func (r *run) exists(p *program, d due, on care.Date) bool {
 	if d.vehicle < 0 {
 		return true
 	}
-	sold := r.soldOn(d.vehicle)
+	sold := SoldOn(r.facts, &r.customer.Vehicles[d.vehicle])
 	return sold.IsZero() || on.Before(sold)
 }
 

@@ -217,43 +217,13 @@ func rank(a, b *care.Occurrence) int {
 // week is the span that a cap counts over.
 const week = 168 * time.Hour
 
-// Caps of a dealer who says nothing (design A3).
-var defaultCaps = map[string]int{"default": 2, "A": 3, "C": 1}
-
-// perWeek returns how many messages the customer may get in 168 hours: the smaller of the grade's limit and their own wish.
-func (r *run) perWeek() (limit int, limited bool) {
-	smaller := func(n int) {
-		if !limited || n < limit {
-			limit, limited = n, true
-		}
-	}
-	if len(r.dealer.Caps) == 0 {
-		n, ok := defaultCaps[r.customer.Grade]
-		if !ok {
-			n = defaultCaps["default"]
-		}
-		smaller(n)
-	} else {
-		c, ok := r.dealer.Caps[r.customer.Grade]
-		if !ok {
-			c = r.dealer.Caps["default"]
-		}
-		if c.PerWeek != nil {
-			smaller(*c.PerWeek)
-		}
-	}
-	if own := r.prefs.MaxPerWeek; own != nil {
-		smaller(*own)
-	}
-	return limit, limited
-}
-
 // limit serves the customer's messages in their order of rank and puts off those that are too many (design A5.4).
 func (r *run) limit() {
-	limit, limited := r.perWeek()
+	most, limited := capOf(r.customer.Grade, r.dealer.Dealer, r.prefs.MaxPerWeek)
 	if !limited {
 		return
 	}
+	limit := most.Limit
 	var waiting []*candidate
 	for _, c := range r.candidates {
 		if o := c.occ; !c.done && !c.sending && o.Verdict == care.Send && o.Class != care.Safety && o.Channel.ToPerson() && !o.Release.Before(r.request.From) {

@@ -141,10 +141,11 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 	if err != nil {
 		return care.Receipt{}, err
 	}
-	if e := judge(a, preset, s.cfg.Clock()); e != nil {
+	now := s.cfg.Clock()
+	if e := judge(a, preset, now); e != nil {
 		return care.Receipt{}, e
 	}
-	return care.Receipt{ID: m.ID, Channel: care.Webhook, Gateway: string(preset), State: care.StateSent, Tries: a.Tries, Reached: a.Reached, At: s.cfg.Clock()}, nil
+	return care.Receipt{ID: m.ID, Channel: care.Webhook, Gateway: string(preset), State: care.StateSent, Tries: a.Tries, Reached: a.Reached, At: now}, nil
 }
 
 // Exchange is a request and its answer, for the person who sets an endpoint up. It holds what Send never tells: show it to nobody else.

@@ -36,7 +36,7 @@ func tuneCollector(ctx context.Context) {
 			case <-tick.C:
 			}
 			metrics.Read(live)
-			debug.SetMemoryLimit(limitFor(int64(live[0].Value.Uint64()))) //nolint:gosec // no process has 2^63 bytes
+			debug.SetMemoryLimit(limitFor(int64(live[0].Value.Uint64())))
 		}
 	}()
 }
