@@ -78,6 +78,8 @@ type Receipt struct {
 	Tries      int  // requests made, when a safe one was repeated at once
 	Reached    bool // one of the earlier tries may have been taken too
 	At         time.Time
+	// To is the address that a provider reports on, as it writes it; "" = it does not say. It is compared, never kept.
+	To string `json:"-"`
 }
 
 // Attempt is one try to hand a message to a provider, as it is kept on record.
