@@ -124,6 +124,12 @@ type Record struct {
 	Owner int64 `json:"owner,omitempty"`
 }
 
+// Kinds of entries about tasks: a person has something to do about the customer (Reason says what), or has done it.
+const (
+	KindTask     = "task"
+	KindTaskDone = "task_done"
+)
+
 // EventEntry is one entry of care:events and of the webhook of events.
 type EventEntry struct {
 	At       time.Time `json:"at"`
