@@ -16,9 +16,9 @@ import (
 	"github.com/carebell/carebell/test/peers"
 )
 
-// TestScaleOfACluster delivers the same backlog with one replica and with three, over a Cluster of three masters, and says how the work
+// TestRow13AClusterShares delivers the same backlog with one replica and with three, over a Cluster of three masters, and says how the work
 // falls on the masters and what a message costs. That all of this runs on one machine shows in the rate, not in the costs.
-func TestScaleOfACluster(t *testing.T) {
+func TestRow13AClusterShares(t *testing.T) {
 	c := peers.Cluster(t)
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addresses(c.URL()), Protocol: 2, DisableIdentity: true})
 	defer client.Close()
@@ -50,11 +50,11 @@ func TestScaleOfACluster(t *testing.T) {
 			for i := range work {
 				shares[i] = fmt.Sprintf("%.0f %%", 100*work[i]/sum)
 			}
-			f, broken := Judge(h.planned, h.records(), h.accepts())
-			t.Logf("%d replicas: %s; %.0f e-mails/s from the start of the replicas; a message: daemons %.0f µs, masters %.0f µs of processor time; the masters' shares %s",
-				replicas, f, due/took.Seconds(), float64(used.Microseconds())/due, sum*1e6/due, strings.Join(shares, ", "))
-			if len(broken) > 0 || f.Sent != due || f.Duplicates != 0 {
-				t.Error("want every message once:", broken)
+			f := h.judge(fmt.Sprintf("13, with %d replicas", replicas),
+				fmt.Sprintf("%.0f e-mails/s from the start of the replicas; a message: daemons %.0f µs, masters %.0f µs of processor time; the masters' shares %s",
+					due/took.Seconds(), float64(used.Microseconds())/due, sum*1e6/due, strings.Join(shares, ", ")))
+			if f.Sent != due || f.Duplicates != 0 {
+				t.Error("want every message once")
 			}
 			for _, r := range all {
 				r.Kill()
