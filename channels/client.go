@@ -146,11 +146,8 @@ func (s *call) got(info httptrace.GotConnInfo) {
 // Do sends a request, at most three times, and reads the answer. An error is a *care.Error: KindRetry if nothing reached the
 // receiver, KindUncertain if something may have, KindContent if the guard refused the address or the URL is none.
 func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
-	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > c.timeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.timeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
 	state := &call{repeat: r.Repeat, prepare: r.Prepare}
 	state.trace.GotConn = state.got
 	req, err := request(httptrace.WithClientTrace(context.WithValue(ctx, callKey{}, state), &state.trace), r)
