@@ -78,6 +78,8 @@ type Receipt struct {
 	Tries      int  // requests made, when a safe one was repeated at once
 	Reached    bool // one of the earlier tries may have been taken too
 	At         time.Time
+	// To is the address that a provider reports on, as it writes it; "" = it does not say. It is compared, never kept.
+	To string `json:"-"`
 }
 
 // Attempt is one try to hand a message to a provider, as it is kept on record.
@@ -121,6 +123,12 @@ type Record struct {
 	// Owner is the fencing token of the claim that may change the record.
 	Owner int64 `json:"owner,omitempty"`
 }
+
+// Kinds of entries about tasks: a person has something to do about the customer (Reason says what), or has done it.
+const (
+	KindTask     = "task"
+	KindTaskDone = "task_done"
+)
 
 // EventEntry is one entry of care:events and of the webhook of events.
 type EventEntry struct {

@@ -31,6 +31,8 @@ type ClientConfig struct {
 	IdleTimeout time.Duration
 	Guard       *Guard      // nil: any address may be dialled
 	TLS         *tls.Config // nil: the system's roots, TLS 1.2 and up
+	// Now is the clock of the contexts' deadlines; nil = time.Now.
+	Now func() time.Time
 }
 
 // Client sends requests over kept connections, through go-retryablehttp. It follows no redirect, uses no proxy of the environment
@@ -39,6 +41,7 @@ type Client struct {
 	retry     *retryablehttp.Client
 	transport *http.Transport
 	timeout   time.Duration
+	now       func() time.Time
 }
 
 // NewClient returns a client. Close it when it is no longer used.
@@ -65,7 +68,10 @@ func NewClient(cfg ClientConfig) *Client {
 		MaxResponseHeaderBytes: 64 << 10, // how long an answer may take is Do's to say
 		DisableCompression:     true,     // an answer of 64 KiB stays one
 	}
-	c := &Client{transport: t, timeout: cfg.Timeout}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	c := &Client{transport: t, timeout: cfg.Timeout, now: cfg.Now}
 	c.retry = &retryablehttp.Client{
 		HTTPClient: &http.Client{
 			Transport:     tripper{t},
@@ -146,8 +152,11 @@ func (s *call) got(info httptrace.GotConnInfo) {
 // Do sends a request, at most three times, and reads the answer. An error is a *care.Error: KindRetry if nothing reached the
 // receiver, KindUncertain if something may have, KindContent if the guard refused the address or the URL is none.
 func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	if deadline, ok := ctx.Deadline(); !ok || deadline.Sub(c.now()) > c.timeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
 	state := &call{repeat: r.Repeat, prepare: r.Prepare}
 	state.trace.GotConn = state.got
 	req, err := request(httptrace.WithClientTrace(context.WithValue(ctx, callKey{}, state), &state.trace), r)

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -82,12 +81,5 @@ func (p *Private) json(w http.ResponseWriter, data any, err error) {
 		p.Log.Error("the API cannot read its data", slog.Any("error", err))
 		status, data = http.StatusServiceUnavailable, map[string]string{"error": "Redis does not answer; carebell doctor says more"}
 	}
-	raw, err := json.Marshal(data)
-	if err != nil {
-		p.Log.Error("an answer of the API could not be made", slog.Any("error", err))
-		status, raw = http.StatusInternalServerError, []byte(`{"error":"the answer could not be made"}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(raw, '\n'))
+	p.answerJSON(w, status, data)
 }

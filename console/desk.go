@@ -21,6 +21,10 @@ type Desk interface {
 	Messages(ctx context.Context, f MessageFilter) ([]care.Record, error)
 	// Customer returns one customer; the error is care.ErrGone if there is none.
 	Customer(ctx context.Context, id string) (*CustomerFile, error)
+	// Tasks returns what people have to do, the newest first.
+	Tasks(ctx context.Context, f TaskFilter) (*TaskList, error)
+	// TaskDone ticks a task off; false = there is none of that key (any more).
+	TaskDone(ctx context.Context, key string) (bool, error)
 }
 
 // Status is how the daemon is.
@@ -34,6 +38,7 @@ type Status struct {
 	Lanes      []LaneStatus `json:"lanes"`
 	Uncertain  int          `json:"uncertain"`
 	Failed     int          `json:"failed"`
+	Tasks      int          `json:"tasks"`  // for people, open
 	Paused     []string     `json:"paused"` // scopes: all, program:x, dealer:x, channel:x
 	Brakes     []string     `json:"brakes"` // dealer/program
 	Leader     string       `json:"leader"` // "" = nobody leads the sweep
@@ -74,7 +79,7 @@ const (
 	rowsMost  = 1000
 )
 
-type tile struct{ Label, Value, Note, Tone string }
+type tile struct{ Label, Value, Note, Tone, Link string }
 
 type startView struct {
 	view
@@ -128,6 +133,7 @@ func tiles(t *tongue, s *Status) []tile {
 		{Label: t.say("queued for later", "稍后发送"), Value: groups(later)},
 		{Label: t.say("outcome unknown", "结果不明"), Value: groups(s.Uncertain), Note: t.say("a person decides", "需人工判断"), Tone: warn(s.Uncertain > 0)},
 		{Label: t.say("failed", "失败"), Value: groups(s.Failed), Tone: warn(s.Failed > 0)},
+		{Label: t.say("tasks", "顾问待办"), Value: groups(s.Tasks), Note: t.say("call list", "查看列表"), Tone: warn(s.Tasks > 0), Link: tasksPath},
 		{Label: t.say("paused", "已暂停"), Value: strconv.Itoa(len(s.Paused)), Note: names(s.Paused), Tone: warn(len(s.Paused) > 0)},
 		{Label: t.say("brakes", "紧急制动"), Value: strconv.Itoa(len(s.Brakes)), Note: names(s.Brakes), Tone: warn(len(s.Brakes) > 0)},
 	}

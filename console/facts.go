@@ -28,7 +28,7 @@ const (
 	KindOptIn       = "opt_in"
 	KindPreferences = "preferences"
 	KindReply       = "reply"
-	KindTask        = "task"
+	KindTask        = care.KindTask
 )
 
 // Facts finds what a page is about. The occurrence is "" if the link belongs to no message. The error is care.ErrGone for a

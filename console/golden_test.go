@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,7 +107,9 @@ func TestPages(t *testing.T) {
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	for _, locale := range []string{"zh-CN", "en"} {
-		for name, path := range map[string]string{"start": "/", "customer": "/customers/C1", "nobody": "/customers/C2"} {
+		for name, path := range map[string]string{
+			"start": "/", "customer": "/customers/C1", "nobody": "/customers/C2", "tasks": "/tasks", "tasks-some": "/tasks?dealer=sh-pudong&limit=2", "tasks-none": "/tasks?dealer=bj-chaoyang",
+		} {
 			t.Run(locale+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				d := staffed()
@@ -168,6 +171,16 @@ func staffed() *desk {
 			ID: "a", Customer: "C1", Program: "maintenance", Step: "due", Channel: care.Channels[i%3], State: s, UpdatedAt: now.Add(-time.Duration(i) * time.Minute),
 			Reason: map[care.State]string{care.StateFailed: "550 5.1.1", care.StateSkipped: "serviced"}[s],
 		})
+	}
+	for i, reason := range []string{"not_reached", "uncertain", "complaint", "dead_address", "odometer", "not_me", "reply", "more"} {
+		task := console.Task{
+			Key: strings.Repeat(strconv.Itoa(i), 32), At: now.Add(-time.Duration(i*i*i) * 17 * time.Minute), Customer: "C" + strconv.Itoa(i+1), Dealer: "sh-pudong",
+			Program: "maintenance", Step: "heads-up", Channel: care.SMS, Reason: reason, Advisor: "陈志强", Location: shanghai,
+		}
+		if i > 5 { // a text that answers no message, from a customer of whom the book knows nothing
+			task.Program, task.Step, task.Advisor, task.Dealer, task.Location = "", "", "", "", nil
+		}
+		d.tasks = append(d.tasks, task)
 	}
 	d.file = &console.CustomerFile{
 		Customer: &care.Customer{ID: "C1", Dealer: "sh-pudong", Name: "王小明", Grade: "A", Vehicles: []care.Vehicle{*car}},

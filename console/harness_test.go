@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +48,8 @@ type desk struct {
 	messages []care.Record
 	file     *console.CustomerFile
 	filter   console.MessageFilter
+	tasks    []console.Task
+	done     []string // keys that were ticked off
 }
 
 func (d *desk) UpdateOverlay(_ context.Context, customer string, change func(*care.Overlay) error) error {
@@ -164,7 +167,7 @@ func (d *desk) Status(context.Context) (*console.Status, error) {
 	}
 	s := &console.Status{
 		Version: "1.0.0", At: now, Book: "3f2a9c01d4e5", BookLoaded: now.Add(-time.Hour), Dealers: []string{"sh-pudong"},
-		Programs: []string{"birthday", "maintenance", "recall"}, Uncertain: 2, Failed: 0, Paused: []string{"channel:sms"},
+		Programs: []string{"birthday", "maintenance", "recall"}, Uncertain: 2, Failed: 0, Tasks: len(d.tasks), Paused: []string{"channel:sms"},
 		Brakes: nil, Leader: "host-a:17", Leading: true,
 	}
 	for i, l := range care.Lanes {
@@ -183,6 +186,31 @@ func (d *desk) Customer(_ context.Context, _ string) (*console.CustomerFile, err
 		return nil, care.ErrGone
 	}
 	return d.file, nil
+}
+
+func (d *desk) Tasks(_ context.Context, f console.TaskFilter) (*console.TaskList, error) {
+	list := &console.TaskList{At: now, Dealers: []string{"bj-chaoyang", "sh-pudong"}}
+	for _, t := range d.tasks {
+		if f.Dealer == "" || t.Dealer == f.Dealer {
+			if list.Open++; list.Open <= f.Limit {
+				list.Tasks = append(list.Tasks, t)
+			}
+		}
+	}
+	return list, d.blind
+}
+
+func (d *desk) TaskDone(_ context.Context, key string) (bool, error) {
+	if d.blind != nil {
+		return false, d.blind
+	}
+	before := len(d.tasks)
+	d.tasks = slices.DeleteFunc(d.tasks, func(t console.Task) bool { return t.Key == key })
+	if len(d.tasks) < before {
+		d.done = append(d.done, key)
+		d.writes++
+	}
+	return len(d.tasks) < before, nil
 }
 
 var (

@@ -249,6 +249,11 @@ func (p *Public) learn(ctx context.Context, rc *care.Receipt) error {
 		reason = "soft:" + rc.Code
 	}
 	hash := v.facts.AddressHash[rc.Channel]
+	tasks := []care.EventEntry{v.task("dead_address", string(rc.Channel)+" "+reason)}
+	if about := p.about(rc); about != "" && about != hash {
+		// The customer has another address since: the old one is noted, and nobody need ask.
+		hash, tasks = about, nil
+	}
 	known := slices.ContainsFunc(v.facts.overlay().Suppressed, func(s care.Suppression) bool { return s.Channel == rc.Channel && s.Hash == hash })
 	if hash == "" || known {
 		return nil
@@ -256,7 +261,15 @@ func (p *Public) learn(ctx context.Context, rc *care.Receipt) error {
 	return p.decide(ctx, v, func(o *care.Overlay) error {
 		suppress(o, rc.Channel, hash, reason, v.now)
 		return nil
-	}, v.task("dead_address", string(rc.Channel)+" "+reason))
+	}, tasks...)
+}
+
+// about returns the hash of the address that a receipt reports on, "" if it does not say.
+func (p *Public) about(rc *care.Receipt) string {
+	if p.Hash == nil || rc.To == "" {
+		return ""
+	}
+	return p.Hash(rc.Channel, rc.To)
 }
 
 // providerStop records an opt-out that the provider knows of, unless it is on record or the customer has opted in since.

@@ -145,6 +145,37 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
+// TestAReportOfAnAddressThatWasLeft: reports may lie in a mailbox for weeks, and the customer has another address since.
+func TestAReportOfAnAddressThatWasLeft(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		to, suppressed string
+		told           int
+	}{
+		"the present one": {"now@example.com", "hash-email", 1},
+		"the one before":  {"old@example.com", "hash of old@example.com", 0},
+		"not said":        {"", "hash-email", 1},
+		"no address":      {"?", "hash-email", 1},
+	} {
+		d := &desk{facts: facts("en")}
+		d.facts.AddressHash = map[care.Channel]string{care.Email: "hash-email"}
+		d.posted = []care.Receipt{{ID: "occ-1", Channel: care.Email, State: care.StateUndelivered, Kind: care.KindRecipient, Code: "5.1.1", To: tt.to}}
+		p := d.public()
+		p.Hash = func(_ care.Channel, address string) string {
+			return map[string]string{"now@example.com": "hash-email", "old@example.com": "hash of old@example.com"}[address]
+		}
+		for range 2 {
+			if err := p.Returned(t.Context(), strings.NewReader("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := d.of("C1").Suppressed
+		if len(got) != 1 || got[0].Hash != tt.suppressed || len(d.events) != tt.told {
+			t.Errorf("%s: suppressed %+v, told %v", name, got, d.told())
+		}
+	}
+}
+
 func TestReplies(t *testing.T) {
 	t.Parallel()
 	asked := func(asks string) []console.Asked {

@@ -53,6 +53,7 @@ func newTongue(tag string, zh bool) *tongue {
 		"sheet": func() template.CSS { return template.CSS(sheet) }, //nolint:gosec // our own file, not a customer's words
 		"say":   t.say, "date": t.date, "km": t.km, "tel": tel, "plate": plate, "channel": t.channel, "moment": t.moment,
 		"state": t.state, "lane": t.lane, "kind": t.kind, "n": groups, "tone": tone, "customerURL": customerURL,
+		"task": t.task, "since": t.since,
 	}).ParseFS(web, "web/*.html"))
 	return t
 }
@@ -165,6 +166,7 @@ var kindWords = map[string][2]string{
 	KindSurvey: {"survey answered", "问卷回答"}, KindRSVP: {"invitation answered", "活动回复"}, KindOdometer: {"mileage reported", "上报里程"},
 	KindSold: {"car sold", "车已卖出"}, KindNotMe: {"wrong person", "非本人"}, KindOptOut: {"opted out", "退订"}, KindOptIn: {"opted in", "重新订阅"},
 	KindPreferences: {"preferences changed", "修改偏好"}, KindReply: {"wrote back", "回复"}, KindTask: {"task for the advisor", "顾问待办"},
+	care.KindTaskDone: {"task done", "待办完成"},
 }
 
 func (t *tongue) kind(k string) string {

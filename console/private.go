@@ -63,9 +63,13 @@ func (p *Private) routes() []route {
 		{"GET /{$}", p.start},
 		{"GET /console", p.start}, // also where a page of the same name took the start
 		{"GET /customers/{id}", p.customer},
+		{"GET /tasks", p.tasks},
+		{"POST /tasks/done", p.tickOff},
 		{"GET /api/v1/status", p.apiStatus},
 		{"GET /api/v1/messages", p.apiMessages},
 		{"GET /api/v1/customers/{id}/timeline", p.apiTimeline},
+		{"GET /api/v1/tasks", p.apiTasks},
+		{"POST /api/v1/tasks/done", p.apiTickOff},
 		{"GET /api/v1/openapi.json", p.apiDocument},
 	}
 }

@@ -36,6 +36,9 @@ type Public struct {
 	Receipts     Receipts
 	People       People
 	BounceSecret string // for /hooks/email/bounce; "" = there is none
+	// Hash returns the keyed hash of an address that a provider names, "" if it is none. Without it a report counts for the customer's
+	// present address, whichever it was about.
+	Hash func(ch care.Channel, address string) string
 
 	TrustedProxies []netip.Prefix
 	Now            func() time.Time

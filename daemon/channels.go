@@ -207,7 +207,15 @@ type redirected struct {
 func (r redirected) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
 	copied := *m
 	copied.To, copied.ToName, copied.Unsubscribe = r.to, "", ""
-	return r.next.Send(ctx, &copied)
+	receipt, err := r.next.Send(ctx, &copied)
+	if e, ok := errors.AsType[*care.Error](err); ok && (e.Kind == care.KindRecipient || e.Kind == care.KindOptedOut) {
+		// It is the redirect's address that is dead, or wants nothing: no customer's may be suppressed for it.
+		return receipt, &care.Error{
+			Kind: care.KindOperator, Code: e.Code, Tries: e.Tries, Reached: e.Reached,
+			Err: errors.New("the address of CARE_REDIRECT_EMAIL or CARE_REDIRECT_PHONE is refused: mend it"),
+		}
+	}
+	return receipt, err
 }
 
 // Route names the gateway for the redirect's address.

@@ -193,7 +193,7 @@ func (d *Daemon) public() *console.Public {
 	join := pages{d}
 	return &console.Public{
 		Signer: d.env.signer(), Overlays: d.store, Facts: join, Events: join, Callbacks: join, Receipts: d.store, People: join,
-		BounceSecret: d.env.bounceSecret(), TrustedProxies: d.env.Settings.TrustedProxies, Now: d.env.Now, Log: d.log,
+		BounceSecret: d.env.bounceSecret(), Hash: d.env.hashOf, TrustedProxies: d.env.Settings.TrustedProxies, Now: d.env.Now, Log: d.log,
 	}
 }
 

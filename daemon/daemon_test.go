@@ -17,6 +17,7 @@ import (
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/store"
+	"github.com/google/go-cmp/cmp"
 )
 
 // The dashboard, the alerts and this list say the same names; a metric that is renamed must be renamed there too.
@@ -82,6 +83,58 @@ func TestRedirectSendsEverythingToOneAddress(t *testing.T) {
 	}
 	if text.got[0].To != "customer@example.com" {
 		t.Error("a channel without a redirect was redirected")
+	}
+}
+
+// Every way out has its own limits, as the settings say, and a redirected message is routed by where it goes.
+func TestGatewaysHaveTheirLimits(t *testing.T) {
+	t.Parallel()
+	set := &config.Settings{RedirectPhone: "+8613900000000"}
+	set.SMTP = config.SMTP{
+		URL:        config.Secrets{config.NewSecret("smtp://a:25?connections=3"), config.NewSecret("smtp://b:25?rate=7")},
+		DomainRate: config.Limits{"qq.com": 20}, DomainConnections: config.Limits{"*": 4},
+	}
+	set.SMS.Accounts = config.NewSecret(`
+- {gateway: twilio, user: AC1, password: p, from: MG1, prefixes: ["+1"], connections: 2, rate: 0.5}
+- {gateway: kannel, url: "http://127.0.0.1:1/", user: u, password: p}
+`)
+	set.Webhook.URL = config.NewSecret("https://crm.example/hook")
+	e := &Env{Settings: set, Now: time.Now}
+	s, err := e.newSenders(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.close() }()
+	want := map[care.Channel][]delivery.Gateway{
+		care.Email:   {{Name: "a:25", Connections: 3}, {Name: "b:25", Rate: 7}},
+		care.SMS:     {{Name: "twilio", Connections: 2, Rate: 0.5}, {Name: "kannel"}},
+		care.Webhook: {{Name: "webhook"}},
+	}
+	if diff := cmp.Diff(want, s.gateways); diff != "" {
+		t.Errorf("gateways (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(delivery.Domains{Rates: map[string]float64{"qq.com": 20}, Connections: map[string]int{"*": 4}}, e.domains()); diff != "" {
+		t.Errorf("domains (-want +got):\n%s", diff)
+	}
+	router, ok := s.byChannel[care.SMS].(delivery.Router)
+	if !ok {
+		t.Fatal("redirected messages are not routed")
+	}
+	american := &care.Message{To: "+12125550100"}
+	if got := router.Route(american, func(string) bool { return true }); got != "kannel" || american.To != "+12125550100" {
+		t.Errorf("a message to +1 that goes to a Chinese number instead is routed to %q", got)
+	}
+	// Rates of single gateways and of domains are shared by all replicas too: these must know of each other.
+	for name, one := range map[string]*config.Settings{
+		"a domain": {SMTP: config.SMTP{DomainRate: config.Limits{"*": 1}}}, "a gateway": {}, "nothing": {}, "a dry run": {DryRun: true, SMTP: config.SMTP{Rate: 1}},
+	} {
+		d := &Daemon{env: &Env{Settings: one}, senders: &senders{}}
+		if name == "a gateway" {
+			d.senders = s
+		}
+		if got, want := d.rated(), name == "a domain" || name == "a gateway"; got != want {
+			t.Errorf("%s has a rate: %v", name, got)
+		}
 	}
 }
 

@@ -51,6 +51,9 @@ func (k desk) Status(ctx context.Context) (*console.Status, error) {
 	if out.Failed, err = d.store.Failed(ctx); err != nil {
 		return nil, err
 	}
+	if _, out.Tasks, err = d.store.Tasks(ctx, "", 0); err != nil {
+		return nil, err
+	}
 	op, err := d.stops.Operator(ctx)
 	if err != nil {
 		return nil, err
@@ -122,4 +125,53 @@ func (k desk) Customer(ctx context.Context, id string) (*console.CustomerFile, e
 		Due:      checked.Planner.Plan(f, scheduler.Request{From: now, To: now.Add(ahead), Now: now, Operator: op}),
 		Location: checked.Planner.Location(f.Customer),
 	}, nil
+}
+
+// Tasks returns what people have to do, with the names of those who look after the customers.
+func (k desk) Tasks(ctx context.Context, f console.TaskFilter) (*console.TaskList, error) {
+	d := k.d
+	checked := d.book.Load()
+	out := &console.TaskList{At: d.env.Now()}
+	for _, dealer := range checked.Book.Dealers {
+		out.Dealers = append(out.Dealers, dealer.Dealer)
+	}
+	tasks, open, err := d.store.Tasks(ctx, f.Dealer, f.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out.Open = open
+	customers := make([]string, 0, len(tasks))
+	for i := range tasks {
+		customers = append(customers, tasks[i].Customer)
+	}
+	slices.Sort(customers)
+	facts, err := d.store.Facts(ctx, slices.Compact(customers))
+	if err != nil {
+		return nil, err
+	}
+	advisors := make(map[string]string, len(facts))
+	for _, known := range facts {
+		if known.Customer == nil {
+			continue
+		}
+		if dealer := checked.Planner.Dealer(known.Customer); dealer != nil {
+			if a := dealer.AdvisorFor(known.Customer.Advisor); a != nil {
+				advisors[known.Customer.ID] = a.Name
+			}
+		}
+	}
+	for i := range tasks {
+		t := &tasks[i]
+		out.Tasks = append(out.Tasks, console.Task{
+			Key: t.Key, At: t.At, ID: t.ID, Customer: t.Customer, Dealer: t.Dealer, Advisor: advisors[t.Customer], Vehicle: t.Vehicle,
+			Program: t.Program, Step: t.Step, Channel: t.Channel, Reason: t.Reason,
+			Location: checked.Planner.Location(&care.Customer{Dealer: t.Dealer}),
+		})
+	}
+	return out, nil
+}
+
+// TaskDone ticks a task off.
+func (k desk) TaskDone(ctx context.Context, key string) (bool, error) {
+	return k.d.store.TaskDone(ctx, key)
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/webhook"
-	"github.com/carebell/carebell/console"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/store"
 )
@@ -145,10 +144,10 @@ func (h *herald) gap(ctx context.Context, read store.Place) int64 {
 // opened makes an entry to post, or one that is done if nobody wants it.
 func (h *herald) opened(e *store.Event, before store.Place) *open {
 	o := &open{before: before, event: eventOf(e)}
-	if e.Kind == console.KindTask {
+	if e.Kind == care.KindTask {
 		o.event.Text = h.text(&e.EventEntry)
 	}
-	o.done = h.post == nil || e.Kind != console.KindTask && !h.all || o.event.Type == ""
+	o.done = h.post == nil || e.Kind != care.KindTask && !h.all || o.event.Type == ""
 	return o
 }
 
@@ -270,8 +269,10 @@ func eventOf(e *store.Event) webhook.Event {
 	out := webhook.Event{ID: "evt-" + e.Place, At: e.At, Data: data(e.EventEntry)}
 	what := ""
 	switch {
-	case e.Kind == console.KindTask:
+	case e.Kind == care.KindTask:
 		out.Type, what = "task", "task"
+	case e.Kind == care.KindTaskDone:
+		out.Type, what = "task_done", "task_done"
 	case e.State != "":
 		out.Type, what = "message."+string(e.State), string(e.State)
 	case e.Kind != "":

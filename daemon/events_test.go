@@ -369,6 +369,7 @@ func TestNamesOfEvents(t *testing.T) {
 		{care.EventEntry{At: at, ID: id, State: care.StateUndelivered}, "message.undelivered", id + ".undelivered.loyw3v28"},
 		{care.EventEntry{At: at, ID: id, Kind: "task"}, "task", id + ".task.loyw3v28"},
 		{care.EventEntry{At: at, Kind: "task"}, "task", "evt-1-0"},
+		{care.EventEntry{At: at, ID: id, Kind: "task_done"}, "task_done", id + ".task_done.loyw3v28"},
 		{care.EventEntry{At: at, ID: id, Kind: "survey", Value: "9"}, "customer.survey", "evt-1-0"},
 	} {
 		got := eventOf(&store.Event{Place: "1-0", EventEntry: tt.e})

@@ -62,6 +62,9 @@ func failpoints(cfg delivery.Config, log *slog.Logger) delivery.Config {
 	cfg.Senders = maps.Clone(cfg.Senders)
 	for ch, s := range cfg.Senders {
 		cfg.Senders[ch] = crashingSender{s, c}
+		if r, ok := s.(delivery.Router); ok {
+			cfg.Senders[ch] = crashingRouter{crashingSender{s, c}, r}
+		}
 	}
 	return cfg
 }
@@ -122,6 +125,12 @@ func (c *crashing) after(step string) {
 type crashingSender struct {
 	delivery.Sender
 	c *crashing
+}
+
+// crashingRouter is a crashingSender that can choose its gateway.
+type crashingRouter struct {
+	crashingSender
+	delivery.Router
 }
 
 // Send hands a message over.

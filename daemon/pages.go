@@ -124,7 +124,7 @@ func (p pages) SMS(_ context.Context, gateway string, r *http.Request) ([]care.R
 	for i, reply := range back.Replies {
 		replies[i] = console.Reply(reply)
 	}
-	return back.Receipts, replies, console.Answer{Body: back.Answer, ContentType: back.ContentType}, nil
+	return p.d.env.ofCustomers(back.Receipts), replies, console.Answer{Body: back.Answer, ContentType: back.ContentType}, nil
 }
 
 // Mail reads a mail that came back.
@@ -136,7 +136,34 @@ func (p pages) Mail(_ context.Context, raw []byte) ([]care.Receipt, error) {
 	if err != nil {
 		return nil, errors.Join(console.ErrUnreadable, err)
 	}
-	return receipts, nil
+	return p.d.env.ofCustomers(receipts), nil
+}
+
+// ofCustomers takes from receipts what they say of the redirect's address: nothing follows from it for the customer.
+func (e *Env) ofCustomers(receipts []care.Receipt) []care.Receipt {
+	for i := range receipts {
+		r := &receipts[i]
+		to := map[care.Channel]string{care.Email: e.Settings.RedirectEmail, care.SMS: e.Settings.RedirectPhone}[r.Channel]
+		if to != "" && r.To != "" && e.hashOf(r.Channel, r.To) == e.hashOf(r.Channel, to) {
+			r.Kind = ""
+		}
+	}
+	return receipts
+}
+
+// hashOf returns the fingerprint of an address that a provider names, as those of customers are made; "" if it is none.
+func (e *Env) hashOf(ch care.Channel, address string) string {
+	ok := false
+	switch ch {
+	case care.Email:
+		address, ok = contact.Email(address)
+	case care.SMS:
+		address, ok = contact.Phone(address, "")
+	}
+	if !ok {
+		return ""
+	}
+	return contact.Hash(e.hashKey(), address)
 }
 
 // ByNumber finds the customers whose present number this is, with the last text that went to each.

@@ -1,11 +1,84 @@
 package daemon
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/config"
 )
+
+// refusing is a channel that answers every message alike.
+type refusing struct {
+	err error
+	to  string
+}
+
+func (r *refusing) Send(_ context.Context, m *care.Message) (care.Receipt, error) {
+	r.to = m.To
+	return care.Receipt{Gateway: "g"}, r.err
+}
+
+// TestTheRedirectsAddressIsNoCustomers: what becomes of the one address says nothing of those whom the messages were for.
+func TestTheRedirectsAddressIsNoCustomers(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []care.Kind{care.KindRecipient, care.KindOptedOut, care.KindContent, care.KindRetry, ""} {
+		next := &refusing{err: &care.Error{Kind: kind, Code: "5.1.1"}}
+		if kind == "" {
+			next.err = nil
+		}
+		receipt, err := redirected{next, "me@example.com"}.Send(t.Context(), &care.Message{To: "wang@example.com"})
+		want := kind
+		if kind == care.KindRecipient || kind == care.KindOptedOut {
+			want = care.KindOperator
+		}
+		if got := care.KindOf(err); got != want || receipt.Gateway != "g" || next.to != "me@example.com" {
+			t.Errorf("%s: %s, %+v, to %s", kind, got, receipt, next.to)
+		}
+		if e, ok := errors.AsType[*care.Error](err); ok && e.Code != "5.1.1" {
+			t.Errorf("%s: the code is %s", kind, e.Code)
+		}
+	}
+	env := &Env{Settings: &config.Settings{RedirectEmail: "Me@Example.com", RedirectPhone: "+8613912345678"}}
+	for _, tt := range []struct {
+		ch   care.Channel
+		to   string
+		want care.Kind
+	}{
+		{care.Email, "me@example.com", ""},
+		{care.Email, "wang@example.com", care.KindRecipient},
+		{care.Email, "", care.KindRecipient},
+		{care.SMS, "13912345678", care.KindRecipient}, // a number without its country may be anybody's
+		{care.SMS, "+8613912345678", ""},
+		{care.SMS, "+8613812345678", care.KindRecipient},
+	} {
+		got := env.ofCustomers([]care.Receipt{{Channel: tt.ch, To: tt.to, Kind: care.KindRecipient}})
+		if got[0].Kind != tt.want {
+			t.Errorf("%s %q: %q, want %q", tt.ch, tt.to, got[0].Kind, tt.want)
+		}
+	}
+}
+
+func TestFingerprintsOfReportedAddresses(t *testing.T) {
+	t.Parallel()
+	env := &Env{Settings: &config.Settings{SecretKey: config.Secrets{config.NewSecret("0123456789")}}}
+	if a, b := env.hashOf(care.Email, "Wang@EXAMPLE.com"), env.hashOf(care.Email, "Wang@example.com"); a == "" || a != b {
+		t.Errorf("%q and %q", a, b)
+	}
+	if a, b := env.hashOf(care.SMS, "+86 138 0013 8000"), env.hashOf(care.SMS, "+8613800138000"); a == "" || a != b {
+		t.Errorf("%q and %q", a, b)
+	}
+	for _, bad := range []string{"?", "wang"} {
+		if got := env.hashOf(care.Email, bad); got != "" {
+			t.Errorf("%q has the fingerprint %q", bad, got)
+		}
+	}
+	if got := env.hashOf(care.Webhook, "https://x"); got != "" {
+		t.Errorf("an endpoint has the fingerprint %q", got)
+	}
+}
 
 func TestMessagesThatDidNotArrive(t *testing.T) {
 	t.Parallel()

@@ -9,14 +9,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/webhook"
-	"github.com/carebell/carebell/console"
 	"github.com/carebell/carebell/store"
-)
-
-// The reasons of the tasks that the daemon adds; Value says why.
-const (
-	taskNotReached = "not_reached" // every channel has failed: somebody should call
-	taskUncertain  = "uncertain"   // nobody knows whether it arrived: look it up, then carebell messages resolve
 )
 
 const (
@@ -27,7 +20,7 @@ const (
 // noTask are ends that a call would not mend: the channel is paused anyway, the message's time is over, or an operator decided.
 var noTask = []string{"operator", "expired", "resolved", "dropped"}
 
-// clerk adds a task for the advisor to care:events, and to the customer's timeline, for each message that reached nobody or may have.
+// clerk adds a task for the advisor to care:events, the list of tasks and the customer's timeline, Value saying why, for each message that reached nobody or may have.
 // It runs on the leader. A task may be added twice after a crash, with the same id.
 type clerk struct {
 	stream stream
@@ -84,14 +77,14 @@ func (c *clerk) term(ctx context.Context) {
 // task is what an entry asks of a person, if anything.
 func (c *clerk) task(e *care.EventEntry) (care.EventEntry, bool) {
 	t := *e
-	t.State, t.Kind, t.Value = "", console.KindTask, e.Reason
+	t.State, t.Kind, t.Value = "", care.KindTask, e.Reason
 	switch {
 	case e.Kind != "" || c.now().Sub(e.At) > taskWorth:
 		return t, false
 	case e.State == care.StateFailed && !slices.Contains(noTask, e.Reason):
-		t.Reason = taskNotReached
+		t.Reason = store.TaskNotReached
 	case e.State == care.StateUncertain:
-		t.Reason = taskUncertain
+		t.Reason = store.TaskUncertain
 	default:
 		return t, false
 	}

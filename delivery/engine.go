@@ -74,7 +74,7 @@ type Config struct {
 	Domains     Domains                    // of e-mail
 	Share       func() float64             // this replica's part of Rates, from 0 to 1; nil = all of it
 	Lease       time.Duration              // 0 = 30 s
-	Idle        time.Duration              // between looks at an empty queue; 0 = 50 ms
+	Idle        time.Duration              // between looks at an empty queue; 0 = 40 ms
 	Timeout     time.Duration              // of one attempt; 0 = 30 s
 	Grace       time.Duration              // how long Stop lets attempts end by themselves; 0 = 20 s
 	DryRun      bool                       // gate, render and record; send nothing
@@ -134,7 +134,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg.Busy = func(int) {}
 	}
 	for value, or := range map[*time.Duration]time.Duration{
-		&cfg.Lease: 30 * time.Second, &cfg.Idle: 50 * time.Millisecond, &cfg.Timeout: 30 * time.Second, &cfg.Grace: 20 * time.Second,
+		&cfg.Lease: 30 * time.Second, &cfg.Idle: 40 * time.Millisecond, &cfg.Timeout: 30 * time.Second, &cfg.Grace: 20 * time.Second,
 	} {
 		if *value <= 0 {
 			*value = or
@@ -142,7 +142,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, held: held{claims: map[string]*care.Claim{}, customers: map[string]int{}}, paces: map[care.Channel]*pace{}}
 	for _, ch := range care.Channels {
-		e.paces[ch] = newPace(cfg.Rates[ch], cfg.Share)
+		e.paces[ch] = newPace(cfg.Rates[ch], cfg.Share, cfg.Machine)
 	}
 	e.settle = newCommitter(&e.flight, e.write)
 	return e, nil
@@ -200,7 +200,12 @@ func (e *Engine) Stop() error {
 
 // Wait returns when one more request may go over a channel without exceeding its rate, for what is sent beside the messages. An error
 // means that ctx ended first.
-func (e *Engine) Wait(ctx context.Context, ch care.Channel) error { return e.paces[ch].wait(ctx) }
+func (e *Engine) Wait(ctx context.Context, ch care.Channel) error {
+	if err := e.paces[ch].wait(ctx); err != nil {
+		return err
+	}
+	return e.paces[ch].pass(ctx)
+}
 
 // write settles a batch and goes on trying while the store is away: an outcome that is known must not be lost. The lease may
 // end meanwhile; then the store refuses the result and another replica has it as uncertain.

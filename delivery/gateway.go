@@ -49,7 +49,7 @@ func newPools(r *runner) []*pool {
 			if g.Rate <= 0 {
 				g.Rate = e.cfg.Rates[r.ch]
 			}
-			limit = newPace(g.Rate, e.cfg.Share)
+			limit = newPace(g.Rate, e.cfg.Share, e.cfg.Machine)
 		}
 		pools = append(pools, newPool(r, g.Name, g.Connections, limit))
 	}

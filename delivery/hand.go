@@ -13,9 +13,11 @@ import (
 // hand hands a begun message over and submits what comes of it.
 func (r *runner) hand(claiming, sending context.Context, p *pool, j *job) {
 	c := j.claim
+	late := p.pace.passSoon(claiming)
 	began := r.e.cfg.Machine()
-	// A shutdown is no attempt, and what has waited for a worker for too long is looked at again: nothing went, and that is known.
-	if claiming.Err() != nil || began.Sub(j.began) > stale {
+	// A shutdown is no attempt, and what has waited for a worker or its turn for too long is looked at again: nothing went, and that is
+	// known.
+	if late != nil || claiming.Err() != nil || began.Sub(j.began) > stale {
 		c.Record.Repeats = j.repeats
 		rec := c.Record
 		rec.State, rec.UpdatedAt = backInQueue(rec), r.e.cfg.Now()

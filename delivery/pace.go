@@ -15,13 +15,31 @@ type pace struct {
 	share func() float64
 	turn  chan struct{} // one waits at a time: nobody holds a place that an older share gave
 	limit *rate.Limiter
+	gate  gate
 }
+
+// A gate is the last thing that a message passes. It counts what has left, so that no second has more than the rate, however long the
+// store or the machine held up what was let through and whatever goes on at once then.
+type gate struct {
+	now  func() time.Time // the machine's clock
+	turn chan struct{}
+	left []time.Time // when the last ones left, in their order
+}
+
+// belowRate is how much of the rate is let through. The rest is for the way to the provider: what leaves evenly arrives a little bunched.
+const belowRate = 0.97
+
+// fewPerSecond is the rate below which there is one message per interval, and not so many per second: whole numbers are too coarse.
+const fewPerSecond = 10
 
 // shareLook is how often a replica without a share looks for one.
 const shareLook = 50 * time.Millisecond
 
-func newPace(perSecond float64, share func() float64) *pace {
-	return &pace{rate: perSecond, share: share, turn: make(chan struct{}, 1), limit: rate.NewLimiter(0, 0)}
+func newPace(perSecond float64, share func() float64, now func() time.Time) *pace {
+	return &pace{
+		rate: perSecond, share: share, turn: make(chan struct{}, 1), limit: rate.NewLimiter(0, 0),
+		gate: gate{now: now, turn: make(chan struct{}, 1)},
+	}
 }
 
 // wait returns when one attempt may be made; an error means that ctx ended first.
@@ -54,7 +72,7 @@ func (p *pace) take(ctx context.Context, n int) (int, error) {
 	}
 	defer func() { <-p.turn }()
 	for {
-		if mine := p.mine(); mine > 0 {
+		if mine := belowRate * p.mine(); mine > 0 {
 			burst := max(1, int(mine*together.Seconds()))
 			if burst != p.limit.Burst() {
 				p.limit.SetBurst(burst)
@@ -73,6 +91,61 @@ func (p *pace) take(ctx context.Context, n int) (int, error) {
 		case <-look.C:
 		}
 	}
+}
+
+// pass returns when one attempt that was let through may leave: mostly at once. An error means that ctx ended first.
+func (p *pace) pass(ctx context.Context) error {
+	if p.rate <= 0 {
+		return ctx.Err()
+	}
+	g := &p.gate
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case g.turn <- struct{}{}:
+	}
+	defer func() { <-g.turn }()
+	for ctx.Err() == nil {
+		now, wait := g.now(), shareLook
+		if mine := p.mine(); mine > 0 {
+			most, span := 1, time.Duration(float64(time.Second)/mine)
+			if mine >= fewPerSecond {
+				most, span = int(mine), time.Second
+			}
+			if wait = g.full(now, most, span); wait <= 0 {
+				g.left = append(g.left, now)
+				return nil
+			}
+		}
+		look := time.NewTimer(min(wait, shareLook)) // the share may change meanwhile
+		select {
+		case <-ctx.Done():
+		case <-look.C:
+		}
+		look.Stop()
+	}
+	return ctx.Err()
+}
+
+// passSoon is pass for what has begun: rather than wait for long it is given back.
+func (p *pace) passSoon(ctx context.Context) error {
+	if p.rate <= 0 {
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, stale)
+	defer cancel()
+	return p.pass(ctx)
+}
+
+// full returns how long it is until fewer than most have left within span; 0 or less = that is so now.
+func (g *gate) full(now time.Time, most int, span time.Duration) time.Duration {
+	if len(g.left) >= 4*most {
+		g.left = append(g.left[:0], g.left[len(g.left)-most:]...)
+	}
+	if len(g.left) < most {
+		return 0
+	}
+	return g.left[len(g.left)-most].Add(span).Sub(now)
 }
 
 // mine is how many attempts per second this replica may make.

@@ -13,7 +13,7 @@ import (
 )
 
 // Erase takes a customer out of Redis for good (PIPL art. 47, GDPR art. 17): what waits in the queues, the ledger, the timeline, the
-// records of their messages and what they told us, also what of it stands in care:events; and, from the addresses with these hashes
+// tasks, the records of their messages and what they told us, also what of it stands in care:events; and, from the addresses with these hashes
 // (contact.Hash), the way to the customer. record also deletes care:customer:<id>, and tells care:changes.
 //
 // What is left is a tombstone: the opt-outs and the dead addresses, as hashes, which the law wants kept, and the word that the
@@ -29,6 +29,9 @@ func (s *Store) Erase(ctx context.Context, customer string, hashes []string, rec
 	dead, err := s.bury(ctx, customer)
 	if err == nil {
 		err = s.unlink(ctx, customer, append(dead, hashes...))
+	}
+	if err == nil {
+		err = s.eraseTasks(ctx, customer)
 	}
 	if err == nil {
 		err = s.unsay(ctx, customer)

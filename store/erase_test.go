@@ -95,9 +95,7 @@ func TestErasedCompletely(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			if err := b.Note(ctx, []care.EventEntry{{At: epoch, Customer: id, Kind: "reply", Value: "of " + id}}); err != nil {
-				t.Fatal(err)
-			}
+			b.note(t, care.EventEntry{At: epoch, Customer: id, Kind: "reply", Value: "of " + id}, taskOf(id, "d", "reply", b.clock.now()))
 		}
 		links := []AddressLink{{hash, "STAYS"}, {hash, "GONE"}, {other, "GONE"}}
 		if err := b.Link(ctx, links); err != nil {
@@ -126,7 +124,7 @@ func TestErasedCompletely(t *testing.T) {
 		for _, e := range told {
 			values += e.Value
 		}
-		if len(told) != 11 || values != "of STAYS" {
+		if len(told) != 12 || values != "of STAYSsecret words" {
 			t.Errorf("care:events has %d entries, with %q", len(told), values)
 		}
 		f, err := b.Facts(ctx, []string{"GONE"})
@@ -156,7 +154,8 @@ func TestErasedCompletely(t *testing.T) {
 		if got, err := b.ByAddress(ctx, other); err != nil || len(got) != 0 {
 			t.Errorf("the dead address leads to %v, %v", got, err)
 		}
-		if tl, err := b.Timeline(ctx, "STAYS"); err != nil || len(tl) != 8 {
+		b.wantTasks(t, "other customers' tasks", "", "STAYS reply")
+		if tl, err := b.Timeline(ctx, "STAYS"); err != nil || len(tl) != 9 {
 			t.Errorf("another customer's timeline has %d entries, %v", len(tl), err)
 		}
 	})
@@ -212,6 +211,8 @@ func TestNothingComesBack(t *testing.T) {
 				if err := b.Note(ctx, []care.EventEntry{{At: epoch, Customer: o.Customer, Kind: "opt_out", Value: "sms"}}); err != nil {
 					t.Fatal(err)
 				}
+				b.note(t, taskOf(o.Customer, "d", "reply", b.clock.now()), taskOf("STAYS", "d", "reply", b.clock.now()))
+				b.wantTasks(t, "tasks", "", "STAYS reply")
 				if err := b.UpdateOverlay(ctx, o.Customer, func(o *care.Overlay) error {
 					*o = care.Overlay{Answers: []care.Answer{{Text: "personal"}}, Stops: map[string]care.Stop{"sms": {Source: "link"}}}
 					return nil
@@ -271,6 +272,9 @@ func TestErasedAmongWriters(t *testing.T) {
 	})
 	again(func(i int) error { return b.Link(ctx, []AddressLink{{hash, "GONE"}, {hash, customer(i)}}) })
 	again(func(int) error { return b.Note(ctx, []care.EventEntry{{At: epoch, Customer: "GONE", Kind: "seen"}}) })
+	again(func(i int) error {
+		return b.Note(ctx, []care.EventEntry{taskOf("GONE", "d", "reply", epoch.Add(time.Duration(i)*time.Millisecond))})
+	})
 	again(func(i int) error {
 		return b.UpdateOverlay(ctx, "GONE", func(o *care.Overlay) error {
 			o.Readings = []care.VehicleFact{{Vehicle: "secret", KM: i}}

@@ -130,7 +130,7 @@ func (s *Store) Events(ctx context.Context, after string, limit int) ([]Event, e
 const timelineKept = 50
 
 // Note writes entries to care:events and to their customers' timelines: answers, opt-outs, what operators did. An erased
-// customer has no timeline.
+// customer has no timeline. A task goes on the list of tasks too.
 func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 	pipe := s.client.Pipeline()
 	overlays := make(map[string]*redis.StringCmd)
@@ -157,14 +157,23 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 	if pipe.Len() == 0 {
 		return nil
 	}
+	tasks, err := s.addTasks(ctx, entries) // in a trip of its own: the tombstones below are read after it
+	if err != nil {
+		return fmt.Errorf("note: %w", err)
+	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("note: %w", err)
 	}
 	for id, overlay := range overlays {
-		if buried(overlay.Val()) {
-			if err := s.client.Del(ctx, timelineKey(id)).Err(); err != nil {
-				return fmt.Errorf("note: %w", err)
-			}
+		if !buried(overlay.Val()) {
+			continue
+		}
+		err := s.client.Del(ctx, timelineKey(id)).Err()
+		if err == nil && len(tasks[id]) > 0 {
+			err = s.client.ZRem(ctx, tasksKey(), tasks[id]...).Err()
+		}
+		if err != nil {
+			return fmt.Errorf("note: %w", err)
 		}
 	}
 	return nil

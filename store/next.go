@@ -10,13 +10,14 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// NextDue returns when the earliest message that nobody holds is due, on the daemon's clock; the zero time if none waits.
+// NextDue returns when the earliest message is due, on the daemon's clock; the zero time if there is none in the queue. One that a replica
+// has claimed and not settled yet is due since long ago: whoever waits for the queue to be empty until a moment must wait for it too.
 func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.ZSliceCmd, 0, len(care.Lanes)*care.Shards)
 	for _, lane := range care.Lanes {
 		for shard := range care.Shards {
-			cmds = append(cmds, pipe.ZRangeByScoreWithScores(ctx, dueKey(shard, lane), &redis.ZRangeBy{Min: "0", Max: "+inf", Count: 1}))
+			cmds = append(cmds, pipe.ZRangeByScoreWithScores(ctx, dueKey(shard, lane), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: 1}))
 		}
 	}
 	if err := run(ctx, pipe); err != nil {
@@ -25,7 +26,7 @@ func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 	var next time.Time
 	for _, c := range cmds {
 		if z := c.Val(); len(z) > 0 {
-			if at := time.UnixMilli(int64(z[0].Score)); next.IsZero() || at.Before(next) {
+			if at := time.UnixMilli(max(int64(z[0].Score), 1)); next.IsZero() || at.Before(next) {
 				next = at
 			}
 		}

@@ -158,3 +158,32 @@ func TestCrashesAreCounted(t *testing.T) {
 		}
 	})
 }
+
+// A clock that is put forward when nothing waits must wait for what a replica holds, too.
+func TestNextDueKnowsWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, b *bundle) {
+		next := func() time.Time {
+			at, err := b.NextDue(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return at
+		}
+		if at := next(); !at.IsZero() {
+			t.Errorf("an empty queue is due at %v", at)
+		}
+		o := b.queue(t, 1)[0]
+		if at := next(); !at.Equal(o.Release) {
+			t.Errorf("the one that waits is due at %v, want %v", at, o.Release)
+		}
+		c := claimOne(t, b.Store, time.Minute)
+		if at := next(); at.IsZero() || at.After(o.Release) {
+			t.Errorf("the one that is held is due at %v, want before %v", at, o.Release)
+		}
+		settle(t, b.Store, result(c, care.StateSent, epoch))
+		if at := next(); !at.IsZero() {
+			t.Errorf("when it is settled the next is due at %v", at)
+		}
+	})
+}

@@ -12,8 +12,11 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// Trim shortens the streams and forgets the days whose records have expired; the leader calls it now and then.
+// Trim shortens the streams and the list of tasks, and forgets the days whose records have expired; the leader calls it now and then.
 func (s *Store) Trim(ctx context.Context) error {
+	if err := s.trimTasks(ctx); err != nil {
+		return fmt.Errorf("trim the tasks: %w", err)
+	}
 	pipe := s.client.Pipeline()
 	pipe.XTrimMaxLenApprox(ctx, changesKey, changesKept, 0)
 	pipe.XTrimMaxLenApprox(ctx, eventsKey, eventsKept, 0)

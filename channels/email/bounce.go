@@ -29,6 +29,7 @@ const Complaint = "complaint"
 // report is what is gathered from the parts of a mail.
 type report struct {
 	id         string
+	to         string // whom the returned mail was for
 	recipients []recipient
 	feedback   string // ARF's Feedback-Type
 }
@@ -64,7 +65,7 @@ func ParseReport(r io.Reader, now time.Time) ([]care.Receipt, error) {
 }
 
 func (rep *report) receipts(now time.Time) ([]care.Receipt, error) {
-	base := care.Receipt{ID: rep.id, Channel: care.Email, Gateway: "smtp", At: now}
+	base := care.Receipt{ID: rep.id, Channel: care.Email, Gateway: "smtp", At: now, To: rep.to}
 	if rep.id == "" {
 		return nil, ErrNoReport // somebody else's mail, or one whose id was lost
 	}
@@ -146,6 +147,9 @@ func (rep *report) read(body io.Reader, boundary string, depth int) {
 		case "message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers":
 			if all := groups(content); len(all) > 0 {
 				rep.see(all[0].Get("X-Carebell-Id"), all[0].Get("Message-Id"))
+				if to, err := netmail.ParseAddress(all[0].Get("To")); err == nil {
+					rep.to = to.Address
+				}
 			}
 		default:
 			if strings.HasPrefix(kind, "multipart/") && params["boundary"] != "" && depth < 3 {
@@ -190,6 +194,10 @@ var (
 func (rep *report) status(r io.Reader) {
 	for _, group := range groups(r) {
 		rep.see(group.Get("Original-Envelope-Id"))
+		// The final recipient may be where the customer's own server forwards to; the original one is whom we wrote to.
+		if _, to, ok := strings.Cut(group.Get("Original-Recipient"), ";"); ok && rep.to == "" {
+			rep.to = strings.TrimSpace(to)
+		}
 		action := strings.ToLower(strings.TrimSpace(group.Get("Action")))
 		if action == "" {
 			continue

@@ -101,10 +101,35 @@ func TestParseReport(t *testing.T) {
 			if tt.want == nil && !errors.Is(err, email.ErrNoReport) {
 				t.Errorf("got %v, %v, want ErrNoReport", got, err)
 			}
+			for i := range got {
+				if got[i].To != "" && got[i].To != "wang@customer.example" {
+					t.Errorf("it is about %s", got[i].To)
+				}
+				got[i].To = ""
+			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("receipts (-want +got):\n%s\n%v", diff, err)
 			}
 		})
+	}
+}
+
+// TestWhomAReportIsAbout: the address that was written to, wherever the mail was forwarded to; it may not be the customer's any more.
+func TestWhomAReportIsAbout(t *testing.T) {
+	t.Parallel()
+	const forwarded = "Final-Recipient: rfc822; other@elsewhere.example\nAction: failed\nStatus: 5.1.1"
+	verp := "bounce+" + bounced + "-email@pudong.example"
+	for name, tt := range map[string]struct{ mail, want string }{
+		"by the returned mail":  {dsn("message/delivery-status", quoted, verp, forwarded), "wang@customer.example"},
+		"with a name":           {dsn("message/delivery-status", strings.Replace(quoted, "wang@customer.example", "=?utf-8?q?=E7=8E=8B?= <wang@customer.example>", 1), verp, forwarded), "wang@customer.example"},
+		"by the report":         {dsn("message/delivery-status", headersOnly, verp, failed), "wang@customer.example"},
+		"by nothing":            {dsn("message/delivery-status", headersOnly, verp, forwarded), ""},
+		"several, which is odd": {dsn("message/delivery-status", strings.Replace(quoted, "wang@customer.example", "a@b.example, c@d.example", 1), verp, forwarded), ""},
+	} {
+		got, err := email.ParseReport(strings.NewReader(tt.mail), testClock())
+		if err != nil || len(got) != 1 || got[0].To != tt.want {
+			t.Errorf("%s: %+v, %v, want %q", name, got, err, tt.want)
+		}
 	}
 }
 

@@ -226,6 +226,7 @@ func (y *aliyun) callback(in *inbound) (*Callback, error) {
 			continue
 		}
 		r := y.receipt(e.Out, foreign(e.Biz))
+		r.To = y.plus(e.Phone)
 		r.At, r.Parts, r.Code = localTime(e.Report, r.At), number(rawText(e.Size)), short(e.Code)
 		r.State = care.StateDelivered
 		if !*e.Success {

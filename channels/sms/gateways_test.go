@@ -263,7 +263,7 @@ func TestTwilioCallbacks(t *testing.T) {
 	}
 	receipt := func(state care.State, kind care.Kind, code string) *sms.Callback {
 		return &sms.Callback{Receipts: []care.Receipt{{
-			ID: "abcdefghijklmnopqrstuvwxyz", Channel: care.SMS, Gateway: "twilio", ProviderID: "SM1", State: state, Kind: kind, Code: code, At: testClock(),
+			ID: "abcdefghijklmnopqrstuvwxyz", Channel: care.SMS, Gateway: "twilio", ProviderID: "SM1", State: state, Kind: kind, Code: code, At: testClock(), To: number,
 		}}, Answer: []byte("<Response></Response>"), ContentType: "text/xml"}
 	}
 	tests := map[string]struct {
@@ -324,8 +324,8 @@ func TestPushedCallbacks(t *testing.T) {
 		"aliyun receipts": {"aliyun", `[{"phone_number":"13800138001","send_time":"2026-11-22 09:30:00","report_time":"2026-11-22 09:31:00","success":true,"err_code":"DELIVERED","err_msg":"","sms_size":"2","biz_id":"900619746936498440^0","out_id":"` + wire + `"},
 			{"phone_number":"13800138001","send_time":"x","report_time":"2026-11-22 09:31:00","success":false,"err_code":"MK:0001","sms_size":1,"biz_id":"901","out_id":"other"}]`, &sms.Callback{
 			Receipts: []care.Receipt{
-				{ID: id, Channel: care.SMS, Gateway: "aliyun", ProviderID: "900619746936498440^0", State: care.StateDelivered, Code: "DELIVERED", Parts: 2, At: at},
-				{Channel: care.SMS, Gateway: "aliyun", ProviderID: "901", State: care.StateUndelivered, Kind: care.KindRecipient, Code: "MK:0001", Parts: 1, At: at},
+				{ID: id, Channel: care.SMS, Gateway: "aliyun", ProviderID: "900619746936498440^0", State: care.StateDelivered, Code: "DELIVERED", Parts: 2, At: at, To: number},
+				{Channel: care.SMS, Gateway: "aliyun", ProviderID: "901", State: care.StateUndelivered, Kind: care.KindRecipient, Code: "MK:0001", Parts: 1, At: at, To: number},
 			}, Answer: []byte(`{"code":0,"msg":"接收成功"}`), ContentType: "application/json",
 		}},
 		"aliyun reply": {"aliyun", `[{"phone_number":"13800138001","content":"ＴＤ","send_time":"2026-11-22 09:31:00","dest_code":"1069","sequence_id":1234}]`, &sms.Callback{
@@ -335,8 +335,8 @@ func TestPushedCallbacks(t *testing.T) {
 		"tencent receipts": {"tencent", `[{"user_receive_time":"2026-11-22 09:31:00","nationcode":"86","mobile":"13800138001","report_status":"SUCCESS","errmsg":"DELIVRD","description":"ok","sid":"S1","ext":"` + wire + `"},
 			{"user_receive_time":"2026-11-22 09:31:00","nationcode":"86","mobile":"13800138001","report_status":"FAIL","errmsg":"MK:0023","sid":"S2","ext":""}]`, &sms.Callback{
 			Receipts: []care.Receipt{
-				{ID: id, Channel: care.SMS, Gateway: "tencent", ProviderID: "S1", State: care.StateDelivered, Code: "DELIVRD", At: at},
-				{Channel: care.SMS, Gateway: "tencent", ProviderID: "S2", State: care.StateUndelivered, Kind: care.KindRetry, Code: "MK:0023", At: at},
+				{ID: id, Channel: care.SMS, Gateway: "tencent", ProviderID: "S1", State: care.StateDelivered, Code: "DELIVRD", At: at, To: number},
+				{Channel: care.SMS, Gateway: "tencent", ProviderID: "S2", State: care.StateUndelivered, Kind: care.KindRetry, Code: "MK:0023", At: at, To: number},
 			}, Answer: []byte(`{"result":0,"errmsg":"OK"}`), ContentType: "application/json",
 		}},
 		"tencent reply": {"tencent", `{"extend":"01","mobile":"13800138001","nationcode":"86","sign":"浦东别克","text":"回访请打我","time":1795311060}`, &sms.Callback{
@@ -344,11 +344,15 @@ func TestPushedCallbacks(t *testing.T) {
 			Answer:  []byte(`{"result":0,"errmsg":"OK"}`), ContentType: "application/json",
 		}},
 		"vonage receipt": {"vonage", `{"msisdn":"8613800138001","to":"Carebell","messageId":"V1","status":"failed","err-code":"9","scts":"2611220931","client-ref":"` + wire + `"}`, &sms.Callback{
-			Receipts:    []care.Receipt{{ID: id, Channel: care.SMS, Gateway: "vonage", ProviderID: "V1", State: care.StateUndelivered, Kind: care.KindOptedOut, Code: "9", At: testClock()}},
+			Receipts:    []care.Receipt{{ID: id, Channel: care.SMS, Gateway: "vonage", ProviderID: "V1", State: care.StateUndelivered, Kind: care.KindOptedOut, Code: "9", At: testClock(), To: number}},
 			ContentType: "text/plain; charset=utf-8",
 		}},
 		"vonage delivered": {"vonage", `{"msisdn":"8613800138001","messageId":"V1","status":"delivered","err-code":"0","client-ref":"` + wire + `"}`, &sms.Callback{
-			Receipts:    []care.Receipt{{ID: id, Channel: care.SMS, Gateway: "vonage", ProviderID: "V1", State: care.StateDelivered, At: testClock()}},
+			Receipts:    []care.Receipt{{ID: id, Channel: care.SMS, Gateway: "vonage", ProviderID: "V1", State: care.StateDelivered, At: testClock(), To: number}},
+			ContentType: "text/plain; charset=utf-8",
+		}},
+		"vonage reply from America": {"vonage", `{"msisdn":"13105550100","to":"1069","messageId":"V8","text":"stop"}`, &sms.Callback{
+			Replies:     []sms.Reply{{Gateway: "vonage", ID: "V8", From: "+13105550100", To: "1069", Text: "stop", OptOut: true, At: testClock()}},
 			ContentType: "text/plain; charset=utf-8",
 		}},
 		"vonage reply": {"vonage", `{"msisdn":"8613800138001","to":"1069","messageId":"V7","text":"start","keyword":"START"}`, &sms.Callback{

@@ -179,12 +179,14 @@ func (q *tencent) callback(in *inbound) (*Callback, error) {
 		Code    string `json:"errmsg"`
 		SID     string `json:"sid"`
 		Context string `json:"ext"`
+		Mobile  string `json:"mobile"`
+		Nation  string `json:"nationcode"`
 	}
 	if err := json.Unmarshal(in.body, &reports); err == nil {
 		for _, e := range reports {
 			r := q.receipt(e.Context, foreign(e.SID))
 			r.At = localTime(e.At, r.At)
-			r.Code = short(e.Code)
+			r.Code, r.To = short(e.Code), international(e.Nation, e.Mobile)
 			switch e.Status {
 			case "SUCCESS":
 				r.State = care.StateDelivered
@@ -210,14 +212,18 @@ func (q *tencent) callback(in *inbound) (*Callback, error) {
 	if err := json.Unmarshal(in.body, &reply); err != nil || reply.Mobile == "" {
 		return nil, ErrUnreadable
 	}
-	from := reply.Mobile
-	if reply.Nation != "" && from[0] != '+' {
-		from = "+" + strings.TrimPrefix(reply.Nation, "+") + from
-	}
-	r := q.reply("", chinese(from), reply.Extend, reply.Text)
+	r := q.reply("", international(reply.Nation, reply.Mobile), reply.Extend, reply.Text)
 	if reply.Time > 0 && reply.Time < 1<<33 {
 		r.At = time.Unix(reply.Time, 0).UTC()
 	}
 	c.Replies = []Reply{r}
 	return c, nil
+}
+
+// international joins a country's code and a number of it.
+func international(nation, mobile string) string {
+	if nation != "" && mobile != "" && mobile[0] != '+' {
+		mobile = "+" + strings.TrimPrefix(nation, "+") + mobile
+	}
+	return chinese(mobile)
 }

@@ -150,7 +150,7 @@ func (t *twilio) callback(in *inbound) (*Callback, error) {
 		return c, nil
 	}
 	r := t.receipt(in.query.Get("id"), foreign(sid))
-	r.Code = short(form.Get("ErrorCode"))
+	r.Code, r.To = short(form.Get("ErrorCode")), t.plus(form.Get("To"))
 	switch status {
 	case "accepted", "scheduled", "queued", "sending", "sent":
 		r.State = care.StateSent

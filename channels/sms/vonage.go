@@ -116,10 +116,11 @@ func (v *vonage) callback(in *inbound) (*Callback, error) {
 		if text == "" {
 			text = field("keyword")
 		}
-		c.Replies = []Reply{v.reply(field("messageId"), field("msisdn"), field("to"), text)}
+		c.Replies = []Reply{v.reply(field("messageId"), full(field("msisdn")), field("to"), text)}
 		return c, nil
 	}
 	r := v.receipt(field("client-ref"), foreign(field("messageId")))
+	r.To = full(field("msisdn"))
 	code := field("err-code")
 	if code != "0" {
 		r.Code = short(code)
@@ -136,6 +137,14 @@ func (v *vonage) callback(in *inbound) (*Callback, error) {
 	}
 	c.Receipts = []care.Receipt{r}
 	return c, nil
+}
+
+// full is a number of Vonage's with its plus: it always has the country's code (definitions/sms.yml, msisdn).
+func full(msisdn string) string {
+	if msisdn == "" {
+		return ""
+	}
+	return "+" + digits(msisdn)
 }
 
 func (v *vonage) fields(in *inbound) func(string) string {

@@ -64,10 +64,10 @@ func mails(t *testing.T) (all, first []page) {
 	return all, first
 }
 
-// pages are the customers' pages, as the tests of the console hold them.
+// pages are the customers' pages and those of the console, as the tests of the console hold them.
 func pages(t *testing.T) []page {
 	t.Helper()
-	files, err := filepath.Glob("../../console/testdata/pages/*.html")
+	files, err := filepath.Glob("../../console/testdata/*/*.html")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no pages: %v", err)
 	}
@@ -91,7 +91,7 @@ func pages(t *testing.T) []page {
 // programs that read nothing else.
 var forMailPrograms = []string{"no-inline-style", "no-deprecated-attr", "no-conditional-comment"}
 
-// Every mail of the default book in both languages, and every page that a customer sees, is sound HTML and can be used by everybody, in
+// Every mail of the default book in both languages, every page that a customer sees, and those of the console, is sound HTML and can be used by everybody, in
 // the light and in the dark.
 func TestMailsAndPagesAreCleanHTML(t *testing.T) {
 	dir := npm(t, "html-validate@10.17.0", "@axe-core/playwright@4.13.0", "playwright-core@1.65.1")

@@ -134,8 +134,9 @@ func TestRow27ABacklogIsReleased(t *testing.T) {
 		most = max(most, memory(t, r.Pid()))
 	}
 	f := h.judge("27", fmt.Sprintf("2 replicas, rate %d/s, busiest second %d at the daemons and %d at the sink, memory %.0f MiB at most", perSecond, busiest, atSink, float64(most)/(1<<20)))
-	if busiest > perSecond*115/100 {
-		t.Errorf("%d left in a second, want %d", busiest, perSecond)
+	// What has left evenly arrives bunched when this machine keeps the sink waiting.
+	if busiest > perSecond || atSink > perSecond*115/100 {
+		t.Errorf("%d left and %d arrived in a second, want %d at most", busiest, atSink, perSecond)
 	}
 	if most > 128<<20 {
 		t.Errorf("%d bytes of memory, want 128 MiB at most", most)
