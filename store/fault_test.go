@@ -437,3 +437,69 @@ func TestRepairedMessageDoesNotWaitForALostLease(t *testing.T) {
 		}
 	})
 }
+
+// A replica died while it sent a text, and nobody may claim texts: the customer's mail waits for a minute, then goes. What is known of the
+// text goes onto its record then, and it comes back as uncertain, once the mail is settled.
+func TestAForgottenMessageStaysUncertain(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, b *bundle) {
+		ctx := t.Context()
+		byText, byMail := occurrence(customer(1), 0, epoch.Add(-time.Minute)), occurrence(customer(1), 1, epoch.Add(-time.Minute))
+		byText.Channel, byMail.Channel = care.SMS, care.Email
+		if _, err := b.Apply(ctx, []care.Change{{Customer: customer(1), Add: []*care.Occurrence{byText, byMail}}}); err != nil {
+			t.Fatal(err)
+		}
+		lanes := func(ch care.Channel) (out []care.Lane) {
+			for _, l := range care.Lanes {
+				if l.Channel == ch {
+					out = append(out, l)
+				}
+			}
+			return out
+		}
+		claim := func(ch care.Channel) []*care.Claim {
+			t.Helper()
+			got, err := b.Claim(ctx, lanes(ch), 9, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		text := claim(care.SMS)
+		if len(text) != 1 || !begin(t, b.Store, text[0]) {
+			t.Fatal("the text cannot be begun", text)
+		}
+		if got := claim(care.Email); len(got) != 0 {
+			t.Fatal("claimed while another message of the customer is in flight:", got)
+		}
+		// The lease ended long ago.
+		shard := care.Shard(customer(1))
+		parts := strings.SplitN(b.redis.HGet(ctx, flightKey(shard), customer(1)).Val(), "|", 3)
+		b.redis.HSet(ctx, flightKey(shard), customer(1), parts[0]+"|1000000|"+parts[2])
+		m := member(byText.ID, text[0].Day, customer(1))
+		b.redis.ZAdd(ctx, dueKey(shard, text[0].Lane), redis.Z{Score: -8999999999999999, Member: m})
+		mail := claim(care.Email)
+		if len(mail) != 1 || mail[0].Record.ID != byMail.ID || mail[0].Was != care.StateDue {
+			t.Fatal("the mail waits for a message that nobody holds any more:", mail)
+		}
+		if r, err := b.Message(ctx, byText.ID); err != nil || r.State != care.StateSending {
+			t.Errorf("the text's record: %+v, %v", r, err)
+		}
+		if e := b.ledger(t, customer(1))[byText.ID]; e.State != care.StateSending {
+			t.Errorf("the text's ledger entry: %+v", e)
+		}
+		if got := claim(care.SMS); len(got) != 0 {
+			t.Error("rescued while another message of the customer is in flight:", got)
+		}
+		if !settle(t, b.Store, result(mail[0], care.StateSent, epoch)) {
+			t.Error("the mail's result was refused")
+		}
+		if settle(t, b.Store, result(text[0], care.StateSent, epoch)) {
+			t.Error("the dead replica's word was taken")
+		}
+		got := claim(care.SMS)
+		if len(got) != 1 || got[0].Record.ID != byText.ID || got[0].Was != care.StateUncertain || got[0].Record.Crashes != 1 {
+			t.Errorf("rescued: %+v", got)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -365,6 +366,40 @@ func TestChangesWait(t *testing.T) {
 		}
 		if at, err := b.Cursor(ctx); err != nil || at != place {
 			t.Errorf("cursor %q, %v", at, err)
+		}
+	})
+}
+
+// What is being sent is known from flight alone; every way to look at messages must look there.
+func TestMessagesThatAreBeingSent(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, b *bundle) {
+		b.queue(t, 2)
+		c := claimOne(t, b.Store, time.Minute)
+		if !begin(t, b.Store, c) {
+			t.Fatal("our own intent was refused")
+		}
+		for name, f := range map[string]Filter{
+			"by state": {State: care.StateSending}, "by customer": {Customer: c.Record.Customer}, "by day": {Program: c.Record.Program},
+		} {
+			got, err := b.Messages(t.Context(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := slices.IndexFunc(got, func(r care.Record) bool { return r.ID == c.Record.ID })
+			if at < 0 || got[at].State != care.StateSending || got[at].FirstTry.IsZero() {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+		line, err := b.Timeline(t.Context(), c.Record.Customer)
+		if err != nil || len(line) != 1 || line[0].State != care.StateSending {
+			t.Errorf("the timeline: %+v, %v", line, err)
+		}
+		settle(t, b.Store, result(c, care.StateSent, epoch))
+		got, err := b.Messages(t.Context(), Filter{State: care.StateSent})
+		if err != nil || len(got) != 1 || got[0].Program != c.Record.Program || got[0].Step != c.Record.Step || got[0].Vehicle != c.Record.Vehicle ||
+			got[0].Cycle != c.Record.Cycle || got[0].On != c.Record.On || got[0].Template != c.Record.Template {
+			t.Errorf("when it is over: %+v, %v\nwant the fields of %+v", got, err, c.Record)
 		}
 	})
 }
