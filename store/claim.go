@@ -23,6 +23,9 @@ type hunger struct {
 	looked  time.Time
 }
 
+// shardBatch is how many messages a shard gives before another one is asked in the same claim.
+const shardBatch = 128
+
 // lookAround is how often all shards are asked while some are known to have more: what is urgent in the others waits no longer.
 const lookAround = 20 * time.Millisecond
 
@@ -119,7 +122,8 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 }
 
 // quotas says how many of n each shard is asked for. When it is time to look around, those of which nothing is known are asked for
-// one each; the rest comes from the shards known to have more: from all of them alike (spread), or from the one whose turn it is.
+// one each, or for all when no shard is known to have more; the rest comes from those that do: from all of them alike (spread), or
+// from as few as give enough, whose turn it is.
 func (s *Store) quotas(h *hunger, n int, spread bool, asked, dry *[care.Shards]bool) (quota [care.Shards]int) {
 	first := rand.IntN(care.Shards) //nolint:gosec // it only has to be fair
 	h.mu.Lock()
@@ -132,20 +136,24 @@ func (s *Store) quotas(h *hunger, n int, spread bool, asked, dry *[care.Shards]b
 	}
 	if now := s.machine(); spread || len(hungry) == 0 || now.Sub(h.looked) >= lookAround {
 		h.looked = now
+		each := 1
+		if len(hungry) == 0 {
+			each = max(1, n/care.Shards)
+		}
 		for i := range care.Shards {
 			shard := (first + i) % care.Shards
 			if known := h.more[shard] && !spread; !asked[shard] && !known && n > 0 {
-				quota[shard] = 1
-				n--
+				quota[shard] = each
+				n -= each
 			}
 		}
 	}
-	if len(hungry) == 0 || n == 0 {
+	if len(hungry) == 0 || n <= 0 {
 		return quota
 	}
 	if !spread {
-		hungry = hungry[:1]
-		h.next = (hungry[0] + 1) % care.Shards
+		hungry = hungry[:min(len(hungry), (n+shardBatch-1)/shardBatch)]
+		h.next = (hungry[len(hungry)-1] + 1) % care.Shards
 	}
 	for i, shard := range hungry {
 		share := min(n/(len(hungry)-i), atOnce)
