@@ -18,7 +18,7 @@ type decision struct {
 	record *care.Record
 	next   time.Time     // of a pending state
 	park   *care.Receipt // keep it until the message is settled
-	forget bool          // nothing to do, and no receipt need wait for it any more
+	forget *care.Receipt // it says nothing new, and what waits for the message and says no more than it need not wait
 	err    error
 }
 
@@ -71,7 +71,7 @@ func (s *Store) amendOnce(ctx context.Context, ids []string, todo []int, out []e
 			continue
 		}
 		d := decide(i, l)
-		if d.err != nil || d.record == nil && d.park == nil && !d.forget {
+		if d.err != nil || d.record == nil && d.park == nil && d.forget == nil {
 			out[i] = d.err
 			continue
 		}
@@ -111,15 +111,15 @@ func (s *Store) amendOnce(ctx context.Context, ids []string, todo []int, out []e
 func amendWords(l *located, d *decision) ([]any, error) {
 	old := &l.record
 	lane := care.LaneOf(old.Channel, old.Class).String()
-	if d.park != nil {
-		raw, err := json.Marshal(d.park)
+	if receipt, op := d.park, "park"; receipt != nil || d.forget != nil {
+		if receipt == nil {
+			receipt, op = d.forget, "forget"
+		}
+		raw, err := json.Marshal(receipt)
 		if err != nil {
 			return nil, fmt.Errorf("message %s: %w", old.ID, err)
 		}
-		return []any{old.ID, old.Customer, dayText(l.day), lane, l.raw, raw, "", "park", "", "0"}, nil
-	}
-	if d.forget {
-		return []any{old.ID, old.Customer, dayText(l.day), lane, "", "", "", "forget", "", "0"}, nil
+		return []any{old.ID, old.Customer, dayText(l.day), lane, l.raw, raw, "", op, "", "0"}, nil
 	}
 	r := d.record
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)

@@ -192,6 +192,27 @@ func TestReceiptByTheProvidersID(t *testing.T) {
 	}
 }
 
+// A receipt came before the result, and has not been applied yet when another one comes that says less.
+func TestAReceiptThatSaysLessTakesNoneAway(t *testing.T) {
+	t.Parallel()
+	for _, less := range []care.State{care.StateSent, care.StateUndelivered, care.StateFailed} {
+		onBoth(t, func(t *testing.T, b *bundle) {
+			o := b.queue(t, 1)[0]
+			settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
+			early := shardKey(care.ShardOf(o.ID), "early")
+			b.redis.HSet(t.Context(), early, o.ID, `{"ID":"`+o.ID+`","State":"delivered"}`)
+			b.receive(t, receipt(o.ID, less))
+			if _, err := b.Repair(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b.expect(t, o, care.StateDelivered)
+			if b.redis.HExists(t.Context(), early, o.ID).Val() {
+				t.Error("the receipt still waits")
+			}
+		})
+	}
+}
+
 func TestReceiptLeftBehindByACrash(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {

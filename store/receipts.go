@@ -52,19 +52,19 @@ func receive(l *located, rc *care.Receipt, now time.Time) decision {
 	case care.StateClaimed, care.StateSending:
 		return decision{park: rc}
 	case care.StateDelivered:
-		return decision{forget: true}
+		return decision{forget: rc}
 	}
 	switch rc.State {
 	case care.StateDelivered:
 		r.State, r.Reason = care.StateDelivered, ""
 	case care.StateUndelivered:
 		if r.State != care.StateSent && r.State != care.StateUncertain {
-			return decision{forget: true}
+			return decision{forget: rc}
 		}
 		r.State, r.Reason = care.StateUndelivered, rc.Code
 	case care.StateSent:
 		if r.State != care.StateUncertain {
-			return decision{forget: true}
+			return decision{forget: rc}
 		}
 		r.State, r.Reason = care.StateSent, ""
 	case care.StateFailed:
@@ -74,11 +74,11 @@ func receive(l *located, rc *care.Receipt, now time.Time) decision {
 		case care.StateUncertain:
 			r.State = care.StateFailed
 		default:
-			return decision{forget: true}
+			return decision{forget: rc}
 		}
 		r.Reason = rc.Code
 	default:
-		return decision{forget: true}
+		return decision{forget: rc}
 	}
 	if rc.Parts > 0 {
 		r.Parts = rc.Parts

@@ -6,7 +6,7 @@
 --   old record            what was read; if it was changed in between nothing happens
 --   record entry          the new ones
 --   then                  'end', 'queue', 'held', 'failed', 'park': keep record as a receipt until the message is settled,
---                         or 'forget': no receipt need wait for it
+--                         or 'forget': record is a receipt that says nothing new; one that waits and says no more goes
 --   lane' score           for 'queue', 'held' and 'failed'
 -- Returns  for each 1 = done, 0 = it was changed in between, -1 = a replica holds it
 -- allow-oom: what providers and operators say must be recorded even when Redis is full.
@@ -40,13 +40,23 @@ local function rank(receipt)
   return 0
 end
 
+-- By the letter of a record's state; any other leaves only a delivery waiting.
+local ranks = {s = 1, f = 2, u = 3, v = 4}
+
+-- Takes the receipt away that waits for a message if it says no more than what is known now. One that says more came before the
+-- result, and whoever wrote the result is about to apply it.
+local function settled(id, known)
+  local waiting = redis.call('HGET', prefix .. 'early', id)
+  if waiting and rank(waiting) <= known then redis.call('HDEL', prefix .. 'early', id) end
+end
+
 local function amend(i)
   local id, customer, day, lane, old, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local entry, op, lane2, score2 = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9]
   local msg, key, member = prefix .. 'msg:' .. day, prefix .. 'due:' .. lane, id .. day .. customer
   local now = redis.call('HGET', msg, id)
   if op == 'forget' then
-    redis.call('HDEL', prefix .. 'early', id)
+    settled(id, rank(record))
     return 1
   end
   if op == 'park' then
@@ -66,7 +76,7 @@ local function amend(i)
   redis.call('ZREM', prefix .. 'held', member)
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('HDEL', prefix .. 'crash', id)
-  redis.call('HDEL', prefix .. 'early', id)
+  settled(id, ranks[string.sub(record, 1, 1)] or 3)
   if op == 'queue' then
     redis.call('ZADD', prefix .. 'due:' .. lane2, score2, member)
   elseif op ~= 'end' then
