@@ -102,7 +102,7 @@ func (p *Public) smsHook(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, gateway, err)
 		return
 	}
-	if err := p.takeReceipts(r.Context(), receipts); err != nil {
+	if err := p.TakeReceipts(r.Context(), receipts); err != nil {
 		p.again(w, gateway, err)
 		return
 	}
@@ -186,7 +186,7 @@ func (p *Public) Returned(ctx context.Context, mail io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return p.takeReceipts(ctx, receipts)
+	return p.TakeReceipts(ctx, receipts)
 }
 
 // secretOf returns a bearer token (RFC 6750) or the password of basic authentication.
@@ -206,8 +206,9 @@ func sameSecret(got, want string) bool {
 	return want != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// takeReceipts keeps receipts and learns from them: a dead address, an opt-out that the provider knows of.
-func (p *Public) takeReceipts(ctx context.Context, receipts []care.Receipt) error {
+// TakeReceipts keeps receipts, whether a provider posted them or was asked, and learns from them: a dead address, an opt-out that the
+// provider knows of. Receipts that were taken before change nothing.
+func (p *Public) TakeReceipts(ctx context.Context, receipts []care.Receipt) error {
 	if len(receipts) == 0 {
 		return nil
 	}

@@ -244,6 +244,7 @@ func (d *Daemon) Start() {
 	d.startFollow(ctx)
 	d.startLive()
 	d.startEvents(ctx)
+	d.startAsking(ctx)
 	for _, p := range d.postboxes {
 		d.running.Go(func() { p.run(ctx) })
 	}
