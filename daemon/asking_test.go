@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,8 @@ func TestUncertainTextsAreAskedAbout(t *testing.T) {
 		}
 		var asked []time.Duration
 		var taken []care.Receipt
-		leads, failures := false, 1
+		failures := 1
+		var leads atomic.Bool
 		i := &inquirer{
 			uncertain: func(context.Context) ([]care.Record, error) { return records, nil },
 			facts: func(_ context.Context, ids []string) ([]*care.Facts, error) {
@@ -57,16 +59,17 @@ func TestUncertainTextsAreAskedAbout(t *testing.T) {
 				taken, records = append(taken, rs...), nil
 				return nil
 			},
-			leads: func() bool { return leads }, now: time.Now, log: slog.New(slog.DiscardHandler),
+			leads: leads.Load, now: time.Now, log: slog.New(slog.DiscardHandler),
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { i.run(ctx); close(done) }()
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		if len(asked) != 0 {
 			t.Error("asked by a replica that does not lead")
 		}
-		leads = true
+		leads.Store(true)
 		time.Sleep(time.Hour)
 		cancel()
 		<-done
