@@ -1,6 +1,9 @@
 package care
 
-import "time"
+import (
+	"regexp"
+	"time"
+)
 
 // Message is a rendered occurrence on one channel, ready to be handed to a provider.
 type Message struct {
@@ -46,6 +49,18 @@ type GatewayTemplate struct {
 	Template string
 	Params   map[string]string
 	Order    []string // the parameters' order, for gateways that number them
+}
+
+// GatewayRules is what an SMS gateway asks of the templates that it approves.
+type GatewayRules struct {
+	Plain    bool           // it takes text as it is: a template's code is never asked for
+	Code     *regexp.Regexp // what a code looks like; nil = anything
+	Numbered bool           // parameters stand in the text as {1}, {2}… in their order; else as ${name}
+	Param    *regexp.Regexp // what a parameter is called; nil = anything
+	MaxValue int            // characters of a parameter's value that are surely taken; 0 = not known
+	NoLinks  bool           // a value that is a link is refused
+	MaxText  int            // characters of the whole text; 0 = not known
+	Needs    []string       // parameters that every template must have
 }
 
 // Mailbox is a display name and an address.

@@ -61,7 +61,7 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 	can := scheduler.Capabilities{Address: address}
 	if set != nil {
 		can.Template = set.Has
-		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts, Gateways: approvals(book.Files)})...)
+		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts, Gateways: sms.Approvals(book.Files)})...)
 	}
 	if opt.Gateway != nil {
 		can.Gateway = opt.Gateway

@@ -5,7 +5,6 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"runtime/debug"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/store"
-	"github.com/carebell/carebell/templates"
 )
 
 // Env is what every command starts from.
@@ -110,15 +108,6 @@ func Lint(dir string, now func() time.Time) ([]care.Problem, error) {
 		return nil, err
 	}
 	return problems, nil
-}
-
-// approvals are what the SMS gateways of a book ask of approved templates.
-func approvals(files fs.FS) map[string]templates.GatewayRules {
-	out := map[string]templates.GatewayRules{}
-	for name, a := range sms.Approvals(files) {
-		out[name] = templates.GatewayRules(a)
-	}
-	return out
 }
 
 // smsParts counts a text's parts as the gateways of a country do.

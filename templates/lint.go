@@ -19,7 +19,7 @@ type LintOptions struct {
 	// Parts counts the parts of a text message as the recipient's country does. Without it parts are not checked.
 	Parts func(text, signature, country string) int
 	// Gateways says what each SMS gateway asks of the templates that it approves, by its name. Without it that is not checked.
-	Gateways map[string]GatewayRules
+	Gateways map[string]care.GatewayRules
 }
 
 // Lint says what is wrong with the templates or could be better, in words for the marketer who wrote them: the problems of Load

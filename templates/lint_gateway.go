@@ -10,18 +10,6 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// GatewayRules is what an SMS gateway asks of the templates that it approves.
-type GatewayRules struct {
-	Plain    bool           // it takes text as it is: a template's code is never asked for
-	Code     *regexp.Regexp // what a code looks like; nil = anything
-	Numbered bool           // parameters stand in the text as {1}, {2}… in their order; else as ${name}
-	Param    *regexp.Regexp // what a parameter is called; nil = anything
-	MaxValue int            // characters of a parameter's value that are surely taken; 0 = not known
-	NoLinks  bool           // a value that is a link is refused
-	MaxText  int            // characters of the whole text; 0 = not known
-	Needs    []string       // parameters that every template must have
-}
-
 // WithoutCode lists the files of text messages that programs of the book send, and that have no approved template for any of these
 // gateways.
 func (s *Set) WithoutCode(gateways ...string) []string {
@@ -70,7 +58,7 @@ func (l *linter) gateways(t *template) {
 }
 
 // approved checks one approved template: its names, and whether its text has a place for each parameter.
-func (l *linter) approved(t *template, g *gateway, rules GatewayRules) {
+func (l *linter) approved(t *template, g *gateway, rules care.GatewayRules) {
 	path := "$.gateway." + quotePath(g.name)
 	if rules.Code != nil && g.template != "" && !rules.Code.MatchString(g.template) {
 		l.report.warn(t.src.where(path+".template"), "gateway-template", "copy the code from the gateway's console", "%q does not look like a template's code of %s (%s)", g.template, g.name, rules.Code)
@@ -120,7 +108,7 @@ func (g *gateway) at(found []string) string {
 }
 
 // placeholders holds the variables of the approved text against the parameters: the gateway refuses a message that lacks one.
-func (l *linter) placeholders(t *template, g *gateway, rules GatewayRules) {
+func (l *linter) placeholders(t *template, g *gateway, rules care.GatewayRules) {
 	path := "$.gateway." + quotePath(g.name)
 	used := map[string]bool{}
 	for _, found := range placeholder.FindAllStringSubmatch(g.text, -1) {
@@ -206,7 +194,7 @@ func (l *linter) sameText(t *template, d *care.Draft) {
 }
 
 // values looks at what a sample customer's parameters would hold.
-func (l *linter) values(t *template, g *gateway, rules GatewayRules, m *care.Message) {
+func (l *linter) values(t *template, g *gateway, rules care.GatewayRules, m *care.Message) {
 	for _, p := range g.params {
 		value := m.Gateways[g.name].Params[p.name]
 		at := t.src.where("$.gateway." + quotePath(g.name) + ".params." + quotePath(p.name))

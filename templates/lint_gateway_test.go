@@ -10,7 +10,7 @@ import (
 	"github.com/carebell/carebell/templates"
 )
 
-var gatewayRules = map[string]templates.GatewayRules{
+var gatewayRules = map[string]care.GatewayRules{
 	"kannel": {Plain: true},
 	"named": {
 		Code: regexp.MustCompile(`^SMS_\d+$`), Param: regexp.MustCompile(`^[A-Za-z]\w*$`), MaxValue: 12, NoLinks: true, MaxText: 100,

@@ -130,21 +130,9 @@ func (p *places) excerpt(line, column int) string {
 	return head + p.lines[line-1] + "\n" + strings.Repeat(" ", len(head)+max(column-1, 0)) + "^"
 }
 
-// Approval says what a gateway asks of the templates that it approves.
-type Approval struct {
-	Plain    bool           // it takes text as it is: a template's code is never asked for
-	Code     *regexp.Regexp // what a code looks like; nil = anything
-	Numbered bool           // parameters stand in the text as {1}, {2}… in their order; else as ${name}
-	Param    *regexp.Regexp // what a parameter is called; nil = anything
-	MaxValue int            // characters of a parameter's value that are surely taken; 0 = not known
-	NoLinks  bool           // a value that is a link is refused
-	MaxText  int            // characters of the whole text; 0 = not known
-	Needs    []string       // parameters that every template must have
-}
-
 // Approvals returns what each gateway asks, by its name: those that are built in, and those that the book's files describe.
-func Approvals(files fs.FS) map[string]Approval {
-	all := map[string]Approval{
+func Approvals(files fs.FS) map[string]care.GatewayRules {
+	all := map[string]care.GatewayRules{
 		"kannel": {Plain: true}, "twilio": {Plain: true}, "vonage": {Plain: true},
 		// help.aliyun.com, documents 55284 and 101346 (PARAM_LENGTH_LIMIT, PARAM_NOT_SUPPORT_URL): 500 characters with the variables;
 		// a name of a variable begins with a letter; 35 characters are what a variable of no special kind may hold.
@@ -160,7 +148,7 @@ func Approvals(files fs.FS) map[string]Approval {
 		if err != nil {
 			continue // Lint says why
 		}
-		all[name] = Approval{Plain: !spec.Templates, Needs: spec.params()}
+		all[name] = care.GatewayRules{Plain: !spec.Templates, Needs: spec.params()}
 	}
 	return all
 }
