@@ -45,6 +45,16 @@ local function fields(raw)
   return list
 end
 
+-- Changes the fields of a record, if it is still there.
+local function rewrite(day, id, change)
+  local key = prefix .. 'msg:' .. day
+  local raw = redis.call('HGET', key, id)
+  if not raw then return end
+  local record = fields(raw)
+  change(record)
+  redis.call('HSET', key, id, table.concat(record, '|'))
+end
+
 -- The entry with fields 1 (at) and 7 (reason) set anew; see ledger.go.
 local function ended(entry, state, reason)
   local list = fields(string.sub(entry, 9))
@@ -96,13 +106,11 @@ local function move(id, customer, lane, score, entry, text)
     return
   end
   touch('msg:' .. day)
-  local raw = redis.call('HGET', prefix .. 'msg:' .. day, id)
-  if raw then
-    local record, new = fields(raw), fields(text)
+  rewrite(day, id, function(record)
+    local new = fields(text)
     record[HEAD] = string.sub(record[HEAD], 1, 1) .. string.sub(entry, 2, 3)
     for i = UPDATED, ALSO do record[i] = new[i - UPDATED + 1] end
-    redis.call('HSET', prefix .. 'msg:' .. day, id, table.concat(record, '|'))
-  end
+  end)
   redis.call('HSET', ledger, id, string.sub(entry, 1, 3) .. day .. string.sub(entry, 9))
   redis.call('ZREM', was, member)
   redis.call('ZADD', prefix .. 'due:' .. lane, score, member)
@@ -131,13 +139,10 @@ local function drop(id, customer, state, text, reason)
     redis.call('HDEL', prefix .. 'msg:' .. day, id)
   else
     redis.call('HSET', ledger, id, ended(old, state, reason))
-    local raw = redis.call('HGET', prefix .. 'msg:' .. day, id)
-    if raw then
-      local record = fields(raw)
+    rewrite(day, id, function(record)
       record[HEAD] = state .. string.sub(record[HEAD], 2)
       record[UPDATED], record[REASON] = text, reason
-      redis.call('HSET', prefix .. 'msg:' .. day, id, table.concat(record, '|'))
-    end
+    end)
   end
   redis.call('HDEL', prefix .. 'crash', id)
   dropped = dropped + 1
