@@ -207,7 +207,10 @@ func (c *Checked) FindProgram(name string) error {
 var errNoCustomer = errors.New("there is no such customer")
 
 // factsOf reads one customer, for commands.
-func factsOf(ctx context.Context, from delivery.Customers, id string) (*care.Facts, error) {
+func factsOf(ctx context.Context, from interface {
+	Facts(ctx context.Context, ids []string) ([]*care.Facts, error)
+}, id string,
+) (*care.Facts, error) {
 	if !care.ValidID(id) {
 		return nil, fmt.Errorf("%q is no customer id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -", id)
 	}

@@ -87,25 +87,19 @@ func (c *crashing) Claim(ctx context.Context, lanes []care.Lane, _ int, lease ti
 	return claims, err
 }
 
-// Begin records intents.
-func (c *crashing) Begin(ctx context.Context, intents []care.Intent) ([]bool, error) {
-	oks, err := c.Queue.Begin(ctx, intents)
-	if err == nil {
+// Commit records intents and outcomes; an outcome makes room for the next message. With one message in hand no trip has both.
+func (c *crashing) Commit(ctx context.Context, commit care.Commit) care.Committed {
+	done := c.Queue.Commit(ctx, commit)
+	if len(commit.Intents) > 0 && done.NotBegun == nil {
 		c.passed(afterIntent)
 	}
-	return oks, err
-}
-
-// Settle records outcomes, and makes room for the next message.
-func (c *crashing) Settle(ctx context.Context, results []care.Result) ([]bool, error) {
-	oks, err := c.Queue.Settle(ctx, results)
-	if err == nil {
+	if len(commit.Results) > 0 && done.NotSettled == nil {
 		c.passed(afterSettle)
 		c.mu.Lock()
 		c.busy = false
 		c.mu.Unlock()
 	}
-	return oks, err
+	return done
 }
 
 func (c *crashing) passed(step string) {

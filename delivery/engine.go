@@ -18,13 +18,13 @@ import (
 type Queue interface {
 	Claim(ctx context.Context, lanes []care.Lane, most int, lease time.Duration) ([]*care.Claim, error)
 	Renew(ctx context.Context, claims []*care.Claim, lease time.Duration) ([]bool, error)
-	Begin(ctx context.Context, intents []care.Intent) ([]bool, error)
-	Settle(ctx context.Context, results []care.Result) ([]bool, error)
+	Commit(ctx context.Context, c care.Commit) care.Committed
 }
 
-// Customers reads what the plan of the customers depends on, as it is now, in the order of the ids.
+// Customers reads what the plan of the customers depends on, as it is now, in the order of the ids. The caller has a message of each of
+// them in hand that it has not begun.
 type Customers interface {
-	Facts(ctx context.Context, ids []string) ([]*care.Facts, error)
+	Held(ctx context.Context, ids []string) ([]*care.Facts, error)
 }
 
 // Book is the care book in force: the plan's gates, the templates and what to do with an unknown outcome.
@@ -144,7 +144,8 @@ func New(cfg Config) (*Engine, error) {
 	for _, ch := range care.Channels {
 		e.paces[ch] = newPace(cfg.Rates[ch], cfg.Share, cfg.Machine)
 	}
-	e.settle = newCommitter(&e.flight, e.write)
+	e.settle = newCommitter(&e.cfg, &e.flight)
+	e.settle.written, e.settle.lost, e.settle.ending = e.written, e.lost, e.stopping
 	return e, nil
 }
 
@@ -207,30 +208,10 @@ func (e *Engine) Wait(ctx context.Context, ch care.Channel) error {
 	return e.paces[ch].pass(ctx)
 }
 
-// write settles a batch and goes on trying while the store is away: an outcome that is known must not be lost. The lease may
-// end meanwhile; then the store refuses the result and another replica has it as uncertain.
-func (e *Engine) write(ctx context.Context, batch []care.Result) ([]bool, error) {
-	var giveUp <-chan time.Time
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, writeAgain) {
-		oks, err := e.cfg.Queue.Settle(ctx, batch)
-		if err == nil {
-			e.written(batch, oks)
-			return oks, nil
-		}
-		e.cfg.Log.Warn("outcomes could not be recorded yet", slog.Any("error", err), slog.Int("messages", len(batch)))
-		if giveUp == nil && e.stopping() {
-			timer := time.NewTimer(5 * time.Second)
-			defer timer.Stop()
-			giveUp = timer.C
-		}
-		select {
-		case <-giveUp:
-			for i := range batch {
-				e.held.release(batch[i].Claim)
-			}
-			return nil, err
-		case <-time.After(wait):
-		}
+// lost lets go of what could not be recorded before the end: its leases end, and another replica has it as uncertain.
+func (e *Engine) lost(batch []care.Result) {
+	for i := range batch {
+		e.held.release(batch[i].Claim)
 	}
 }
 

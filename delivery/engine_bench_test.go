@@ -13,11 +13,11 @@ import (
 
 // counted is a queue that always has more, and whose calls take as long as trips do. It counts what it is asked.
 type counted struct {
-	trip                    time.Duration
-	left                    atomic.Int64
-	settled                 atomic.Int64
-	begins, settles, shards atomic.Int64
-	all                     chan struct{}
+	trip            time.Duration
+	left            atomic.Int64
+	settled         atomic.Int64
+	commits, shards atomic.Int64
+	all             chan struct{}
 }
 
 func (q *counted) Claim(_ context.Context, lanes []care.Lane, most int, lease time.Duration) ([]*care.Claim, error) {
@@ -39,21 +39,15 @@ func (q *counted) Renew(_ context.Context, claims []*care.Claim, _ time.Duration
 	return yeses(len(claims)), nil
 }
 
-func (q *counted) Begin(_ context.Context, intents []care.Intent) ([]bool, error) {
+func (q *counted) Commit(_ context.Context, c care.Commit) care.Committed {
 	time.Sleep(q.trip)
-	q.begins.Add(1)
-	q.scripts(len(intents), func(i int) byte { return intents[i].Claim.Record.ID[0] })
-	return yeses(len(intents)), nil
-}
-
-func (q *counted) Settle(_ context.Context, results []care.Result) ([]bool, error) {
-	time.Sleep(q.trip)
-	q.settles.Add(1)
-	q.scripts(len(results), func(i int) byte { return results[i].Record.ID[0] })
-	if q.settled.Add(int64(-len(results))) == 0 {
+	q.commits.Add(1)
+	q.scripts(len(c.Intents), func(i int) byte { return c.Intents[i].Claim.Record.ID[0] })
+	q.scripts(len(c.Results), func(i int) byte { return c.Results[i].Record.ID[0] })
+	if q.settled.Add(int64(-len(c.Results))) == 0 && len(c.Results) > 0 {
 		close(q.all)
 	}
-	return yeses(len(results)), nil
+	return care.Committed{Begun: yeses(len(c.Intents)), Settled: yeses(len(c.Results))}
 }
 
 // scripts counts the shards that a batch touches: the store calls a script for each.
@@ -65,7 +59,7 @@ func (q *counted) scripts(n int, shard func(int) byte) {
 	q.shards.Add(int64(len(seen)))
 }
 
-func (q *counted) Facts(_ context.Context, ids []string) ([]*care.Facts, error) {
+func (q *counted) Held(_ context.Context, ids []string) ([]*care.Facts, error) {
 	time.Sleep(q.trip)
 	facts := make([]*care.Facts, len(ids))
 	for i, id := range ids {
@@ -78,7 +72,7 @@ func (q *counted) Operator(context.Context) (*care.Operator, error)         { re
 func (q *counted) PauseChannel(context.Context, care.Channel, string) error { return nil }
 
 var always = func() []bool {
-	all := make([]bool, settleMost)
+	all := make([]bool, commitMost)
 	for i := range all {
 		all[i] = true
 	}
@@ -118,8 +112,7 @@ func BenchmarkEngine(b *testing.B) {
 				b.Fatal(err)
 			}
 			n := float64(b.N)
-			b.ReportMetric(n/float64(q.begins.Load()), "messages/begin")
-			b.ReportMetric(n/float64(q.settles.Load()), "messages/settle")
+			b.ReportMetric(n/float64(q.commits.Load()), "messages/commit")
 			b.ReportMetric(float64(q.shards.Load())/n, "scripts/message")
 		})
 	}

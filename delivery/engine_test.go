@@ -27,6 +27,7 @@ type memory struct {
 	trips   map[string]int
 	most    int // messages that were sending at the same time
 	settled []*care.Claim
+	told    []*care.EventEntry
 }
 
 func newMemory(n int) *memory {
@@ -90,6 +91,33 @@ func (m *memory) Renew(_ context.Context, claims []*care.Claim, lease time.Durat
 	return oks, m.call("renew")
 }
 
+// commit takes a Commit apart.
+func commit(ctx context.Context, q interface {
+	Begin(ctx context.Context, intents []care.Intent) ([]bool, error)
+	Settle(ctx context.Context, results []care.Result) ([]bool, error)
+}, c care.Commit,
+) (done care.Committed) {
+	if len(c.Intents) > 0 {
+		done.Begun, done.NotBegun = q.Begin(ctx, c.Intents)
+	}
+	if len(c.Results) > 0 {
+		done.Settled, done.NotSettled = q.Settle(ctx, c.Results)
+	}
+	return done
+}
+
+func (m *memory) Commit(ctx context.Context, c care.Commit) care.Committed {
+	done := commit(ctx, m, c)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(c.Events) > 0 {
+		if done.NotTold = m.call("tell"); done.NotTold == nil {
+			m.told = append(m.told, c.Events...)
+		}
+	}
+	return done
+}
+
 func (m *memory) Begin(_ context.Context, intents []care.Intent) ([]bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -136,7 +164,7 @@ func (m *memory) Settle(_ context.Context, results []care.Result) ([]bool, error
 	return oks, nil
 }
 
-func (m *memory) Facts(_ context.Context, ids []string) ([]*care.Facts, error) {
+func (m *memory) Held(_ context.Context, ids []string) ([]*care.Facts, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.call("facts"); err != nil {

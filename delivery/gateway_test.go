@@ -84,14 +84,9 @@ func (d distant) Claim(ctx context.Context, lanes []care.Lane, most int, lease t
 	return d.memory.Claim(ctx, lanes, most, lease)
 }
 
-func (d distant) Begin(ctx context.Context, intents []care.Intent) ([]bool, error) {
+func (d distant) Commit(ctx context.Context, c care.Commit) care.Committed {
 	time.Sleep(trip)
-	return d.memory.Begin(ctx, intents)
-}
-
-func (d distant) Settle(ctx context.Context, results []care.Result) ([]bool, error) {
-	time.Sleep(trip)
-	return d.memory.Settle(ctx, results)
+	return d.memory.Commit(ctx, c)
 }
 
 func gatewayNames(n int) []Gateway {

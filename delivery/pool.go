@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -42,7 +43,7 @@ func newPool(r *runner, name string, workers int, limit *pace) *pool {
 
 // start runs the feeder and the workers. They end, and group with them, when claiming has ended and what is begun has an outcome.
 func (p *pool) start(claiming, sending context.Context, group *sync.WaitGroup) {
-	group.Go(func() { p.feed(claiming, sending) })
+	group.Go(func() { p.feed(claiming) })
 	for range p.workers {
 		group.Go(func() {
 			for j := range p.ready {
@@ -165,9 +166,9 @@ func (p *pool) away() time.Duration {
 }
 
 // feed begins what waits until claiming ends.
-func (p *pool) feed(claiming, sending context.Context) {
+func (p *pool) feed(claiming context.Context) {
 	defer close(p.ready)
-	var intents []care.Intent
+	var open opening
 	var batch []*job
 	for {
 		n, back := p.room(claiming)
@@ -184,15 +185,13 @@ func (p *pool) feed(claiming, sending context.Context) {
 			if err != nil {
 				k = len(left) // begin gives them back
 			}
-			var begun []*job
-			begun, intents = p.begin(claiming, sending, left[:k:k], intents[:0])
-			for _, j := range begun {
+			for _, j := range p.begin(claiming, left[:k:k], &open) {
 				p.ready <- j // which has a place for every credit
 			}
 			left = left[k:]
 		}
 		clear(batch)
-		clear(intents)
+		clear(open.intents)
 	}
 }
 
@@ -256,19 +255,20 @@ func (p *pool) leave(j *job, took time.Duration) {
 
 // begin records the intents of jobs in one trip and returns those that may be handed over. The others are settled: nothing of them
 // went.
-func (p *pool) begin(claiming, sending context.Context, jobs []*job, intents []care.Intent) ([]*job, []care.Intent) {
+func (p *pool) begin(claiming context.Context, jobs []*job, open *opening) []*job {
 	r := p.r
 	if jobs = p.fresh(claiming, jobs); len(jobs) == 0 {
-		return jobs, intents
+		return jobs
 	}
 	if r.e.cfg.DryRun {
 		for _, j := range jobs {
 			p.leave(j, 0)
 			r.end(j.claim, care.StateSkipped, "dry_run")
 		}
-		return jobs[:0], intents
+		return jobs[:0]
 	}
-	now := r.e.cfg.Now()
+	now, began := r.e.cfg.Now(), r.e.cfg.Machine()
+	open.intents = open.intents[:0]
 	for _, j := range jobs {
 		rec := &j.claim.Record
 		j.repeats = rec.Repeats
@@ -276,12 +276,15 @@ func (p *pool) begin(claiming, sending context.Context, jobs []*job, intents []c
 			rec.Repeats++
 		}
 		rec.State, rec.Channel = care.StateSending, r.ch
-		intents = append(intents, care.Intent{Claim: j.claim, At: now})
+		open.intents = append(open.intents, care.Intent{Claim: j.claim, At: now})
 	}
-	oks, err := r.e.cfg.Queue.Begin(sending, intents)
-	began, granted := r.e.cfg.Machine(), jobs[:0]
+	r.e.settle.open(open)
+	if open.err != nil {
+		r.log.Warn("intents could not be recorded", slog.Any("error", open.err), slog.Int("messages", len(jobs)))
+	}
+	granted := jobs[:0]
 	for i, j := range jobs {
-		if err != nil || i >= len(oks) || !oks[i] {
+		if open.err != nil || !open.begun[i] {
 			// Nothing was handed over. If the claim is no longer ours its new owner goes on; else it is given back as it was.
 			p.leave(j, 0)
 			j.claim.Record.Repeats = j.repeats
@@ -296,7 +299,7 @@ func (p *pool) begin(claiming, sending context.Context, jobs []*job, intents []c
 	p.begun += len(granted)
 	p.mu.Unlock()
 	r.e.flight.Add(int64(len(granted)))
-	return granted, intents
+	return granted
 }
 
 // single begins one message, hands it over and returns when its outcome is written.
@@ -305,8 +308,7 @@ func (p *pool) single(claiming, sending context.Context, j *job) {
 		p.r.putBack(j.claim, p.r.e.cfg.Now())
 		return
 	}
-	begun, _ := p.begin(claiming, sending, p.limited([]*job{j}), nil)
-	for _, j := range begun {
+	for _, j := range p.begin(claiming, p.limited([]*job{j}), &opening{}) {
 		j.out.done = make(chan struct{})
 		p.r.hand(claiming, sending, p, j)
 		<-j.out.done

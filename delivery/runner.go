@@ -31,7 +31,7 @@ type job struct {
 	policy   string
 	next     []care.Channel
 	prepared time.Time // on the machine's clock
-	began    time.Time // when its intent was recorded, on the same clock
+	began    time.Time // when its intent was about to be recorded, on the same clock
 	repeats  int       // the record's before the intent
 	domain   *domain   // counts it while it is being handed over; nil = its domain has no limit
 	out      outcome   // how it ends: a place for it, so that no message needs one of its own

@@ -69,7 +69,7 @@ func (s *Store) claim(ctx context.Context, lanes []care.Lane, maximum int, lease
 	h.rescued = false
 	h.mu.Unlock()
 	if turn {
-		if claims, err := s.rescue(ctx, lanes, lease); err != nil || len(claims) > 0 {
+		if claims, _, err := s.rescue(ctx, lanes, lease); err != nil || len(claims) > 0 {
 			return claims, err
 		}
 	}
@@ -77,7 +77,11 @@ func (s *Store) claim(ctx context.Context, lanes []care.Lane, maximum int, lease
 	if err != nil || len(claims) > 0 {
 		return claims, err
 	}
-	return s.rescue(ctx, lanes, lease)
+	claims, freed, err := s.rescue(ctx, lanes, lease)
+	if err != nil || len(claims) > 0 || !freed {
+		return claims, err
+	}
+	return s.claimDue(ctx, lanes, maximum, lease) // customers whose other messages waited for a hand that has been dissolved
 }
 
 // claimDue asks the shards until there are enough messages. A batch of a backlog comes from as few shards as it can, in turn, because
@@ -177,8 +181,9 @@ func (s *Store) claimCall(shard int, lanes []care.Lane, n int, lease time.Durati
 	return c
 }
 
-// rescue claims one message whose lease has ended, from the first shard that is known to have one.
-func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Duration) ([]*care.Claim, error) {
+// rescue claims one message whose lease has ended, from the first shard that is known to have one. Those of a lease that has just ended
+// go back to their queues first (freed).
+func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Duration) (claims []*care.Claim, freed bool, err error) {
 	h := s.hungerOf(lanes)
 	first := rand.IntN(care.Shards) //nolint:gosec // it only has to be fair
 	for i := range care.Shards {
@@ -190,20 +195,26 @@ func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Durati
 		if !ended {
 			continue
 		}
+		some, err := s.dissolve(ctx, shard)
+		if err != nil {
+			return nil, freed, err
+		}
+		freed = freed || some
 		c := s.claimCall(shard, lanes, 1, lease, true)
 		start, floor := s.machine(), s.marks.floor()
 		if err := s.exec(ctx, []*call{c}, false); err != nil {
-			return nil, err
+			return nil, freed, err
 		}
-		if claims := s.readClaims(ctx, h, shard, c, start.Add(lease), true, &floor); len(claims) > 0 {
+		if claims = s.readClaims(ctx, h, shard, c, start.Add(lease), true, &floor); len(claims) > 0 {
 			h.mu.Lock()
 			h.rescued = true
 			h.ended[shard] = true
 			h.mu.Unlock()
-			return s.askReceipts(ctx, claims)
+			claims, err = s.askReceipts(ctx, claims)
+			return claims, freed, err
 		}
 	}
-	return nil, nil
+	return nil, freed, nil
 }
 
 // askReceipts looks whether the provider has said meanwhile what became of a message that was being sent at a crash. Then nothing is

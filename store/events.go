@@ -18,18 +18,9 @@ const (
 	changesKept = 1_000_000
 )
 
-// settled does what follows a settled batch, in one more round trip: the events, and which message each provider's id belongs to.
-// Then the receipts that were waiting for the messages are applied.
-func (s *Store) settled(ctx context.Context, results []care.Result, ours []bool, early []string) error {
-	var events []*care.EventEntry
-	for i := range results {
-		if ours[i] && results[i].Event != nil {
-			events = append(events, results[i].Event)
-		}
-	}
-	if err := s.tell(ctx, events); err != nil {
-		return fmt.Errorf("write %s: %w", eventsKey, err)
-	}
+// afterwards does what follows settled results: it notes which message each provider's id belongs to, then the receipts that were waiting
+// for the messages are applied.
+func (s *Store) afterwards(ctx context.Context, results []care.Result, ours []bool, early []string) error {
 	waiting, err := s.linkProviders(ctx, results, ours)
 	if err != nil {
 		return err
@@ -44,13 +35,27 @@ func (s *Store) settled(ctx context.Context, results []care.Result, ours []bool,
 	return nil
 }
 
-// tell adds entries to care:events, even where Redis is full: what was sent is on record then, and must not be tried again because
-// telling of it failed.
+// tell adds entries to care:events.
 func (s *Store) tell(ctx context.Context, events []*care.EventEntry) error {
 	if len(events) == 0 {
 		return nil
 	}
-	pipe := s.client.Pipeline()
+	cmds := eventCommands(ctx, events)
+	_ = pipelined(ctx, s.client.Pipeline(), cmds)
+	return s.toldAll(ctx, events, cmds)
+}
+
+// pipelined sends commands in one trip. What comes of them stands in each.
+func pipelined(ctx context.Context, pipe redis.Pipeliner, cmds []*redis.Cmd) error {
+	for _, c := range cmds {
+		_ = pipe.Process(ctx, c)
+	}
+	_, err := pipe.Exec(ctx)
+	return err
+}
+
+// eventCommands are the commands that add entries to care:events.
+func eventCommands(ctx context.Context, events []*care.EventEntry) []*redis.Cmd {
 	cmds := make([]*redis.Cmd, len(events))
 	for i, e := range events {
 		args := make([]any, 0, 6+len(eventFields)*2)
@@ -59,23 +64,28 @@ func (s *Store) tell(ctx context.Context, events []*care.EventEntry) error {
 			args = append(args, "maxlen", "~", eventsKept)
 		}
 		cmds[i] = redis.NewCmd(ctx, appendEvent(append(args, "*"), e)...)
-		_ = pipe.Process(ctx, cmds[i])
 	}
-	if _, err := pipe.Exec(ctx); err == nil {
-		return nil
-	}
+	return cmds
+}
+
+// toldAll looks what came of the commands. Where Redis is full, a script that may write goes in their place: what was sent is on record, and
+// must be told too.
+func (s *Store) toldAll(ctx context.Context, events []*care.EventEntry, cmds []*redis.Cmd) error {
 	c := &call{script: s.lua.tell, key: eventsKey}
 	c.add(eventsKept)
-	for i, e := range events {
-		switch err := cmds[i].Err(); {
+	for i, cmd := range cmds {
+		switch err := cmd.Err(); {
 		case err == nil:
 		case redis.HasErrorPrefix(err, "OOM"):
-			words := appendEvent(nil, e)
+			words := appendEvent(nil, events[i])
 			c.add(len(words))
 			c.add(words...)
 		default:
-			return err
+			return fmt.Errorf("write %s: %w", eventsKey, err)
 		}
+	}
+	if len(c.args) == 1 {
+		return nil
 	}
 	return s.exec(ctx, []*call{c}, false)
 }
@@ -192,7 +202,13 @@ func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntr
 	}
 	var out []care.EventEntry
 	entries, _ := readLedger(ledger.Val(), s.clock().Add(-ledgerKept))
-	noteSending(entries, flight.Val())
+	if value := flight.Val(); value != "" {
+		h := inFlight(care.Shard(customer), value)
+		if err := s.addNotes(ctx, []*inHand{h}); err != nil {
+			return nil, fmt.Errorf("read the timeline: %w", err)
+		}
+		noteSending(entries, h)
+	}
 	for id, e := range entries {
 		out = append(out, care.EventEntry{
 			At: e.At, ID: id, Customer: customer, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Channel: e.Channel,

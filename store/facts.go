@@ -26,7 +26,14 @@ var errOverlay = errors.New("the customer's overlay (state:<customer>) is damage
 // 500 of them, some side by side. A customer whose key is gone has Err care.ErrGone; one whose record or overlay cannot be read has its
 // reason in Err. The error returned is Redis' own.
 func (s *Store) Facts(ctx context.Context, ids []string) ([]*care.Facts, error) {
-	facts, _, err := s.readFacts(ctx, ids)
+	facts, _, err := s.readFacts(ctx, ids, false)
+	return facts, err
+}
+
+// Held is Facts of customers of each of whom the caller has a message in hand that it has not begun. Nothing else of theirs can be in
+// flight then, and nobody needs to look.
+func (s *Store) Held(ctx context.Context, ids []string) ([]*care.Facts, error) {
+	facts, _, err := s.readFacts(ctx, ids, true)
 	return facts, err
 }
 
@@ -35,9 +42,9 @@ const factsAtOnce = 500
 
 // readFacts also returns the ids of the ledger entries that are too old to be kept, by customer. Many customers are read in parts, so
 // that Redis answers for one while another is decoded.
-func (s *Store) readFacts(ctx context.Context, ids []string) ([]*care.Facts, map[string][]string, error) {
+func (s *Store) readFacts(ctx context.Context, ids []string, held bool) ([]*care.Facts, map[string][]string, error) {
 	if len(ids) <= factsAtOnce {
-		f, err := s.fetch(ctx, ids)
+		f, err := s.fetch(ctx, ids, held)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -51,7 +58,7 @@ func (s *Store) readFacts(ctx context.Context, ids []string) ([]*care.Facts, map
 	for range min(len(parts), 3) { // one that Redis works for and two that are decoded; no pool is emptied by one call
 		wg.Go(func() {
 			for n := int(next.Add(1)) - 1; n < len(parts); n = int(next.Add(1)) - 1 {
-				facts[n], old[n], errs[n] = s.readFacts(ctx, parts[n])
+				facts[n], old[n], errs[n] = s.readFacts(ctx, parts[n], held)
 			}
 		})
 	}
@@ -75,8 +82,8 @@ type fetched struct {
 	ids               []string
 	records, overlays []value
 	ledgers           []*redis.SliceCmd
-	shards            [care.Shards][]int // which of the customers are in each shard
-	flights           [care.Shards]*redis.SliceCmd
+	aloft             []int     // which of the customers have a message in flight
+	hands             []*inHand // those messages
 }
 
 // value is what GET has to say of a key.
@@ -95,7 +102,8 @@ func (r *reader) raw(text string) []byte {
 }
 
 // fetch reads customers from Redis. Where one node has all keys, one command takes many: it is a third of the work for both sides.
-func (s *Store) fetch(ctx context.Context, ids []string) (*fetched, error) {
+// held: nobody has anything of the customers in flight but the caller.
+func (s *Store) fetch(ctx context.Context, ids []string, held bool) (*fetched, error) {
 	f := &fetched{ids: ids, ledgers: make([]*redis.SliceCmd, len(ids))}
 	if len(ids) == 0 {
 		return f, nil
@@ -120,18 +128,9 @@ func (s *Store) fetch(ctx context.Context, ids []string) (*fetched, error) {
 	for _, cmd := range f.ledgers {
 		_ = pipe.Process(ctx, cmd)
 	}
-	f.shards = byShard(ids, func(id *string) string { return *id })
-	for shard, items := range f.shards {
-		if len(items) == 0 {
-			continue
-		}
-		words := make([]any, 2+len(items))
-		words[0], words[1] = "hmget", flightKey(shard)
-		for j, i := range items {
-			words[2+j] = &ids[i]
-		}
-		f.flights[shard] = redis.NewSliceCmd(ctx, words...)
-		_ = pipe.Process(ctx, f.flights[shard])
+	flights := func() {}
+	if !held {
+		flights = f.flights(ctx, pipe)
 	}
 	err := run(ctx, pipe)
 	if err == nil {
@@ -140,10 +139,41 @@ func (s *Store) fetch(ctx context.Context, ids []string) (*fetched, error) {
 	if err == nil {
 		f.overlays, err = overlaysOf()
 	}
+	if err == nil {
+		flights()
+		err = s.addNotes(ctx, f.hands)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read customers: %w", err)
 	}
 	return f, nil
+}
+
+// flights asks which of the customers have a message in flight, and returns what notes it afterwards.
+func (f *fetched) flights(ctx context.Context, pipe redis.Pipeliner) func() {
+	shards := byShard(f.ids, func(id *string) string { return *id })
+	var cmds [care.Shards]*redis.SliceCmd
+	for shard, items := range shards {
+		if len(items) == 0 {
+			continue
+		}
+		words := make([]any, 2+len(items))
+		words[0], words[1] = "hmget", flightKey(shard)
+		for j, i := range items {
+			words[2+j] = &f.ids[i]
+		}
+		cmds[shard] = redis.NewSliceCmd(ctx, words...)
+		_ = pipe.Process(ctx, cmds[shard])
+	}
+	return func() {
+		for shard, items := range shards {
+			for j, i := range items {
+				if values := cmds[shard].Val(); j < len(values) && values[j] != nil {
+					f.aloft, f.hands = append(f.aloft, i), append(f.hands, inFlight(shard, text(values[j])))
+				}
+			}
+		}
+	}
 }
 
 // gets asks for the keys one by one: in a cluster each may be on another node.
@@ -233,29 +263,23 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 			old[id] = gone
 		}
 	}
-	for shard, items := range f.shards {
-		for j, i := range items {
-			if values := f.flights[shard].Val(); j < len(values) && values[j] != nil {
-				noteSending(out[i].Ledger, text(values[j]))
-			}
-		}
+	for j, i := range f.aloft {
+		noteSending(out[i].Ledger, f.hands[j])
 	}
 	return out, old
 }
 
-// noteSending marks the ledger's entry of the message that is being sent: flight knows of it before the ledger does.
-func noteSending(l care.Ledger, flight string) {
-	m, raw := begun(flight)
-	if raw == "" {
+// noteSending marks the ledger's entry of the message that is being sent: its hand knows of it before the ledger does.
+func noteSending(l care.Ledger, h *inHand) {
+	id, _, _, ok := splitMember(h.member)
+	e, known := l[id]
+	if !ok || !known || h.note == "" {
 		return
 	}
-	id, day, _, ok := splitMember(m)
-	if _, known := l[id]; !ok || !known {
-		return
-	}
-	if r, err := decodeRecord(id, raw); err == nil {
-		l[id] = entryOf(&r, care.DateFromDays(day), r.UpdatedAt)
-	}
+	var r care.Record
+	sending(&r, h.note)
+	e.State, e.At = r.State, r.UpdatedAt.Truncate(time.Second)
+	l[id] = e
 }
 
 // run sends a pipeline. What single commands have to say (no such key, wrong type) is theirs; what is left is Redis being away.

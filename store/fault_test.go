@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -309,9 +310,9 @@ func TestDamagedState(t *testing.T) {
 		}
 		begin(t, b.Store, c)
 		lane := care.LaneOf(care.SMS, care.Service)
-		shard, m := at(0)
-		b.redis.ZRem(ctx, dueKey(shard, lane), m)
-		shard, m = at(1)
+		shard, _ := at(0)
+		b.redis.ZRem(ctx, handsKey(shard), c.Token)
+		shard, m := at(1)
 		b.redis.ZRem(ctx, dueKey(shard, lane), m)
 		shard, _ = at(2)
 		b.redis.HDel(ctx, messagesKey(shard, day), all[2].ID)
@@ -420,26 +421,54 @@ func TestReplicaConfirms(t *testing.T) {
 	}
 }
 
-// A message whose queue entry was deleted while a replica held it: nobody holds it any more, so it can be claimed as soon as it is put
-// back, not when a lease that stands nowhere would have ended.
+// Whatever somebody deletes of what a replica has in hand, the message comes back: nobody holds it any more, so it can be claimed as soon as it
+// is put back, not when a lease that stands nowhere would have ended. What was being sent comes back as uncertain, unless nothing is left
+// that says so.
 func TestRepairedMessageDoesNotWaitForALostLease(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, b *bundle) {
-		o := b.queue(t, 1)[0]
-		claimOne(t, b.Store, time.Minute)
-		b.redis.ZRem(t.Context(), dueKey(care.ShardOf(o.ID), care.LaneOf(care.SMS, care.Service)), member(o.ID, dayOf(o.Release), o.Customer))
-		if n, err := b.Repair(t.Context()); err != nil || n != 1 {
-			t.Fatalf("Repair put %d back, %v; want 1", n, err)
-		}
-		claims, err := b.Claim(t.Context(), care.Lanes, 10, time.Minute)
-		if err != nil || len(claims) != 1 {
-			t.Errorf("claimed %d, %v; want 1", len(claims), err)
-		}
-	})
+	for name, damage := range map[string]struct {
+		do  func(b *bundle, shard int, c *care.Claim)
+		was care.State
+	}{
+		"lease": {func(b *bundle, shard int, c *care.Claim) {
+			b.redis.ZRem(t.Context(), handsKey(shard), c.Token)
+		}, care.StateUncertain},
+		"customer": {func(b *bundle, shard int, c *care.Claim) {
+			b.redis.HDel(t.Context(), flightKey(shard), c.Record.Customer)
+		}, care.StateUncertain},
+		"all": {func(b *bundle, shard int, c *care.Claim) {
+			b.redis.Del(t.Context(), handsKey(shard), flightKey(shard), begunKey(shard, strconv.FormatInt(c.Token, 10)))
+		}, care.StateDue},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onBoth(t, func(t *testing.T, b *bundle) {
+				o := b.queue(t, 1)[0]
+				c := claimOne(t, b.Store, time.Minute)
+				if !begin(t, b.Store, c) {
+					t.Fatal("Begin refused")
+				}
+				if n, err := b.Repair(t.Context()); err != nil || n != 0 {
+					t.Fatalf("Repair put %d back that are in hand, %v", n, err)
+				}
+				damage.do(b, care.ShardOf(o.ID), c)
+				if n, err := b.Repair(t.Context()); err != nil || n != 1 {
+					t.Fatalf("Repair put %d back, %v; want 1", n, err)
+				}
+				got := awaitClaim(t, b.Store, time.Minute)
+				if got.Record.ID != o.ID || got.Was != damage.was {
+					t.Errorf("claimed %s as %s, want %s", got.Record.ID, got.Was, damage.was)
+				}
+				if settle(t, b.Store, result(c, care.StateSent, epoch)) {
+					t.Error("the old claim's word was taken")
+				}
+			})
+		})
+	}
 }
 
-// A replica died while it sent a text, and nobody may claim texts: the customer's mail waits for a minute, then goes. What is known of the
-// text goes onto its record then, and it comes back as uncertain, once the mail is settled.
+// A replica died while it sent a text, and nobody may claim texts: the customer's mail waits until the lease ends, then goes. What is known of
+// the text goes onto its record then, and it comes back as uncertain, once the mail is settled.
 func TestAForgottenMessageStaysUncertain(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
@@ -472,12 +501,7 @@ func TestAForgottenMessageStaysUncertain(t *testing.T) {
 		if got := claim(care.Email); len(got) != 0 {
 			t.Fatal("claimed while another message of the customer is in flight:", got)
 		}
-		// The lease ended long ago.
-		shard := care.Shard(customer(1))
-		parts := strings.SplitN(b.redis.HGet(ctx, flightKey(shard), customer(1)).Val(), "|", 3)
-		b.redis.HSet(ctx, flightKey(shard), customer(1), parts[0]+"|1000000|"+parts[2])
-		m := member(byText.ID, text[0].Day, customer(1))
-		b.redis.ZAdd(ctx, dueKey(shard, text[0].Lane), redis.Z{Score: -8999999999999999, Member: m})
+		b.endLease(t, text[0])
 		mail := claim(care.Email)
 		if len(mail) != 1 || mail[0].Record.ID != byMail.ID || mail[0].Was != care.StateDue {
 			t.Fatal("the mail waits for a message that nobody holds any more:", mail)

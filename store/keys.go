@@ -77,16 +77,12 @@ func dayText(day int) string {
 	return "00000"[min(len(s), dayLen):] + s
 }
 
-// flightKey holds what each customer has in hand; see claim.lua.
+// The keys of what is in hand; see hand.go.
 func flightKey(shard int) string { return prefix(shard) + "flight" }
 
-// begun reads a value of flight: the member, and the record with which the message is being sent, "" before that.
-func begun(value string) (member, record string) {
-	_, value, _ = strings.Cut(value, "|")
-	_, value, _ = strings.Cut(value, "|")
-	member, record, _ = strings.Cut(value, "|")
-	return member, record
-}
+func handsKey(shard int) string { return prefix(shard) + "hands" }
+
+func begunKey(shard int, token string) string { return prefix(shard) + "begun:" + token }
 
 // laneNamed is the inverse of care.Lane.String.
 func laneNamed(name string) (care.Lane, bool) {

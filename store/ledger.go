@@ -51,8 +51,10 @@ func letter[K comparable](m map[K]byte, k K) byte {
 	return noLetter
 }
 
-func encodeEntry(e care.LedgerEntry) string {
-	b := make([]byte, 0, 72)
+func encodeEntry(e care.LedgerEntry) string { return string(appendEntry(make([]byte, 0, 72), e)) }
+
+func appendEntry(b []byte, e care.LedgerEntry) []byte {
+	start := len(b)
 	b = append(b, letter(stateLetters, e.State), letter(classLetters, e.Class), letter(channelLetters, e.Channel))
 	day := 0
 	if !e.Day.IsZero() {
@@ -72,7 +74,7 @@ func encodeEntry(e care.LedgerEntry) string {
 		b = append(b, '|')
 		b = appendEscaped(b, s)
 	}
-	return trimmed(b)
+	return trimmed(b, start)
 }
 
 // appendDate writes the days since 1970 in base 36, nothing for no date.

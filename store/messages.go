@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -29,7 +29,7 @@ type Filter struct {
 
 const messagesLimit = 1000
 
-// rangeBelowZero selects what a replica has claimed.
+// rangeBelowZero selects what a replica had in hand when its lease ended.
 var rangeBelowZero = &redis.ZRangeBy{Min: "-inf", Max: "(0"}
 
 // ErrNoMessage is returned for an id of which there is no record (any more).
@@ -92,21 +92,20 @@ func (s *Store) Messages(ctx context.Context, f Filter) ([]care.Record, error) {
 type located struct {
 	record  care.Record
 	raw     string // as it stands among the day's records
-	sending string // with which it is being sent, "" = it is not
+	note    string // of Begin, "" = it is not being sent
 	day     int
 	claimed bool
 }
 
-// read decodes a record and gives it the state claimed while a replica holds it before sending.
+// read decodes a record and gives it the state that it has in hand.
 func (l *located) read(id string) (err error) {
-	raw := l.raw
-	if l.sending != "" {
-		raw = l.sending
-	}
-	if l.record, err = decodeRecord(id, raw); err != nil {
+	if l.record, err = decodeRecord(id, l.raw); err != nil {
 		return err
 	}
-	if l.claimed && l.record.State != care.StateSending {
+	switch {
+	case l.note != "":
+		sending(&l.record, l.note)
+	case l.claimed && l.record.State != care.StateSending:
 		l.record.State = care.StateClaimed
 	}
 	return nil
@@ -138,34 +137,46 @@ func (s *Store) complete(ctx context.Context, found []located) error {
 	return nil
 }
 
-// listed reads the messages of one of the shards' sorted sets, at most 100,000 of each shard.
+// listed reads the messages of one of the shards' sorted sets, at most 100,000 of each shard, and of a queue what has left it because it
+// is in hand.
 func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 	const most = 100_000
 	pipe := s.client.Pipeline()
 	cmds := make([]interface{ Val() []string }, care.Shards)
 	claims := make([]interface{ Val() []string }, care.Shards)
-	flights := make([]interface{ Val() []string }, care.Shards)
 	for shard := range cmds {
-		flights[shard] = pipe.HVals(ctx, flightKey(shard))
 		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, list), 0, most-1)
 		claims[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, list), rangeBelowZero)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
-	var out []located
 	var refs []ref
+	there := make(map[string]bool)
 	for shard := range cmds {
-		claimed, sending := make(map[string]bool), inFlight(flights[shard].Val())
+		claimed := make(map[string]bool)
 		for _, m := range claims[shard].Val() {
 			claimed[m] = true
 		}
 		for _, m := range cmds[shard].Val() {
 			if id, day, _, ok := splitMember(m); ok {
-				refs = append(refs, ref{id, shard, day, claimed[m], sending[m]})
+				there[m] = true
+				refs = append(refs, ref{id: id, shard: shard, day: day, claimed: claimed[m]})
 			}
 		}
 	}
+	if lane, queue := strings.CutPrefix(list, "due:"); queue {
+		held, err := s.everyHand(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for m, h := range held {
+			if id, day, _, ok := splitMember(m); ok && h.lane == lane && !there[m] {
+				refs = append(refs, ref{id: id, shard: h.shard, day: day, claimed: true, note: h.note})
+			}
+		}
+	}
+	var out []located
 	for chunk := range slices.Chunk(refs, batch) {
 		some, err := s.readRefs(ctx, chunk)
 		if err != nil {
@@ -176,24 +187,13 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 	return out, nil
 }
 
-// inFlight reads values of flight: the records with which messages are being sent, by the queues' members.
-func inFlight(values []string) map[string]string {
-	out := make(map[string]string, len(values))
-	for _, v := range values {
-		if m, record := begun(v); record != "" {
-			out[m] = record
-		}
-	}
-	return out
-}
-
 // ref says where a record is.
 type ref struct {
 	id      string
 	shard   int
 	day     int
 	claimed bool
-	sending string
+	note    string // of Begin, "" = it is not being sent
 }
 
 func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
@@ -207,7 +207,7 @@ func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
 	}
 	out := make([]located, 0, len(refs))
 	for i, r := range refs {
-		l := located{raw: cmds[i].Val(), day: r.day, claimed: r.claimed, sending: r.sending}
+		l := located{raw: cmds[i].Val(), day: r.day, claimed: r.claimed, note: r.note}
 		if l.raw == "" {
 			continue
 		}
@@ -247,17 +247,15 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
 	days := make(map[int]bool)
 	pipe := s.client.Pipeline()
 	cmds := make([]interface{ Val() []string }, care.Shards)
-	flights := make([]interface{ Val() []string }, care.Shards)
 	for shard := range cmds {
 		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, "days"), 0, -1)
-		flights[shard] = pipe.HVals(ctx, flightKey(shard))
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list days: %w", err)
 	}
-	sending := make(map[string]string)
-	for _, c := range flights {
-		maps.Copy(sending, inFlight(c.Val()))
+	held, err := s.everyHand(ctx)
+	if err != nil {
+		return nil, err
 	}
 	for _, c := range cmds {
 		for _, d := range c.Val() {
@@ -275,7 +273,7 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
 	for _, day := range order {
 		matching := 0
 		for shard := range care.Shards {
-			some, err := s.oneDay(ctx, shard, day, f, sending)
+			some, err := s.oneDay(ctx, shard, day, f, held)
 			if err != nil {
 				return nil, err
 			}
@@ -289,7 +287,7 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
 	return out, nil
 }
 
-func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter, sending map[string]string) ([]located, error) {
+func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter, held map[string]*inHand) ([]located, error) {
 	var out []located
 	for cursor := uint64(0); ; {
 		page, next, err := s.client.HScan(ctx, messagesKey(shard, day), cursor, "", batch).Result()
@@ -300,7 +298,8 @@ func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter, sending m
 		for i := 1; i < len(page); i += 2 {
 			l := located{raw: page[i], day: day}
 			err := l.read(page[i-1])
-			if l.sending = sending[member(page[i-1], day, l.record.Customer)]; l.sending != "" {
+			if h, ok := held[member(page[i-1], day, l.record.Customer)]; ok && err == nil {
+				l.claimed, l.note = true, h.note
 				err = l.read(page[i-1])
 			}
 			if err != nil {
@@ -373,7 +372,7 @@ func (s *Store) find(ctx context.Context, ids []string) ([]*located, error) {
 			if day == "" {
 				continue
 			}
-			found := &located{raw: text(l[5*j+1]), sending: text(l[5*j+2]), claimed: text(l[5*j+3]) == "1"}
+			found := &located{raw: text(l[5*j+1]), note: text(l[5*j+2]), claimed: text(l[5*j+3]) == "1"}
 			if found.day, err = strconv.Atoi(day); err != nil {
 				return nil, fmt.Errorf("find messages: %w", err)
 			}

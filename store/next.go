@@ -20,8 +20,17 @@ func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 			cmds = append(cmds, pipe.ZRangeByScoreWithScores(ctx, dueKey(shard, lane), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: 1}))
 		}
 	}
+	var flights [care.Shards]*redis.IntCmd
+	for shard := range flights {
+		flights[shard] = pipe.HLen(ctx, flightKey(shard))
+	}
 	if err := run(ctx, pipe); err != nil {
 		return time.Time{}, fmt.Errorf("look for the next message: %w", err)
+	}
+	for _, c := range flights {
+		if c.Val() > 0 {
+			return time.UnixMilli(1), nil
+		}
 	}
 	var next time.Time
 	for _, c := range cmds {

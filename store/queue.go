@@ -133,12 +133,22 @@ func (s *Store) Depth(ctx context.Context) ([]Depth, error) {
 			})
 		}
 	}
+	var flights [care.Shards]interface{ Val() []string }
+	for shard := range flights {
+		flights[shard] = pipe.HVals(ctx, flightKey(shard))
+	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("count the queue: %w", err)
 	}
+	held := make(map[string]int)
+	for shard, c := range flights {
+		for _, v := range c.Val() {
+			held[inFlight(shard, v).lane]++
+		}
+	}
 	out := make([]Depth, len(care.Lanes))
 	for i, lane := range care.Lanes {
-		out[i].Lane = lane
+		out[i].Lane, out[i].Claimed = lane, held[lane.String()]
 		for _, c := range cmds[i*care.Shards : (i+1)*care.Shards] {
 			out[i].Due += int(c.due.Val())
 			out[i].Later += int(c.later.Val())

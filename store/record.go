@@ -39,8 +39,12 @@ const maxAgo = 36 * 36 * 36 * 36
 
 // encodeRecord writes a record as it is stored.
 func encodeRecord(r *care.Record) string {
-	buf := make([]byte, 0, recordBuffer)
-	b := append(buf, letter(stateLetters, r.State), letter(classLetters, r.Class), letter(channelLetters, r.Channel), fieldSep)
+	return string(appendRecord(make([]byte, 0, recordBuffer), r))
+}
+
+func appendRecord(b []byte, r *care.Record) []byte {
+	start := len(b)
+	b = append(b, letter(stateLetters, r.State), letter(classLetters, r.Class), letter(channelLetters, r.Channel), fieldSep)
 	b = appendEscaped(b, r.Customer)
 	b = append(b, fieldSep)
 	b = appendQueueFields(b, r)
@@ -82,15 +86,15 @@ func encodeRecord(r *care.Record) string {
 		b = append(b, fieldSep)
 		b = appendAttempt(b, r, &r.Attempts[i])
 	}
-	return trimmed(b)
+	return trimmed(b, start)
 }
 
-// trimmed leaves out empty fields at the end.
-func trimmed(b []byte) string {
-	for len(b) > 0 && b[len(b)-1] == fieldSep {
+// trimmed leaves out empty fields at the end of what was written from start on.
+func trimmed(b []byte, start int) []byte {
+	for len(b) > start && b[len(b)-1] == fieldSep {
 		b = b[:len(b)-1]
 	}
-	return string(b)
+	return b
 }
 
 // appendQueueFields writes what a move in the queue changes: fields 3 to 8.

@@ -22,7 +22,7 @@ var luaFiles embed.FS
 type script struct{ name, text, sha string }
 
 type scripts struct {
-	apply, claim, begin, renew, settle, find, amend, replace, lead, resign, repair, link, alive, tell, erase, unlink *script
+	apply, claim, begin, renew, settle, find, amend, replace, lead, resign, repair, link, alive, tell, erase, unlink, dissolve *script
 }
 
 // loadScripts reads the scripts. The embedded store knows no flags in a first line #!lua: for it the line is emptied.
@@ -31,7 +31,7 @@ func loadScripts(embedded bool) (scripts, error) {
 	for name, at := range map[string]**script{
 		"apply": &s.apply, "claim": &s.claim, "begin": &s.begin, "renew": &s.renew, "settle": &s.settle, "find": &s.find,
 		"amend": &s.amend, "replace": &s.replace, "lead": &s.lead, "resign": &s.resign, "repair": &s.repair, "link": &s.link,
-		"alive": &s.alive, "tell": &s.tell, "erase": &s.erase, "unlink": &s.unlink,
+		"alive": &s.alive, "tell": &s.tell, "erase": &s.erase, "unlink": &s.unlink, "dissolve": &s.dissolve,
 	} {
 		raw, err := fs.ReadFile(luaFiles, "lua/"+name+".lua")
 		if err != nil {
@@ -53,8 +53,16 @@ type call struct {
 	key    string
 	args   []any
 	texts  []string // behind those args that are pointers
+	space  []byte   // what write wrote, until finish
+	late   []place
 	reply  any
 	err    error
+}
+
+// place is where a word stands in the space of a call.
+type place struct {
+	word     *string
+	from, to int
 }
 
 func (c *call) add(args ...any) { c.args = append(c.args, args...) }
@@ -70,6 +78,26 @@ func (c *call) say(texts ...string) {
 	}
 }
 
+// write adds a text that into appends. What is written like that is one text until the call is sent: one allocation for all of it.
+func (c *call) write(into func([]byte) []byte) {
+	c.say("")
+	from := len(c.space)
+	c.space = into(c.space)
+	c.late = append(c.late, place{&c.texts[len(c.texts)-1], from, len(c.space)})
+}
+
+// finish gives the words that were written their texts.
+func (c *call) finish() {
+	if len(c.late) == 0 {
+		return
+	}
+	all := string(c.space)
+	for _, l := range c.late {
+		*l.word = all[l.from:l.to]
+	}
+	c.late, c.space = nil, nil
+}
+
 // errUnconfirmed is why an intent or a result counts for nothing: no replica has it, so a failover could lose it.
 var errUnconfirmed = errors.New("no replica of Redis has confirmed the write")
 
@@ -82,10 +110,30 @@ const replicaWait = 1000 * time.Millisecond
 // A script that a master does not know (restarted, SCRIPT FLUSH, a new master) is sent again in full; slots that have moved and
 // masters that are away are looked up again a few times. All scripts are harmless when run twice.
 func (s *Store) exec(ctx context.Context, calls []*call, confirm bool) error {
+	s.execWith(ctx, calls, nil, confirm)
+	return failed(calls)
+}
+
+// failed returns the first error of calls.
+func failed(calls []*call) error {
+	for _, c := range calls {
+		if c.err != nil {
+			return fmt.Errorf("redis script %s: %w", c.script.name, c.err)
+		}
+	}
+	return nil
+}
+
+// execWith is exec with events that are written in the same trip. They are sent once: what becomes of them stands in each.
+func (s *Store) execWith(ctx context.Context, calls []*call, events []*redis.Cmd, confirm bool) {
 	todo := calls
 	full := false
-	for try := 0; len(todo) > 0; try++ {
-		s.round(ctx, todo, full, confirm)
+	for _, c := range calls {
+		c.finish()
+	}
+	for try := 0; len(todo)+len(events) > 0; try++ {
+		s.round(ctx, todo, events, full, confirm)
+		events = nil
 		var again []*call
 		moved := false
 		for _, c := range todo {
@@ -98,24 +146,18 @@ func (s *Store) exec(ctx context.Context, calls []*call, confirm bool) error {
 			}
 		}
 		if len(again) == 0 || try >= 5 || ctx.Err() != nil {
-			break
+			return
 		}
 		if moved {
 			if s.cluster != nil {
 				s.cluster.ReloadState(ctx)
 			}
 			if sleep(ctx, time.Duration(50<<try)*time.Millisecond) != nil {
-				break
+				return
 			}
 		}
 		todo = again
 	}
-	for _, c := range calls {
-		if c.err != nil {
-			return fmt.Errorf("redis script %s: %w", c.script.name, c.err)
-		}
-	}
-	return nil
 }
 
 // passing reports whether the fault is one of a cluster or failover that is under way. A single server's connection errors have
@@ -131,9 +173,9 @@ func passing(err error) bool {
 }
 
 // round runs each call once.
-func (s *Store) round(ctx context.Context, calls []*call, full, confirm bool) {
+func (s *Store) round(ctx context.Context, calls []*call, events []*redis.Cmd, full, confirm bool) {
 	if s.cluster == nil {
-		s.runOn(ctx, s.single, calls, full, confirm)
+		s.runOn(ctx, s.single, calls, events, full, confirm)
 		return
 	}
 	nodes := make(map[*redis.Client][]*call)
@@ -147,13 +189,17 @@ func (s *Store) round(ctx context.Context, calls []*call, full, confirm bool) {
 	}
 	var wg sync.WaitGroup
 	for node, mine := range nodes {
-		wg.Go(func() { s.runOn(ctx, node, mine, full, confirm) })
+		wg.Go(func() { s.runOn(ctx, node, mine, nil, full, confirm) })
+	}
+	if len(events) > 0 {
+		// The cluster's own pipeline follows the stream where it moves.
+		wg.Go(func() { _ = pipelined(ctx, s.cluster.Pipeline(), events) })
 	}
 	wg.Wait()
 }
 
 // runOn runs the calls on one node in one pipeline. WAIT counts for the connection that wrote, so it ends the same pipeline.
-func (s *Store) runOn(ctx context.Context, node *redis.Client, calls []*call, full, confirm bool) {
+func (s *Store) runOn(ctx context.Context, node *redis.Client, calls []*call, events []*redis.Cmd, full, confirm bool) {
 	pipe := node.Pipeline()
 	cmds := make([]*redis.Cmd, len(calls))
 	for i, c := range calls {
@@ -163,8 +209,11 @@ func (s *Store) runOn(ctx context.Context, node *redis.Client, calls []*call, fu
 			cmds[i] = pipe.EvalSha(ctx, c.script.sha, []string{c.key}, c.args...)
 		}
 	}
+	for _, e := range events {
+		_ = pipe.Process(ctx, e)
+	}
 	var wait *redis.Cmd
-	if confirm && s.hasReplicas(node) {
+	if confirm && len(calls) > 0 && s.hasReplicas(node) {
 		wait = pipe.Do(ctx, "WAIT", 1, replicaWait.Milliseconds())
 	}
 	_, err := pipe.Exec(ctx)

@@ -50,6 +50,13 @@ local function settled(id, known)
   if waiting and rank(waiting) <= known then redis.call('HDEL', prefix .. 'early', id) end
 end
 
+-- Whether a replica has the message in hand, or had when it crashed.
+local function claimed(key, member)
+  if tonumber(redis.call('ZSCORE', key, member) or '0') < 0 then return true end
+  local v = redis.call('HGET', prefix .. 'flight', string.sub(member, 32))
+  return v and string.find(v, '|' .. member .. '|', 1, true) ~= nil
+end
+
 local function amend(i)
   local id, customer, day, lane, old, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local entry, op, lane2, score2 = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9]
@@ -68,7 +75,7 @@ local function amend(i)
   end
   if now == record then return 1 end
   if now ~= old then return 0 end
-  if tonumber(redis.call('ZSCORE', key, member) or '0') < 0 then return -1 end
+  if claimed(key, member) then return -1 end
   touch('ledger:' .. customer)
   redis.call('HSET', msg, id, record)
   redis.call('HSET', prefix .. 'ledger:' .. customer, id, entry)

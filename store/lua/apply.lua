@@ -91,6 +91,13 @@ local function add(id, customer, day, lane, score, entry, record, expire)
   added = added + 1
 end
 
+-- What a replica holds has left the queue; what was there at a crash is below 0 in it.
+local function claimed(lane, member)
+  local score = redis.call('ZSCORE', lane, member)
+  if score then return tonumber(score) < 0 end
+  return redis.call('HEXISTS', prefix .. 'flight', string.sub(member, 32)) == 1
+end
+
 local function move(id, customer, lane, score, entry, text)
   local ledger = prefix .. 'ledger:' .. customer
   local old = redis.call('HGET', ledger, id)
@@ -100,8 +107,7 @@ local function move(id, customer, lane, score, entry, text)
   end
   local day = string.sub(old, 4, 8)
   local was, member = prefix .. 'due:' .. lane_of(old), id .. day .. customer
-  local current = redis.call('ZSCORE', was, member)
-  if current and tonumber(current) < 0 then
+  if claimed(was, member) then
     refused = refused + 1
     return
   end
@@ -127,8 +133,7 @@ local function drop(id, customer, state, text, reason)
   end
   local day = string.sub(old, 4, 8)
   local lane, member = prefix .. 'due:' .. lane_of(old), id .. day .. customer
-  local current = redis.call('ZSCORE', lane, member)
-  if current and tonumber(current) < 0 then
+  if claimed(lane, member) then
     refused = refused + 1
     return
   end

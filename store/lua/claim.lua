@@ -4,179 +4,149 @@
 -- ARGV[1]  now on the daemon's clock, ms: what is due by it may be claimed
 -- ARGV[2]  length of the lease, microseconds of Redis' clock
 -- ARGV[3]  how many at most
--- ARGV[4]  '1': rescue instead: at most one message whose lease has ended
+-- ARGV[4]  '1': rescue instead: at most one message that was there when its hand was dissolved
 -- ARGV[5…] lanes, the most urgent first
--- Returns  {mark, token, '1' if leases have ended, '1' if more is due, orphans,
+-- Returns  {mark, token, '1' if there is something to rescue or to dissolve, '1' if more is due, orphans,
 --           then for each lane that gave something: lane, {member, …}, {record, …}, crashes of the one that was rescued, else '0'}
 -- Has no allow-oom: a full Redis hands out no work whose outcome could not be recorded.
 --
--- A member's score is its release (ms, above 0) until it is claimed, then the end of its lease (microseconds) less 9e15, so the
--- two clocks never meet on one axis: below 0 Redis' time counts, above it the daemon's.
+-- What is claimed together is a hand. Its messages leave the queue for flight: customer → token | lane | member |, one message of a
+-- customer at a time, because the next one's caps depend on how this one ends. The hand's token and lease stand in hands, how many of
+-- its messages have no result in left.
 --
--- flight holds what each customer has in hand: token | end of the lease | member | the record once it is being sent. One message of a
--- customer at a time: the next one's caps depend on how this one ends.
+-- A value of flight is filled up to more than 64 bytes: shorter ones Redis would keep in a list, and looking a hundred customers up in
+-- that costs more than all the rest.
+--
+-- A member's score is its release (ms, above 0), or below 0 when its hand was dissolved: the end of that lease (microseconds) less
+-- 9e15, so that the two clocks never meet on one axis.
 local prefix = string.sub(KEYS[1], 1, -6)
-local flight = prefix .. 'flight'
-local BASE = 9000000000000000
-local FORGOTTEN = 60000000 -- microseconds after its lease that a message no longer keeps its customer's others waiting
+local call, sub = redis.call, string.sub
+local flight, hands = prefix .. 'flight', prefix .. 'hands'
 local PAGES = 8
-local time = redis.call('TIME')
+local time = call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local due, lease, quota, rescue = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1'
-local ended = string.format('%.0f', now - BASE)
+local due, quota, rescue = ARGV[1], tonumber(ARGV[3]), ARGV[4] == '1'
+local out = {call('GET', prefix .. 'mark') or '0', '0', '0', '0', 0}
+local orphans = {}
 
-local token = nil
-local function fence()
-  if token then return end
-  token = now + lease
-  -- A message that was given back and is claimed again within the same microsecond gets another token.
-  if tonumber(redis.call('GET', KEYS[1]) or '0') == token then token = token + 1 end
-  redis.call('SET', KEYS[1], string.format('%.0f', token))
-end
-
-local out = {redis.call('GET', prefix .. 'mark') or '0', '0', '0', '0', 0}
-
-local function parse(v)
-  local ends, member, record = string.match(v, '^%d+|(%d+)|([^|]*)|(.*)$')
-  return member, tonumber(ends or '0'), record or ''
-end
-
--- The record is gone: whoever deleted it took the message with it. It can be planned again.
-local function orphan(lane, member)
-  local customer = string.sub(member, 32)
-  redis.call('ZREM', prefix .. 'due:' .. lane, member)
-  local ledger, id = prefix .. 'ledger:' .. customer, string.sub(member, 1, 26)
-  local entry = redis.call('HGET', ledger, id)
-  if entry then
-    -- One that was being sent may have arrived.
-    if string.sub(entry, 1, 1) == 'g' then
-      redis.call('HSET', ledger, id, 'f' .. string.sub(entry, 2))
-    else
-      redis.call('HDEL', ledger, id)
-    end
-  end
-  out[5] = out[5] + 1
-end
-
--- What a forgotten message was about to do is put on its record: flight has room for one of each customer.
-local function spill(member, record)
-  local id, day, ledger = string.sub(member, 1, 26), string.sub(member, 27, 31), prefix .. 'ledger:' .. string.sub(member, 32)
-  redis.call('HSET', prefix .. 'msg:' .. day, id, record)
-  local entry = redis.call('HGET', ledger, id)
-  if entry then redis.call('HSET', ledger, id, 'g' .. string.sub(entry, 2)) end
-end
-
--- The records of members. The days follow each other, as the releases do.
-local function records(members)
+-- The records of members, and of those only that have one. The days follow each other, as the releases do.
+local function read(lane, members)
   local all, from = {}, 1
   while from <= #members do
-    local day, ids, to = string.sub(members[from], 27, 31), {}, from
-    while to <= #members and string.sub(members[to], 27, 31) == day do
-      ids[#ids + 1] = string.sub(members[to], 1, 26)
+    local day, ids, to = sub(members[from], 27, 31), {}, from
+    while to <= #members and sub(members[to], 27, 31) == day do
+      ids[#ids + 1] = sub(members[to], 1, 26)
       to = to + 1
     end
-    local got = redis.call('HMGET', prefix .. 'msg:' .. day, unpack(ids))
-    if #ids == #members then return got end
-    for i = 1, #ids do all[from + i - 1] = got[i] end
+    local got = call('HMGET', prefix .. 'msg:' .. day, unpack(ids))
+    if #ids == #members then
+      all = got
+    else
+      for i = 1, #ids do all[from + i - 1] = got[i] end
+    end
     from = to
+  end
+  for i = #members, 1, -1 do
+    if not all[i] then
+      orphans[#orphans + 1] = {lane, members[i]}
+      table.remove(members, i)
+      table.remove(all, i)
+    end
   end
   return all
 end
 
--- Takes members of a lane. begun is the record of the only one if it was being sent when its lease ended, '' if it was not.
-local function take(lane, members, begun)
-  local raws = begun and begun ~= '' and {begun} or records(members)
-  for i = #members, 1, -1 do
-    if not raws[i] then
-      orphan(lane, members[i])
-      table.remove(members, i)
-      table.remove(raws, i)
-    end
-  end
-  if #members == 0 then return 0 end
-  fence()
-  local score, head = string.format('%.0f', token - BASE), string.format('%.0f|%.0f|', token, token)
-  -- It stays known as one that was being sent until somebody has written what became of it.
-  local tail = '|' .. (begun or '')
-  local scores, flights, at = {}, {}, 1
-  for _, m in ipairs(members) do
-    scores[at], scores[at + 1] = score, m
-    flights[at], flights[at + 1] = string.sub(m, 32), head .. m .. tail
-    at = at + 2
-  end
-  redis.call('ZADD', prefix .. 'due:' .. lane, unpack(scores))
-  redis.call('HSET', flight, unpack(flights))
-  local crashes = '0'
-  if begun then crashes = tostring(redis.call('HINCRBY', prefix .. 'crash', string.sub(members[1], 1, 26), 1)) end
-  out[#out + 1] = lane
-  out[#out + 1] = members
-  out[#out + 1] = raws
-  out[#out + 1] = crashes
-  return #members
-end
-
--- The first member whose lease has ended and whose customer nobody else serves now, with what take asks for.
-local function late(lane, key)
-  local found = redis.call('ZRANGEBYSCORE', key, '-inf', ended, 'LIMIT', 0, rescue and 8 or 1)
-  if not rescue then return found end
-  for _, m in ipairs(found) do
-    local v = redis.call('HGET', flight, string.sub(m, 32))
-    if not v then return {m}, '' end
-    local member, ends, record = parse(v)
-    if member == m then return {m}, record end
-    if ends < now then
-      if record ~= '' then spill(member, record) end
-      return {m}, ''
-    end
-  end
-  return {}
-end
-
-local function claim(lane, key)
-  local page = quota + math.min(quota, redis.call('HLEN', flight)) + 8
-  local mine, seen = {}, {}
-  for at = 0, PAGES - 1 do
-    local found = redis.call('ZRANGEBYSCORE', key, '1', due, 'LIMIT', at * page, page)
+-- The first members of a lane that are due and whose customers are in no hand.
+local busy = {}
+local function waiting(key)
+  local mine, at, page = {}, 0, quota + 8
+  for _ = 1, PAGES do
+    local found = call('ZRANGEBYSCORE', key, '1', due, 'LIMIT', at, page)
     if #found == 0 then break end
     local customers = {}
-    for j, m in ipairs(found) do customers[j] = string.sub(m, 32) end
-    local held = redis.call('HMGET', flight, unpack(customers))
-    for j, m in ipairs(found) do
+    for j, m in ipairs(found) do customers[j] = sub(m, 32) end
+    for j, held in ipairs(call('HMGET', flight, unpack(customers))) do
       local customer = customers[j]
-      if not seen[customer] and #mine < quota then
-        local free = not held[j]
-        if not free then
-          local member, ends, record = parse(held[j])
-          free = ends < now - FORGOTTEN
-          if free and record ~= '' then spill(member, record) end
-        end
-        if free then
-          seen[customer] = true
-          mine[#mine + 1] = m
-        end
+      if not held and not busy[customer] and #mine < quota then
+        busy[customer] = true
+        mine[#mine + 1] = found[j]
       end
     end
     if #mine >= quota or #found < page then
       if #found == page then out[4] = '1' end
       break
     end
+    at, page = at + page, quota + math.min(quota, call('HLEN', flight)) + 8
   end
-  if #mine > 0 then quota = quota - take(lane, mine, nil) end
-  if quota <= 0 then out[4] = '1' end
+  return mine
 end
 
+-- A member whose hand was dissolved and whose customer is in no other hand.
+local function late(key)
+  for _, m in ipairs(call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 8)) do
+    if call('HEXISTS', flight, sub(m, 32)) == 0 then return {m} end
+  end
+  return {}
+end
+
+local taken = {}
 for i = 5, #ARGV do
   local lane = ARGV[i]
   local key = prefix .. 'due:' .. lane
-  local ones, begun = late(lane, key)
-  if rescue then
-    if #ones > 0 and quota > 0 then quota = quota - take(lane, ones, begun) end
-    if quota <= 0 then break end
-  else
-    if #ones > 0 then out[3] = '1' end
-    if quota > 0 then claim(lane, key) end
+  if not rescue and out[3] == '0' and #call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 1) > 0 then out[3] = '1' end
+  if quota > 0 then
+    local members = rescue and late(key) or not rescue and waiting(key) or {}
+    local records = read(lane, members)
+    if #members > 0 then
+      taken[#taken + 1] = {lane, members, records}
+      quota = quota - #members
+    end
   end
 end
-if token then out[2] = string.format('%.0f', token) end
-out[5] = tostring(out[5])
+if quota <= 0 then out[4] = '1' end
+if #call('ZRANGEBYSCORE', hands, '-inf', string.format('%.0f', now), 'LIMIT', 0, 1) > 0 then out[3] = '1' end
+
+-- The record is gone: whoever deleted it took the message with it. It can be planned again.
+for _, gone in ipairs(orphans) do
+  local lane, member = gone[1], gone[2]
+  local ledger, id = prefix .. 'ledger:' .. sub(member, 32), sub(member, 1, 26)
+  local entry = call('HGET', ledger, id)
+  call('ZREM', prefix .. 'due:' .. lane, member)
+  if entry then
+    -- One that was being sent may have arrived.
+    if sub(entry, 1, 1) == 'g' then
+      call('HSET', ledger, id, 'f' .. sub(entry, 2))
+    else
+      call('HDEL', ledger, id)
+    end
+  end
+end
+out[5] = tostring(#orphans)
+if #taken == 0 then return out end
+
+local token = now + tonumber(ARGV[2])
+-- What was given back and is claimed again within the same microsecond gets another token.
+if tonumber(call('GET', KEYS[1]) or '0') == token then token = token + 1 end
+token = string.format('%.0f', token)
+call('SET', KEYS[1], token)
+local n, FULL = 0, string.rep('.', 16)
+for _, t in ipairs(taken) do
+  local lane, members, head, flights = t[1], t[2], token .. '|' .. t[1] .. '|', {}
+  for j, m in ipairs(members) do
+    local tail = #m < 48 and '|' .. FULL or '|'
+    flights[2 * j - 1], flights[2 * j] = sub(m, 32), head .. m .. tail
+  end
+  n = n + #members
+  call('ZREM', prefix .. 'due:' .. lane, unpack(members))
+  call('HSET', flight, unpack(flights))
+  local crashes = '0'
+  if rescue then crashes = tostring(call('HINCRBY', prefix .. 'crash', sub(members[1], 1, 26), 1)) end
+  out[#out + 1] = lane
+  out[#out + 1] = members
+  out[#out + 1] = t[3]
+  out[#out + 1] = crashes
+end
+call('HSET', prefix .. 'left', token, n)
+call('ZADD', hands, token, token)
+out[2] = token
 return out

@@ -7,7 +7,8 @@
 -- Returns  1, or 0 if the overlay was changed in between: then nothing has been done
 -- allow-oom: it frees memory, and the law does not wait until Redis has some. Run twice it finds nothing the second time.
 --
--- What a replica has claimed goes too. Begin, Renew and Settle look into flight, and do nothing without their claim.
+-- What a replica has claimed goes too. Settle looks into flight, and does nothing without its claim; so does Begin once it is told
+-- (token! in left) that somebody of the hand was erased.
 local prefix, customer, tombstone = string.sub(KEYS[1], 1, -6), ARGV[1], ARGV[3]
 local state, ledger, log = prefix .. 'state:' .. customer, prefix .. 'ledger:' .. customer, prefix .. 'log:' .. customer
 
@@ -49,7 +50,7 @@ for _, ch in ipairs({'email', 'sms', 'webhook'}) do
   lists[#lists + 1] = 'due:' .. ch .. '-b'
 end
 local tables = {'crash', 'early'}
-for _, names in ipairs({lists, tables, {'flight', 'mark'}}) do
+for _, names in ipairs({lists, tables, {'flight', 'mark', 'left', 'hands'}}) do
   for _, name in ipairs(names) do redis.call('EXISTS', prefix .. name) end
 end
 for _, day in ipairs(days) do redis.call('EXISTS', prefix .. 'msg:' .. day) end
@@ -61,7 +62,19 @@ end
 for _, name in ipairs(lists) do each('ZREM', prefix .. name, members) end
 for _, name in ipairs(tables) do each('HDEL', prefix .. name, ids) end
 for _, day in ipairs(days) do each('HDEL', prefix .. 'msg:' .. day, seen[day]) end
-redis.call('HDEL', prefix .. 'flight', customer)
+local token = string.match(redis.call('HGET', prefix .. 'flight', customer) or '', '^%d+')
+if token then
+  local left, begun = prefix .. 'left', prefix .. 'begun:' .. token
+  redis.call('EXISTS', begun)
+  redis.call('HDEL', prefix .. 'flight', customer)
+  if redis.call('HINCRBY', left, token, -1) <= 0 then
+    redis.call('ZREM', prefix .. 'hands', token)
+    redis.call('HDEL', left, token, token .. '!')
+    redis.call('DEL', begun)
+  else
+    redis.call('HSET', left, token .. '!', 1)
+  end
+end
 local gone = redis.call('DEL', ledger, log)
 if now ~= tombstone then redis.call('SET', state, tombstone) end
 -- A snapshot from before it would bring the customer back: it must show that it is older.

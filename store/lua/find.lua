@@ -2,7 +2,7 @@
 -- Finds message records by the id alone.
 -- KEYS[1]  the shard's fence
 -- ARGV     ids
--- Returns  for each id five words: day, record, the record with which it is being sent or '', '1' if it is claimed, ledger entry or '';
+-- Returns  for each id five words: day, record, what is noted of it if it is being sent or '', '1' if it is claimed, ledger entry or '';
 --           day '' = there is none
 local prefix = string.sub(KEYS[1], 1, -6)
 local channels = {e = 'email', s = 'sms', w = 'webhook'} -- as in record.go
@@ -27,9 +27,11 @@ for _, id in ipairs(ARGV) do
     if tonumber(redis.call('ZSCORE', lane, member) or '0') < 0 then claimed = '1' end
     entry = redis.call('HGET', prefix .. 'ledger:' .. (customer or ''), id) or ''
     local v = redis.call('HGET', prefix .. 'flight', customer or '')
-    if v then
-      local m, record = string.match(v, '^%d+|%d+|([^|]*)|(.*)$')
-      if m == member then sending = record end
+    if v and string.find(v, '|' .. member .. '|', 1, true) then
+      claimed = '1'
+      local begun = redis.call('GET', prefix .. 'begun:' .. string.match(v, '^%d*')) or ''
+      local _, at = string.find(begun, '\n' .. customer .. '|', 1, true)
+      if at then sending = string.match(begun, '^[^\n]*', at + 1) end
     end
   end
   out[#out + 1] = day or ''

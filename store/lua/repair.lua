@@ -5,8 +5,30 @@
 -- ARGV[2]  cursor of HSCAN
 -- ARGV[3]  now on the daemon's clock, ms
 -- Returns  {next cursor, how many were put back}
--- One that was being sent is put back as a claim whose lease has ended: whoever claims it learns that its outcome is unknown.
+-- One that was being sent is put back below 0, as one that was there at a crash: whoever claims it learns that its outcome is unknown.
 local prefix = string.sub(KEYS[1], 1, -6)
+
+local function names(text, what) return text and string.find(text, what, 1, true) ~= nil end
+
+-- Whether a hand with a lease holds the message; if not, whether one says that it was being sent. A customer in a hand that is not there
+-- any more need not wait for it.
+local function held(member, customer)
+  local v = redis.call('HGET', prefix .. 'flight', customer)
+  local tokens = redis.call('ZRANGE', prefix .. 'hands', 0, -1)
+  if names(v, '|' .. member .. '|') then
+    local token = string.match(v, '^%d*')
+    if redis.call('ZSCORE', prefix .. 'hands', token) then return true end
+    redis.call('HDEL', prefix .. 'flight', customer)
+    tokens = {token}
+  elseif v then
+    return false, false -- another message of theirs
+  end
+  for _, token in ipairs(tokens) do
+    if names(redis.call('GET', prefix .. 'begun:' .. token), '\n' .. customer .. '|') then return false, true end
+  end
+  return false, false
+end
+
 local channels = {e = 'email', s = 'sms', w = 'webhook'} -- as in record.go
 local day = ARGV[1]
 local page = redis.call('HSCAN', prefix .. 'msg:' .. day, ARGV[2], 'COUNT', 500)
@@ -22,19 +44,17 @@ for i = 1, #page[2], 2 do
       elsewhere = elsewhere or redis.call('ZSCORE', prefix .. 'due:' .. other, member)
     end
     if not elsewhere then
-      local sending = state == 'g'
-      local v = redis.call('HGET', prefix .. 'flight', customer)
-      local m, record = string.match(v or '', '^%d+|%d+|([^|]*)|(.*)$')
-      if m == member then
-        if record ~= '' then
-          sending = true
-        else
-          -- Who held it holds it no more: its customer's messages need not wait for a lease that stands nowhere.
-          redis.call('HDEL', prefix .. 'flight', customer)
+      local here, sending = held(member, customer)
+      if not here then
+        if sending and state ~= 'g' then
+          local ledger = prefix .. 'ledger:' .. customer
+          local entry = redis.call('HGET', ledger, id)
+          redis.call('HSET', prefix .. 'msg:' .. day, id, 'g' .. string.sub(raw, 2))
+          if entry then redis.call('HSET', ledger, id, 'g' .. string.sub(entry, 2)) end
         end
+        redis.call('ZADD', lane, (sending or state == 'g') and '-9000000000000000' or ARGV[3], member)
+        back = back + 1
       end
-      redis.call('ZADD', lane, sending and '-9000000000000000' or ARGV[3], member)
-      back = back + 1
     end
   end
 end
