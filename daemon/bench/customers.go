@@ -238,23 +238,11 @@ func (w *world) halfYear(ctx context.Context, n int) (size, messages int, err er
 				return 0, 0, err
 			}
 		}
-		if err := w.settleAll(ctx); err != nil {
+		if err := w.drain(ctx, len(round), queueBatch); err != nil {
 			return 0, 0, err
 		}
 	}
 	return size, messages, nil
-}
-
-func (w *world) settleAll(ctx context.Context) error {
-	for {
-		claims, err := w.store.Claim(ctx, care.Lanes, 500, time.Minute)
-		if err != nil || len(claims) == 0 {
-			return err
-		}
-		if err := w.settle(ctx, claims); err != nil {
-			return err
-		}
-	}
 }
 
 // prepareImport writes the file that is imported.

@@ -26,18 +26,8 @@ func measureQueue(ctx context.Context, w *world) (run, error) {
 		return run{}, err
 	}
 	before := cpu()
-	for done := 0; done < n; {
-		claims, err := w.store.Claim(ctx, care.Lanes, 100, time.Minute)
-		if err != nil {
-			return run{}, err
-		}
-		if len(claims) == 0 {
-			return run{}, fmt.Errorf("the queue gave %d of %d", done, n)
-		}
-		if err := w.settle(ctx, claims); err != nil {
-			return run{}, err
-		}
-		done += len(claims)
+	if err := w.drain(ctx, n, queueBatch); err != nil {
+		return run{}, err
 	}
 	ours := cpu() - before
 	redisAfter, err := w.redis.cpu(ctx)
@@ -59,33 +49,57 @@ func measureQueue(ctx context.Context, w *world) (run, error) {
 	return out, nil
 }
 
-// settle hands claims over in thought: intent, then accepted.
-func (w *world) settle(ctx context.Context, claims []*care.Claim) error {
-	intents, results := make([]care.Intent, len(claims)), make([]care.Result, len(claims))
-	now := w.now()
-	for i, c := range claims {
-		intents[i] = care.Intent{Claim: c, At: now}
-		rec := c.Record
-		rec.State, rec.UpdatedAt, rec.FirstTry = care.StateSent, now, now
-		rec.Attempts = []care.Attempt{{N: 1, At: now, Channel: rec.Channel, Gateway: "smtp", Took: time.Millisecond, Provider: "4XBENCH00"}}
-		results[i] = care.Result{Claim: c, Record: rec, Event: &care.EventEntry{
-			At: now, ID: rec.ID, Customer: rec.Customer, Dealer: rec.Dealer, Vehicle: rec.Vehicle, Program: rec.Program,
-			Step: rec.Step, Channel: rec.Channel, State: rec.State,
-		}}
-	}
-	for _, do := range []func() ([]bool, error){
-		func() ([]bool, error) { return w.store.Begin(ctx, intents) },
-		func() ([]bool, error) { return w.store.Settle(ctx, results) },
-	} {
-		oks, err := do()
-		if err != nil {
+// queueBatch is how many messages a replica claims at a time.
+const queueBatch = 128
+
+// drain takes n messages out of the queue and hands them over in thought. As in the daemon the intents of a batch, the results of the one
+// before and the events of the one before that share a trip.
+func (w *world) drain(ctx context.Context, n, batch int) error {
+	var held []*care.Claim
+	var events []*care.EventEntry
+	for done := 0; done < n || len(held) > 0 || len(events) > 0; {
+		var claims []*care.Claim
+		if done < n {
+			var err error
+			if claims, err = w.store.Claim(ctx, care.Lanes, min(batch, n-done), time.Minute); err != nil {
+				return err
+			}
+			if len(claims) == 0 {
+				return fmt.Errorf("the queue gave %d of %d", done, n)
+			}
+			done += len(claims)
+		}
+		c := care.Commit{Events: events}
+		now := w.now()
+		for _, claim := range claims {
+			c.Intents = append(c.Intents, care.Intent{Claim: claim, At: now})
+		}
+		events = nil
+		for _, claim := range held {
+			res := accepted(claim, now)
+			c.Results, events = append(c.Results, res), append(events, res.Event)
+		}
+		got := w.store.Commit(ctx, c)
+		if err := errors.Join(got.NotBegun, got.NotSettled, got.NotTold); err != nil {
 			return err
 		}
-		if slices.Contains(oks, false) {
+		if slices.Contains(got.Begun, false) || slices.Contains(got.Settled, false) {
 			return errors.New("a claim was lost although nobody else claims")
 		}
+		held = claims
 	}
 	return nil
+}
+
+// accepted is the result of a message that its provider took.
+func accepted(c *care.Claim, at time.Time) care.Result {
+	rec := c.Record
+	rec.State, rec.UpdatedAt, rec.FirstTry = care.StateSent, at, at
+	rec.Attempts = []care.Attempt{{N: 1, At: at, Channel: rec.Channel, Gateway: "smtp", Took: time.Millisecond, Provider: "4XBENCH00"}}
+	return care.Result{Claim: c, Record: rec, Event: &care.EventEntry{
+		At: at, ID: rec.ID, Customer: rec.Customer, Dealer: rec.Dealer, Vehicle: rec.Vehicle, Program: rec.Program,
+		Step: rec.Step, Channel: rec.Channel, State: rec.State,
+	}}
 }
 
 // measureIdle queues single messages on a system that has nothing to do, and takes the time from a message's release to the moment

@@ -56,29 +56,34 @@ local function read(lane, members)
   return all
 end
 
--- The first members of a lane that are due and whose customers are in no hand.
-local busy = {}
+-- The first members of a lane that are due and whose customers are in no hand, and whether they are the first of all that are due.
+local aloft, busy = call('HLEN', flight), {}
 local function waiting(key)
-  local mine, at, page = {}, 0, quota + 8
+  local mine, n, at, page, gap = {}, 0, 0, quota + 8, false
   for _ = 1, PAGES do
     local found = call('ZRANGEBYSCORE', key, '1', due, 'LIMIT', at, page)
     if #found == 0 then break end
-    local customers = {}
+    local customers, held = {}, {}
     for j, m in ipairs(found) do customers[j] = sub(m, 32) end
-    for j, held in ipairs(call('HMGET', flight, unpack(customers))) do
+    if aloft > 0 then held = call('HMGET', flight, unpack(customers)) end
+    for j, m in ipairs(found) do
+      if n >= quota then break end
       local customer = customers[j]
-      if not held and not busy[customer] and #mine < quota then
+      if not held[j] and not busy[customer] then
         busy[customer] = true
-        mine[#mine + 1] = found[j]
+        n = n + 1
+        mine[n] = m
+      else
+        gap = true
       end
     end
-    if #mine >= quota or #found < page then
+    if n >= quota or #found < page then
       if #found == page then out[4] = '1' end
       break
     end
-    at, page = at + page, quota + math.min(quota, call('HLEN', flight)) + 8
+    at, page = at + page, quota + math.min(quota, aloft) + 8
   end
-  return mine
+  return mine, not gap
 end
 
 -- A member whose hand was dissolved and whose customer is in no other hand.
@@ -95,10 +100,12 @@ for i = 5, #ARGV do
   local key = prefix .. 'due:' .. lane
   if not rescue and out[3] == '0' and #call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 1) > 0 then out[3] = '1' end
   if quota > 0 then
-    local members = rescue and late(key) or not rescue and waiting(key) or {}
+    local members, first
+    if rescue then members = late(key) else members, first = waiting(key) end
+    local n = #members
     local records = read(lane, members)
     if #members > 0 then
-      taken[#taken + 1] = {lane, members, records}
+      taken[#taken + 1] = {lane = lane, members = members, records = records, first = first and n}
       quota = quota - #members
     end
   end
@@ -107,22 +114,28 @@ if quota <= 0 then out[4] = '1' end
 if #call('ZRANGEBYSCORE', hands, '-inf', string.format('%.0f', now), 'LIMIT', 0, 1) > 0 then out[3] = '1' end
 
 -- The record is gone: whoever deleted it took the message with it. It can be planned again.
-for _, gone in ipairs(orphans) do
-  local lane, member = gone[1], gone[2]
-  local ledger, id = prefix .. 'ledger:' .. sub(member, 32), sub(member, 1, 26)
-  local entry = call('HGET', ledger, id)
-  call('ZREM', prefix .. 'due:' .. lane, member)
-  if entry then
-    -- One that was being sent may have arrived.
-    if sub(entry, 1, 1) == 'g' then
-      call('HSET', ledger, id, 'f' .. sub(entry, 2))
-    else
-      call('HDEL', ledger, id)
+local function bury()
+  for _, gone in ipairs(orphans) do
+    local lane, member = gone[1], gone[2]
+    local ledger, id = prefix .. 'ledger:' .. sub(member, 32), sub(member, 1, 26)
+    local entry = call('HGET', ledger, id)
+    call('ZREM', prefix .. 'due:' .. lane, member)
+    if entry then
+      -- One that was being sent may have arrived.
+      if sub(entry, 1, 1) == 'g' then
+        call('HSET', ledger, id, 'f' .. sub(entry, 2))
+      else
+        call('HDEL', ledger, id)
+      end
     end
   end
 end
+
 out[5] = tostring(#orphans)
-if #taken == 0 then return out end
+if #taken == 0 then
+  bury()
+  return out
+end
 
 local token = now + tonumber(ARGV[2])
 -- What was given back and is claimed again within the same microsecond gets another token.
@@ -131,22 +144,30 @@ token = string.format('%.0f', token)
 call('SET', KEYS[1], token)
 local n, FULL = 0, string.rep('.', 16)
 for _, t in ipairs(taken) do
-  local lane, members, head, flights = t[1], t[2], token .. '|' .. t[1] .. '|', {}
+  local lane, members, head, flights = t.lane, t.members, token .. '|' .. t.lane .. '|', {}
   for j, m in ipairs(members) do
     local tail = #m < 48 and '|' .. FULL or '|'
     flights[2 * j - 1], flights[2 * j] = sub(m, 32), head .. m .. tail
   end
   n = n + #members
-  call('ZREM', prefix .. 'due:' .. lane, unpack(members))
+  local key = prefix .. 'due:' .. lane
+  if t.first and t.first > 1 then
+    -- One walk takes them all, those without a record too.
+    local late = call('ZCOUNT', key, '-inf', '(1')
+    call('ZREMRANGEBYRANK', key, late, late + t.first - 1)
+  else
+    call('ZREM', key, unpack(members))
+  end
   call('HSET', flight, unpack(flights))
   local crashes = '0'
   if rescue then crashes = tostring(call('HINCRBY', prefix .. 'crash', sub(members[1], 1, 26), 1)) end
   out[#out + 1] = lane
   out[#out + 1] = members
-  out[#out + 1] = t[3]
+  out[#out + 1] = t.records
   out[#out + 1] = crashes
 end
 call('HSET', prefix .. 'left', token, n)
 call('ZADD', hands, token, token)
 out[2] = token
+bury()
 return out
