@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -106,10 +108,8 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 		if len(calls) == 0 {
 			break
 		}
-		start, floor := s.machine(), s.marks.floor()
-		err := s.exec(ctx, calls, false)
-		for i, c := range calls {
-			some := s.readClaims(ctx, h, shards[i], c, start.Add(lease), false, &floor)
+		given, err := s.ask(ctx, h, calls, shards, lease, maximum)
+		for i, some := range given {
 			// What else is due there belongs to customers who have a message in flight: asking again brings nothing.
 			dry[shards[i]] = len(some) < quota[shards[i]]
 			claims = append(claims, some...)
@@ -123,6 +123,34 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 		}
 	}
 	return claims, nil
+}
+
+// ask makes the calls and reads what each gave. Those of a large claim go in parts, so that Redis works for one while another is read.
+func (s *Store) ask(ctx context.Context, h *hunger, calls []*call, shards []int, lease time.Duration, maximum int) ([][]*care.Claim, error) {
+	given := make([][]*care.Claim, len(calls))
+	part := func(from, to int) error {
+		start, floor := s.machine(), s.marks.floor()
+		err := s.exec(ctx, calls[from:to], false)
+		for i := from; i < to; i++ {
+			given[i] = s.readClaims(ctx, h, shards[i], calls[i], start.Add(lease), false, &floor)
+		}
+		return err
+	}
+	if maximum <= atOnce {
+		return given, part(0, len(calls))
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, len(calls))
+	var next atomic.Int32
+	for range min(len(calls), 3) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(calls); i = int(next.Add(1)) - 1 {
+				errs[i] = part(i, i+1)
+			}
+		})
+	}
+	wg.Wait()
+	return given, errors.Join(errs...)
 }
 
 // quotas says how many of n each shard is asked for. When it is time to look around, those of which nothing is known are asked for

@@ -57,13 +57,16 @@ func pipelined(ctx context.Context, pipe redis.Pipeliner, cmds []*redis.Cmd) err
 // eventCommands are the commands that add entries to care:events.
 func eventCommands(ctx context.Context, events []*care.EventEntry) []*redis.Cmd {
 	cmds := make([]*redis.Cmd, len(events))
+	words := make([]any, 0, 3+len(events)*(3+2*len(eventFields)))
+	times := make([]string, len(events))
 	for i, e := range events {
-		args := make([]any, 0, 6+len(eventFields)*2)
-		args = append(args, "xadd", eventsKey)
+		start := len(words)
+		words = append(words, "xadd", eventsKey)
 		if i == 0 { // once for the batch is enough
-			args = append(args, "maxlen", "~", eventsKept)
+			words = append(words, "maxlen", "~", eventsKept)
 		}
-		cmds[i] = redis.NewCmd(ctx, appendEvent(append(args, "*"), e)...)
+		words = appendEvent(append(words, "*"), e, &times[i])
+		cmds[i] = redis.NewCmd(ctx, words[start:]...)
 	}
 	return cmds
 }
@@ -77,7 +80,7 @@ func (s *Store) toldAll(ctx context.Context, events []*care.EventEntry, cmds []*
 		switch err := cmd.Err(); {
 		case err == nil:
 		case redis.HasErrorPrefix(err, "OOM"):
-			words := appendEvent(nil, events[i])
+			words := appendEvent(nil, events[i], new(string))
 			c.add(len(words))
 			c.add(words...)
 		default:
@@ -93,11 +96,11 @@ func (s *Store) toldAll(ctx context.Context, events []*care.EventEntry, cmds []*
 // eventFields are the names of an entry's fields, in the order in which they are written; the first four are always there.
 var eventFields = [...]any{"at", "id", "customer", "dealer", "vehicle", "program", "step", "channel", "state", "reason", "kind", "value"}
 
-// appendEvent adds an entry's names and values; the values are pointers into the entry.
-func appendEvent(words []any, e *care.EventEntry) []any {
-	at := e.At.UTC().Format(time.RFC3339Nano)
+// appendEvent adds an entry's names and values; the values are pointers into the entry, and to at, which is set.
+func appendEvent(words []any, e *care.EventEntry, at *string) []any {
+	*at = e.At.UTC().Format(time.RFC3339Nano)
 	for i, v := range [len(eventFields)]*string{
-		&at, &e.ID, &e.Customer, &e.Dealer, &e.Vehicle, &e.Program, &e.Step, (*string)(&e.Channel), (*string)(&e.State), &e.Reason,
+		at, &e.ID, &e.Customer, &e.Dealer, &e.Vehicle, &e.Program, &e.Step, (*string)(&e.Channel), (*string)(&e.State), &e.Reason,
 		&e.Kind, &e.Value,
 	} {
 		if i < 4 || *v != "" {
