@@ -46,10 +46,9 @@ type link struct {
 	probe     func() bool
 }
 
-func newLink(t *transport, to place, w *wire, stream net.Conn, until time.Time) *link {
+func newLink(t *transport, to place, w *wire, stream net.Conn) *link {
 	l := &link{transport: t, to: to, wire: w, stream: stream, probe: prober(w.Conn)}
 	l.in, l.out = bufio.NewReader(l), bufio.NewWriter(stream)
-	w.SetDeadline(until) //nolint:errcheck // it fails on a connection that is no more, which is seen next
 	return l
 }
 
@@ -122,7 +121,7 @@ func (l *link) answer(r *http.Request) (*http.Response, error) {
 			return nil, err
 		case resp.StatusCode == http.StatusSwitchingProtocols:
 			return nil, errSwitched
-		case resp.StatusCode >= 200:
+		case resp.StatusCode < 100 || resp.StatusCode > 199:
 			l.left = math.MaxInt64 // how much of a body is read is the caller's to say
 			return resp, nil
 		}

@@ -128,7 +128,8 @@ var answers = map[string]struct {
 	"chunked, with a trailer":    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3\r\nyes\r\n0\r\nX-T: 1\r\n\r\n", false},
 	"chunked, cut":               {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n", true},
 	"chunked, wrong":             {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nyes\r\n0\r\n\r\n", true},
-	"chunked and a length":       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 7\r\n\r\n3\r\nyes\r\n0\r\n\r\n", true},
+	"chunked and a length":       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 7\r\n\r\n3\r\nyes\r\n0\r\n\r\n", false},
+	"a status of nothing":        {"HTTP/1.1 000 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nyes", true},
 	"another encoding":           {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nyes", true},
 	"two lengths, the same":      {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nyes", false},
 	"two lengths":                {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 2\r\n\r\nyes", true},
@@ -139,7 +140,7 @@ var answers = map[string]struct {
 	"HTTP/1.0, kept":             {"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nyes", false},
 	"HTTP/0.9":                   {"yes", true},
 	"HTTP/2":                     {"HTTP/2 200 OK\r\n\r\n", true},
-	"HTTP/3.1":                   {"HTTP/3.1 200 OK\r\nContent-Length: 3\r\n\r\nyes", true},
+	"HTTP/3.1":                   {"HTTP/3.1 200 OK\r\nContent-Length: 3\r\n\r\nyes", false},
 	"204":                        {"HTTP/1.1 204 No Content\r\n\r\n", false},
 	"204 with a length":          {"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\nConnection: close\r\n\r\nyes", true},
 	"304 with a length":          {"HTTP/1.1 304 Not Modified\r\nContent-Length: 30\r\n\r\n", false},
@@ -165,7 +166,7 @@ var answers = map[string]struct {
 	"bare line feeds":            {"HTTP/1.1 200 OK\nContent-Length: 3\n\nyes", false},
 	"a folded field":             {"HTTP/1.1 200 OK\r\nX-A: 1\r\n 2\r\nContent-Length: 3\r\n\r\nyes", false},
 	"a field without a colon":    {"HTTP/1.1 200 OK\r\nX-A\r\nContent-Length: 3\r\n\r\nyes", true},
-	"a space before the colon":   {"HTTP/1.1 200 OK\r\nX-A : 1\r\nContent-Length: 3\r\n\r\nyes", true},
+	"a space before the colon":   {"HTTP/1.1 200 OK\r\nX-A : 1\r\nContent-Length: 3\r\n\r\nyes", false},
 	"a control character":        {"HTTP/1.1 200 OK\r\nX-A: a\x01b\r\nContent-Length: 3\r\n\r\nyes", true},
 	"an empty line before":       {"\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes", true},
 	"an answer of fields alone":  {"HTTP/1.1 200 OK\r\nConnection: keep-alive, close\r\n\r\n", true},
@@ -178,7 +179,7 @@ func TestSaysWhatNetHTTPSays(t *testing.T) {
 	t.Parallel()
 	for name, answer := range answers {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodDelete} {
-			if method == http.MethodHead && !strings.HasSuffix(answer.text, "\r\n\r\n") {
+			if method == http.MethodHead && (!strings.HasSuffix(answer.text, "\r\n\r\n") || strings.Contains(answer.text, "chunked")) {
 				continue // what follows is an answer to nothing; net/http sees that later than we do
 			}
 			t.Run(name+", "+method, func(t *testing.T) {
@@ -196,6 +197,9 @@ func TestSaysWhatNetHTTPSays(t *testing.T) {
 					}
 					for n := range both[i].Said {
 						both[i].Said[n] = exchanged(t, rt, method, s.url(), body)
+						if answer.last {
+							break // who of the two sees the end of the connection first is nobody's promise
+						}
 					}
 					both[i].Requests, both[i].Dials = s.requests.Load(), s.dials.Load()
 				}
@@ -211,8 +215,8 @@ func TestSaysWhatNetHTTPSays(t *testing.T) {
 func TestSaysWhatNetHTTPSaysOfRubbish(t *testing.T) {
 	t.Parallel()
 	var texts []string
-	for name, a := range answers {
-		if len(a.text) < 500 && name != "HTTP/0.9" {
+	for _, a := range answers {
+		if len(a.text) < 500 {
 			texts = append(texts, a.text)
 		}
 	}

@@ -73,14 +73,14 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	to := place{r.URL.Scheme, r.URL.Host}
-	l := t.take(ctx, to)
+	l := t.take(to)
 	if l == nil {
 		var err error
 		if l, err = t.connect(ctx, to); err != nil {
 			return nil, err
 		}
 	}
-	// The connection is closed under whoever reads or writes, so that nobody waits longer than the caller wants to.
+	// At the deadline and at a cancel the connection is closed under whoever reads or writes.
 	stop := context.AfterFunc(ctx, l.abandon)
 	resp, whole, err := l.exchange(r)
 	if err != nil {
@@ -94,7 +94,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	keep := whole && !resp.Close
+	keep := whole && !resp.Close && resp.StatusCode >= 200
 	if resp.Body == http.NoBody {
 		l.done(stop, keep)
 	} else {
@@ -112,7 +112,7 @@ func (t *transport) connect(ctx context.Context, to place) (*link, error) {
 	}
 	w := &wire{Conn: conn}
 	if to.scheme != "https" {
-		return newLink(t, to, w, w, deadline(ctx)), nil
+		return newLink(t, to, w, w), nil
 	}
 	cfg := t.tls.Clone()
 	cfg.NextProtos = nil // RFC 7301: what is not offered cannot be chosen
@@ -129,24 +129,14 @@ func (t *transport) connect(ctx context.Context, to place) (*link, error) {
 		w.Close()
 		return nil, err
 	}
-	return newLink(t, to, w, secure, deadline(ctx)), nil
-}
-
-// deadline is that of a context; the zero time if it has none.
-func deadline(ctx context.Context) time.Time {
-	at, _ := ctx.Deadline()
-	return at
+	return newLink(t, to, w, secure), nil
 }
 
 // take returns the idle connection that was used last, if it still stands, ready for an exchange; nil = there is none.
-func (t *transport) take(ctx context.Context, to place) *link {
+func (t *transport) take(to place) *link {
 	for {
 		l := t.pop(to)
-		if l == nil {
-			return nil
-		}
-		l.wire.SetDeadline(deadline(ctx)) //nolint:errcheck // it fails on a connection that is no more, which is seen next
-		if l.stands() {
+		if l == nil || l.stands() {
 			return l
 		}
 		l.abandon()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -193,6 +194,8 @@ func TestUnfitConnectionsEnd(t *testing.T) {
 		"bytes behind":        {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyesHTTP/1.1 200 OK\r\n\r\n", 3},
 		"bytes behind none":   {"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", 0},
 		"not read to its end": {"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nyes", 3},
+		"a wrong chunk":       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 1},
+		"no status":           {"HTTP/1.1 099 OK\r\nContent-Length: 3\r\n\r\nyes", 3},
 		"unread":              {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -370,6 +373,33 @@ func TestNothingWrittenIsKnown(t *testing.T) {
 	}
 }
 
+// brittle is a connection on which a write fails after some bytes, while what was said can still be read.
+type brittle struct{ net.Conn }
+
+func (b brittle) Write(p []byte) (int, error) {
+	n, _ := b.Conn.Write(p[:min(len(p), 100)])
+	return n, net.ErrClosed
+}
+
+func TestAnAnswerToHalfARequestIsHeard(t *testing.T) {
+	t.Parallel()
+	ours, theirs := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		theirs.Read(make([]byte, 100))
+		io.WriteString(theirs, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+		io.Copy(io.Discard, theirs) // until the connection ends
+	}()
+	rt := testTransport(t, 4, time.Hour, func(context.Context, string, string) (net.Conn, error) { return brittle{ours}, nil })
+	resp, err := rt.RoundTrip(newRequest(t.Context(), t, http.MethodPost, "http://a.example/", strings.Repeat("x", 1000)))
+	if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Fatalf("%v", err)
+	}
+	resp.Body.Close()
+	<-done
+}
+
 // TestNoProxyOfTheEnvironment: a proxy would make the guard's look at the dialled address worthless.
 func TestNoProxyOfTheEnvironment(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
@@ -395,7 +425,7 @@ func TestOverTLS(t *testing.T) {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s %q", r.Proto, r.TLS.ServerName, r.TLS.NegotiatedProtocol)
 	}))
-	srv.EnableHTTP2 = true
+	srv.EnableHTTP2, srv.Config.ErrorLog = true, slog.NewLogLogger(slog.DiscardHandler, 0)
 	srv.StartTLS()
 	defer srv.Close()
 	roots := x509.NewCertPool()
