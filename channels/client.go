@@ -1,20 +1,17 @@
 package channels
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/carebell/carebell/care"
 )
@@ -39,7 +36,7 @@ type ClientConfig struct {
 // and asks for no compression. HTTP/1.1 only: on a connection of its own it is known exactly whether a request was begun.
 type Client struct {
 	retry     *retryablehttp.Client
-	transport *http.Transport
+	transport *transport
 	timeout   time.Duration
 	now       func() time.Time
 }
@@ -58,23 +55,13 @@ func NewClient(cfg ClientConfig) *Client {
 	if cfg.TLS == nil {
 		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	t := &http.Transport{
-		DialContext:            cfg.Guard.dial,
-		TLSClientConfig:        cfg.TLS,
-		TLSHandshakeTimeout:    10 * time.Second,
-		MaxIdleConns:           0,
-		MaxIdleConnsPerHost:    cfg.Connections,
-		IdleConnTimeout:        cfg.IdleTimeout,
-		MaxResponseHeaderBytes: 64 << 10, // how long an answer may take is Do's to say
-		DisableCompression:     true,     // an answer of 64 KiB stays one
-	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	c := &Client{transport: t, timeout: cfg.Timeout, now: cfg.Now}
+	c := &Client{transport: newTransport(&cfg), timeout: cfg.Timeout, now: cfg.Now}
 	c.retry = &retryablehttp.Client{
 		HTTPClient: &http.Client{
-			Transport:     tripper{t},
+			Transport:     tripper{c.transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		Logger:       nil,
@@ -84,18 +71,14 @@ func NewClient(cfg ClientConfig) *Client {
 		CheckRetry:   checkRetry,
 		Backoff:      retryablehttp.LinearJitterBackoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-		PrepareRetry: func(r *http.Request) error {
-			// The last try's connection may still be reading its header.
-			r.Header = r.Header.Clone()
-			return prepare(r)
-		},
+		PrepareRetry: prepare,
 	}
 	return c
 }
 
-// Close closes the connections that are not in use.
+// Close closes the connections that are not in use, and the others when they no longer are.
 func (c *Client) Close() error {
-	c.transport.CloseIdleConnections()
+	c.transport.close()
 	return nil
 }
 
@@ -126,28 +109,14 @@ type Answer struct {
 
 // call is what is known of one Do.
 type call struct {
-	trace   httptrace.ClientTrace
 	tries   int
-	conn    *countingConn // the connection of the current try
-	start   int64         // bytes written on it before
-	reached bool          // a try may have reached the receiver
-	earlier bool          // one before the current try may have
+	reached bool // a try may have reached the receiver
+	earlier bool // one before the current try may have
 	repeat  bool
 	prepare func(*http.Request) error
 }
 
 type callKey struct{}
-
-// got notes the connection of a try.
-func (s *call) got(info httptrace.GotConnInfo) {
-	conn := info.Conn
-	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn()
-	}
-	if counted, ok := conn.(*countingConn); ok {
-		s.conn, s.start = counted, counted.written.Load()
-	}
-}
 
 // Do sends a request, at most three times, and reads the answer. An error is a *care.Error: KindRetry if nothing reached the
 // receiver, KindUncertain if something may have, KindContent if the guard refused the address or the URL is none.
@@ -158,8 +127,7 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 		defer cancel()
 	}
 	state := &call{repeat: r.Repeat, prepare: r.Prepare}
-	state.trace.GotConn = state.got
-	req, err := request(httptrace.WithClientTrace(context.WithValue(ctx, callKey{}, state), &state.trace), r)
+	req, err := request(context.WithValue(ctx, callKey{}, state), r)
 	if err != nil {
 		return nil, &care.Error{Kind: care.KindContent, Code: "bad_url", Err: errors.New("the URL cannot be requested")}
 	}
@@ -179,8 +147,7 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 	return readAnswer(resp, state), nil
 }
 
-// request makes the request that is sent. net/http repeats one on its own if it can have the body again, and any GET without a body:
-// a GET to an SMS gateway would send the message twice, unseen. Without GetBody, and with a body that is empty, it does not.
+// request makes the request that is sent.
 func request(ctx context.Context, r *Request) (*retryablehttp.Request, error) {
 	var base *http.Request
 	if r.Target == nil {
@@ -206,28 +173,21 @@ func request(ctx context.Context, r *Request) (*retryablehttp.Request, error) {
 		base.Host = h
 	}
 	req := &retryablehttp.Request{Request: base}
-	switch {
-	case len(r.Body) > 0:
+	if len(r.Body) > 0 {
 		if err := req.SetBody(r.Body); err != nil {
 			return nil, err
 		}
-	default:
-		req.Body = io.NopCloser(bytes.NewReader(nil))
-		switch base.Method {
-		case http.MethodGet, http.MethodHead, http.MethodDelete:
-			// Said aloud, or net/http starts a goroutine and a timer to find out whether there is a body. It changes nothing on the wire.
-			base.TransferEncoding = identity
-		}
+		req.GetBody = nil // for redirects, which are not followed
 	}
-	req.GetBody = nil
 	return req, nil
 }
 
-var identity = []string{"identity"}
-
-// printable refuses what net/http would refuse too, but as if the connection had failed.
+// printable refuses a header that could not be told from more than one, or from none (RFC 9110 sections 5.1 and 5.5).
 func printable(h http.Header) error {
-	for _, values := range h {
+	for name, values := range h {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return errors.New("a header's name has a character that is not allowed")
+		}
 		for _, v := range values {
 			for i := range len(v) {
 				if c := v[i]; (c < ' ' && c != '\t') || c == 0x7f {
@@ -320,9 +280,8 @@ func checkRetry(ctx context.Context, _ *http.Response, err error) (bool, error) 
 	return ok && (!state.reached || state.repeat), nil
 }
 
-// tripper makes one try and notes what became of it. It hides the transport's CloseIdleConnections from go-retryablehttp, which
-// would close every other sender's connections after each failure.
-type tripper struct{ transport *http.Transport }
+// tripper makes one try and notes what became of it.
+type tripper struct{ transport *transport }
 
 // RoundTrip implements http.RoundTripper.
 func (t tripper) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -331,24 +290,10 @@ func (t tripper) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("channels: request without a call")
 	}
 	state.tries++
-	state.earlier, state.conn = state.reached, nil
+	state.earlier = state.reached
 	resp, err := t.transport.RoundTrip(r)
-	// After a cancel the transport may still be writing, so that the count proves nothing.
-	if state.conn != nil && (err == nil || r.Context().Err() != nil || state.conn.written.Load() > state.start) {
+	if err == nil || begun(err) {
 		state.reached = true
 	}
 	return resp, err
-}
-
-// countingConn counts what is written, so that "nothing was sent" is known and not guessed.
-type countingConn struct {
-	net.Conn
-	written atomic.Int64
-}
-
-// Write implements net.Conn.
-func (c *countingConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.written.Add(int64(n))
-	return n, err
 }

@@ -32,7 +32,7 @@ func TestOnTheWire(t *testing.T) {
 		"DELETE":             {http.MethodDelete, "", "", "DELETE /a?b=c%20d HTTP/1.1\r\nHost: HOST\r\nUser-Agent: Go-http-client/1.1\r\n" + tail},
 		"DELETE with a body": {http.MethodDelete, "xyz", "", "DELETE /a?b=c%20d HTTP/1.1\r\nHost: HOST\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: 3\r\n" + tail + "xyz"},
 		"POST":               {http.MethodPost, "xyz", "", "POST /a?b=c%20d HTTP/1.1\r\nHost: HOST\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: 3\r\n" + tail + "xyz"},
-		"POST of nothing":    {http.MethodPost, "", "", "POST /a?b=c%20d HTTP/1.1\r\nHost: HOST\r\nUser-Agent: Go-http-client/1.1\r\nTransfer-Encoding: chunked\r\n" + tail + "0\r\n\r\n"},
+		"POST of nothing":    {http.MethodPost, "", "", "POST /a?b=c%20d HTTP/1.1\r\nHost: HOST\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: 0\r\n" + tail},
 		"another host":       {http.MethodPost, "xyz", "x.example", "POST /a?b=c%20d HTTP/1.1\r\nHost: x.example\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: 3\r\n" + tail + "xyz"},
 	} {
 		for _, read := range []bool{false, true} {
