@@ -281,7 +281,7 @@ func FuzzScan(f *testing.F) {
 func TestDecodeAllocations(t *testing.T) { //nolint:paralleltest // it counts what the whole process allocates
 	for name, text := range map[string]string{"example": oneCar, "two cars": twoCars} {
 		raw := []byte(text)
-		if n := testing.AllocsPerRun(100, func() { _, _, _ = Decode(raw) }); n > 18 {
+		if n := testing.AllocsPerRun(100, func() { _, _, _ = Decode(raw) }); n > 12 { // a few, and what the race detector takes out of the pool
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
