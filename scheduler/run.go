@@ -139,12 +139,8 @@ func (r *run) location() *time.Location {
 
 // collect gathers every occurrence that can have its release in the window.
 func (r *run) collect(w *window) {
-	for i, p := range r.p.programs {
-		s := &w.spans[i]
-		if s.lo.IsZero() {
-			continue
-		}
-		r.triggers(p, s)
+	for i, p := range w.programs {
+		r.triggers(p, &w.spans[i])
 	}
 }
 

@@ -344,7 +344,7 @@ func (r *run) explain(c *candidate) {
 			}
 			continue
 		}
-		a := g.ask(r, c, o.Release)
+		a := g.answer(r, c, o.Release)
 		if o.Reason == g.name && o.Verdict == care.Skip && !a.stop {
 			a.stop = true // it stopped at another moment: the release it was put off to, or what the ledger remembers
 		}
