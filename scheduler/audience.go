@@ -235,10 +235,20 @@ func (a *audience) fits(env any) (fits bool, reason string) {
 	return in, ""
 }
 
+// fits answers an audience as of a release.
+func (r *run) fits(c *candidate, a *audience, t time.Time) (fits bool, reason string) {
+	env := r.environment(c, a, t)
+	defer func() { *r.seen = visits{} }() // it holds the customer
+	return a.fits(env)
+}
+
 // environment builds what an expression sees, as of a release: of the customer and the vehicles no more than it names.
 func (r *run) environment(c *candidate, a *audience, t time.Time) any {
 	on := care.DateOf(t.In(r.location()))
-	env := &visits{}
+	if r.seen == nil {
+		r.seen = new(visits)
+	}
+	env := r.seen
 	env.Grade = r.customer.Grade
 	env.Dealer = dealerFacts{r.dealer.Dealer.Dealer, r.dealer.Country, r.dealer.Locale, r.dealer.TimeZone}
 	env.AgeDays, env.SinceDays, env.Messages = unknownDays, unknownDays, r.messages(t)

@@ -251,7 +251,7 @@ func (r *run) outside(c *candidate, _ time.Time) answer {
 			return answer{stop: true, detail: "declined the invitation"}
 		}
 		if e.audience != nil {
-			if in, failure := e.audience.fits(r.environment(c, e.audience, t)); !in {
+			if in, failure := r.fits(c, e.audience, t); !in {
 				return answer{stop: true, detail: describe(e.Audience, failure)}
 			}
 		}
@@ -259,7 +259,7 @@ func (r *run) outside(c *candidate, _ time.Time) answer {
 	if p.audience == nil {
 		return answer{}
 	}
-	in, failure := p.audience.fits(r.environment(c, p.audience, t))
+	in, failure := r.fits(c, p.audience, t)
 	return answer{stop: !in, detail: describe(p.Audience, failure)}
 }
 

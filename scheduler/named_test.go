@@ -31,8 +31,8 @@ func TestAudienceSeesTheWordsItNames(t *testing.T) {
 			all := *some
 			all.named = named{customer: true, vehicles: true}
 			c := &candidate{vehicle: vehicle, occ: &care.Occurrence{}}
-			got, failure := some.fits(run.environment(c, some, now))
-			want, wanted := all.fits(run.environment(c, &all, now))
+			got, failure := run.fits(c, some, now)
+			want, wanted := run.fits(c, &all, now)
 			if got != want || failure != wanted {
 				t.Errorf("%s of vehicle %d: %t %q, want %t %q", source, vehicle, got, failure, want, wanted)
 			}
