@@ -1,6 +1,7 @@
 package care
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -314,4 +315,11 @@ func (s *scanner) word(w string) {
 		return
 	}
 	s.giveUp()
+}
+
+// ValidJSON says what json.Valid does, in a third of its time for what is usual.
+func ValidJSON(raw []byte) bool {
+	s := scanner{raw: raw}
+	s.skip(deepest)
+	return s.peek() == 0 && s.at == len(raw) && !s.bad || json.Valid(raw)
 }
