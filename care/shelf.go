@@ -1,5 +1,7 @@
 package care
 
+import "slices"
+
 // shelf makes lists of one type, many to an allocation: half of the time of reading a record went into allocating what it is made
 // of, and a sweep reads millions. A list that is kept keeps its shelf in memory, a few kilobytes with what other records have on
 // it; those that are read together are forgotten together.
@@ -26,7 +28,7 @@ func (s *shelf[T]) keep(list []T) []T {
 	if cap(list) == cap(s.room)-len(s.room) { // else it has moved to an array of its own, which is longer
 		s.room = s.room[:len(s.room)+len(list)]
 	}
-	return list[:len(list):len(list)]
+	return slices.Clip(list)
 }
 
 // one returns the place of a single item.

@@ -99,7 +99,8 @@ func (t *template) email(s *state, m *care.Message) error {
 	if out, err = s.render(t.text); err != nil {
 		return err
 	}
-	m.Text = append(bytes.Clone(bytes.TrimSpace(out)), '\n')
+	out = bytes.TrimSpace(out)
+	m.Text = append(append(make([]byte, 0, len(out)+1), out...), '\n')
 	return nil
 }
 
