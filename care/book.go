@@ -119,7 +119,7 @@ func (d *Dealer) AdvisorFor(id string) *Advisor {
 
 // SameMake reports whether the two names mean one make, by letter case and the dealer's aliases.
 func (d *Dealer) SameMake(a, b string) bool {
-	return strings.EqualFold(d.canonicalMake(a), d.canonicalMake(b))
+	return a == b || strings.EqualFold(d.canonicalMake(a), d.canonicalMake(b))
 }
 
 func (d *Dealer) canonicalMake(m string) string {

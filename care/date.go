@@ -182,7 +182,7 @@ func (d Date) At(hour, minute int, loc *time.Location) time.Time {
 	start, end := t.ZoneBounds()
 	switch {
 	case got == want:
-		if !start.IsZero() {
+		if !start.IsZero() && t.Sub(start) < longestOverlap {
 			_, before := start.Add(-time.Second).Zone()
 			_, now := t.Zone()
 			if earlier := t.Add(-time.Duration(before-now) * time.Second); before > now && earlier.Before(start) {
@@ -197,8 +197,18 @@ func (d Date) At(hour, minute int, loc *time.Location) time.Time {
 	}
 }
 
+// longestOverlap is more than any clock ever went back: a day and some hours, where a country changed sides of the date line.
+const longestOverlap = 48 * time.Hour
+
+// wallMinutes counts the minutes that t's own clock shows since 1970-01-01 00:00.
 func wallMinutes(t time.Time) int {
-	return DateOf(t).Days()*1440 + t.Hour()*60 + t.Minute()
+	_, offset := t.Zone()
+	seconds := int(t.Unix()) + offset
+	minutes := seconds / 60
+	if seconds%60 < 0 {
+		minutes--
+	}
+	return minutes
 }
 
 // String returns YYYY-MM-DD, or "" for no date.

@@ -107,7 +107,7 @@ func (o *Operator) Paused(dealer, program string, ch Channel) bool {
 
 // Braked reports whether the brake stands for the dealer's program.
 func (o *Operator) Braked(dealer, program string) bool {
-	return o != nil && o.Brakes[dealer+"/"+program]
+	return o != nil && len(o.Brakes) > 0 && o.Brakes[dealer+"/"+program]
 }
 
 // Facts is everything the plan of one customer depends on, besides the book and the operator's stops.

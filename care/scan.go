@@ -1,8 +1,10 @@
 package care
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -13,7 +15,7 @@ import (
 // answer only. FuzzScan holds the two against each other.
 //
 // It keeps nothing of raw, which the caller may use again. The texts of a record are copied one behind the other into a block
-// (see keep), so that they cost one allocation. One copy of the whole record, cut into its texts, would be a little faster, but
+// (see keep), so that they cost next to no allocation. One copy of the whole record, cut into its texts, would be a little faster, but
 // as long as one text is used all of it would stay in memory, unknown fields too: the example of 1.2 KB would keep 2.9 KB instead
 // of 1.9 KB (as with encoding/json), and one with a picture in it the whole picture.
 type scanner struct {
@@ -23,31 +25,37 @@ type scanner struct {
 
 	block strings.Builder // see keep
 
-	// What the pointers of the record point at, a few to an allocation. They are full when len == cap, never moved.
-	flags  []bool
-	counts []int
+	// What a record is made of, a few to an allocation.
+	flags    shelf[bool]
+	counts   shelf[int]
+	words    shelf[string]
+	channels shelf[Channel]
+	holds    shelf[Hold]
+	vehicles shelf[Vehicle]
+	readings shelf[Reading]
+	visits   shelf[Visit]
 
-	// Lists are gathered here and then copied at their exact length. They are on the stack as long as the scanner is, which is
-	// why none of its methods takes a function, or returns a part of one of them.
-	words    [8]string
-	channels [4]Channel
-	holds    [4]Hold
-	vehicles [4]Vehicle
-	readings [8]Reading
-	visits   [4]Visit
+	answered map[string]map[Channel]Consent // see consents
 }
 
-// textBlock is enough for the texts of a usual record.
-const textBlock = 256
+// textBlock is how long a block of texts is: those of a few usual records.
+const textBlock = 1024
 
 // deepest is how far unknown values may be nested before the scanner gives up.
 const deepest = 32
 
+// scanners are used again, for what is left on their shelves.
+var scanners = sync.Pool{New: func() any { return new(scanner) }}
+
 // scan reads a record into c, which is empty, as encoding/json would, and reports whether it did. If not, c is of no use.
 func scan(raw []byte, c *Customer) bool {
-	s := scanner{raw: raw}
+	s := scanners.Get().(*scanner)
+	s.raw, s.at, s.bad = raw, 0, false
 	s.customer(c)
-	return s.peek() == 0 && s.at == len(raw) && !s.bad
+	ok := s.peek() == 0 && s.at == len(raw) && !s.bad
+	s.raw = nil
+	scanners.Put(s)
+	return ok
 }
 
 func (s *scanner) giveUp() { s.bad, s.at = true, len(s.raw) }
@@ -307,4 +315,11 @@ func (s *scanner) word(w string) {
 		return
 	}
 	s.giveUp()
+}
+
+// ValidJSON says what json.Valid does, in a third of its time for what is usual.
+func ValidJSON(raw []byte) bool {
+	s := scanner{raw: raw}
+	s.skip(deepest)
+	return s.peek() == 0 && s.at == len(raw) && !s.bad || json.Valid(raw)
 }

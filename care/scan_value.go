@@ -92,18 +92,18 @@ func (s *scanner) texts() []string {
 	if s.null() {
 		return nil
 	}
-	list := s.words[:0]
+	list := s.words.open()
 	for more := s.begin('['); more; more = s.next(']') {
 		list = append(list, s.text())
 	}
-	return append(make([]string, 0, len(list)), list...)
+	return s.words.keep(list)
 }
 
 func (s *scanner) channelList() []Channel {
 	if s.null() {
 		return nil
 	}
-	list := s.channels[:0]
+	list := s.channels.open()
 	for more := s.begin('['); more; more = s.next(']') {
 		inside, special := s.quoted()
 		if special != 0 {
@@ -111,7 +111,7 @@ func (s *scanner) channelList() []Channel {
 		}
 		list = append(list, s.channel(inside))
 	}
-	return append(make([]Channel, 0, len(list)), list...)
+	return s.channels.keep(list)
 }
 
 func (s *scanner) channel(b []byte) Channel {
@@ -157,11 +157,9 @@ func (s *scanner) count() *int {
 	if s.null() {
 		return nil
 	}
-	if len(s.counts) == cap(s.counts) {
-		s.counts = make([]int, 0, 4)
-	}
-	s.counts = append(s.counts, s.integer())
-	return &s.counts[len(s.counts)-1]
+	n := s.counts.one()
+	*n = s.integer()
+	return n
 }
 
 // flag takes an answer that may be missing.
@@ -169,11 +167,9 @@ func (s *scanner) flag() *bool {
 	if s.null() {
 		return nil
 	}
-	if len(s.flags) == cap(s.flags) {
-		s.flags = make([]bool, 0, 8)
-	}
-	s.flags = append(s.flags, s.answer())
-	return &s.flags[len(s.flags)-1]
+	yes := s.flags.one()
+	*yes = s.answer()
+	return yes
 }
 
 // token takes a string with its quotes, for the types that read themselves; nil for null.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
 )
@@ -19,6 +20,26 @@ import (
 type audience struct {
 	program *vm.Program
 	kind    audienceKind
+	named   named
+}
+
+// named says which words an expression names, of those that cost something to answer.
+type named struct{ customer, vehicles bool }
+
+// Visit implements ast.Visitor.
+func (n *named) Visit(node *ast.Node) {
+	word, ok := (*node).(*ast.IdentifierNode)
+	if !ok {
+		return
+	}
+	switch word.Value {
+	case "customer":
+		n.customer = true
+	case "vehicle", "vehicles":
+		n.vehicles = true
+	case "$env": // expr's own word for all of them
+		n.customer, n.vehicles = true, true
+	}
 }
 
 type audienceKind int
@@ -125,7 +146,10 @@ func compileAudience(book *care.Book, name, source string, kind audienceKind) (*
 	env := map[audienceKind]any{ofCustomer: people{}, ofVehicle: cars{}, ofVisit: visits{}}[kind]
 	program, err := expr.Compile(source, expr.Env(env), expr.AsBool())
 	if err == nil {
-		return &audience{program: program, kind: kind}, nil
+		a := &audience{program: program, kind: kind}
+		tree := program.Node()
+		ast.Walk(&tree, &a.named)
+		return a, nil
 	}
 	problem := care.Problem{
 		Severity: care.Fault, Rule: "audience", File: name, Message: "the audience cannot be understood: " + err.Error(),
@@ -211,42 +235,66 @@ func (a *audience) fits(env any) (fits bool, reason string) {
 	return in, ""
 }
 
-// environment builds what an expression sees, as of a release.
-func (r *run) environment(c *candidate, kind audienceKind, t time.Time) any {
-	on := care.DateOf(t.In(r.loc))
-	env := people{
-		Customer: customerOf(r.customer), Grade: r.customer.Grade,
-		Dealer:  dealerFacts{r.dealer.Dealer.Dealer, r.dealer.Country, r.dealer.Locale, r.dealer.TimeZone},
-		AgeDays: unknownDays, SinceDays: unknownDays, Messages: r.messages(t),
+// fits answers an audience as of a release.
+func (r *run) fits(c *candidate, a *audience, t time.Time) (fits bool, reason string) {
+	env := r.environment(c, a, t)
+	defer func() { *r.seen = visits{} }() // it holds the customer
+	return a.fits(env)
+}
+
+// environment builds what an expression sees, as of a release: of the customer and the vehicles no more than it names.
+func (r *run) environment(c *candidate, a *audience, t time.Time) any {
+	on := care.DateOf(t.In(r.location()))
+	if r.seen == nil {
+		r.seen = new(visits)
 	}
-	env.Vehicles = make([]vehicleFacts, 0, len(r.customer.Vehicles))
+	env := r.seen
+	env.Grade = r.customer.Grade
+	env.Dealer = dealerFacts{r.dealer.Dealer.Dealer, r.dealer.Country, r.dealer.Locale, r.dealer.TimeZone}
+	env.AgeDays, env.SinceDays, env.Messages = unknownDays, unknownDays, r.messages(t)
+	if a.named.customer {
+		env.Customer = customerOf(r.customer)
+	}
 	for i := range r.customer.Vehicles {
-		v := r.vehicleFacts(i, on, t)
-		env.AgeDays = min(env.AgeDays, v.AgeDays)
-		if last := lastVisit(&r.customer.Vehicles[i]); !last.IsZero() {
+		v := &r.customer.Vehicles[i]
+		env.AgeDays = min(env.AgeDays, ageOf(v, on))
+		if last := lastVisit(v); !last.IsZero() {
 			env.SinceDays = min(env.SinceDays, max(0, on.Sub(last)))
 		}
-		env.Vehicles = append(env.Vehicles, v)
+	}
+	if a.named.vehicles {
+		env.Vehicles = make([]vehicleFacts, len(r.customer.Vehicles))
+		for i := range env.Vehicles {
+			env.Vehicles[i] = r.vehicleFacts(i, on, t)
+		}
 	}
 	if c.occ.Subject.Event != nil {
 		env.RSVP = r.rsvp(c.occ.Subject.Event.Event)
 	}
-	if kind == ofCustomer {
-		return env
+	if a.kind == ofCustomer {
+		return &env.people
 	}
-	car := cars{people: env}
 	if c.vehicle >= 0 {
-		car.Vehicle = env.Vehicles[c.vehicle]
-		car.AgeDays = car.Vehicle.AgeDays
+		env.AgeDays = ageOf(&r.customer.Vehicles[c.vehicle], on)
+		if a.named.vehicles {
+			env.Vehicle = env.Vehicles[c.vehicle]
+		}
 	}
-	if kind == ofVehicle {
-		return car
+	if v := c.occ.Subject.Visit; v != nil && a.kind == ofVisit {
+		env.Visit = visitOf(v)
 	}
-	out := visits{cars: car}
-	if v := c.occ.Subject.Visit; v != nil {
-		out.Visit = visitOf(v)
+	if a.kind == ofVehicle {
+		return &env.cars
 	}
-	return out
+	return env
+}
+
+// ageOf returns the days since a vehicle's delivery.
+func ageOf(v *care.Vehicle, on care.Date) int {
+	if v.DeliveredOn.IsZero() {
+		return unknownDays
+	}
+	return max(0, on.Sub(v.DeliveredOn))
 }
 
 func customerOf(c *care.Customer) customerFacts {
@@ -260,11 +308,8 @@ func (r *run) vehicleFacts(i int, on care.Date, t time.Time) vehicleFacts {
 	v := &r.customer.Vehicles[i]
 	out := vehicleFacts{
 		ID: v.ID, Plate: v.Plate, Make: v.Make, Model: v.Model, ModelYear: v.ModelYear, DeliveredOn: v.DeliveredOn.String(),
-		AgeDays: unknownDays, KM: r.odometer(i).newest().KM, Warranty: warrantyFacts{v.Warranty.Until.String(), v.Warranty.KM},
+		AgeDays: ageOf(v, on), KM: r.odometer(i).newest().KM, Warranty: warrantyFacts{v.Warranty.Until.String(), v.Warranty.KM},
 		InsuranceUntil: v.InsuranceUntil.String(), InspectionDue: v.InspectionDue.String(), Appointment: v.AppointmentAt.After(t),
-	}
-	if !v.DeliveredOn.IsZero() {
-		out.AgeDays = max(0, on.Sub(v.DeliveredOn))
 	}
 	for _, reading := range v.Odometer {
 		out.Odometer = append(out.Odometer, readingFacts{reading.On.String(), reading.KM})

@@ -22,8 +22,9 @@ const (
 // dealer is a dealer made ready.
 type dealer struct {
 	*care.Dealer
-	loc  *time.Location
-	mar1 bool
+	loc     *time.Location
+	mar1    bool
+	locales []string // to look for a text in, for customers of the dealer's own locale
 }
 
 // leapDay is the index of the dealer's rule among span.dates.
@@ -109,6 +110,7 @@ func (c *compiler) dealer(d *care.Dealer, i int) *dealer {
 		c.fault(dealersFile, fmt.Sprintf("$.dealers[%d].locale", i), "locale",
 			fmt.Sprintf("%q is no locale", d.Locale), "write zh-CN or en")
 	}
+	out.locales = localeChain("", d.Locale)
 	return out
 }
 

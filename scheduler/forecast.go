@@ -83,14 +83,18 @@ func baselineOf(v *care.Vehicle, d *care.Dealer) (baseline, bool) {
 			last = visit
 		}
 	}
-	service, first := intervals(v, d)
 	if last != nil {
+		service := v.ServiceInterval
+		if service.IsZero() {
+			service, _ = intervals(v, d)
+		}
 		b := baseline{on: last.ClosedOn, known: last.KM != nil, interval: service}
 		if b.known {
 			b.km = *last.KM
 		}
 		return b, !service.IsZero()
 	}
+	service, first := intervals(v, d)
 	if first.IsZero() {
 		first = service
 	}

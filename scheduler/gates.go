@@ -27,11 +27,19 @@ type answer struct {
 
 func stopped() answer { return answer{stop: true} }
 
-// gate is one question about an occurrence at the moment t of its release.
+// gate is one question about an occurrence at the moment t of its release. One without ask is answered elsewhere, by name: it stops
+// what it left no channel.
 type gate struct {
 	name   string
 	effect effect
 	ask    func(r *run, c *candidate, t time.Time) answer
+}
+
+func (g *gate) answer(r *run, c *candidate, t time.Time) answer {
+	if g.ask == nil {
+		return answer{stop: c.emptied != nil && c.emptied.name == g.name}
+	}
+	return g.ask(r, c, t)
 }
 
 // channelGate is one question about a channel of an occurrence; it does not depend on time.
@@ -44,8 +52,8 @@ type channelGate struct {
 // The gates in their order. Those about channels stand among them by name: a message stops at the one that left it no channel.
 var gates = []gate{
 	{"expired", over, func(_ *run, c *candidate, t time.Time) answer { return answer{stop: !t.Before(c.occ.Expires)} }},
-	{"sold", over, passes},     // a vehicle that was sold yields no occurrence; see ended
-	{"serviced", over, passes}, // nor does a cycle that a visit has ended
+	{"sold", over, nil},     // a vehicle that was sold yields no occurrence; see ended
+	{"serviced", over, nil}, // nor does a cycle that a visit has ended
 	{appointment, over, (*run).appointment},
 	{"superseded", over, (*run).superseded},
 	{"duplicate_household", over, (*run).duplicate},
@@ -54,18 +62,18 @@ var gates = []gate{
 		return answer{stop: r.facts.Overlay != nil && r.facts.Overlay.Erased}
 	}},
 	{"hold", putOff, (*run).hold},
-	{"paused", putOff, emptiedBy("paused")},
+	{"paused", putOff, nil},
 	{"brake", putOff, func(r *run, c *candidate, _ time.Time) answer {
 		return answer{stop: r.request.Operator.Braked(c.occ.Dealer, c.occ.Program)}
 	}},
 	{"capacity", putOff, (*run).capacity},
 	{"capped", putOff, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.capped} }},
 	{"not_in_audience", again, (*run).outside},
-	{"topic_off", again, emptiedBy("topic_off")},
-	{"no_consent", again, emptiedBy("no_consent")},
-	{"opted_out", again, emptiedBy("opted_out")},
-	{"suppressed_address", again, emptiedBy("suppressed_address")},
-	{"no_channel", again, emptiedBy("no_channel")},
+	{"topic_off", again, nil},
+	{"no_consent", again, nil},
+	{"opted_out", again, nil},
+	{"suppressed_address", again, nil},
+	{"no_channel", again, nil},
 	{"defective_record", again, func(r *run, c *candidate, _ time.Time) answer {
 		return answer{stop: r.closed && c.occ.Class != care.Safety}
 	}},
@@ -84,20 +92,14 @@ var channelGates = []channelGate{
 	{"no_channel", again, (*run).reachable},
 }
 
-func passes(*run, *candidate, time.Time) answer { return answer{} }
-
-// emptiedBy asks whether the channel gate of this name was the one that left no channel.
-func emptiedBy(name string) func(*run, *candidate, time.Time) answer {
-	return func(_ *run, c *candidate, _ time.Time) answer {
-		return answer{stop: c.emptied != nil && c.emptied.name == name}
-	}
-}
-
 // ask puts the gates to a candidate at the moment t and returns the first that stops it, or nil.
 func (r *run) ask(c *candidate, t time.Time) (*gate, answer) {
 	for i := range gates {
 		g := &gates[i]
-		if a := g.ask(r, c, t); a.stop {
+		if g.ask == nil && c.emptied == nil {
+			continue // as nearly always; an answer costs more than to see that there is none
+		}
+		if a := g.answer(r, c, t); a.stop {
 			if a.reason == "" {
 				a.reason = g.name
 			}
@@ -116,20 +118,30 @@ func (r *run) filter(c *candidate) {
 	} else {
 		c.emptied = &channelGates[len(channelGates)-1]
 	}
+	left, last := list[:0], -1
+	for _, ch := range list {
+		if k := r.stopping(c, ch); k < len(channelGates) {
+			last = max(last, k)
+		} else {
+			left = append(left, ch)
+		}
+	}
+	c.channels = left
+	if len(left) > 0 {
+		c.lead = left[0]
+	} else if last >= 0 {
+		c.emptied = &channelGates[last] // the one that the last channel did not pass
+	}
+}
+
+// stopping returns the index of the first gate that a channel does not pass, or their number.
+func (r *run) stopping(c *candidate, ch care.Channel) int {
 	for i := range channelGates {
-		if len(list) == 0 {
-			break
-		}
-		g := &channelGates[i]
-		list = slices.DeleteFunc(list, func(ch care.Channel) bool { return !g.pass(r, c, ch) })
-		if len(list) == 0 {
-			c.emptied = g
+		if !channelGates[i].pass(r, c, ch) {
+			return i
 		}
 	}
-	c.channels = list
-	if len(list) > 0 {
-		c.lead = list[0]
-	}
+	return len(channelGates)
 }
 
 // order returns the channels of the program, with the customer's own in the place of "preferred", each once; without those that
@@ -239,7 +251,7 @@ func (r *run) outside(c *candidate, _ time.Time) answer {
 			return answer{stop: true, detail: "declined the invitation"}
 		}
 		if e.audience != nil {
-			if in, failure := e.audience.fits(r.environment(c, ofCustomer, t)); !in {
+			if in, failure := r.fits(c, e.audience, t); !in {
 				return answer{stop: true, detail: describe(e.Audience, failure)}
 			}
 		}
@@ -247,7 +259,7 @@ func (r *run) outside(c *candidate, _ time.Time) answer {
 	if p.audience == nil {
 		return answer{}
 	}
-	in, failure := p.audience.fits(r.environment(c, p.audience.kind, t))
+	in, failure := r.fits(c, p.audience, t)
 	return answer{stop: !in, detail: describe(p.Audience, failure)}
 }
 

@@ -51,16 +51,8 @@ func (p *Planner) NewPeers() *Peers {
 
 // NeedsPeers reports whether any message of the window depends on other customers: if not, one pass is enough.
 func (p *Planner) NeedsPeers(from, to time.Time) bool {
-	w := p.windowFor(from, to)
-	for i, prog := range p.programs {
-		if prog.perHousehold() && (len(w.spans[i].dates[0])+len(w.spans[i].dates[1]) > 0 || slices.ContainsFunc(prog.events, func(e *event) bool { return w.spans[i].has(e.On) })) {
-			return true
-		}
-		if prog.Capacity.PerDay > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.windowFor(from, to).programs, (*program).perHousehold) ||
+		slices.ContainsFunc(p.programs, func(prog *program) bool { return prog.Capacity.PerDay > 0 })
 }
 
 // perHousehold reports whether a household gets the program's message once.

@@ -159,7 +159,7 @@ func (p *Planner) Location(c *care.Customer) *time.Location {
 }
 
 func (p *Planner) dealerOf(c *care.Customer) *dealer {
-	if c.Dealer == "" {
+	if c.Dealer == "" || p.only != nil && p.only.Dealer.Dealer == c.Dealer {
 		return p.only
 	}
 	return p.dealers[c.Dealer]
@@ -204,6 +204,9 @@ type localeKey struct{ customer, dealer string }
 
 // localesOf returns the locales to look for a text in, the best first: the customer's, the dealer's, English.
 func (p *Planner) localesOf(c *care.Customer, d *dealer) []string {
+	if c.Locale == "" || c.Locale == d.Locale {
+		return d.locales
+	}
 	key := localeKey{c.Locale, d.Locale}
 	if !validLocale(c.Locale) {
 		key.customer = ""
@@ -211,15 +214,19 @@ func (p *Planner) localesOf(c *care.Customer, d *dealer) []string {
 	if v, ok := p.locales.Load(key); ok {
 		return v.([]string)
 	}
-	var chain []string
-	for _, l := range []string{key.customer, key.dealer, "en"} {
+	chain := localeChain(key.customer, key.dealer)
+	p.locales.Store(key, chain)
+	return chain
+}
+
+func localeChain(customer, dealer string) (chain []string) {
+	for _, l := range []string{customer, dealer, "en"} {
 		for _, name := range care.LocaleChain(l) {
 			if !slices.Contains(chain, name) {
 				chain = append(chain, name)
 			}
 		}
 	}
-	p.locales.Store(key, chain)
 	return chain
 }
 

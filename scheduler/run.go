@@ -21,6 +21,7 @@ type run struct {
 	rounds   *[]Round     // where rounds are gathered, if they are all that is asked for
 	focus    *care.Record // the message that is about to be sent, when the plan is asked for it alone
 
+	seen       *visits // what an audience sees, used again
 	candidates []*candidate
 	spare      []*candidate // to be used again
 	odometers  []*odometer
@@ -41,6 +42,7 @@ type candidate struct {
 	lead     care.Channel   // the channel whose quiet hours count
 
 	planned time.Time  // the release before it was late
+	shown   time.Time  // the release before the cap
 	done    bool       // the ledger says that it is settled
 	sending bool       // it is being handed over right now
 	merged  *candidate // the message it goes with
@@ -79,7 +81,7 @@ func (r *run) end() {
 		r.spare = append(r.spare, c)
 	}
 	clear(r.candidates)
-	*r = run{candidates: r.candidates[:0], spare: r.spare, odometers: r.odometers, p: r.p}
+	*r = run{candidates: r.candidates[:0], spare: r.spare, odometers: r.odometers, seen: r.seen, p: r.p}
 	r.p.runs.Put(r)
 }
 
@@ -139,12 +141,8 @@ func (r *run) location() *time.Location {
 
 // collect gathers every occurrence that can have its release in the window.
 func (r *run) collect(w *window) {
-	for i, p := range r.p.programs {
-		s := &w.spans[i]
-		if s.lo.IsZero() {
-			continue
-		}
-		r.triggers(p, s)
+	for i, p := range w.programs {
+		r.triggers(p, &w.spans[i])
 	}
 }
 

@@ -233,9 +233,8 @@ func (r *run) limit() {
 	if len(waiting) == 0 {
 		return
 	}
-	shown := make(map[*candidate]time.Time, len(waiting))
 	for _, c := range waiting {
-		shown[c] = c.occ.Release
+		c.shown = c.occ.Release
 	}
 	first := r.served
 	slices.SortFunc(waiting, first)
@@ -257,7 +256,7 @@ func (r *run) limit() {
 			out = r.pass(c, lifts, "capped")
 		}
 		if out.verdict == care.Skip {
-			out.at, out.over = shown[c], out.over && out.reason != "capped"
+			out.at, out.over = c.shown, out.over && out.reason != "capped"
 			c.capped = out.reason == "capped"
 			r.apply(c, out)
 			continue
@@ -344,7 +343,7 @@ func (r *run) explain(c *candidate) {
 			}
 			continue
 		}
-		a := g.ask(r, c, o.Release)
+		a := g.answer(r, c, o.Release)
 		if o.Reason == g.name && o.Verdict == care.Skip && !a.stop {
 			a.stop = true // it stopped at another moment: the release it was put off to, or what the ledger remembers
 		}

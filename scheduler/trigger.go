@@ -276,9 +276,10 @@ func inRange(r care.VINRange, id string) bool {
 	return r.To == "" || len(id) == len(r.To) && id <= r.To
 }
 
-// window holds the spans of every program for one request.
+// window holds, for one request, the programs that can have a round at all, each with its span.
 type window struct {
 	from, to time.Time
+	programs []*program
 	spans    []span
 }
 
@@ -299,9 +300,11 @@ func (p *Planner) windowFor(from, to time.Time) *window {
 			}
 		}
 	}
-	w := &window{from: from, to: to, spans: make([]span, len(p.programs))}
-	for i, prog := range p.programs {
-		w.spans[i] = prog.span(from, to)
+	w := &window{from: from, to: to}
+	for _, prog := range p.programs {
+		if s := prog.span(from, to); prog.within(&s) {
+			w.programs, w.spans = append(w.programs, prog), append(w.spans, s)
+		}
 	}
 	// Two goroutines may forget each other's window; it is only computed once more then.
 	list := []*window{w}
@@ -338,6 +341,22 @@ func (p *program) span(from, to time.Time) span {
 		s.calendar(p)
 	}
 	return s
+}
+
+// within reports whether the program can have a round in the span: what hangs on days of the book alone mostly has none.
+func (p *program) within(s *span) bool {
+	if s.lo.IsZero() {
+		return false
+	}
+	switch p.Trigger.On {
+	case care.OnCalendar:
+		return len(s.dates[0])+len(s.dates[1]) > 0
+	case care.OnEvent:
+		return slices.ContainsFunc(p.events, func(e *event) bool { return s.has(e.On) })
+	case care.OnBulletin:
+		return slices.ContainsFunc(p.news, func(b *care.Bulletin) bool { return s.has(b.PublishedOn) })
+	}
+	return true
 }
 
 // ahead is how far after a window the program's messages can still have to do with it: a later due can be the one that carries an

@@ -2,7 +2,6 @@ package templates
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -100,7 +99,8 @@ func (t *template) email(s *state, m *care.Message) error {
 	if out, err = s.render(t.text); err != nil {
 		return err
 	}
-	m.Text = append(bytes.Clone(bytes.TrimSpace(out)), '\n')
+	out = bytes.TrimSpace(out)
+	m.Text = append(append(make([]byte, 0, len(out)+1), out...), '\n')
 	return nil
 }
 
@@ -165,7 +165,7 @@ func (t *template) webhook(s *state, m *care.Message) error {
 		return err
 	}
 	out = bytes.TrimSpace(out)
-	if !json.Valid(out) {
+	if !care.ValidJSON(out) {
 		return &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the webhook's body came out as no JSON: look for a comma too many or too few around {%% if %%}")}
 	}
 	m.Body = bytes.Clone(out)
