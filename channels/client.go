@@ -156,6 +156,9 @@ func request(ctx context.Context, r *Request) (*retryablehttp.Request, error) {
 			return nil, err
 		}
 	} else {
+		if r.Method != "" && !httpguts.ValidHeaderFieldName(r.Method) { // a method is a token, too: RFC 9110 section 9.1
+			return nil, errors.New("no method")
+		}
 		target := r.Target
 		if host, empty := strings.CutSuffix(target.Host, ":"); empty {
 			clone := *target

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -291,6 +292,23 @@ func TestBadURLs(t *testing.T) {
 		_, err := get(t.Context(), c, url, false)
 		if care.KindOf(err) != care.KindContent || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
+
+func TestBadMethodsAndHeaders(t *testing.T) {
+	t.Parallel()
+	c := client(t, channels.ClientConfig{})
+	at := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+	for name, r := range map[string]*channels.Request{
+		"method":              {Method: "GET /canary HTTP/1.1\r\nX-Evil: 1\r\n\r\n", URL: at.String()},
+		"method, read before": {Method: "GET /canary HTTP/1.1\r\nX-Evil: 1\r\n\r\n", Target: at},
+		"name":                {Target: at, Header: http.Header{"X-A: canary\r\nX-Evil": {"1"}}},
+		"no name":             {Target: at, Header: http.Header{"": {"canary"}}},
+		"value":               {Target: at, Header: http.Header{"X-A": {"canary\r\nX-Evil: 1"}}},
+	} {
+		if _, err := c.Do(t.Context(), r); care.KindOf(err) != care.KindContent || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -199,7 +199,7 @@ func (t *transport) sweep() {
 	if next < 0 || t.closed {
 		t.timer = nil
 	} else {
-		t.timer.Reset(next)
+		t.timer.Reset(max(next, time.Millisecond)) // a clock that is set by hand may stand still just before
 	}
 	t.mu.Unlock()
 	for _, l := range over {
