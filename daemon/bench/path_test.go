@@ -14,7 +14,7 @@ func planned(b *testing.B, ch care.Channel) (checked *daemon.Checked, f *care.Fa
 	b.Helper()
 	w := &world{dir: b.TempDir(), day: lastWednesday(care.DateOf(time.Now())), began: time.Now()}
 	w.base = w.day.At(11, 0, time.FixedZone("", 8*3600))
-	if err := writeBook(w.book()); err != nil {
+	if err := writeBook(w.book(), false); err != nil {
 		b.Fatal(err)
 	}
 	var problems []care.Problem
