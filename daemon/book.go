@@ -47,7 +47,7 @@ type BookOptions struct {
 }
 
 // CheckBook reads a book and builds all that depends on it. With faults it returns the problems and ErrBook; warnings come with
-// the book.
+// the book, which does not know any more at which lines its fields stand.
 func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 	book, problems, err := readBook(opt)
 	if err != nil {
@@ -74,6 +74,9 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 	if set == nil || planner == nil || care.Faults(problems) {
 		return nil, problems, ErrBook
 	}
+	// What only the checks needed would be kept, and gone through by the collector, as long as the book is in force.
+	set.Forget()
+	book.Locate = nil
 	return &Checked{Book: book, Planner: planner, Templates: set, links: newLinks(opt), loaded: opt.Now()}, problems, nil
 }
 

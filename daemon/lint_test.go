@@ -3,6 +3,7 @@ package daemon
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/templates"
 )
 
 func TestTodaySaysWhoWouldGetWhat(t *testing.T) {
@@ -130,5 +132,20 @@ func TestGatewaysAreLinted(t *testing.T) {
 	book["gateways/acme.yaml"] = &fstest.MapFile{Data: []byte("url: \"https://sms.example/?to={to}&text={text}\"\nanswer: {id: x}\n")}
 	if got, want := said(), "gateways/acme.yaml:2:14: answer.id: a JSON pointer begins with /"; !strings.Contains(got, want) {
 		t.Errorf("lint says:\n%s\nwant %s", got, want)
+	}
+}
+
+// What is in force for months does not hold on to what was read to check it.
+func TestCheckedBookKeepsNothingOfItsCheck(t *testing.T) {
+	t.Parallel()
+	checked, problems, err := CheckBook(BookOptions{Now: time.Now})
+	if err != nil {
+		t.Fatal(err, problems)
+	}
+	if checked.Book.Locate != nil {
+		t.Error("the book keeps the syntax trees of its files")
+	}
+	if got := checked.Templates.Lint(templates.LintOptions{MaxSubject: 1, MaxBytes: 1}); slices.ContainsFunc(got, func(p care.Problem) bool { return p.Line > 1 }) {
+		t.Errorf("the templates keep their sources: %v", got[0])
 	}
 }

@@ -48,6 +48,16 @@ func (s *Set) Lint(opt LintOptions) []care.Problem {
 	return slices.CompactFunc(all, func(a, b care.Problem) bool { return a.Error() == b.Error() })
 }
 
+// Forget gives back what Lint alone reads: a third of the memory of a book's templates, and more of the collector's work. Lint must not
+// be called afterwards; everything else is as before.
+func (s *Set) Forget() {
+	for _, t := range s.templates {
+		t.tags, t.page = nil, ""
+		t.src = source{file: t.src.file}
+	}
+	s.problems, s.lines = nil, nil
+}
+
 type linter struct {
 	set    *Set
 	opt    LintOptions

@@ -40,7 +40,7 @@ func TestTuneCollector(t *testing.T) {
 
 func TestLimitGrowsWithWhatIsInUse(t *testing.T) {
 	t.Parallel()
-	for live, want := range map[int64]int64{0: softLimit, 20 << 20: softLimit, 33 << 20: softLimit, 100 << 20: 222 << 20, 1 << 30: 2070 << 20} {
+	for live, want := range map[int64]int64{0: softLimit, 20 << 20: softLimit, 33 << 20: 80 << 20, 100 << 20: 214 << 20, 1 << 30: 2062 << 20} {
 		if got := limitFor(live); got != want {
 			t.Errorf("%d MB in use: limit %d MB, want %d", live>>20, got>>20, want>>20)
 		}

@@ -101,7 +101,6 @@ func measureDue(ctx context.Context, w *world) (run, error) {
 type swept struct {
 	wall, cpu, redis time.Duration
 	customers        int
-	most             float64
 }
 
 // sweep goes through all customers once as the daemon does.
@@ -114,7 +113,6 @@ func (w *world) sweep(ctx context.Context) (out swept, err error) {
 		}),
 		Holder: "bench", Now: w.now, Log: w.opt.Log,
 		Observer: scheduler.Observer{Batch: func(p scheduler.Progress) {
-			out.most = max(out.most, resident())
 			w.opt.Progress("sweep: customers", int64(p.Customers), int64(w.opt.Customers))
 		}},
 	})
@@ -161,13 +159,6 @@ func measureSweep(ctx context.Context, w *world) (run, error) {
 		ours: million(s.wall), limit: 1e6 / rate, score: million(s.wall),
 		note: fmt.Sprintf("%d customers with GOMAXPROCS=1; of a million: daemon %.1f s of processor time, Redis %.1f s; beside it, a million bare GETs", s.customers, million(s.cpu), million(s.redis)),
 	}, nil
-}
-
-func prepareMemory(ctx context.Context, w *world) error {
-	if w.opt.Messages > 20_000 {
-		w.opt.Messages = 20_000
-	}
-	return ctx.Err()
 }
 
 // measureRedis fills Redis with half a year of messages (CARE_RETENTION) of some customers, all sent, and counts what is ours in it.

@@ -15,7 +15,7 @@ func offline(b *testing.B) *world {
 	b.Helper()
 	w := &world{dir: b.TempDir(), day: lastWednesday(care.DateOf(time.Now())), began: time.Now()}
 	w.base = w.day.At(11, 0, time.FixedZone("", 8*3600))
-	if err := writeBook(w.book()); err != nil {
+	if err := writeBook(w.book(), false); err != nil {
 		b.Fatal(err)
 	}
 	var problems []care.Problem

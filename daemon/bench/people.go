@@ -25,8 +25,8 @@ steps:
   - {step: told, offset: 1d, template: service-followup}
 `
 
-// writeBook writes the default book with its example dealer made a real one.
-func writeBook(dir string) error {
+// writeBook writes the default book with its example dealer made a real one, who may be one that disturbs at any hour.
+func writeBook(dir string, anyHour bool) error {
 	if err := config.WriteDefault(dir); err != nil {
 		return err
 	}
@@ -42,6 +42,9 @@ func writeBook(dir string) error {
 	}
 	text := strings.Replace(string(raw), "- dealer: example ", "- dealer: bench ", 1)
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "https://example.com/book", "https://bench.example/book"), "care@example.com", "care@bench.example")
+	if anyHour {
+		text = strings.Replace(text, `{default: "21:00-08:00", commercial: "20:00-09:00"}`, "{default: none, commercial: none}", 1)
+	}
 	if err := os.WriteFile(dealers, []byte(text), 0o600); err != nil { //nolint:gosec // in the folder that was made for it
 		return err
 	}

@@ -22,7 +22,6 @@ const connections = 16
 type sent struct {
 	wall, cpu time.Duration
 	redis     time.Duration
-	most      float64 // MB of memory at the most
 }
 
 // deliver runs the daemon until n messages are recorded.
@@ -48,21 +47,13 @@ func (w *world) deliver(ctx context.Context, set config.Settings, n int) (sent, 
 	var out sent
 	began, before := time.Now(), cpu()
 	d.Start()
-	look := time.NewTicker(100 * time.Millisecond)
-	defer look.Stop()
-wait:
-	for {
-		select {
-		case <-all:
-			break wait
-		case <-look.C:
-			out.most = max(out.most, resident())
-		case <-ctx.Done():
-			_ = d.Stop()
-			return out, fmt.Errorf("%d of %d messages: %w", done.Load(), n, context.Cause(ctx))
-		}
+	select {
+	case <-all:
+	case <-ctx.Done():
+		_ = d.Stop()
+		return out, fmt.Errorf("%d of %d messages: %w", done.Load(), n, context.Cause(ctx))
 	}
-	out.wall, out.cpu, out.most = time.Since(began), cpu()-before, max(out.most, resident())
+	out.wall, out.cpu = time.Since(began), cpu()-before
 	redisAfter, err := w.redis.cpu(ctx)
 	out.redis = redisAfter - redisBefore
 	if err != nil {
@@ -206,30 +197,4 @@ func measureFsync(ctx context.Context, w *world) (run, error) {
 		rate[i] = perSecond(n, s.wall)
 	}
 	return run{ours: rate[1], limit: rate[0], score: rate[1] / rate[0]}, nil
-}
-
-// measureMemory samples this process's memory over a backlog and then over a sweep. The bench's own memory is in it: it is an upper
-// bound of the daemon's.
-func measureMemory(ctx context.Context, w *world) (run, error) {
-	s, err := startMail(ctx)
-	if err != nil {
-		return run{}, err
-	}
-	defer s.close()
-	n := 5 * w.opt.Messages
-	if err := w.backlog(ctx, n, care.Email); err != nil {
-		return run{}, err
-	}
-	took, err := w.deliver(ctx, mailSettings(s.address()), n)
-	if err != nil {
-		return run{}, err
-	}
-	swept, err := w.sweep(ctx)
-	if err != nil {
-		return run{}, err
-	}
-	return run{
-		ours: took.most, score: max(took.most, swept.most),
-		note: fmt.Sprintf("backlog of %d mails %.0f MB, sweep of %d customers %.0f MB; with the bench and its mail server", n, took.most, swept.customers, swept.most),
-	}, nil
 }
