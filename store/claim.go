@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -281,15 +282,14 @@ func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, u
 	var claims []*care.Claim
 	for i := 5; i+3 < len(l); i += 4 {
 		lane, _ := laneNamed(text(l[i]))
-		members, _ := l[i+1].([]any)
-		records, _ := l[i+2].([]any)
+		members, records := words{rest: text(l[i+1]), sep: '\n'}, words{rest: text(l[i+2]), sep: '\n'}
 		crashes, _ := strconv.Atoi(text(l[i+3]))
-		all := make([]care.Claim, len(members))
-		for j := range min(len(members), len(records)) {
-			claim, m := &all[j], text(members[j])
+		all := make([]care.Claim, 1+strings.Count(members.rest, "\n"))
+		for j := range all {
+			claim, m := &all[j], members.raw()
 			id, day, _, _ := splitMember(m)
 			claim.Lane, claim.Token, claim.Until, claim.Day = lane, token, until, day
-			if claim.Record, err = decodeRecord(id, text(records[j])); err != nil {
+			if claim.Record, err = decodeRecord(id, records.raw()); err != nil {
 				s.setAside(ctx, claim, m)
 				continue
 			}

@@ -120,11 +120,11 @@ func (s *Store) fetch(ctx context.Context, ids []string, held bool) (*fetched, e
 		}
 		f.ledgers[i] = redis.NewSliceCmd(ctx, words[2*i:2*i+2]...) // a list is half the work of a map
 	}
-	read := s.gets
+	read := func(keys []string, _ bool) func() ([]value, error) { return s.gets(ctx, pipe, keys) }
 	if s.cluster == nil {
-		read = s.mgets
+		read = func(keys []string, rare bool) func() ([]value, error) { return s.mgets(ctx, pipe, keys, rare) }
 	}
-	recordsOf, overlaysOf := read(ctx, pipe, records), read(ctx, pipe, overlays)
+	recordsOf, overlaysOf := read(records, false), read(overlays, true)
 	for _, cmd := range f.ledgers {
 		_ = pipe.Process(ctx, cmd)
 	}
@@ -191,30 +191,33 @@ func (*Store) gets(ctx context.Context, pipe redis.Pipeliner, keys []string) fun
 	}
 }
 
-// mgets asks for many keys at once. MGET takes a key of another type for one that is not there, which could hide an opt-out; EXISTS
-// counts it. Where they disagree, the keys are asked for one by one.
-func (s *Store) mgets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
+// mgets asks for many keys at once. MGET takes a key of another type for one that is not there, which could hide an opt-out: those that
+// seem to be missing are asked for one by one, or, where most are (rare), only if EXISTS counts some of them.
+func (s *Store) mgets(ctx context.Context, pipe redis.Pipeliner, keys []string, rare bool) func() ([]value, error) {
 	type part struct {
 		keys  []string
 		texts *redis.SliceCmd
-		there *redis.IntCmd
+		there *redis.IntCmd // nil = nobody asked
 	}
 	var parts []part
 	for some := range slices.Chunk(keys, readAtOnce) {
-		words := make([]any, 2+2*len(some))
-		texts, there := words[:1+len(some)], words[1+len(some):]
-		texts[0], there[0] = "mget", "exists"
+		words := make([]any, 1+len(some), 2+2*len(some))
+		words[0] = "mget"
 		for i := range some {
-			texts[i+1], there[i+1] = &some[i], &some[i] // a pointer needs no memory of its own, as a text would
+			words[i+1] = &some[i] // a pointer needs no memory of its own, as a text would
 		}
-		p := part{some, redis.NewSliceCmd(ctx, texts...), redis.NewIntCmd(ctx, there...)}
-		_, _ = pipe.Process(ctx, p.texts), pipe.Process(ctx, p.there)
+		p := part{keys: some, texts: redis.NewSliceCmd(ctx, words...)}
+		_ = pipe.Process(ctx, p.texts)
+		if rare {
+			p.there = redis.NewIntCmd(ctx, append(append(words[len(words):], "exists"), words[1:]...)...)
+			_ = pipe.Process(ctx, p.there)
+		}
 		parts = append(parts, p)
 	}
 	return func() ([]value, error) {
 		out := make([]value, 0, len(keys))
 		for _, p := range parts {
-			found := 0
+			from, found := len(out), 0
 			for _, v := range p.texts.Val() {
 				text, ok := v.(string)
 				if ok {
@@ -224,22 +227,39 @@ func (s *Store) mgets(ctx context.Context, pipe redis.Pipeliner, keys []string) 
 					out = append(out, value{err: redis.Nil})
 				}
 			}
-			if found == int(p.there.Val()) {
+			if found == len(p.keys) || p.there != nil && found == int(p.there.Val()) {
 				continue
 			}
-			pipe := s.client.Pipeline()
-			single := s.gets(ctx, pipe, p.keys)
-			if err := run(ctx, pipe); err != nil {
+			if err := s.askAgain(ctx, p.keys, out[from:]); err != nil {
 				return nil, err
 			}
-			again, err := single()
-			if err != nil {
-				return nil, err
-			}
-			out = append(out[:len(out)-len(p.keys)], again...)
 		}
 		return out, nil
 	}
+}
+
+// askAgain asks one by one for the keys that seem to be missing.
+func (s *Store) askAgain(ctx context.Context, keys []string, values []value) error {
+	var missing []string
+	var at []int
+	for i := range values {
+		if values[i].err != nil {
+			missing, at = append(missing, keys[i]), append(at, i)
+		}
+	}
+	pipe := s.client.Pipeline()
+	single := s.gets(ctx, pipe, missing)
+	if err := run(ctx, pipe); err != nil {
+		return err
+	}
+	again, err := single()
+	if err != nil {
+		return err
+	}
+	for j, i := range at {
+		values[i] = again[j]
+	}
+	return nil
 }
 
 // decode makes facts of what was read.

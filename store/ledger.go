@@ -15,7 +15,7 @@ import (
 //
 // State, class and channel are one letter each and day five digits, so that scripts can read and change them in place. at is in
 // seconds since 1970 and on in days, both in base 36, with ".ms" after at where it has any; a cycle that is a date is ~ and days. A |,
-// \ or ~ in a word is escaped.
+// \, ~ or line break in a word is escaped.
 const (
 	entryHead = 3 + dayLen
 	noLetter  = '-'
@@ -127,6 +127,8 @@ func appendEscaped(b []byte, s string) []byte {
 			b = append(b, '\\', 't')
 		case '\\':
 			b = append(b, '\\', '\\')
+		case '\n':
+			b = append(b, '\\', 'n')
 		default:
 			b = append(b, s[i])
 		}
@@ -134,7 +136,7 @@ func appendEscaped(b []byte, s string) []byte {
 	return b
 }
 
-var unescaper = strings.NewReplacer(`\p`, "|", `\t`, "~", `\\`, `\`)
+var unescaper = strings.NewReplacer(`\p`, "|", `\t`, "~", `\n`, "\n", `\\`, `\`)
 
 var errEntry = errors.New("the ledger entry is damaged")
 

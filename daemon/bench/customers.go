@@ -68,7 +68,7 @@ func measureDue(ctx context.Context, w *world) (run, error) {
 	for i, c := range claims {
 		ids[i] = c.Record.Customer
 	}
-	facts, err := w.store.Facts(ctx, ids)
+	facts, err := w.store.Held(ctx, ids)
 	if err != nil {
 		return run{}, err
 	}

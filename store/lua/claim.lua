@@ -7,7 +7,8 @@
 -- ARGV[4]  '1': rescue instead: at most one message that was there when its hand was dissolved
 -- ARGV[5…] lanes, the most urgent first
 -- Returns  {mark, token, '1' if there is something to rescue or to dissolve, '1' if more is due, orphans,
---           then for each lane that gave something: lane, {member, …}, {record, …}, crashes of the one that was rescued, else '0'}
+--           then for each lane that gave something: lane, its members and their records, each a line, crashes of the one that was
+--           rescued, else '0'}. One text costs both sides less than a hundred.
 -- Has no allow-oom: a full Redis hands out no work whose outcome could not be recorded.
 --
 -- What is claimed together is a hand. Its messages leave the queue for flight: customer → token | lane | member |, one message of a
@@ -30,7 +31,7 @@ local out = {call('GET', prefix .. 'mark') or '0', '0', '0', '0', 0}
 local orphans = {}
 
 -- The records of members, and of those only that have one. The days follow each other, as the releases do.
-local function read(lane, members)
+local function read(lane, members, owners)
   local all, from = {}, 1
   while from <= #members do
     local day, ids, to = sub(members[from], 27, 31), {}, from
@@ -50,16 +51,18 @@ local function read(lane, members)
     if not all[i] then
       orphans[#orphans + 1] = {lane, members[i]}
       table.remove(members, i)
+      table.remove(owners, i)
       table.remove(all, i)
     end
   end
   return all
 end
 
--- The first members of a lane that are due and whose customers are in no hand, and whether they are the first of all that are due.
+-- The first members of a lane that are due and whose customers are in no hand, those customers, and whether they are the first of all that
+-- are due.
 local aloft, busy = call('HLEN', flight), {}
 local function waiting(key)
-  local mine, n, at, page, gap = {}, 0, 0, quota + 8, false
+  local mine, owners, n, at, page, gap = {}, {}, 0, 0, quota + 8, false
   for _ = 1, PAGES do
     local found = call('ZRANGEBYSCORE', key, '1', due, 'LIMIT', at, page)
     if #found == 0 then break end
@@ -72,7 +75,7 @@ local function waiting(key)
       if not held[j] and not busy[customer] then
         busy[customer] = true
         n = n + 1
-        mine[n] = m
+        mine[n], owners[n] = m, customer
       else
         gap = true
       end
@@ -83,15 +86,16 @@ local function waiting(key)
     end
     at, page = at + page, quota + math.min(quota, aloft) + 8
   end
-  return mine, not gap
+  return mine, owners, not gap
 end
 
 -- A member whose hand was dissolved and whose customer is in no other hand.
 local function late(key)
   for _, m in ipairs(call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 8)) do
-    if call('HEXISTS', flight, sub(m, 32)) == 0 then return {m} end
+    local customer = sub(m, 32)
+    if call('HEXISTS', flight, customer) == 0 then return {m}, {customer} end
   end
-  return {}
+  return {}, {}
 end
 
 local taken = {}
@@ -100,12 +104,12 @@ for i = 5, #ARGV do
   local key = prefix .. 'due:' .. lane
   if not rescue and out[3] == '0' and #call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 1) > 0 then out[3] = '1' end
   if quota > 0 then
-    local members, first
-    if rescue then members = late(key) else members, first = waiting(key) end
+    local members, owners, first
+    if rescue then members, owners = late(key) else members, owners, first = waiting(key) end
     local n = #members
-    local records = read(lane, members)
+    local records = read(lane, members, owners)
     if #members > 0 then
-      taken[#taken + 1] = {lane = lane, members = members, records = records, first = first and n}
+      taken[#taken + 1] = {lane = lane, members = members, owners = owners, records = records, first = first and n}
       quota = quota - #members
     end
   end
@@ -142,12 +146,11 @@ local token = now + tonumber(ARGV[2])
 if tonumber(call('GET', KEYS[1]) or '0') == token then token = token + 1 end
 token = string.format('%.0f', token)
 call('SET', KEYS[1], token)
-local n, FULL = 0, string.rep('.', 16)
+local n, FULL = 0, '|' .. string.rep('.', 16)
 for _, t in ipairs(taken) do
-  local lane, members, head, flights = t.lane, t.members, token .. '|' .. t.lane .. '|', {}
-  for j, m in ipairs(members) do
-    local tail = #m < 48 and '|' .. FULL or '|'
-    flights[2 * j - 1], flights[2 * j] = sub(m, 32), head .. m .. tail
+  local lane, members, owners, head, flights = t.lane, t.members, t.owners, token .. '|' .. t.lane .. '|', {}
+  for j = 1, #members do
+    flights[2 * j - 1], flights[2 * j] = owners[j], head .. members[j] .. FULL
   end
   n = n + #members
   local key = prefix .. 'due:' .. lane
@@ -162,8 +165,8 @@ for _, t in ipairs(taken) do
   local crashes = '0'
   if rescue then crashes = tostring(call('HINCRBY', prefix .. 'crash', sub(members[1], 1, 26), 1)) end
   out[#out + 1] = lane
-  out[#out + 1] = members
-  out[#out + 1] = t.records
+  out[#out + 1] = table.concat(members, '\n')
+  out[#out + 1] = table.concat(t.records, '\n')
   out[#out + 1] = crashes
 end
 call('HSET', prefix .. 'left', token, n)
