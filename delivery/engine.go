@@ -76,9 +76,11 @@ type Config struct {
 	Lease       time.Duration              // 0 = 30 s
 	Idle        time.Duration              // between looks at an empty queue; 0 = 40 ms
 	Timeout     time.Duration              // of one attempt; 0 = 30 s
-	Grace       time.Duration              // how long Stop lets attempts end by themselves; 0 = 20 s
-	DryRun      bool                       // gate, render and record; send nothing
-	Busy        func(delta int)            // told how many messages are in hand; the demo's clock stands still meanwhile
+	// Timeouts are those of channels whose sender takes less: a deadline that is right from the start need not be set again for each message.
+	Timeouts map[care.Channel]time.Duration
+	Grace    time.Duration   // how long Stop lets attempts end by themselves; 0 = 20 s
+	DryRun   bool            // gate, render and record; send nothing
+	Busy     func(delta int) // told how many messages are in hand; the demo's clock stands still meanwhile
 	// Batch is told of each batch before any of it is handed over; on an error the batch is given back. nil = nobody is told.
 	Batch func(ctx context.Context, batch []*care.Message) error
 	// Hash is the keyed hash under which a dead address is suppressed; nil = dead addresses are not kept.

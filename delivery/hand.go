@@ -25,7 +25,7 @@ func (r *runner) hand(claiming, sending context.Context, p *pool, j *job) {
 		r.submit(&j.out, c, rec, rec.UpdatedAt)
 		return
 	}
-	ctx, cancel := context.WithTimeout(sending, r.e.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(sending, r.timeout)
 	receipt, err := r.send(ctx, j.message)
 	cancel()
 	now := r.e.cfg.Machine()

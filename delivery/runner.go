@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -19,6 +20,7 @@ type runner struct {
 	lanes   []care.Lane
 	pools   []*pool
 	domains *domains      // nil = no domain has a limit
+	timeout time.Duration // of one attempt
 	space   chan struct{} // some gateway's queue has become short
 	log     *slog.Logger
 }
@@ -38,7 +40,7 @@ type job struct {
 }
 
 func newRunner(e *Engine, ch care.Channel) *runner {
-	r := &runner{e: e, ch: ch, sender: e.cfg.Senders[ch], log: e.cfg.Log.With(slog.String("channel", string(ch))), space: make(chan struct{}, 1)}
+	r := &runner{e: e, ch: ch, timeout: cmp.Or(e.cfg.Timeouts[ch], e.cfg.Timeout), sender: e.cfg.Senders[ch], log: e.cfg.Log.With(slog.String("channel", string(ch))), space: make(chan struct{}, 1)}
 	r.pools = newPools(r)
 	if ch == care.Email {
 		r.domains = newDomains(e.cfg.Domains, e.cfg.Share)

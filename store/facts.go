@@ -23,7 +23,7 @@ const ledgerKept = 400 * 24 * time.Hour
 var errOverlay = errors.New("the customer's overlay (state:<customer>) is damaged")
 
 // Facts reads customers' records with overlays and ledgers, in the order of the ids and in a round trip per Redis node and
-// 500 of them, some side by side. A customer whose key is gone has Err care.ErrGone; one whose record or overlay cannot be read has its
+// 128 of them, some side by side. A customer whose key is gone has Err care.ErrGone; one whose record or overlay cannot be read has its
 // reason in Err. The error returned is Redis' own.
 func (s *Store) Facts(ctx context.Context, ids []string) ([]*care.Facts, error) {
 	facts, _, err := s.readFacts(ctx, ids, false)
@@ -38,7 +38,7 @@ func (s *Store) Held(ctx context.Context, ids []string) ([]*care.Facts, error) {
 }
 
 // factsAtOnce is how many of the customers that Facts is asked for are read by one goroutine.
-const factsAtOnce = 500
+const factsAtOnce = 128
 
 // readFacts also returns the ids of the ledger entries that are too old to be kept, by customer. Many customers are read in parts, so
 // that Redis answers for one while another is decoded.

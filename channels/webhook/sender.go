@@ -19,6 +19,9 @@ import (
 	"github.com/carebell/carebell/channels"
 )
 
+// Timeout is how long a message with its repeats may take unless a Config says otherwise (Standard Webhooks: 15 to 30 s).
+const Timeout = 20 * time.Second
+
 // Config says where webhooks go by default and how they are signed. Clock is required, URL unless every message has its own.
 type Config struct {
 	URL string // CARE_WEBHOOK_URL
@@ -29,7 +32,7 @@ type Config struct {
 	// AllowHosts may lie inside of the network; the host of URL may too, because the operator set it.
 	AllowHosts  []string
 	Connections int           // kept per host; 0 = 32
-	Timeout     time.Duration // of one message with its repeats; 0 = 20 s (Standard Webhooks: 15 to 30)
+	Timeout     time.Duration // of one message with its repeats; 0 = Timeout
 	TLS         *tls.Config   // nil: the system's roots
 	Clock       func() time.Time
 }
@@ -81,7 +84,7 @@ func New(cfg Config) (*Sender, error) {
 		return nil, fmt.Errorf("webhook: unknown preset %q; there are standard, wecom, dingtalk, feishu and cloudevents", cfg.Preset)
 	}
 	if cfg.Timeout <= 0 {
-		cfg.Timeout = 20 * time.Second
+		cfg.Timeout = Timeout
 	}
 	s := &Sender{cfg: cfg}
 	allowed := cfg.AllowHosts
