@@ -16,13 +16,14 @@ import (
 )
 
 // hunger remembers, for one set of lanes, which shards had more to give than they were asked for, so that a backlog in one of them
-// is not claimed a sixteenth at a time, and which hold messages whose lease has ended.
+// is not claimed a sixteenth at a time, and which hold messages that were in hand at a crash, or hands whose lease has ended.
 type hunger struct {
 	mu      sync.Mutex
 	more    [care.Shards]bool
-	ended   [care.Shards]bool
-	rescued bool // the last claim was a rescue
-	next    int  // the shard whose turn it is to give a batch
+	late    [care.Shards]bool // messages wait to be rescued
+	ended   [care.Shards]bool // the lease of a hand has ended
+	rescued bool              // the last claim was a rescue
+	next    int               // the shard whose turn it is to give a batch
 	looked  time.Time
 }
 
@@ -218,17 +219,19 @@ func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Durati
 	for i := range care.Shards {
 		shard := (first + i) % care.Shards
 		h.mu.Lock()
-		ended := h.ended[shard]
-		h.ended[shard] = false // the next look will tell
+		late, ended := h.late[shard], h.ended[shard]
+		h.late[shard], h.ended[shard] = false, false // the next look will tell
 		h.mu.Unlock()
-		if !ended {
+		if ended {
+			some, err := s.dissolve(ctx, shard)
+			if err != nil {
+				return nil, freed, err
+			}
+			freed, late = freed || some, late || some
+		}
+		if !late {
 			continue
 		}
-		some, err := s.dissolve(ctx, shard)
-		if err != nil {
-			return nil, freed, err
-		}
-		freed = freed || some
 		c := s.claimCall(shard, lanes, 1, lease, true)
 		start, floor := s.machine(), s.marks.floor()
 		if err := s.exec(ctx, []*call{c}, false); err != nil {
@@ -237,7 +240,7 @@ func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Durati
 		if claims = s.readClaims(ctx, h, shard, c, start.Add(lease), true, &floor); len(claims) > 0 {
 			h.mu.Lock()
 			h.rescued = true
-			h.ended[shard] = true
+			h.late[shard] = true
 			h.mu.Unlock()
 			claims, err = s.askReceipts(ctx, claims)
 			return claims, freed, err
@@ -272,7 +275,8 @@ func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, u
 	token, _ := strconv.ParseInt(text(l[1]), 10, 64)
 	if !rescued {
 		h.mu.Lock()
-		h.ended[shard] = text(l[2]) == "1"
+		waits := text(l[2])
+		h.late[shard], h.ended[shard] = waits == "1" || waits == "3", waits == "2" || waits == "3"
 		h.more[shard] = text(l[3]) == "1"
 		h.mu.Unlock()
 	}

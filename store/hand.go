@@ -147,21 +147,20 @@ func (s *Store) dissolve(ctx context.Context, shard int) (some bool, err error) 
 		if len(tokens) == 0 {
 			return some, nil
 		}
-		done, err := s.dissolveHand(ctx, shard, tokens[0])
-		if err != nil || !done {
+		done, more, err := s.dissolveHand(ctx, shard, tokens[0])
+		if some = some || done; err != nil || !more {
 			return some, err
 		}
-		some = true
 	}
 	return some, nil
 }
 
-// dissolveHand dissolves one hand; false = its lease has not ended.
-func (s *Store) dissolveHand(ctx context.Context, shard int, token string) (bool, error) {
+// dissolveHand dissolves one hand, unless its lease has not ended, and says whether there are more that have.
+func (s *Store) dissolveHand(ctx context.Context, shard int, token string) (done, more bool, err error) {
 	pipe := s.client.Pipeline()
 	flights, begun := pipe.HVals(ctx, flightKey(shard)), pipe.Get(ctx, begunKey(shard, token))
 	if err := run(ctx, pipe); err != nil {
-		return false, fmt.Errorf("read what was in hand: %w", err)
+		return false, false, fmt.Errorf("read what was in hand: %w", err)
 	}
 	notes := notesOf(begun.Val())
 	var refs []ref
@@ -177,7 +176,7 @@ func (s *Store) dissolveHand(ctx context.Context, shard int, token string) (bool
 	if len(refs) > 0 {
 		found, err := s.readRefs(ctx, refs)
 		if err != nil {
-			return false, err
+			return false, false, err
 		}
 		for i := range found {
 			r := &found[i].record
@@ -185,7 +184,8 @@ func (s *Store) dissolveHand(ctx context.Context, shard int, token string) (bool
 		}
 	}
 	if err := s.exec(ctx, []*call{c}, true); err != nil {
-		return false, err
+		return false, false, err
 	}
-	return number(c.reply) == 1, nil
+	answer := number(c.reply)
+	return answer > 0, answer > 1, nil
 }

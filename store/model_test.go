@@ -354,7 +354,7 @@ func TestModel(t *testing.T) {
 			rt.Fatal(err)
 		}
 		for i := range b.hungers {
-			b.hungers[i].ended = [care.Shards]bool{}
+			b.hungers[i].late, b.hungers[i].ended = [care.Shards]bool{}, [care.Shards]bool{}
 		}
 		m := &model{b: b, messages: make(map[string]*modelMessage), t: t}
 		m.plan(rt)

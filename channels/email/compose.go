@@ -224,16 +224,20 @@ func plainLink(raw string) bool {
 func setBody(msg *mail.Msg, text, html []byte, textAs, htmlAs mail.Encoding) {
 	add := msg.SetBodyWriter
 	if len(text) > 0 {
-		add(mail.TypeTextPlain, writes(text), mail.WithPartEncoding(textAs))
+		add(mail.TypeTextPlain, writes(text, textAs), mail.WithPartEncoding(textAs))
 		add = msg.AddAlternativeWriter
 	}
 	if len(html) > 0 {
-		add(mail.TypeTextHTML, writes(html), mail.WithPartEncoding(htmlAs))
+		add(mail.TypeTextHTML, writes(html, htmlAs), mail.WithPartEncoding(htmlAs))
 	}
 }
 
-func writes(b []byte) func(io.Writer) (int64, error) {
+func writes(b []byte, as mail.Encoding) func(io.Writer) (int64, error) {
 	b = withoutNUL(b)
+	if as == mail.EncodingQP && bytes.IndexByte(b, '\r') >= 0 {
+		// The library's writer takes a line feed somewhere after a lone CR for the other half of it, and loses it.
+		b = lineEnds(b)
+	}
 	return func(w io.Writer) (int64, error) {
 		n, err := w.Write(b)
 		return int64(n), err
@@ -245,6 +249,11 @@ func withoutNUL(b []byte) []byte {
 		return bytes.ReplaceAll(b, []byte{0}, nil)
 	}
 	return b
+}
+
+// lineEnds makes every line end, of whatever kind, a line feed.
+func lineEnds(b []byte) []byte {
+	return bytes.ReplaceAll(bytes.ReplaceAll(b, crlf, []byte{'\n'}), []byte{'\r'}, []byte{'\n'})
 }
 
 // encodingFor picks the shorter encoding: quoted-printable triples each byte of a Chinese text, base64 adds a third.

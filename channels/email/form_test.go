@@ -109,6 +109,7 @@ func TestAFormReadsAsWhatGoMailWrites(t *testing.T) {
 			m.Text = []byte("a \nb\t\n \n" + strings.Repeat("x", 74) + " \n" + strings.Repeat("y", 75) + " \nend ")
 		},
 		"line ends":           func(m *care.Message) { m.Text = []byte("a\rb\r\nc\n\nd\r\r\ne") },
+		"a lone CR":           func(m *care.Message) { m.HTML = []byte("<p>aaaaa\ré\n<p>") },
 		"long lines":          func(m *care.Message) { m.Text = []byte(strings.Repeat("=", 500) + long + long) },
 		"no topic, no dealer": func(m *care.Message) { m.Topic, m.Dealer, m.Program, m.Locale = "", "", "", "" },
 		"NUL":                 func(m *care.Message) { m.Text = []byte("a\x00b") },

@@ -6,7 +6,7 @@
 -- ARGV[3]  how many at most
 -- ARGV[4]  '1': rescue instead: at most one message that was there when its hand was dissolved
 -- ARGV[5…] lanes, the most urgent first
--- Returns  {mark, token, '1' if there is something to rescue or to dissolve, '1' if more is due, orphans,
+-- Returns  {mark, token, '1' if something waits to be rescued + '2' if the lease of a hand has ended, '1' if more is due, orphans,
 --           then for each lane that gave something: lane, its members and their records, each a line, crashes of the one that was
 --           rescued, else '0'}. One text costs both sides less than a hundred.
 -- Has no allow-oom: a full Redis hands out no work whose outcome could not be recorded.
@@ -27,7 +27,7 @@ local PAGES = 8
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local due, quota, rescue = ARGV[1], tonumber(ARGV[3]), ARGV[4] == '1'
-local out = {call('GET', prefix .. 'mark') or '0', '0', '0', '0', 0}
+local out = {call('GET', prefix .. 'mark') or '0', '0', 0, '0', 0}
 local orphans = {}
 
 -- The records of members, and of those only that have one. The days follow each other, as the releases do.
@@ -102,7 +102,7 @@ local taken = {}
 for i = 5, #ARGV do
   local lane = ARGV[i]
   local key = prefix .. 'due:' .. lane
-  if not rescue and out[3] == '0' and #call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 1) > 0 then out[3] = '1' end
+  if not rescue and out[3] == 0 and #call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 1) > 0 then out[3] = 1 end
   if quota > 0 then
     local members, owners, first
     if rescue then members, owners = late(key) else members, owners, first = waiting(key) end
@@ -115,7 +115,8 @@ for i = 5, #ARGV do
   end
 end
 if quota <= 0 then out[4] = '1' end
-if #call('ZRANGEBYSCORE', hands, '-inf', string.format('%.0f', now), 'LIMIT', 0, 1) > 0 then out[3] = '1' end
+if #call('ZRANGEBYSCORE', hands, '-inf', string.format('%.0f', now), 'LIMIT', 0, 1) > 0 then out[3] = out[3] + 2 end
+out[3] = tostring(out[3])
 
 -- The record is gone: whoever deleted it took the message with it. It can be planned again.
 local function bury()

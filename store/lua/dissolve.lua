@@ -4,7 +4,7 @@
 -- ARGV[1]  the hand's token
 -- ARGV[2]  how long begun:<token> was when it was read
 -- ARGV[3…] for each message that was being sent four words: customer, id and day, record, ledger entry
--- Returns  1, or 0 if the lease has not ended, or more was begun meanwhile: then nothing has been done
+-- Returns  1, 2 if there is another one, or 0 if the lease has not ended, or more was begun meanwhile: then nothing has been done
 -- allow-oom: what may have been sent must be known as such even when Redis is full.
 -- Run twice it finds no hand the second time.
 local prefix, token = string.sub(KEYS[1], 1, -6), ARGV[1]
@@ -48,4 +48,4 @@ call('ZREM', prefix .. 'hands', token)
 call('HDEL', prefix .. 'left', token, token .. '!')
 call('DEL', prefix .. 'begun:' .. token)
 call('INCR', prefix .. 'mark')
-return 1
+return 1 + #call('ZRANGEBYSCORE', prefix .. 'hands', '-inf', string.format('%.0f', now), 'LIMIT', 0, 1)
