@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -137,55 +138,46 @@ func (s *Store) everyHand(ctx context.Context) (map[string]*inHand, error) {
 const dissolveAtOnce = 16
 
 // dissolve puts the messages of a shard's hands whose lease has ended back into their queues, and says whether there were any. What was
-// being sent is written onto its record first, and into the ledger.
+// being sent is written onto its record first, and into the ledger. A hand of which nothing was being sent takes one trip, others two.
 func (s *Store) dissolve(ctx context.Context, shard int) (some bool, err error) {
 	for range dissolveAtOnce {
-		tokens, err := s.client.ZRange(ctx, handsKey(shard), 0, 0).Result()
-		if err != nil {
-			return some, fmt.Errorf("look for leases that have ended: %w", err)
+		look := &call{script: s.lua.dissolve, key: fenceKey(shard)}
+		answer, l, err := s.dissolved(ctx, look)
+		if err == nil && answer < 0 && len(l) > 2 {
+			answer, _, err = s.dissolved(ctx, s.spoken(ctx, shard, l))
 		}
-		if len(tokens) == 0 {
-			return some, nil
-		}
-		done, more, err := s.dissolveHand(ctx, shard, tokens[0])
-		if some = some || done; err != nil || !more {
+		if some = some || answer > 0; err != nil || answer < 2 {
 			return some, err
 		}
 	}
 	return some, nil
 }
 
-// dissolveHand dissolves one hand, unless its lease has not ended, and says whether there are more that have.
-func (s *Store) dissolveHand(ctx context.Context, shard int, token string) (done, more bool, err error) {
-	pipe := s.client.Pipeline()
-	flights, begun := pipe.HVals(ctx, flightKey(shard)), pipe.Get(ctx, begunKey(shard, token))
-	if err := run(ctx, pipe); err != nil {
-		return false, false, fmt.Errorf("read what was in hand: %w", err)
-	}
-	notes := notesOf(begun.Val())
-	var refs []ref
-	for _, value := range flights.Val() {
-		h := inFlight(shard, value)
-		id, day, customer, ok := splitMember(h.member)
-		if h.note = notes[customer]; ok && h.token == token && h.note != "" {
-			refs = append(refs, ref{id: id, shard: shard, day: day, note: h.note})
-		}
-	}
-	c := &call{script: s.lua.dissolve, key: fenceKey(shard)}
-	c.add(token, len(begun.Val()))
-	if len(refs) > 0 {
-		found, err := s.readRefs(ctx, refs)
-		if err != nil {
-			return false, false, err
-		}
-		for i := range found {
-			r := &found[i].record
-			c.say(r.Customer, r.ID+dayText(found[i].day), encodeRecord(r), encodeEntry(entryOf(r, care.DateFromDays(found[i].day), r.UpdatedAt)))
-		}
-	}
+// dissolved runs dissolve.lua.
+func (s *Store) dissolved(ctx context.Context, c *call) (int64, []any, error) {
 	if err := s.exec(ctx, []*call{c}, true); err != nil {
-		return false, false, err
+		return 0, nil, err
 	}
-	answer := number(c.reply)
-	return answer > 0, answer > 1, nil
+	l, err := c.list(1)
+	if err != nil {
+		return 0, nil, err
+	}
+	return number(l[0]), l, nil
+}
+
+// spoken makes the call that dissolves a hand with the records of what was being sent.
+func (s *Store) spoken(ctx context.Context, shard int, l []any) *call {
+	c := &call{script: s.lua.dissolve, key: fenceKey(shard)}
+	c.add(text(l[1]), number(l[2]))
+	for i := 3; i+2 < len(l); i += 3 {
+		id, day, customer, ok := splitMember(text(l[i]))
+		r, err := decodeRecord(id, text(l[i+2]))
+		if !ok || err != nil {
+			s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", id))
+			continue // whoever claims it sets it aside
+		}
+		sending(&r, text(l[i+1]))
+		c.say(customer, id+dayText(day), encodeRecord(&r), encodeEntry(entryOf(&r, care.DateFromDays(day), r.UpdatedAt)))
+	}
+	return c
 }

@@ -190,13 +190,17 @@ func complete(r *care.Record, entry string) {
 	if e, err := decodeEntry(entry); err == nil {
 		r.Vehicle, r.Program, r.Step, r.Cycle, r.On = e.Vehicle, e.Program, e.Step, e.Cycle, e.On
 	}
-	if r.Template == asProgram {
+	if r.Template == templateOfProgram {
 		r.Template = r.Program
 	}
 }
 
 // asProgram stands for a name that is kept elsewhere: a template's that is called as its program, a program's that the ledger has.
 const asProgram = "~"
+
+// templateOfProgram is the template of a message that is over and called as its program, until complete knows the program. No name of a
+// template is like it: they are UTF-8.
+const templateOfProgram = "\xff"
 
 // decodeRecord reads what encodeRecord wrote, for a message that is over all but what complete adds. The record shares the memory of raw.
 func decodeRecord(id, raw string) (care.Record, error) {
@@ -231,7 +235,11 @@ func decodeRecord(id, raw string) (care.Record, error) {
 	r.Reason, r.Dealer, r.Vehicle = w.text(), w.text(), w.text()
 	program := w.raw()
 	r.Step = w.text()
-	if r.Template = unescaped(template); program != asProgram {
+	if r.Template = unescaped(template); program == asProgram {
+		if template == asProgram {
+			r.Template = templateOfProgram
+		}
+	} else {
 		if r.Program = unescaped(program); template == asProgram {
 			r.Template = r.Program
 		}

@@ -21,7 +21,7 @@ func drawRecord(t *rapid.T) care.Record {
 		}
 		return time.UnixMilli(rapid.Int64Range(1, 1<<42).Draw(t, "ms")).UTC()
 	})
-	text := rapid.OneOf(rapid.Just(""), rapid.StringMatching(`[a-z"{}:\\]{1,8}`), rapid.String())
+	text := rapid.OneOf(rapid.SampledFrom([]string{"", "~", "|", "\\n", "a\nb"}), rapid.StringMatching(`[a-z"{}:\\]{1,8}`), rapid.String())
 	channel := rapid.SampledFrom(care.Channels)
 	small := rapid.IntRange(0, 5)
 	r := care.Record{

@@ -1,51 +1,71 @@
 #!lua flags=allow-oom
 -- Dissolves a hand whose lease has ended: its messages go back to their queues, as such that were there at a crash.
 -- KEYS[1]  the shard's fence
+-- without more: looks for a hand, and dissolves it if nothing of it was being sent
 -- ARGV[1]  the hand's token
 -- ARGV[2]  how long begun:<token> was when it was read
 -- ARGV[3…] for each message that was being sent four words: customer, id and day, record, ledger entry
--- Returns  1, 2 if there is another one, or 0 if the lease has not ended, or more was begun meanwhile: then nothing has been done
+-- Returns  {1}, {2} if there is another one, {0} if there is none, or more was begun meanwhile: then nothing has been done; or
+--           {-1, token, length of begun:<token>, then for each message that was being sent: its member, what is noted of it, its record}:
+--           nothing has been done, and the records are to be given
 -- allow-oom: what may have been sent must be known as such even when Redis is full.
 -- Run twice it finds no hand the second time.
-local prefix, token = string.sub(KEYS[1], 1, -6), ARGV[1]
-local call, sub = redis.call, string.sub
+local prefix = string.sub(KEYS[1], 1, -6)
+local call, sub, find = redis.call, string.sub, string.find
+local hands, flight = prefix .. 'hands', prefix .. 'flight'
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local ends = tonumber(call('ZSCORE', prefix .. 'hands', token) or '0')
-if ends == 0 then return 1 end
-if ends > now or call('STRLEN', prefix .. 'begun:' .. token) ~= tonumber(ARGV[2]) then return 0 end
-local score, own = string.format('%.0f', ends - 9000000000000000), token .. '|'
+local ended = call('ZRANGEBYSCORE', hands, '-inf', string.format('%.0f', now), 'LIMIT', 0, 2)
+local token = ARGV[1] or ended[1]
+local ends = tonumber(token and call('ZSCORE', hands, token) or '0')
+if ends == 0 then return {ARGV[1] and 1 or 0} end
+local begun = call('GET', prefix .. 'begun:' .. token) or ''
+if ends > now or ARGV[1] and #begun ~= tonumber(ARGV[2]) then return {0} end
 
 -- Every key is read before the first write; see begin.lua.
-call('EXISTS', prefix .. 'left', prefix .. 'begun:' .. token)
-local lanes = {}
-for _, v in ipairs(call('HVALS', prefix .. 'flight')) do
-  if string.find(v, own, 1, true) == 1 then
+call('EXISTS', prefix .. 'left')
+local own, members, aloft = token .. '|', {}, {}
+for _, v in ipairs(call('HVALS', flight)) do
+  if find(v, own, 1, true) == 1 then
     local lane, member = string.match(v, '^%d+|([^|]*)|([^|]*)')
     call('EXISTS', prefix .. 'due:' .. lane)
-    lanes[#lanes + 1] = {lane, member}
+    members[#members + 1] = {prefix .. 'due:' .. lane, member}
+    aloft[sub(member, 32)] = true
   end
 end
+
+if not ARGV[1] and begun ~= '' then
+  local out = {-1, token, #begun}
+  for _, m in ipairs(members) do
+    local member = m[2]
+    local _, at = find(begun, '\n' .. sub(member, 32) .. '|', 1, true)
+    local record = at and call('HGET', prefix .. 'msg:' .. sub(member, 27, 31), sub(member, 1, 26))
+    if record then
+      out[#out + 1] = member
+      out[#out + 1] = string.match(begun, '^[^\n]*', at + 1)
+      out[#out + 1] = record
+    end
+  end
+  return out
+end
+
 local sending = {}
 for i = 3, #ARGV, 4 do
-  local customer = ARGV[i]
-  local v = call('HGET', prefix .. 'flight', customer)
-  local id, day, ledger = sub(ARGV[i + 1], 1, 26), sub(ARGV[i + 1], 27), prefix .. 'ledger:' .. customer
-  if v and string.find(v, own, 1, true) == 1 and call('HEXISTS', prefix .. 'msg:' .. day, id) == 1 and call('HEXISTS', ledger, id) == 1 then
+  local id, day, ledger = sub(ARGV[i + 1], 1, 26), sub(ARGV[i + 1], 27), prefix .. 'ledger:' .. ARGV[i]
+  if aloft[ARGV[i]] and call('HEXISTS', prefix .. 'msg:' .. day, id) == 1 and call('HEXISTS', ledger, id) == 1 then
     sending[#sending + 1] = {prefix .. 'msg:' .. day, id, ARGV[i + 2], ledger, ARGV[i + 3]}
   end
 end
-
 for _, s in ipairs(sending) do
   call('HSET', s[1], s[2], s[3])
   call('HSET', s[4], s[2], s[5])
 end
-for _, l in ipairs(lanes) do
-  call('ZADD', prefix .. 'due:' .. l[1], score, l[2])
-  call('HDEL', prefix .. 'flight', sub(l[2], 32))
+for _, m in ipairs(members) do
+  call('ZADD', m[1], string.format('%.0f', ends - 9000000000000000), m[2])
+  call('HDEL', flight, sub(m[2], 32))
 end
-call('ZREM', prefix .. 'hands', token)
+call('ZREM', hands, token)
 call('HDEL', prefix .. 'left', token, token .. '!')
 call('DEL', prefix .. 'begun:' .. token)
 call('INCR', prefix .. 'mark')
-return 1 + #call('ZRANGEBYSCORE', prefix .. 'hands', '-inf', string.format('%.0f', now), 'LIMIT', 0, 1)
+return {#ended}
