@@ -269,11 +269,20 @@ func (h *house) records(args ...string) []care.Record {
 	}
 }
 
-// queued counts what stands in the queues, and recorded what has a record: cheap, for polling. The oracle asks the daemon.
+// queued counts what stands in the queues and what has left them for a replica's hands, and recorded what has a record: cheap, for
+// polling. The oracle asks the daemon.
 func (h *house) queued() (int, error) {
 	n := 0
 	err := h.eachKey("care:{*}:due:*", func(ctx context.Context, c *redis.Client, key string) error {
 		v, err := c.ZCard(ctx, key).Result()
+		n += int(v)
+		return err
+	})
+	if err != nil {
+		return n, err
+	}
+	err = h.eachKey("care:{*}:flight", func(ctx context.Context, c *redis.Client, key string) error {
+		v, err := c.HLen(ctx, key).Result()
 		n += int(v)
 		return err
 	})

@@ -132,15 +132,15 @@ func TestRow19DamagedKeys(t *testing.T) {
 	}
 }
 
-// deleteLeases takes messages that a replica holds out of its hands.
+// deleteLeases takes the leases of messages that a replica holds away.
 func (d *damage) deleteLeases(n int) {
 	d.h.t.Helper()
 	want := d.lost + n
 	d.h.eventually(10*time.Second, "leases to delete", func() error {
-		err := d.h.eachKey("care:{*}:due:*", func(ctx context.Context, c *redis.Client, key string) error {
-			held, err := c.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, ByScore: true, Start: "-inf", Stop: "(0", Count: 1}).Result()
-			for _, member := range held {
-				if err := c.ZRem(ctx, key, member).Err(); err != nil {
+		err := d.h.eachKey("care:{*}:hands", func(ctx context.Context, c *redis.Client, key string) error {
+			held, err := c.ZRange(ctx, key, 0, 0).Result()
+			for _, token := range held {
+				if err := c.ZRem(ctx, key, token).Err(); err != nil {
 					return err
 				}
 				d.lost++
