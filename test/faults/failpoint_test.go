@@ -55,7 +55,7 @@ type books struct {
 }
 
 var (
-	untouched = books{care.StateDue, 0, 0, 0}
+	untouched = books{care.StateClaimed, 0, 0, 0}
 	begun     = books{care.StateSending, 0, 0, 0} // nobody knows that nothing arrived
 	accepted  = books{care.StateSending, 0, 0, 1} // nobody here knows
 	sentOnce  = books{care.StateSent, 1, 0, 1}
