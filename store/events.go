@@ -41,17 +41,16 @@ func (s *Store) tell(ctx context.Context, events []*care.EventEntry) error {
 		return nil
 	}
 	cmds := eventCommands(ctx, events)
-	_ = pipelined(ctx, s.client.Pipeline(), cmds)
+	pipelined(ctx, s.client.Pipeline(), cmds)
 	return s.toldAll(ctx, events, cmds)
 }
 
 // pipelined sends commands in one trip. What comes of them stands in each.
-func pipelined(ctx context.Context, pipe redis.Pipeliner, cmds []*redis.Cmd) error {
+func pipelined(ctx context.Context, pipe redis.Pipeliner, cmds []*redis.Cmd) {
 	for _, c := range cmds {
 		_ = pipe.Process(ctx, c)
 	}
-	_, err := pipe.Exec(ctx)
-	return err
+	_, _ = pipe.Exec(ctx)
 }
 
 // eventCommands are the commands that add entries to care:events.

@@ -193,7 +193,7 @@ func (s *Store) round(ctx context.Context, calls []*call, events []*redis.Cmd, f
 	}
 	if len(events) > 0 {
 		// The cluster's own pipeline follows the stream where it moves.
-		wg.Go(func() { _ = pipelined(ctx, s.cluster.Pipeline(), events) })
+		wg.Go(func() { pipelined(ctx, s.cluster.Pipeline(), events) })
 	}
 	wg.Wait()
 }
