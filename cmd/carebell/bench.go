@@ -31,7 +31,12 @@ func newBench() *cobra.Command {
 	f.IntVar(&opt.Customers, "customers", 0, "customers in the rows due, sweep and import (default 1000000, with --quick 50000)")
 	f.IntVar(&opt.Messages, "messages", 0, "messages per run of the rows that send (default 20000, with --quick 3000)")
 	profile := f.String("cpuprofile", "", "write a processor profile of the rows into this file, for go tool pprof")
+	endpoint := f.Bool("endpoint", false, "answer as the provider of another bench does, until the input ends")
+	_ = f.MarkHidden("endpoint")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *endpoint {
+			return bench.Endpoint(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
+		}
 		if opt.Runs < 0 || opt.Customers < 0 || opt.Messages < 0 {
 			return &misuse{fmt.Errorf("--runs, --customers and --messages are 1 or more")}
 		}

@@ -26,7 +26,7 @@ type Options struct {
 	Quick     bool   // a tenth of the work, two runs: to see that it works
 	Customers int    // for the rows that go through all customers; 0 = 1,000,000 (50,000 with Quick)
 	Messages  int    // per run of the rows that send; 0 = 20,000 (3,000 with Quick)
-	Program   string // the carebell whose memory is measured; "" = this one
+	Program   string // the carebell whose memory is measured, and that has the endpoint; "" = this one
 	Version   string
 	Log       *slog.Logger
 	Progress  func(what string, done, total int64) // may be nil

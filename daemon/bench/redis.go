@@ -49,9 +49,14 @@ func start(cmd *exec.Cmd) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
+	return watched(cmd), nil
+}
+
+// watched waits for a program that was started.
+func watched(cmd *exec.Cmd) *process {
 	p := &process{cmd, make(chan error, 1)}
 	go func() { p.done <- cmd.Wait() }()
-	return p, nil
+	return p
 }
 
 func (p *process) stop() error {

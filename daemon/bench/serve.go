@@ -26,12 +26,9 @@ type served struct {
 // serve starts the daemon with settings of the form CARE_NAME=value and waits until it listens. Settings of the bench's own environment
 // do not reach it; GOGC and GOMEMLIMIT do.
 func (w *world) serve(ctx context.Context, settings ...string) (*served, error) {
-	path := w.opt.Program
-	if path == "" {
-		var err error
-		if path, err = os.Executable(); err != nil {
-			return nil, err
-		}
+	path, err := w.program()
+	if err != nil {
+		return nil, err
 	}
 	port, err := freePort(ctx)
 	if err != nil {
@@ -60,6 +57,14 @@ func (w *world) serve(ctx context.Context, settings ...string) (*served, error) 
 		return nil, errors.Join(err, s.end())
 	}
 	return s, nil
+}
+
+// program returns the carebell that is measured, or stands in for a provider.
+func (w *world) program() (string, error) {
+	if w.opt.Program != "" {
+		return w.opt.Program, nil
+	}
+	return os.Executable()
 }
 
 // end stops the daemon as systemd does. One that does not end by itself, or with an error, is no daemon that was measured.
