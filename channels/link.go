@@ -44,11 +44,12 @@ type link struct {
 	out       *bufio.Writer
 	left      int64 // bytes that may still be read
 	probe     func() bool
+	cut       func() // abandon, made once
 }
 
 func newLink(t *transport, to place, w *wire, stream net.Conn) *link {
 	l := &link{transport: t, to: to, wire: w, stream: stream, probe: prober(w.Conn)}
-	l.in, l.out = bufio.NewReader(l), bufio.NewWriter(stream)
+	l.in, l.out, l.cut = bufio.NewReader(l), bufio.NewWriter(stream), l.abandon
 	return l
 }
 

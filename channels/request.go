@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,8 +22,8 @@ var (
 // writeRequest writes a request (RFC 9112 section 3) as http.Request's own Write does, in half the time (1 µs) and with 4 allocations
 // instead of 11, and sends it off at once. What stands in the header was looked at by printable. errURL and errBody lie in the request; every other error is the connection's.
 func writeRequest(w *bufio.Writer, r *http.Request) error {
-	uri := r.URL.RequestURI()
-	if strings.ContainsFunc(uri, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+	path, query := requestTarget(r.URL)
+	if strings.ContainsFunc(path, unsendable) || strings.ContainsFunc(query, unsendable) {
 		return errURL
 	}
 	method := r.Method
@@ -33,7 +34,7 @@ func writeRequest(w *bufio.Writer, r *http.Request) error {
 	if own, ok := r.Header["User-Agent"]; ok {
 		agent = textproto.TrimString(strings.Join(own[:min(len(own), 1)], ""))
 	}
-	put(w, method, " ", uri, " HTTP/1.1\r\nHost: ", hostOf(r), "\r\n")
+	put(w, method, " ", path, query, " HTTP/1.1\r\nHost: ", hostOf(r), "\r\n")
 	if agent != "" {
 		put(w, "User-Agent: ", agent, "\r\n")
 	}
@@ -52,6 +53,20 @@ func writeRequest(w *bufio.Writer, r *http.Request) error {
 		}
 	}
 	return w.Flush()
+}
+
+func unsendable(c rune) bool { return c < ' ' || c == 0x7f }
+
+// requestTarget returns url.URL.RequestURI in two parts: path, then query with its question mark. A text message stands in the query, and
+// is not copied once more.
+func requestTarget(u *url.URL) (path, query string) {
+	if u.Opaque != "" || u.ForceQuery || u.RawQuery == "" {
+		return u.RequestURI(), ""
+	}
+	if path = u.EscapedPath(); path == "" {
+		path = "/"
+	}
+	return path + "?", u.RawQuery
 }
 
 // written are the header fields that writeRequest makes of the request itself.

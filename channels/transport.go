@@ -81,7 +81,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	// At the deadline and at a cancel the connection is closed under whoever reads or writes.
-	stop := context.AfterFunc(ctx, l.abandon)
+	stop := context.AfterFunc(ctx, l.cut)
 	resp, whole, err := l.exchange(r)
 	if err != nil {
 		stop()

@@ -88,7 +88,7 @@ type Config struct {
 }
 
 const (
-	batchMost    = 128             // claims at a time
+	batchMost    = 256             // claims at a time
 	stale        = 5 * time.Second // a message prepared longer ago is prepared again before it is sent
 	maxCrashes   = 3
 	suspectAfter = maxCrashes - 1 // crashes after which a message is handed over alone

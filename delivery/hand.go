@@ -10,8 +10,8 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// hand hands a begun message over and submits what comes of it.
-func (r *runner) hand(claiming, sending context.Context, p *pool, j *job) {
+// hand hands a begun message over, within its allowance, and submits what comes of it.
+func (r *runner) hand(claiming context.Context, a *allowance, p *pool, j *job) {
 	c := j.claim
 	late := p.pace.passSoon(claiming)
 	began := r.e.cfg.Machine()
@@ -25,9 +25,8 @@ func (r *runner) hand(claiming, sending context.Context, p *pool, j *job) {
 		r.submit(&j.out, c, rec, rec.UpdatedAt)
 		return
 	}
-	ctx, cancel := context.WithTimeout(sending, r.timeout)
-	receipt, err := r.send(ctx, j.message)
-	cancel()
+	receipt, err := r.send(a.start(), j.message)
+	a.end()
 	now := r.e.cfg.Machine()
 	took := now.Sub(began)
 	kind := care.KindOf(err)
@@ -39,7 +38,7 @@ func (r *runner) hand(claiming, sending context.Context, p *pool, j *job) {
 	p.breaker.record(now, kind, pause)
 	rec, next := settle(c.Record, try{
 		receipt: receipt, err: err, at: r.e.cfg.Now(), took: took, policy: j.policy, next: j.next, unit: jitter(),
-		stopped: sending.Err() != nil && kind == care.KindRetry,
+		stopped: a.parent.Err() != nil && kind == care.KindRetry,
 	})
 	r.logAttempt(&rec, kind, err)
 	switch kind {
@@ -53,7 +52,7 @@ func (r *runner) hand(claiming, sending context.Context, p *pool, j *job) {
 	p.answered(j, took)
 	r.submit(&j.out, c, rec, next)
 	if kind == care.KindOperator {
-		r.pause(context.WithoutCancel(sending), err)
+		r.pause(context.WithoutCancel(a.parent), err)
 	}
 }
 

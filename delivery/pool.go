@@ -46,8 +46,9 @@ func (p *pool) start(claiming, sending context.Context, group *sync.WaitGroup) {
 	group.Go(func() { p.feed(claiming) })
 	for range p.workers {
 		group.Go(func() {
+			a := p.r.allowance(sending)
 			for j := range p.ready {
-				p.r.hand(claiming, sending, p, j)
+				p.r.hand(claiming, a, p, j)
 			}
 		})
 	}
@@ -133,7 +134,9 @@ func (p *pool) places(shared bool) int {
 		p.want = min(p.want, 2*p.workers)
 	case shared:
 		p.want = min(p.want, batchMost/2, max(p.workers, p.goes(time.Second/2)))
-	case p.took > 0:
+	case p.took <= 0:
+		p.want = min(p.want, batchMost/2) // nobody knows yet how fast they go
+	default:
 		p.want = min(p.want, max(p.workers, p.goes(time.Second)))
 	}
 	n := p.breaker.allows(p.r.e.cfg.Machine(), p.want, p.out+len(p.queue))
@@ -310,7 +313,7 @@ func (p *pool) single(claiming, sending context.Context, j *job) {
 	}
 	for _, j := range p.begin(claiming, p.limited([]*job{j}), &opening{}) {
 		j.out.done = make(chan struct{})
-		p.r.hand(claiming, sending, p, j)
+		p.r.hand(claiming, p.r.allowance(sending), p, j)
 		<-j.out.done
 	}
 }

@@ -53,6 +53,11 @@ func newRunner(e *Engine, ch care.Channel) *runner {
 	return r
 }
 
+// allowance returns one for a worker.
+func (r *runner) allowance(sending context.Context) *allowance {
+	return &allowance{parent: sending, time: r.timeout, now: r.e.cfg.Machine}
+}
+
 // run claims until claiming ends; attempts in hand end by themselves or with sending.
 func (r *runner) run(claiming, sending context.Context) {
 	var workers sync.WaitGroup

@@ -28,7 +28,7 @@ type hunger struct {
 }
 
 // shardBatch is how many messages a shard gives before another one is asked in the same claim.
-const shardBatch = 128
+const shardBatch = 256
 
 // lookAround is how often all shards are asked while some are known to have more: what is urgent in the others waits no longer.
 const lookAround = 20 * time.Millisecond

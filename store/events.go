@@ -205,11 +205,11 @@ func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntr
 	var out []care.EventEntry
 	entries, _ := readLedger(ledger.Val(), s.clock().Add(-ledgerKept))
 	if value := flight.Val(); value != "" {
-		h := inFlight(care.Shard(customer), value)
-		if err := s.addNotes(ctx, []*inHand{h}); err != nil {
+		held, err := s.inHands(ctx, []aloft{{customer, value}})
+		if err != nil {
 			return nil, fmt.Errorf("read the timeline: %w", err)
 		}
-		noteSending(entries, h)
+		noteSending(entries, held[0])
 	}
 	for id, e := range entries {
 		out = append(out, care.EventEntry{

@@ -83,7 +83,8 @@ type fetched struct {
 	records, overlays []value
 	ledgers           []*redis.SliceCmd
 	aloft             []int     // which of the customers have a message in flight
-	hands             []*inHand // those messages
+	values            []aloft   // what flight says of them
+	hands             []*inHand // those messages, nil where their hand is gone
 }
 
 // value is what GET has to say of a key.
@@ -141,7 +142,7 @@ func (s *Store) fetch(ctx context.Context, ids []string, held bool) (*fetched, e
 	}
 	if err == nil {
 		flights()
-		err = s.addNotes(ctx, f.hands)
+		f.hands, err = s.inHands(ctx, f.values)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read customers: %w", err)
@@ -169,7 +170,7 @@ func (f *fetched) flights(ctx context.Context, pipe redis.Pipeliner) func() {
 		for shard, items := range shards {
 			for j, i := range items {
 				if values := cmds[shard].Val(); j < len(values) && values[j] != nil {
-					f.aloft, f.hands = append(f.aloft, i), append(f.hands, inFlight(shard, text(values[j])))
+					f.aloft, f.values = append(f.aloft, i), append(f.values, aloft{f.ids[i], text(values[j])})
 				}
 			}
 		}
@@ -291,6 +292,9 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 
 // noteSending marks the ledger's entry of the message that is being sent: its hand knows of it before the ledger does.
 func noteSending(l care.Ledger, h *inHand) {
+	if h == nil {
+		return
+	}
 	id, _, _, ok := splitMember(h.member)
 	e, known := l[id]
 	if !ok || !known || h.note == "" {

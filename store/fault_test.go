@@ -437,7 +437,7 @@ func TestRepairedMessageDoesNotWaitForALostLease(t *testing.T) {
 			b.redis.HDel(t.Context(), flightKey(shard), c.Record.Customer)
 		}, care.StateUncertain},
 		"all": {func(b *bundle, shard int, c *care.Claim) {
-			b.redis.Del(t.Context(), handsKey(shard), flightKey(shard), begunKey(shard, strconv.FormatInt(c.Token, 10)))
+			b.redis.Del(t.Context(), handsKey(shard), flightKey(shard), handKey(shard, strconv.FormatInt(c.Token, 10)))
 		}, care.StateDue},
 	} {
 		t.Run(name, func(t *testing.T) {

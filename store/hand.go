@@ -17,11 +17,11 @@ import (
 //
 //	hands           token → end of its lease, microseconds of Redis' clock
 //	left            token → how many of its messages have no result; token! = somebody of the hand was erased
-//	flight          customer → token|lane|member|, until the message has a result
-//	begun:<token>   what Begin noted: a line for each message that is being sent
+//	flight          customer → token and filling, until the message has a result
+//	hand:<token>    lines: | and a lane, its members, the next lane …; behind an empty line what Begin noted
 //
-// A line of begun is \n customer | when | repeats | the ids that it was merged with, comma-separated; what is empty at the end is left
-// out. With the message's own record it says with what the message was about to be sent, should nobody be left to tell.
+// A note is customer | when | repeats | the ids that it was merged with, comma-separated; what is empty at the end is left out. With the
+// message's own record it says with what the message was about to be sent, should nobody be left to tell.
 
 // appendNote writes what Begin notes of a message.
 func appendNote(b []byte, r *care.Record, at time.Time) []byte {
@@ -58,80 +58,115 @@ func sending(r *care.Record, note string) {
 
 // inHand is a message that a replica has, or had when it crashed a moment ago.
 type inHand struct {
-	shard  int
-	token  string
 	lane   string
 	member string
 	note   string // what Begin noted of it, "" = it is not being sent
 }
 
-// inFlight reads a value of flight.
-func inFlight(shard int, value string) *inHand {
-	w := words{rest: value, sep: '|'}
-	return &inHand{shard: shard, token: w.raw(), lane: w.raw(), member: w.raw()}
+// tokenOf reads a value of flight.
+func tokenOf(value string) string {
+	token, _, _ := strings.Cut(value, "|")
+	return token
 }
 
-// addNotes adds what Begin noted of messages in hand, in one round trip per Redis node.
-func (s *Store) addNotes(ctx context.Context, held []*inHand) error {
-	if len(held) == 0 {
-		return nil
-	}
-	type key struct {
-		shard int
-		token string
-	}
-	begun := make(map[key]*redis.StringCmd)
-	pipe := s.client.Pipeline()
-	for _, h := range held {
-		if k := (key{h.shard, h.token}); begun[k] == nil {
-			begun[k] = pipe.Get(ctx, begunKey(h.shard, h.token))
+// handText is what hand:<token> says.
+type handText struct {
+	members []string
+	lanes   []string          // of the members
+	notes   map[string]string // by customer
+}
+
+// readHand reads hand:<token>.
+func readHand(text string) *handText {
+	h := &handText{notes: make(map[string]string)}
+	named, notes, _ := strings.Cut(text, "\n\n")
+	lane := ""
+	for line := range strings.SplitSeq(named, "\n") {
+		if name, ok := strings.CutPrefix(line, "|"); ok {
+			lane = name
+		} else if line != "" {
+			h.members, h.lanes = append(h.members, line), append(h.lanes, lane)
 		}
 	}
-	if err := run(ctx, pipe); err != nil {
-		return fmt.Errorf("read what is in hand: %w", err)
+	for line := range strings.SplitSeq(notes, "\n") {
+		if customer, note, ok := strings.Cut(line, "|"); ok {
+			h.notes[customer] = note
+		}
 	}
-	notes := make(map[key]map[string]string, len(begun))
-	for k, c := range begun {
-		notes[k] = notesOf(c.Val())
-	}
-	for _, h := range held {
-		if _, _, customer, ok := splitMember(h.member); ok {
-			h.note = notes[key{h.shard, h.token}][customer]
+	return h
+}
+
+// message returns what a hand has of the customer, nil if nothing.
+func (h *handText) message(customer string) *inHand {
+	for i, m := range h.members {
+		if len(m) > customAt && m[customAt:] == customer {
+			return &inHand{lane: h.lanes[i], member: m, note: h.notes[customer]}
 		}
 	}
 	return nil
 }
 
-// notesOf reads begun:<token>, by customer.
-func notesOf(raw string) map[string]string {
-	out := make(map[string]string)
-	for line := range strings.SplitSeq(raw, "\n") {
-		if customer, note, ok := strings.Cut(line, "|"); ok {
-			out[customer] = note
+// aloft is a customer of whom something is in flight.
+type aloft struct {
+	customer string
+	value    string // of flight
+}
+
+// inHands returns the messages that are in flight, in the order of their customers, in one round trip per Redis node; nil where the hand is
+// gone meanwhile.
+func (s *Store) inHands(ctx context.Context, flights []aloft) ([]*inHand, error) {
+	if len(flights) == 0 {
+		return nil, nil
+	}
+	type key struct {
+		shard int
+		token string
+	}
+	texts := make(map[key]*redis.StringCmd)
+	pipe := s.client.Pipeline()
+	for _, f := range flights {
+		if k := (key{care.Shard(f.customer), tokenOf(f.value)}); texts[k] == nil {
+			texts[k] = pipe.Get(ctx, handKey(k.shard, k.token))
 		}
 	}
-	return out
+	if err := run(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("read what is in hand: %w", err)
+	}
+	hands := make(map[key]*handText, len(texts))
+	for k, c := range texts {
+		hands[k] = readHand(c.Val())
+	}
+	out := make([]*inHand, len(flights))
+	for i, f := range flights {
+		out[i] = hands[key{care.Shard(f.customer), tokenOf(f.value)}].message(f.customer)
+	}
+	return out, nil
 }
 
 // everyHand returns what is in hand in all shards, by member.
 func (s *Store) everyHand(ctx context.Context) (map[string]*inHand, error) {
 	pipe := s.client.Pipeline()
-	var flights [care.Shards]*redis.StringSliceCmd
-	for shard := range flights {
-		flights[shard] = pipe.HVals(ctx, flightKey(shard))
+	var cmds [care.Shards]*redis.MapStringStringCmd
+	for shard := range cmds {
+		cmds[shard] = pipe.HGetAll(ctx, flightKey(shard))
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read what is in hand: %w", err)
 	}
-	var held []*inHand
-	out := make(map[string]*inHand)
-	for shard, c := range flights {
-		for _, value := range c.Val() {
-			h := inFlight(shard, value)
-			held, out[h.member] = append(held, h), h
+	var flights []aloft
+	for _, c := range cmds {
+		for customer, value := range c.Val() {
+			flights = append(flights, aloft{customer, value})
 		}
 	}
-	return out, s.addNotes(ctx, held)
+	held, err := s.inHands(ctx, flights)
+	out := make(map[string]*inHand, len(held))
+	for _, h := range held {
+		if h != nil {
+			out[h.member] = h
+		}
+	}
+	return out, err
 }
 
 // dissolveAtOnce is how many hands of a shard are dissolved before something of them is claimed.

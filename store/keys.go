@@ -82,7 +82,7 @@ func flightKey(shard int) string { return prefix(shard) + "flight" }
 
 func handsKey(shard int) string { return prefix(shard) + "hands" }
 
-func begunKey(shard int, token string) string { return prefix(shard) + "begun:" + token }
+func handKey(shard int, token string) string { return prefix(shard) + "hand:" + token }
 
 // laneNamed is the inverse of care.Lane.String.
 func laneNamed(name string) (care.Lane, bool) {

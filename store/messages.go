@@ -172,7 +172,7 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 		}
 		for m, h := range held {
 			if id, day, _, ok := splitMember(m); ok && h.lane == lane && !there[m] {
-				refs = append(refs, ref{id: id, shard: h.shard, day: day, claimed: true, note: h.note})
+				refs = append(refs, ref{id: id, shard: care.ShardOf(id), day: day, claimed: true, note: h.note})
 			}
 		}
 	}

@@ -133,18 +133,16 @@ func (s *Store) Depth(ctx context.Context) ([]Depth, error) {
 			})
 		}
 	}
-	var flights [care.Shards]interface{ Val() []string }
-	for shard := range flights {
-		flights[shard] = pipe.HVals(ctx, flightKey(shard))
-	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("count the queue: %w", err)
 	}
+	hands, err := s.everyHand(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count the queue: %w", err)
+	}
 	held := make(map[string]int)
-	for shard, c := range flights {
-		for _, v := range c.Val() {
-			held[inFlight(shard, v).lane]++
-		}
+	for _, h := range hands {
+		held[h.lane]++
 	}
 	out := make([]Depth, len(care.Lanes))
 	for i, lane := range care.Lanes {

@@ -67,6 +67,11 @@ type place struct {
 
 func (c *call) add(args ...any) { c.args = append(c.args, args...) }
 
+// expect makes room for texts, and for what write writes of them.
+func (c *call) expect(texts, bytes int) {
+	c.texts, c.space, c.late = make([]string, 0, texts), make([]byte, 0, bytes), make([]place, 0, texts)
+}
+
 // say adds texts. go-redis takes pointers to them, and many side by side are one allocation instead of one each.
 func (c *call) say(texts ...string) {
 	if cap(c.texts)-len(c.texts) < len(texts) {

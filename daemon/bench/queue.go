@@ -50,7 +50,7 @@ func measureQueue(ctx context.Context, w *world) (run, error) {
 }
 
 // queueBatch is how many messages a replica claims at a time.
-const queueBatch = 128
+const queueBatch = 256
 
 // drain takes n messages out of the queue and hands them over in thought. As in the daemon the intents of a batch, the results of the one
 // before and the events of the one before that share a trip.

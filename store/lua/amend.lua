@@ -54,7 +54,8 @@ end
 local function claimed(key, member)
   if tonumber(redis.call('ZSCORE', key, member) or '0') < 0 then return true end
   local v = redis.call('HGET', prefix .. 'flight', string.sub(member, 32))
-  return v and string.find(v, '|' .. member .. '|', 1, true) ~= nil
+  local hand = v and redis.call('GET', prefix .. 'hand:' .. string.match(v, '^%d*'))
+  return hand and string.find(hand, '\n' .. member .. '\n', 1, true) ~= nil
 end
 
 local function amend(i)

@@ -30,8 +30,8 @@ for i = 1, #ARGV, 2 do
   if ends and tonumber(ends) > now then
     answer = 1
     if call('HEXISTS', prefix .. 'left', token .. '!') == 1 then answer, text = some(token, text) end
-    call('EXISTS', prefix .. 'begun:' .. token)
-    if text ~= '' then begun[#begun + 1] = {prefix .. 'begun:' .. token, text} end
+    call('EXISTS', prefix .. 'hand:' .. token)
+    if text ~= '' then begun[#begun + 1] = {prefix .. 'hand:' .. token, text} end
   end
   out[#out + 1] = answer
 end

@@ -11,12 +11,13 @@
 --           rescued, else '0'}. One text costs both sides less than a hundred.
 -- Has no allow-oom: a full Redis hands out no work whose outcome could not be recorded.
 --
--- What is claimed together is a hand. Its messages leave the queue for flight: customer → token | lane | member |, one message of a
--- customer at a time, because the next one's caps depend on how this one ends. The hand's token and lease stand in hands, how many of
--- its messages have no result in left.
+-- What is claimed together is a hand. Its messages leave the queue. hand:<token> says which they are: for each lane a line, | and its name,
+-- then a line for each member. In flight stands for each customer the hand that has a message of theirs: one message of a customer at a
+-- time, because the next one's caps depend on how this one ends. The hand's token and lease stand in hands, how many of its messages have no
+-- result in left.
 --
--- A value of flight is filled up to more than 64 bytes: shorter ones Redis would keep in a list, and looking a hundred customers up in
--- that costs more than all the rest.
+-- A value of flight, the token and a | and dots, is longer than 64 bytes: shorter ones Redis would keep in a list, and looking a hundred
+-- customers up in that costs more than all the rest. All messages of a hand share one.
 --
 -- A member's score is its release (ms, above 0), or below 0 when its hand was dissolved: the end of that lease (microseconds) less
 -- 9e15, so that the two clocks never meet on one axis.
@@ -31,7 +32,7 @@ local out = {call('GET', prefix .. 'mark') or '0', '0', 0, '0', 0}
 local orphans = {}
 
 -- The records of members, and of those only that have one. The days follow each other, as the releases do.
-local function read(lane, members, owners)
+local function read(lane, members, flights)
   local all, from = {}, 1
   while from <= #members do
     local day, ids, to = sub(members[from], 27, 31), {}, from
@@ -51,18 +52,25 @@ local function read(lane, members, owners)
     if not all[i] then
       orphans[#orphans + 1] = {lane, members[i]}
       table.remove(members, i)
-      table.remove(owners, i)
+      table.remove(flights, 2 * i)
+      table.remove(flights, 2 * i - 1)
       table.remove(all, i)
     end
   end
   return all
 end
 
--- The first members of a lane that are due and whose customers are in no hand, those customers, and whether they are the first of all that
--- are due.
+local token = now + tonumber(ARGV[2])
+-- What was given back and is claimed again within the same microsecond gets another token.
+if tonumber(call('GET', KEYS[1]) or '0') == token then token = token + 1 end
+token = string.format('%.0f', token)
+local own = token .. '|' .. string.rep('.', 50)
+
+-- The first members of a lane that are due and whose customers are in no hand, what flight is to say of those customers, and whether they are
+-- the first of all that are due.
 local aloft, busy = call('HLEN', flight), {}
 local function waiting(key)
-  local mine, owners, n, at, page, gap = {}, {}, 0, 0, quota + 8, false
+  local mine, flights, n, at, page, gap = {}, {}, 0, 0, quota + 8, false
   for _ = 1, PAGES do
     local found = call('ZRANGEBYSCORE', key, '1', due, 'LIMIT', at, page)
     if #found == 0 then break end
@@ -75,7 +83,7 @@ local function waiting(key)
       if not held[j] and not busy[customer] then
         busy[customer] = true
         n = n + 1
-        mine[n], owners[n] = m, customer
+        mine[n], flights[2 * n - 1], flights[2 * n] = m, customer, own
       else
         gap = true
       end
@@ -86,14 +94,14 @@ local function waiting(key)
     end
     at, page = at + page, quota + math.min(quota, aloft) + 8
   end
-  return mine, owners, not gap
+  return mine, flights, not gap
 end
 
 -- A member whose hand was dissolved and whose customer is in no other hand.
 local function late(key)
   for _, m in ipairs(call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 8)) do
     local customer = sub(m, 32)
-    if call('HEXISTS', flight, customer) == 0 then return {m}, {customer} end
+    if call('HEXISTS', flight, customer) == 0 then return {m}, {customer, own} end
   end
   return {}, {}
 end
@@ -104,12 +112,12 @@ for i = 5, #ARGV do
   local key = prefix .. 'due:' .. lane
   if not rescue and out[3] == 0 and #call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 1) > 0 then out[3] = 1 end
   if quota > 0 then
-    local members, owners, first
-    if rescue then members, owners = late(key) else members, owners, first = waiting(key) end
+    local members, flights, first
+    if rescue then members, flights = late(key) else members, flights, first = waiting(key) end
     local n = #members
-    local records = read(lane, members, owners)
+    local records = read(lane, members, flights)
     if #members > 0 then
-      taken[#taken + 1] = {lane = lane, members = members, owners = owners, records = records, first = first and n}
+      taken[#taken + 1] = {lane = lane, members = members, flights = flights, records = records, first = first and n}
       quota = quota - #members
     end
   end
@@ -142,18 +150,12 @@ if #taken == 0 then
   return out
 end
 
-local token = now + tonumber(ARGV[2])
--- What was given back and is claimed again within the same microsecond gets another token.
-if tonumber(call('GET', KEYS[1]) or '0') == token then token = token + 1 end
-token = string.format('%.0f', token)
 call('SET', KEYS[1], token)
-local n, FULL = 0, '|' .. string.rep('.', 16)
+local n, text = 0, {}
 for _, t in ipairs(taken) do
-  local lane, members, owners, head, flights = t.lane, t.members, t.owners, token .. '|' .. t.lane .. '|', {}
-  for j = 1, #members do
-    flights[2 * j - 1], flights[2 * j] = owners[j], head .. members[j] .. FULL
-  end
+  local lane, members, lines = t.lane, t.members, table.concat(t.members, '\n')
   n = n + #members
+  text[#text + 1] = '|' .. lane .. '\n' .. lines .. '\n'
   local key = prefix .. 'due:' .. lane
   if t.first and t.first > 1 then
     -- One walk takes them all, those without a record too.
@@ -162,14 +164,15 @@ for _, t in ipairs(taken) do
   else
     call('ZREM', key, unpack(members))
   end
-  call('HSET', flight, unpack(flights))
+  call('HSET', flight, unpack(t.flights))
   local crashes = '0'
   if rescue then crashes = tostring(call('HINCRBY', prefix .. 'crash', sub(members[1], 1, 26), 1)) end
   out[#out + 1] = lane
-  out[#out + 1] = table.concat(members, '\n')
+  out[#out + 1] = lines
   out[#out + 1] = table.concat(t.records, '\n')
   out[#out + 1] = crashes
 end
+call('SET', prefix .. 'hand:' .. token, table.concat(text))
 call('HSET', prefix .. 'left', token, n)
 call('ZADD', hands, token, token)
 out[2] = token

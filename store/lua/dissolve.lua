@@ -3,10 +3,10 @@
 -- KEYS[1]  the shard's fence
 -- without more: looks for a hand, and dissolves it if nothing of it was being sent
 -- ARGV[1]  the hand's token
--- ARGV[2]  how long begun:<token> was when it was read
+-- ARGV[2]  how long hand:<token> was when it was read
 -- ARGV[3…] for each message that was being sent four words: customer, id and day, record, ledger entry
 -- Returns  {1}, {2} if there is another one, {0} if there is none, or more was begun meanwhile: then nothing has been done; or
---           {-1, token, length of begun:<token>, then for each message that was being sent: its member, what is noted of it, its record}:
+--           {-1, token, length of hand:<token>, then for each message that was being sent: its member, what is noted of it, its record}:
 --           nothing has been done, and the records are to be given
 -- allow-oom: what may have been sent must be known as such even when Redis is full.
 -- Run twice it finds no hand the second time.
@@ -19,23 +19,28 @@ local ended = call('ZRANGEBYSCORE', hands, '-inf', string.format('%.0f', now), '
 local token = ARGV[1] or ended[1]
 local ends = tonumber(token and call('ZSCORE', hands, token) or '0')
 if ends == 0 then return {ARGV[1] and 1 or 0} end
-local begun = call('GET', prefix .. 'begun:' .. token) or ''
-if ends > now or ARGV[1] and #begun ~= tonumber(ARGV[2]) then return {0} end
+local hand = call('GET', prefix .. 'hand:' .. token) or ''
+if ends > now or ARGV[1] and #hand ~= tonumber(ARGV[2]) then return {0} end
 
 -- Every key is read before the first write; see begin.lua.
 call('EXISTS', prefix .. 'left')
-local own, members, aloft = token .. '|', {}, {}
-for _, v in ipairs(call('HVALS', flight)) do
-  if find(v, own, 1, true) == 1 then
-    local lane, member = string.match(v, '^%d+|([^|]*)|([^|]*)')
-    call('EXISTS', prefix .. 'due:' .. lane)
-    members[#members + 1] = {prefix .. 'due:' .. lane, member}
-    aloft[sub(member, 32)] = true
+local own, members, aloft, lane = token .. '|', {}, {}, nil
+local named, notes = string.match(hand, '^(.-\n)\n(.*)') -- what was begun stands behind the members
+for line in string.gmatch(named or hand, '[^\n]+') do
+  if sub(line, 1, 1) == '|' then
+    lane = prefix .. 'due:' .. sub(line, 2)
+    call('EXISTS', lane)
+  else
+    local customer = sub(line, 32)
+    if find(call('HGET', flight, customer) or '', own, 1, true) == 1 then
+      members[#members + 1] = {lane, line}
+      aloft[customer] = true
+    end
   end
 end
 
-if not ARGV[1] and begun ~= '' then
-  local out = {-1, token, #begun}
+if not ARGV[1] and notes then
+  local out, begun = {-1, token, #hand}, '\n' .. notes
   for _, m in ipairs(members) do
     local member = m[2]
     local _, at = find(begun, '\n' .. sub(member, 32) .. '|', 1, true)
@@ -66,6 +71,6 @@ for _, m in ipairs(members) do
 end
 call('ZREM', hands, token)
 call('HDEL', prefix .. 'left', token, token .. '!')
-call('DEL', prefix .. 'begun:' .. token)
+call('DEL', prefix .. 'hand:' .. token)
 call('INCR', prefix .. 'mark')
 return {#ended}

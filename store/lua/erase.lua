@@ -64,13 +64,13 @@ for _, name in ipairs(tables) do each('HDEL', prefix .. name, ids) end
 for _, day in ipairs(days) do each('HDEL', prefix .. 'msg:' .. day, seen[day]) end
 local token = string.match(redis.call('HGET', prefix .. 'flight', customer) or '', '^%d+')
 if token then
-  local left, begun = prefix .. 'left', prefix .. 'begun:' .. token
-  redis.call('EXISTS', begun)
+  local left, hand = prefix .. 'left', prefix .. 'hand:' .. token
+  redis.call('EXISTS', hand)
   redis.call('HDEL', prefix .. 'flight', customer)
   if redis.call('HINCRBY', left, token, -1) <= 0 then
     redis.call('ZREM', prefix .. 'hands', token)
     redis.call('HDEL', left, token, token .. '!')
-    redis.call('DEL', begun)
+    redis.call('DEL', hand)
   else
     redis.call('HSET', left, token .. '!', 1)
   end

@@ -27,11 +27,11 @@ for _, id in ipairs(ARGV) do
     if tonumber(redis.call('ZSCORE', lane, member) or '0') < 0 then claimed = '1' end
     entry = redis.call('HGET', prefix .. 'ledger:' .. (customer or ''), id) or ''
     local v = redis.call('HGET', prefix .. 'flight', customer or '')
-    if v and string.find(v, '|' .. member .. '|', 1, true) then
+    local hand = v and redis.call('GET', prefix .. 'hand:' .. string.match(v, '^%d*')) or ''
+    if string.find(hand, '\n' .. member .. '\n', 1, true) then
       claimed = '1'
-      local begun = redis.call('GET', prefix .. 'begun:' .. string.match(v, '^%d*')) or ''
-      local _, at = string.find(begun, '\n' .. customer .. '|', 1, true)
-      if at then sending = string.match(begun, '^[^\n]*', at + 1) end
+      local _, at = string.find(hand, '\n' .. customer .. '|', 1, true)
+      if at then sending = string.match(hand, '^[^\n]*', at + 1) end
     end
   end
   out[#out + 1] = day or ''

@@ -15,16 +15,17 @@ local function names(text, what) return text and string.find(text, what, 1, true
 local function held(member, customer)
   local v = redis.call('HGET', prefix .. 'flight', customer)
   local tokens = redis.call('ZRANGE', prefix .. 'hands', 0, -1)
-  if names(v, '|' .. member .. '|') then
+  if v then
     local token = string.match(v, '^%d*')
-    if redis.call('ZSCORE', prefix .. 'hands', token) then return true end
+    local hand, leased = redis.call('GET', prefix .. 'hand:' .. token), redis.call('ZSCORE', prefix .. 'hands', token)
+    if leased or hand and not names(hand, '\n' .. member .. '\n') then
+      return leased and names(hand, '\n' .. member .. '\n'), false -- if not, another message of theirs is in it
+    end
     redis.call('HDEL', prefix .. 'flight', customer)
     tokens = {token}
-  elseif v then
-    return false, false -- another message of theirs
   end
   for _, token in ipairs(tokens) do
-    if names(redis.call('GET', prefix .. 'begun:' .. token), '\n' .. customer .. '|') then return false, true end
+    if names(redis.call('GET', prefix .. 'hand:' .. token), '\n' .. customer .. '|') then return false, true end
   end
   return false, false
 end

@@ -10,15 +10,18 @@
 --           because of another one that was not ours; ask again without that}
 -- allow-oom: what was sent must be recorded even when Redis is full. Run twice it finds its own record and answers the same.
 local prefix = string.sub(KEYS[1], 1, -6)
-local call, find = redis.call, string.find
+local call, FILL = redis.call, string.rep('.', 50) -- as in claim.lua
 local flight, out = prefix .. 'flight', {call('GET', prefix .. 'mark') or '0'}
 
 -- Where each hand's results begin among the words, and who their customers are.
-local groups, customers, i = {}, {}, 3
+local groups, customers, i, all = {}, {}, 3, 0
 for g = 1, tonumber(ARGV[2]) do
   local n = tonumber(ARGV[i + 2])
-  groups[g] = {own = ARGV[i] .. '|', token = ARGV[i], msg = prefix .. 'msg:' .. ARGV[i + 1], n = n, from = i + 3}
-  for j = i + 3, i + 2 + 4 * n, 4 do customers[#customers + 1] = ARGV[j] end
+  groups[g] = {own = ARGV[i] .. '|' .. FILL, token = ARGV[i], msg = prefix .. 'msg:' .. ARGV[i + 1], n = n, from = i + 3}
+  for j = i + 3, i + 2 + 4 * n, 4 do
+    all = all + 1
+    customers[all] = ARGV[j]
+  end
   i = i + 3 + 4 * n
 end
 local commands = i
@@ -27,7 +30,7 @@ local flights, ours, at = call('HMGET', flight, unpack(customers)), true, 1
 for _, g in ipairs(groups) do
   for j = g.from, g.from + 4 * g.n - 1, 4 do
     local v = flights[at]
-    if v and find(v, g.own, 1, true) == 1 then
+    if v == g.own then
       out[at + 1] = -1
     else
       ours = false
@@ -53,16 +56,16 @@ if ARGV[1] == '1' then
   call('EXISTS', unpack(keys))
 end
 
-local ids = {}
+local ids, ledger = {}, prefix .. 'ledger:'
+at = 0
 for _, g in ipairs(groups) do
   local records, k = {}, 1
   for j = g.from, g.from + 4 * g.n - 1, 4 do
     local id = ARGV[j + 1]
-    call('HSET', prefix .. 'ledger:' .. ARGV[j], id, ARGV[j + 2])
+    call('HSET', ledger .. ARGV[j], id, ARGV[j + 2])
     records[k], records[k + 1] = id, ARGV[j + 3]
-    k = k + 2
-    ids[#ids + 1] = id
-    out[#ids + 1] = 1
+    k, at = k + 2, at + 1
+    ids[at], out[at + 1] = id, 1
   end
   call('HSET', g.msg, unpack(records))
 end
@@ -72,7 +75,7 @@ for _, g in ipairs(groups) do
   if call('HINCRBY', prefix .. 'left', g.token, -g.n) <= 0 then
     call('ZREM', prefix .. 'hands', g.token)
     call('HDEL', prefix .. 'left', g.token, g.token .. '!')
-    call('DEL', prefix .. 'begun:' .. g.token)
+    call('DEL', prefix .. 'hand:' .. g.token)
   end
 end
 i = commands
