@@ -436,6 +436,9 @@ func TestRepairedMessageDoesNotWaitForALostLease(t *testing.T) {
 		"customer": {func(b *bundle, shard int, c *care.Claim) {
 			b.redis.HDel(t.Context(), flightKey(shard), c.Record.Customer)
 		}, care.StateUncertain},
+		"text": {func(b *bundle, shard int, c *care.Claim) {
+			b.redis.Del(t.Context(), handsKey(shard), handKey(shard, strconv.FormatInt(c.Token, 10)))
+		}, care.StateUncertain},
 		"all": {func(b *bundle, shard int, c *care.Claim) {
 			b.redis.Del(t.Context(), handsKey(shard), flightKey(shard), handKey(shard, strconv.FormatInt(c.Token, 10)))
 		}, care.StateDue},

@@ -22,6 +22,7 @@ local function held(member, customer)
       return leased and names(hand, '\n' .. member .. '\n'), false -- if not, another message of theirs is in it
     end
     redis.call('HDEL', prefix .. 'flight', customer)
+    if not hand then return false, true end -- nothing says that it was not
     tokens = {token}
   end
   for _, token in ipairs(tokens) do
