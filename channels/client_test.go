@@ -193,7 +193,7 @@ func TestSlowPeersMeetTheDeadline(t *testing.T) {
 		"nothing": {"", care.KindUncertain}, "headers": {"HTTP/1.1 200 OK\r\nX-", care.KindUncertain},
 		"body": {"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", ""},
 	} {
-		c := client(t, channels.ClientConfig{Timeout: 300 * time.Millisecond})
+		c := client(t, channels.ClientConfig{Timeout: time.Second})
 		a, err := get(t.Context(), c, raw(t, func(conn net.Conn) { dribble(conn, tt.head) }), true)
 		if care.KindOf(err) != tt.kind {
 			t.Errorf("%s: got %v, want %q", name, err, tt.kind)
@@ -227,8 +227,7 @@ func TestCancelBeforeAndAfterTheRequest(t *testing.T) {
 }
 
 // TestLargeAnswersCostLittle lets a peer answer without end, plain and as a gzip bomb.
-func TestLargeAnswersCostLittle(t *testing.T) {
-	t.Parallel()
+func TestLargeAnswersCostLittle(t *testing.T) { //nolint:paralleltest // it measures what all tests of the process take
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var out io.Writer = w
 		if r.URL.Path == "/bomb" {
