@@ -135,6 +135,46 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// TestAClaimWhileItsSlotMoves claims when all keys are still there but the one that a claim makes: the whole claim must wait. Half of it
+// would take messages out of the queue that no hand has.
+func TestAClaimWhileItsSlotMoves(t *testing.T) {
+	t.Parallel()
+	addresses := clusterOf(t, 3)
+	b := bundleAt(t, "redis-cluster://"+strings.Join(addresses, ","), false)
+	ctx := t.Context()
+	claims := b.hand(t, 2) // so that there are a flight and hands
+	shard := care.Shard(claims[0].Record.Customer)
+	settle(t, b.Store, result(claims[1], care.StateDue, epoch))
+	node, err := b.cluster.MasterForKey(ctx, fenceKey(shard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, other := node.Do(ctx, "CLUSTER", "MYID").Val(), any(nil)
+	for _, a := range addresses {
+		c := redis.NewClient(&redis.Options{Addr: a})
+		if id := c.Do(ctx, "CLUSTER", "MYID").Val(); id != from {
+			other = id
+		}
+		c.Close()
+	}
+	slot := int(crc16(tags[shard]) % 16384)
+	if err := node.Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", other).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if some, err := b.Claim(ctx, []care.Lane{claims[1].Lane}, 1, time.Minute); len(some) > 0 { // a lane without keys would stop it, too
+		t.Errorf("%d were claimed, %v", len(some), err)
+	}
+	if err := node.Do(ctx, "CLUSTER", "SETSLOT", slot, "STABLE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n := node.HLen(ctx, flightKey(shard)).Val(); n != 1 {
+		t.Errorf("%d customers have a message in flight, want the one of before", n)
+	}
+	if c := claimOne(t, b.Store, time.Minute); c.Record.ID != claims[1].Record.ID || !begin(t, b.Store, c) {
+		t.Errorf("afterwards %+v was claimed", c)
+	}
+}
+
 // crossSlot reports whether there was an error, and fails the test for the one that must not be: keys in several slots.
 func crossSlot(t *testing.T, err error) bool {
 	t.Helper()

@@ -150,6 +150,8 @@ if #taken == 0 then
   return out
 end
 
+-- Every key is read before the first write, that of the new hand too; see begin.lua.
+call('EXISTS', prefix .. 'left', prefix .. 'hand:' .. token)
 call('SET', KEYS[1], token)
 local n, text = 0, {}
 for _, t in ipairs(taken) do
