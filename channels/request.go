@@ -57,8 +57,8 @@ func writeRequest(w *bufio.Writer, r *http.Request) error {
 
 func unsendable(c rune) bool { return c < ' ' || c == 0x7f }
 
-// requestTarget returns url.URL.RequestURI in two parts: path, then query with its question mark. A text message stands in the query, and
-// is not copied once more.
+// requestTarget returns url.URL.RequestURI in two parts: the path with the question mark, and the query. A text message stands in the query,
+// and is not copied once more.
 func requestTarget(u *url.URL) (path, query string) {
 	if u.Opaque != "" || u.ForceQuery || u.RawQuery == "" {
 		return u.RequestURI(), ""

@@ -83,7 +83,6 @@ type fetched struct {
 	records, overlays []value
 	ledgers           []*redis.SliceCmd
 	aloft             []int     // which of the customers have a message in flight
-	values            []aloft   // what flight says of them
 	hands             []*inHand // those messages, nil where their hand is gone
 }
 
@@ -129,7 +128,7 @@ func (s *Store) fetch(ctx context.Context, ids []string, held bool) (*fetched, e
 	for _, cmd := range f.ledgers {
 		_ = pipe.Process(ctx, cmd)
 	}
-	flights := func() {}
+	flights := func() []aloft { return nil }
 	if !held {
 		flights = f.flights(ctx, pipe)
 	}
@@ -141,8 +140,7 @@ func (s *Store) fetch(ctx context.Context, ids []string, held bool) (*fetched, e
 		f.overlays, err = overlaysOf()
 	}
 	if err == nil {
-		flights()
-		f.hands, err = s.inHands(ctx, f.values)
+		f.hands, err = s.inHands(ctx, flights())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read customers: %w", err)
@@ -150,8 +148,8 @@ func (s *Store) fetch(ctx context.Context, ids []string, held bool) (*fetched, e
 	return f, nil
 }
 
-// flights asks which of the customers have a message in flight, and returns what notes it afterwards.
-func (f *fetched) flights(ctx context.Context, pipe redis.Pipeliner) func() {
+// flights asks which of the customers have a message in flight, and returns what notes them afterwards and says what flight has of them.
+func (f *fetched) flights(ctx context.Context, pipe redis.Pipeliner) func() []aloft {
 	shards := byShard(f.ids, func(id *string) string { return *id })
 	var cmds [care.Shards]*redis.SliceCmd
 	for shard, items := range shards {
@@ -166,14 +164,15 @@ func (f *fetched) flights(ctx context.Context, pipe redis.Pipeliner) func() {
 		cmds[shard] = redis.NewSliceCmd(ctx, words...)
 		_ = pipe.Process(ctx, cmds[shard])
 	}
-	return func() {
+	return func() (out []aloft) {
 		for shard, items := range shards {
 			for j, i := range items {
 				if values := cmds[shard].Val(); j < len(values) && values[j] != nil {
-					f.aloft, f.values = append(f.aloft, i), append(f.values, aloft{f.ids[i], text(values[j])})
+					f.aloft, out = append(f.aloft, i), append(out, aloft{f.ids[i], text(values[j])})
 				}
 			}
 		}
+		return out
 	}
 }
 

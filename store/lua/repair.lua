@@ -18,9 +18,8 @@ local function held(member, customer)
   if v then
     local token = string.match(v, '^%d*')
     local hand, leased = redis.call('GET', prefix .. 'hand:' .. token), redis.call('ZSCORE', prefix .. 'hands', token)
-    if leased or hand and not names(hand, '\n' .. member .. '\n') then
-      return leased and names(hand, '\n' .. member .. '\n'), false -- if not, another message of theirs is in it
-    end
+    local mine = names(hand, '\n' .. member .. '\n') -- if not, another message of theirs is in it
+    if leased or hand and not mine then return leased and mine, false end
     redis.call('HDEL', prefix .. 'flight', customer)
     if not hand then return false, true end -- nothing says that it was not
     tokens = {token}
