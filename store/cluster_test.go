@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -135,9 +136,9 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// TestAClaimWhileItsSlotMoves claims when all keys are still there but the one that a claim makes: the whole claim must wait. Half of it
-// would take messages out of the queue that no hand has.
-func TestAClaimWhileItsSlotMoves(t *testing.T) {
+// TestAHandWhileItsSlotMoves claims when all keys are still there but the one that a claim makes, and settles when that one has gone ahead: the
+// whole of it must wait. Half of it would take messages out of the queue that no hand has, or record a result and not put the message back.
+func TestAHandWhileItsSlotMoves(t *testing.T) {
 	t.Parallel()
 	addresses := clusterOf(t, 3)
 	b := bundleAt(t, "redis-cluster://"+strings.Join(addresses, ","), false)
@@ -170,6 +171,19 @@ func TestAClaimWhileItsSlotMoves(t *testing.T) {
 	if n := node.HLen(ctx, flightKey(shard)).Val(); n != 1 {
 		t.Errorf("%d customers have a message in flight, want the one of before", n)
 	}
+	node.HSet(ctx, shardKey(shard, "early"), "another", "{}") // without any, that would stop it
+	node.Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", other)
+	node.Del(ctx, handKey(shard, strconv.FormatInt(claims[0].Token, 10)))
+	again := result(claims[0], care.StateRetry, epoch)
+	again.Next = epoch.Add(24 * time.Hour)
+	if ok, err := b.Settle(ctx, []care.Result{again}); err == nil {
+		t.Errorf("a result whose hand has gone ahead: %v", ok)
+	}
+	node.Do(ctx, "CLUSTER", "SETSLOT", slot, "STABLE")
+	if n := node.HLen(ctx, flightKey(shard)).Val(); n != 1 {
+		t.Errorf("%d customers have a message in flight after half a result", n)
+	}
+	settle(t, b.Store, again)
 	if c := claimOne(t, b.Store, time.Minute); c.Record.ID != claims[1].Record.ID || !begin(t, b.Store, c) {
 		t.Errorf("afterwards %+v was claimed", c)
 	}

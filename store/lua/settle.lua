@@ -46,7 +46,10 @@ if ARGV[1] == '1' then
   -- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
   -- nothing has been done yet, and not half way through.
   local keys = {prefix .. 'early', prefix .. 'left', prefix .. 'hands'}
-  for _, g in ipairs(groups) do keys[#keys + 1] = g.msg end
+  for _, g in ipairs(groups) do
+    keys[#keys + 1] = g.msg
+    keys[#keys + 1] = prefix .. 'hand:' .. g.token
+  end
   for j = 1, #customers do keys[#keys + 1] = prefix .. 'ledger:' .. customers[j] end
   local i = commands
   while i <= #ARGV do
