@@ -88,6 +88,16 @@ type LedgerEntry struct {
 	Merged  string    `json:"m,omitempty"` // id of the occurrence this one went with
 }
 
+// damagedLedger is the reason of an entry that cannot be read.
+const damagedLedger = "damaged_ledger"
+
+// DamagedEntry stands for an entry that cannot be read. It was planned once, and what became of it is lost: serving it again could be
+// a repeat in silence.
+func DamagedEntry() LedgerEntry { return LedgerEntry{State: StateFailed, Reason: damagedLedger} }
+
+// Damaged reports whether it is not known what became of the occurrence, because the entry could not be read.
+func (e *LedgerEntry) Damaged() bool { return e.Reason == damagedLedger }
+
 // Ledger is a customer's occurrences of the last 400 days by id.
 type Ledger map[string]LedgerEntry
 

@@ -68,6 +68,8 @@ type Result struct {
 	Suppress *Suppression
 	Stop     string // scope of an opt-out, "" = none
 	Event    *EventEntry
+	// Leftover ends the claim and records nothing: the message was over before it was claimed, and only the queue did not know.
+	Leftover bool
 }
 
 // Commit is what a replica has written down in one trip: what is about to be handed over, how other messages ended, and what is told of

@@ -233,6 +233,9 @@ func (e *Engine) written(batch []care.Result, oks []bool) {
 			fenced++
 			continue
 		}
+		if batch[i].Leftover {
+			continue
+		}
 		rec := &batch[i].Record
 		lag := time.Duration(0)
 		if rec.State == care.StateSent || rec.State == care.StateDelivered {

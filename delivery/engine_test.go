@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -28,6 +29,7 @@ type memory struct {
 	most    int // messages that were sending at the same time
 	settled []*care.Claim
 	told    []*care.EventEntry
+	ledger  care.Ledger // of every customer
 }
 
 func newMemory(n int) *memory {
@@ -153,7 +155,9 @@ func (m *memory) Settle(_ context.Context, results []care.Result) ([]bool, error
 			continue
 		}
 		rec := r.Record
-		m.records[rec.ID] = &rec
+		if !r.Leftover {
+			m.records[rec.ID] = &rec
+		}
 		m.settled = append(m.settled, r.Claim)
 		delete(m.token, rec.ID)
 		delete(m.due, rec.ID)
@@ -172,7 +176,7 @@ func (m *memory) Held(_ context.Context, ids []string) ([]*care.Facts, error) {
 	}
 	facts := make([]*care.Facts, len(ids))
 	for i, id := range ids {
-		facts[i] = &care.Facts{ID: id, Customer: &care.Customer{ID: id}}
+		facts[i] = &care.Facts{ID: id, Customer: &care.Customer{ID: id}, Ledger: maps.Clone(m.ledger)}
 	}
 	return facts, nil
 }
@@ -425,6 +429,47 @@ func TestAMessageAtThreeCrashesIsSetAside(t *testing.T) {
 			t.Errorf("%d of the 2 others were sent", n)
 		}
 	})
+}
+
+// What the ledger knows as over does not go again, whatever stands in the queue: its claim ends, and nothing is recorded. What cannot be
+// read in the ledger stops nothing.
+func TestALeftoverDoesNotGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(4)
+		m.ledger = care.Ledger{
+			"m00000": {State: care.StateSent}, "m00001": {State: care.StateSkipped, Reason: "dropped"}, "m00002": care.DamagedEntry(),
+			"m00003": {State: care.StateRetry},
+		}
+		var sent []string
+		var settled []care.Record
+		e := start(t, m, yes{}, func(_ context.Context, msg *care.Message) (care.Receipt, error) {
+			sent = append(sent, msg.ID)
+			return care.Receipt{}, nil
+		}, func(c *Config) {
+			c.Connections[care.Email] = 1
+			c.Observer = &settlements{records: &settled}
+		})
+		time.Sleep(time.Second)
+		_ = e.Stop()
+		slices.Sort(sent)
+		if want := []string{"m00002", "m00003"}; !slices.Equal(sent, want) || len(settled) != len(want) {
+			t.Errorf("sent %v, %d outcomes were counted; want %v", sent, len(settled), want)
+		}
+		if n := m.states()[care.StateSent]; n != 2 || len(m.due) != 0 {
+			t.Errorf("%d are on record as sent, %d in the queue", n, len(m.due))
+		}
+	})
+}
+
+// settlements keeps the records of the outcomes that it is told of.
+type settlements struct {
+	nobody
+	records *[]care.Record
+}
+
+func (s *settlements) Settled(rec *care.Record, _ time.Duration) {
+	*s.records = append(*s.records, *rec)
 }
 
 // A message that was there at two crashes goes alone, so that it takes no other to its third.

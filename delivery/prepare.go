@@ -53,6 +53,12 @@ func (r *runner) prepare(ctx context.Context, claims []*care.Claim, op *care.Ope
 
 func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Operator) *job {
 	now := r.e.cfg.Now()
+	if e, known := f.Ledger[c.Record.ID]; known && !e.State.Pending() && !e.Damaged() {
+		// Somebody deleted or changed keys by hand. What the ledger knows as over does not go again.
+		r.log.Error("a message that is over stood in the queue; it is taken off", slog.String("message", c.Record.ID), slog.String("state", string(e.State)))
+		r.submit(&outcome{result: care.Result{Leftover: true}}, c, c.Record, time.Time{})
+		return nil
+	}
 	policy := UncertainPolicy(book.Program(c.Record.Program), r.ch)
 	if c.Was == care.StateUncertain {
 		// The attempt that the crash cut off goes on record first: whatever comes of this claim, it is known that it may have arrived.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -199,8 +200,8 @@ func TestRenewedLease(t *testing.T) {
 		if !begin(t, b.Store, c) || !settle(t, b.Store, result(c, care.StateSent, epoch)) {
 			t.Error("the renewed claim was refused")
 		}
-		if n := b.redis.HLen(t.Context(), flightKey(care.ShardOf(c.Record.ID))).Val(); n != 0 {
-			t.Errorf("%d renewals are left over", n)
+		if left := b.redis.HKeys(t.Context(), flightKey(care.ShardOf(c.Record.ID))).Val(); !slices.Equal(left, []string{flightFill}) {
+			t.Errorf("left over: %q", left)
 		}
 	})
 }

@@ -267,7 +267,7 @@ func (s *Store) askReceipts(ctx context.Context, claims []*care.Claim) ([]*care.
 
 // readClaims reads the answer of claim.lua.
 func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, until time.Time, rescued bool, floor *Mark) []*care.Claim {
-	l, err := c.list(5)
+	l, err := c.list(4)
 	if err != nil {
 		return nil
 	}
@@ -280,44 +280,47 @@ func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, u
 		h.more[shard] = text(l[3]) == "1"
 		h.mu.Unlock()
 	}
-	if n := text(l[4]); n != "0" {
-		s.log.ErrorContext(ctx, "queued messages have lost their records and are planned again", slog.String("count", n))
+	if len(l) < 6 {
+		return nil
 	}
-	var claims []*care.Claim
-	for i := 5; i+3 < len(l); i += 4 {
-		lane, _ := laneNamed(text(l[i]))
-		members, records := words{rest: text(l[i+1]), sep: '\n'}, words{rest: text(l[i+2]), sep: '\n'}
-		crashes, _ := strconv.Atoi(text(l[i+3]))
-		all := make([]care.Claim, 1+strings.Count(members.rest, "\n"))
-		for j := range all {
-			claim, m := &all[j], members.raw()
-			id, day, _, _ := splitMember(m)
-			claim.Lane, claim.Token, claim.Until, claim.Day = lane, token, until, day
-			if claim.Record, err = decodeRecord(id, records.raw()); err != nil {
-				s.setAside(ctx, claim, m)
-				continue
-			}
-			claim.Was = claim.Record.State
-			if rescued {
-				claim.Record.Crashes = max(claim.Record.Crashes, crashes)
-				claim.Was = care.StateClaimed
-			}
-			if claim.Record.State == care.StateSending {
-				claim.Was = care.StateUncertain
-			}
-			claim.Record.State, claim.Record.Owner = care.StateClaimed, token
-			claims = append(claims, claim)
+	crashes, _ := strconv.Atoi(text(l[5]))
+	lines := words{rest: text(l[4]), sep: '\n'}
+	room := make([]care.Claim, strings.Count(lines.rest, "\n"))
+	claims := make([]*care.Claim, 0, len(room))
+	var lane care.Lane
+	for line := lines.raw(); line != ""; line = lines.raw() {
+		if name, ok := strings.CutPrefix(line, "|"); ok {
+			lane, _ = laneNamed(name)
+			continue
 		}
+		claim := &room[len(claims)]
+		id, day, record, _ := splitMember(line)
+		claim.Lane, claim.Token, claim.Until, claim.Day = lane, token, until, day
+		if claim.Record, err = decodeRecord(id, record); err != nil {
+			s.setAside(ctx, claim, line)
+			continue
+		}
+		claim.Was = claim.Record.State
+		if rescued {
+			claim.Record.Crashes = max(claim.Record.Crashes, crashes)
+			claim.Was = care.StateClaimed
+		}
+		if claim.Record.State == care.StateSending {
+			claim.Was = care.StateUncertain
+		}
+		claim.Record.State, claim.Record.Owner = care.StateClaimed, token
+		claims = append(claims, claim)
 	}
 	return claims
 }
 
 // setAside ends a message whose record cannot be read: it would come back for ever.
 func (s *Store) setAside(ctx context.Context, claim *care.Claim, m string) {
-	id, _, customer, ok := splitMember(m)
+	id, _, record, ok := splitMember(m)
 	if !ok {
 		return
 	}
+	customer := customerOf(record)
 	s.log.ErrorContext(ctx, "a message's record cannot be read; it is set aside", slog.String("id", id), logCustomer(customer))
 	claim.Record = care.Record{
 		ID: id, Customer: customer, Channel: claim.Lane.Channel, State: care.StateFailed, Reason: "damaged_record",

@@ -168,7 +168,7 @@ func TestAHandWhileItsSlotMoves(t *testing.T) {
 	if err := node.Do(ctx, "CLUSTER", "SETSLOT", slot, "STABLE").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if n := node.HLen(ctx, flightKey(shard)).Val(); n != 1 {
+	if n := node.HLen(ctx, flightKey(shard)).Val() - 1; n != 1 { // one is the filling
 		t.Errorf("%d customers have a message in flight, want the one of before", n)
 	}
 	node.HSet(ctx, shardKey(shard, "early"), "another", "{}") // without any, that would stop it
@@ -180,7 +180,7 @@ func TestAHandWhileItsSlotMoves(t *testing.T) {
 		t.Errorf("a result whose hand has gone ahead: %v", ok)
 	}
 	node.Do(ctx, "CLUSTER", "SETSLOT", slot, "STABLE")
-	if n := node.HLen(ctx, flightKey(shard)).Val(); n != 1 {
+	if n := node.HLen(ctx, flightKey(shard)).Val() - 1; n != 1 {
 		t.Errorf("%d customers have a message in flight after half a result", n)
 	}
 	settle(t, b.Store, again)

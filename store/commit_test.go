@@ -68,7 +68,7 @@ func TestCommit(t *testing.T) {
 		}
 		// The last result of a hand leaves nothing of it.
 		settle(t, b.Store, result(claims[2], care.StateSent, epoch))
-		if left, err := b.redis.Exists(t.Context(), handsKey(3), flightKey(3), shardKey(3, "left"), handKey(3, b.redis.Get(t.Context(), fenceKey(3)).Val())).Result(); err != nil || left != 0 {
+		if left, err := b.redis.Exists(t.Context(), handsKey(3), shardKey(3, "left"), handKey(3, b.redis.Get(t.Context(), fenceKey(3)).Val())).Result(); err != nil || left != 0 {
 			t.Errorf("%d keys of the hand are left, %v", left, err)
 		}
 	})

@@ -300,6 +300,11 @@ func TestErasedDespiteDamage(t *testing.T) {
 			"overlay":         func(id string) { b.redis.Set(ctx, overlayKey(id), "{", 0) },
 			"overlay no text": func(id string) { b.redis.HSet(ctx, overlayKey(id), "a", "b") },
 			"ledger no hash":  func(id string) { b.redis.Set(ctx, ledgerKey(id), "GONE", 0) },
+			"record": func(id string) {
+				for entry, e := range b.ledger(t, id) {
+					b.redis.HDel(ctx, messagesKey(care.Shard(id), e.Day.Days()), entry)
+				}
+			},
 			"entry": func(id string) {
 				for entry := range b.ledger(t, id) {
 					b.redis.HSet(ctx, ledgerKey(id), entry, "?")

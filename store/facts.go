@@ -354,8 +354,7 @@ func readLedger(flat []any, stale time.Time) (l care.Ledger, old []string) {
 		raw, _ := flat[i+1].(string)
 		e, err := decodeEntry(raw)
 		if err != nil {
-			// It was planned once; what became of it is lost. Serving it again could be a repeat in silence.
-			e = care.LedgerEntry{State: care.StateFailed, Reason: "damaged_ledger"}
+			e = care.DamagedEntry()
 		} else if !e.State.Pending() && e.At.Before(stale) {
 			old = append(old, id)
 			continue

@@ -17,11 +17,14 @@ import (
 //
 //	hands           token → end of its lease, microseconds of Redis' clock
 //	left            token → how many of its messages have no result; token! = somebody of the hand was erased
-//	flight          customer → token and filling, until the message has a result
-//	hand:<token>    lines: | and a lane, its members, the next lane …; behind an empty line what Begin noted
+//	flight          customer → token, until the message has a result; | → filling
+//	hand:<token>    lines: | and a lane, its members as they stood in the queue, the next lane …; behind an empty line what Begin noted
 //
 // A note is customer | when | repeats | the ids that it was merged with, comma-separated; what is empty at the end is left out. With the
 // message's own record it says with what the message was about to be sent, should nobody be left to tell.
+
+// flightFill is the field of flight that is no customer's; see claim.lua.
+const flightFill = "|"
 
 // appendNote writes what Begin notes of a message.
 func appendNote(b []byte, r *care.Record, at time.Time) []byte {
@@ -63,12 +66,6 @@ type inHand struct {
 	note   string // what Begin noted of it, "" = it is not being sent
 }
 
-// tokenOf reads a value of flight.
-func tokenOf(value string) string {
-	token, _, _ := strings.Cut(value, "|")
-	return token
-}
-
 // handText is what hand:<token> says.
 type handText struct {
 	members []string
@@ -99,18 +96,15 @@ func readHand(text string) *handText {
 // message returns what a hand has of the customer, nil if nothing.
 func (h *handText) message(customer string) *inHand {
 	for i, m := range h.members {
-		if len(m) > customAt && m[customAt:] == customer {
+		if len(m) > restAt && customerOf(m[restAt:]) == customer {
 			return &inHand{lane: h.lanes[i], member: m, note: h.notes[customer]}
 		}
 	}
 	return nil
 }
 
-// aloft is a customer of whom something is in flight.
-type aloft struct {
-	customer string
-	value    string // of flight
-}
+// aloft is a customer of whom something is in flight, and the hand that has it.
+type aloft struct{ customer, token string }
 
 // inHands returns the messages that are in flight, in the order of their customers, in one round trip per Redis node; nil where the hand is
 // gone meanwhile.
@@ -125,7 +119,7 @@ func (s *Store) inHands(ctx context.Context, flights []aloft) ([]*inHand, error)
 	texts := make(map[key]*redis.StringCmd)
 	pipe := s.client.Pipeline()
 	for _, f := range flights {
-		if k := (key{care.Shard(f.customer), tokenOf(f.value)}); texts[k] == nil {
+		if k := (key{care.Shard(f.customer), f.token}); texts[k] == nil {
 			texts[k] = pipe.Get(ctx, handKey(k.shard, k.token))
 		}
 	}
@@ -138,12 +132,12 @@ func (s *Store) inHands(ctx context.Context, flights []aloft) ([]*inHand, error)
 	}
 	out := make([]*inHand, len(flights))
 	for i, f := range flights {
-		out[i] = hands[key{care.Shard(f.customer), tokenOf(f.value)}].message(f.customer)
+		out[i] = hands[key{care.Shard(f.customer), f.token}].message(f.customer)
 	}
 	return out, nil
 }
 
-// everyHand returns what is in hand in all shards, by member.
+// everyHand returns what is in hand in all shards, by the message's id.
 func (s *Store) everyHand(ctx context.Context) (map[string]*inHand, error) {
 	pipe := s.client.Pipeline()
 	var cmds [care.Shards]*redis.MapStringStringCmd
@@ -155,15 +149,17 @@ func (s *Store) everyHand(ctx context.Context) (map[string]*inHand, error) {
 	}
 	var flights []aloft
 	for _, c := range cmds {
-		for customer, value := range c.Val() {
-			flights = append(flights, aloft{customer, value})
+		for customer, token := range c.Val() {
+			if customer != flightFill {
+				flights = append(flights, aloft{customer, token})
+			}
 		}
 	}
 	held, err := s.inHands(ctx, flights)
 	out := make(map[string]*inHand, len(held))
 	for _, h := range held {
-		if h != nil {
-			out[h.member] = h
+		if h != nil && len(h.member) > idLen {
+			out[h.member[:idLen]] = h
 		}
 	}
 	return out, err
@@ -204,15 +200,15 @@ func (s *Store) dissolved(ctx context.Context, c *call) (int64, []any, error) {
 func (s *Store) spoken(ctx context.Context, shard int, l []any) *call {
 	c := &call{script: s.lua.dissolve, key: fenceKey(shard)}
 	c.add(text(l[1]), number(l[2]))
-	for i := 3; i+2 < len(l); i += 3 {
-		id, day, customer, ok := splitMember(text(l[i]))
-		r, err := decodeRecord(id, text(l[i+2]))
+	for i := 3; i+1 < len(l); i += 2 {
+		id, day, record, ok := splitMember(text(l[i]))
+		r, err := decodeRecord(id, record)
 		if !ok || err != nil {
 			s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", id))
 			continue // whoever claims it sets it aside
 		}
 		sending(&r, text(l[i+1]))
-		c.say(customer, id+dayText(day), encodeRecord(&r), encodeEntry(entryOf(&r, care.DateFromDays(day), r.UpdatedAt)))
+		c.say(r.Customer, id+dayText(day), encodeRecord(&r), encodeEntry(entryOf(&r, care.DateFromDays(day), r.UpdatedAt)))
 	}
 	return c
 }

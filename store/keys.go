@@ -49,22 +49,22 @@ func globalKey(name string) string { return prefix(0) + name }
 // sentKey counts a day's sent messages by dealer/program.
 func sentKey(shard, day int) string { return prefix(shard) + "sent:" + dayText(day) }
 
-// A member of a queue names its message, the day of its record and its customer, so that a claim finds the record, and a sweep
-// the customer, without another look-up: 26 characters of id, 5 of day, the rest is the customer.
+// What stands in a sorted set says where its message is: 26 characters of id, 5 of the day of its record, and then, in held and failed, the
+// customer, but in a queue, and in a hand, the record itself. So a claim has all it needs without looking a record up.
 const (
-	idLen    = 26
-	dayLen   = 5
-	customAt = idLen + dayLen
+	idLen  = 26
+	dayLen = 5
+	restAt = idLen + dayLen
 )
 
-func member(id string, day int, customer string) string { return id + dayText(day) + customer }
+func member(id string, day int, rest string) string { return id + dayText(day) + rest }
 
-func splitMember(m string) (id string, day int, customer string, ok bool) {
-	if len(m) <= customAt || care.ShardOf(m[:idLen]) < 0 {
+func splitMember(m string) (id string, day int, rest string, ok bool) {
+	if len(m) <= restAt || care.ShardOf(m[:idLen]) < 0 {
 		return "", 0, "", false
 	}
-	day, err := strconv.Atoi(m[idLen:customAt])
-	return m[:idLen], day, m[customAt:], err == nil
+	day, err := strconv.Atoi(m[idLen:restAt])
+	return m[:idLen], day, m[restAt:], err == nil
 }
 
 // dayOf returns the days from 1970-01-01 to the UTC day of t; days before it and after 99,999 are clamped.

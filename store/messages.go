@@ -160,7 +160,7 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 		}
 		for _, m := range cmds[shard].Val() {
 			if id, day, _, ok := splitMember(m); ok {
-				there[m] = true
+				there[id] = true
 				refs = append(refs, ref{id: id, shard: shard, day: day, claimed: claimed[m]})
 			}
 		}
@@ -170,8 +170,8 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 		if err != nil {
 			return nil, err
 		}
-		for m, h := range held {
-			if id, day, _, ok := splitMember(m); ok && h.lane == lane && !there[m] {
+		for _, h := range held {
+			if id, day, _, ok := splitMember(h.member); ok && h.lane == lane && !there[id] {
 				refs = append(refs, ref{id: id, shard: care.ShardOf(id), day: day, claimed: true, note: h.note})
 			}
 		}
@@ -298,7 +298,7 @@ func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter, held map[
 		for i := 1; i < len(page); i += 2 {
 			l := located{raw: page[i], day: day}
 			err := l.read(page[i-1])
-			if h, ok := held[member(page[i-1], day, l.record.Customer)]; ok && err == nil {
+			if h, ok := held[page[i-1]]; ok && err == nil {
 				l.claimed, l.note = true, h.note
 				err = l.read(page[i-1])
 			}

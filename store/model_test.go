@@ -81,6 +81,22 @@ func (m *model) drop(t *rapid.T) {
 	}
 }
 
+func (m *model) move(t *rapid.T) {
+	msg := m.pick(t, func(*modelMessage) bool { return true })
+	o := *msg.o
+	o.Release = m.now().Add(time.Duration(rapid.IntRange(-2, 2).Draw(t, "hours")) * time.Hour)
+	o.Channel = rapid.SampledFrom(care.Channels).Draw(t, "channel")
+	o.Template = rapid.SampledFrom([]string{"", "other", "a|b"}).Draw(t, "template")
+	may := m.waiting(msg) && msg.state == care.StateDue
+	got, err := m.b.Apply(m.t.Context(), []care.Change{{Customer: o.Customer, Move: []*care.Occurrence{&o}}})
+	if err != nil || (got.Moved == 1) != may {
+		t.Fatalf("moving a %s message: %+v, %v", msg.state, got, err)
+	}
+	if may {
+		msg.o, msg.release = &o, o.Release
+	}
+}
+
 func (m *model) advance(t *rapid.T) {
 	m.b.clock.advance(time.Duration(rapid.IntRange(1, 120).Draw(t, "minutes")) * time.Minute)
 }
@@ -318,8 +334,68 @@ func (m *model) repair(t *rapid.T) {
 	}
 }
 
+// leftover ends a claim as one of a message that was over before: nothing of it changes on record.
+func (m *model) leftover(t *rapid.T) {
+	msg := m.pick(t, func(msg *modelMessage) bool {
+		return msg.held != nil && msg.state != care.StateSending && msg.parked == ""
+	})
+	before := m.b.raw(m.t, msg.o.ID)
+	for range 2 {
+		ok, err := m.b.Settle(m.t.Context(), []care.Result{{Claim: msg.held, Record: msg.held.Record, Leftover: true}})
+		if err != nil {
+			t.Fatalf("a leftover: %v, %v", ok, err)
+		}
+	}
+	if after := m.b.raw(m.t, msg.o.ID); after != before {
+		t.Fatalf("a leftover changed %q to %q", before, after)
+	}
+	m.stale = append(m.stale, msg.held)
+	msg.held = nil
+	// Here nothing but the queue was wrong, and Repair puts it right.
+	if n, err := m.b.Repair(m.t.Context()); err != nil || n != 1 {
+		t.Fatalf("Repair put %d back, %v", n, err)
+	}
+	msg.release = m.now()
+}
+
+// raw is a message's record as it is stored.
+func (b *bundle) raw(t testing.TB, id string) string {
+	t.Helper()
+	found, err := b.find(t.Context(), []string{id})
+	if err != nil || found[0] == nil {
+		t.Fatalf("%s: %v", id, err)
+	}
+	return found[0].raw
+}
+
+// queued checks that what waits stands in its queue once, as its record says, and nothing else does.
+func (m *model) queued(t *rapid.T) {
+	lanes := make(map[string][]string)
+	for shard := range care.Shards {
+		for _, lane := range care.Lanes {
+			for _, text := range m.b.redis.ZRange(m.t.Context(), dueKey(shard, lane), 0, -1).Val() {
+				id, day, record, ok := splitMember(text)
+				lanes[id] = append(lanes[id], lane.String())
+				if raw := m.b.redis.HGet(m.t.Context(), messagesKey(shard, day), id).Val(); !ok || raw != record {
+					t.Fatalf("%s waits as %q, its record is %q", id, record, raw)
+				}
+			}
+		}
+	}
+	for id, msg := range m.messages {
+		var want []string
+		if m.waiting(msg) {
+			want = []string{care.LaneOf(msg.o.Channel, msg.o.Class).String()}
+		}
+		if !slices.Equal(lanes[id], want) && !msg.lost {
+			t.Fatalf("a %s message waits in %v, want %v", msg.state, lanes[id], want)
+		}
+	}
+}
+
 // check compares every message with the store.
 func (m *model) check(t *rapid.T) {
+	m.queued(t)
 	for id, msg := range m.messages {
 		r, err := m.b.Message(m.t.Context(), id)
 		if err != nil {
@@ -359,7 +435,7 @@ func TestModel(t *testing.T) {
 		m := &model{b: b, messages: make(map[string]*modelMessage), t: t}
 		m.plan(rt)
 		rt.Repeat(map[string]func(*rapid.T){
-			"plan": m.plan, "planAgain": m.planAgain, "drop": m.drop, "advance": m.advance, "claim": m.claim, "claim again": m.claim,
+			"plan": m.plan, "planAgain": m.planAgain, "drop": m.drop, "move": m.move, "leftover": m.leftover, "advance": m.advance, "claim": m.claim, "claim again": m.claim,
 			"begin": m.begin, "renew": m.renew, "die": m.die, "settle": m.settle, "staleOwner": m.staleOwner, "receipt": m.receipt,
 			"decide": m.decide, "repair": m.repair, "": m.check,
 		})

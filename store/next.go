@@ -20,14 +20,14 @@ func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 			cmds = append(cmds, pipe.ZRangeByScoreWithScores(ctx, dueKey(shard, lane), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: 1}))
 		}
 	}
-	var flights [care.Shards]*redis.IntCmd
-	for shard := range flights {
-		flights[shard] = pipe.HLen(ctx, flightKey(shard))
+	var hands [care.Shards]*redis.IntCmd
+	for shard := range hands {
+		hands[shard] = pipe.ZCard(ctx, handsKey(shard))
 	}
 	if err := run(ctx, pipe); err != nil {
 		return time.Time{}, fmt.Errorf("look for the next message: %w", err)
 	}
-	for _, c := range flights {
+	for _, c := range hands {
 		if c.Val() > 0 {
 			return time.UnixMilli(1), nil
 		}

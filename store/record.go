@@ -276,6 +276,13 @@ func decodeRecord(id, raw string) (care.Record, error) {
 	return r, nil
 }
 
+// customerOf returns the customer that a record names, without reading the rest of it.
+func customerOf(raw string) string {
+	w := words{rest: raw, sep: fieldSep}
+	w.raw()
+	return w.text()
+}
+
 func decodeAttempt(raw string, r *care.Record) (care.Attempt, bool) {
 	w := words{rest: raw, sep: attemptSep}
 	if raw == "" {

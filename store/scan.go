@@ -173,7 +173,8 @@ func (s *Store) visitGone(ctx context.Context, page []string, seen map[string]bo
 	var ids []string
 	var there []*redis.IntCmd
 	for i := 0; i+1 < len(page); i += 2 {
-		_, _, customer, ok := splitMember(page[i])
+		_, _, record, ok := splitMember(page[i])
+		customer := customerOf(record)
 		if !ok || seen[customer] {
 			continue
 		}

@@ -31,7 +31,7 @@ func inParts[T any](items []T, do func([]T) ([]bool, error)) ([]bool, error) {
 
 // Settle records how claims ended: the record, the ledger, the queue, what was learnt of the customer (Suppress, Stop), and the
 // entry on care:events. A pending state goes back to the queue at Next; uncertain goes to the list of those that wait for a
-// receipt or a person. False = the claim was no longer ours, and nothing was changed for it.
+// receipt or a person. False = the claim was no longer ours, and nothing was changed for it. Of a Leftover nothing is recorded.
 //
 // With an error it is not known what was recorded: settle the same again, which changes nothing that has been done. An event may
 // come twice then.
@@ -142,6 +142,10 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 		r.UpdatedAt = now
 	}
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
+	if res.Leftover {
+		c.say(r.Customer, "", "", "")
+		return nil
+	}
 	queued := false
 	switch r.State {
 	case care.StateDue, care.StateRetry:
@@ -150,7 +154,7 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 			next = now
 		}
 		queued = true
-		cs.add("ZADD", "due:"+care.LaneOf(r.Channel, r.Class).String(), score(next), member(r.ID, res.Claim.Day, r.Customer))
+		cs.add("ZADD", "due:"+care.LaneOf(r.Channel, r.Class).String(), score(next), member(r.ID, res.Claim.Day, encodeRecord(&r)))
 	case care.StateUncertain:
 		cs.add("ZADD", "held", score(r.UpdatedAt), member(r.ID, res.Claim.Day, r.Customer))
 	case care.StateFailed:

@@ -51,17 +51,18 @@ local function settled(id, known)
 end
 
 -- Whether a replica has the message in hand, or had when it crashed.
-local function claimed(key, member)
-  if tonumber(redis.call('ZSCORE', key, member) or '0') < 0 then return true end
-  local v = redis.call('HGET', prefix .. 'flight', string.sub(member, 32))
-  local hand = v and redis.call('GET', prefix .. 'hand:' .. string.match(v, '^%d*'))
-  return hand and string.find(hand, '\n' .. member .. '\n', 1, true) ~= nil
+local function claimed(key, queued, place, customer)
+  if tonumber(redis.call('ZSCORE', key, queued) or '0') < 0 then return true end
+  local v = redis.call('HGET', prefix .. 'flight', customer)
+  local hand = v and redis.call('GET', prefix .. 'hand:' .. v)
+  return hand and string.find(hand, '\n' .. place, 1, true) ~= nil
 end
 
 local function amend(i)
   local id, customer, day, lane, old, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local entry, op, lane2, score2 = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9]
-  local msg, key, member = prefix .. 'msg:' .. day, prefix .. 'due:' .. lane, id .. day .. customer
+  local msg, key, place = prefix .. 'msg:' .. day, prefix .. 'due:' .. lane, id .. day
+  local member = place .. customer -- of held and failed; a queue's has the record
   local now = redis.call('HGET', msg, id)
   if op == 'forget' then
     settled(id, rank(record))
@@ -76,17 +77,17 @@ local function amend(i)
   end
   if now == record then return 1 end
   if now ~= old then return 0 end
-  if claimed(key, member) then return -1 end
+  if claimed(key, place .. old, place, customer) then return -1 end
   touch('ledger:' .. customer)
   redis.call('HSET', msg, id, record)
   redis.call('HSET', prefix .. 'ledger:' .. customer, id, entry)
-  redis.call('ZREM', key, member)
+  redis.call('ZREM', key, place .. old)
   redis.call('ZREM', prefix .. 'held', member)
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('HDEL', prefix .. 'crash', id)
   settled(id, ranks[string.sub(record, 1, 1)] or 3)
   if op == 'queue' then
-    redis.call('ZADD', prefix .. 'due:' .. lane2, score2, member)
+    redis.call('ZADD', prefix .. 'due:' .. lane2, score2, place .. record)
   elseif op ~= 'end' then
     redis.call('ZADD', prefix .. op, score2, member)
   end

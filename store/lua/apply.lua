@@ -8,6 +8,7 @@
 --   move  'M' id customer ''   lane  score  entry   fields 3 to 8 of the record  ''
 --   drop  'D' id customer ''   ''    ''     letter of the new state, '' = forget it   field 3 of the record  reason
 -- Returns  {added, moved, dropped, refused}
+-- What waits is called by its id, its day and its record, as the record stands in msg:<day>: whoever changes the one changes the other.
 -- An erased customer is given no message. The ledger is what makes a message planned only once: what is in it is not added again. What a replica has claimed is neither
 -- moved nor dropped.
 local prefix = string.sub(KEYS[1], 1, -6)
@@ -45,14 +46,13 @@ local function fields(raw)
   return list
 end
 
--- Changes the fields of a record, if it is still there.
-local function rewrite(day, id, change)
-  local key = prefix .. 'msg:' .. day
-  local raw = redis.call('HGET', key, id)
-  if not raw then return end
+-- Writes a record with some of its fields changed, and returns it.
+local function rewrite(day, id, raw, change)
   local record = fields(raw)
   change(record)
-  redis.call('HSET', key, id, table.concat(record, '|'))
+  local text = table.concat(record, '|')
+  redis.call('HSET', prefix .. 'msg:' .. day, id, text)
+  return text
 end
 
 -- The entry with fields 1 (at) and 7 (reason) set anew; see ledger.go.
@@ -87,15 +87,18 @@ local function add(id, customer, day, lane, score, entry, record, expire)
   redis.call('EXPIREAT', msg, expire, 'NX')
   redis.call('EXPIREAT', msg, expire, 'GT')
   redis.call('ZADD', prefix .. 'days', day, day)
-  redis.call('ZADD', prefix .. 'due:' .. lane, score, id .. day .. customer)
+  redis.call('ZADD', prefix .. 'due:' .. lane, score, id .. day .. record)
   added = added + 1
 end
 
--- What a replica holds has left the queue; what was there at a crash is below 0 in it.
-local function claimed(lane, member)
+-- Whether a replica holds a message, its record, and what it is called in the queue. What a replica holds has left the queue; what was there
+-- at a crash is below 0 in it.
+local function look(lane, day, id, customer)
+  local raw = redis.call('HGET', prefix .. 'msg:' .. day, id)
+  local member = id .. day .. (raw or '')
   local score = redis.call('ZSCORE', lane, member)
-  if score then return tonumber(score) < 0 end
-  return redis.call('HEXISTS', prefix .. 'flight', string.sub(member, 32)) == 1
+  if score then return tonumber(score) < 0, raw, member end
+  return redis.call('HEXISTS', prefix .. 'flight', customer) == 1, raw, member
 end
 
 local function move(id, customer, lane, score, entry, text)
@@ -106,20 +109,21 @@ local function move(id, customer, lane, score, entry, text)
     return
   end
   local day = string.sub(old, 4, 8)
-  local was, member = prefix .. 'due:' .. lane_of(old), id .. day .. customer
-  if claimed(was, member) then
+  local was = prefix .. 'due:' .. lane_of(old)
+  local held, raw, member = look(was, day, id, customer)
+  if held or not raw then
     refused = refused + 1
     return
   end
   touch('msg:' .. day)
-  rewrite(day, id, function(record)
+  local record = rewrite(day, id, raw, function(record)
     local new = fields(text)
     record[HEAD] = string.sub(record[HEAD], 1, 1) .. string.sub(entry, 2, 3)
     for i = UPDATED, ALSO do record[i] = new[i - UPDATED + 1] end
   end)
   redis.call('HSET', ledger, id, string.sub(entry, 1, 3) .. day .. string.sub(entry, 9))
   redis.call('ZREM', was, member)
-  redis.call('ZADD', prefix .. 'due:' .. lane, score, member)
+  redis.call('ZADD', prefix .. 'due:' .. lane, score, id .. day .. record)
   moved = moved + 1
 end
 
@@ -132,8 +136,9 @@ local function drop(id, customer, state, text, reason)
     return
   end
   local day = string.sub(old, 4, 8)
-  local lane, member = prefix .. 'due:' .. lane_of(old), id .. day .. customer
-  if claimed(lane, member) then
+  local lane = prefix .. 'due:' .. lane_of(old)
+  local held, raw, member = look(lane, day, id, customer)
+  if held then
     refused = refused + 1
     return
   end
@@ -144,10 +149,12 @@ local function drop(id, customer, state, text, reason)
     redis.call('HDEL', prefix .. 'msg:' .. day, id)
   else
     redis.call('HSET', ledger, id, ended(old, state, reason))
-    rewrite(day, id, function(record)
-      record[HEAD] = state .. string.sub(record[HEAD], 2)
-      record[UPDATED], record[REASON] = text, reason
-    end)
+    if raw then
+      rewrite(day, id, raw, function(record)
+        record[HEAD] = state .. string.sub(record[HEAD], 2)
+        record[UPDATED], record[REASON] = text, reason
+      end)
+    end
   end
   redis.call('HDEL', prefix .. 'crash', id)
   dropped = dropped + 1

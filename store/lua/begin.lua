@@ -11,10 +11,9 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 
 -- A customer of the hand was erased: not all of its messages are in it any more.
 local function some(token, text)
-  local flags, own, left = {}, token .. '|', {}
+  local flags, left = {}, {}
   for line, customer in string.gmatch(text, '(\n([^|]*)[^\n]*)') do
-    local v = call('HGET', prefix .. 'flight', customer)
-    local ours = v and string.find(v, own, 1, true) == 1
+    local ours = call('HGET', prefix .. 'flight', customer) == token
     flags[#flags + 1] = ours and '1' or '0'
     if ours then left[#left + 1] = line end
   end

@@ -6,7 +6,7 @@
 -- ARGV[2]  how long hand:<token> was when it was read
 -- ARGV[3…] for each message that was being sent four words: customer, id and day, record, ledger entry
 -- Returns  {1}, {2} if there is another one, {0} if there is none, or more was begun meanwhile: then nothing has been done; or
---           {-1, token, length of hand:<token>, then for each message that was being sent: its member, what is noted of it, its record}:
+--           {-1, token, length of hand:<token>, then for each message that was being sent: its member and what is noted of it}:
 --           nothing has been done, and the records are to be given
 -- allow-oom: what may have been sent must be known as such even when Redis is full.
 -- Run twice it finds no hand the second time.
@@ -24,31 +24,28 @@ if ends > now or ARGV[1] and #hand ~= tonumber(ARGV[2]) then return {0} end
 
 -- Every key is read before the first write; see begin.lua.
 call('EXISTS', prefix .. 'left')
-local own, members, aloft, lane = token .. '|', {}, {}, nil
+local mine, aloft, lane = {}, {}, nil -- what has no result, and its place in mine by customer
 local named, notes = string.match(hand, '^(.-\n)\n(.*)') -- what was begun stands behind the members
 for line in string.gmatch(named or hand, '[^\n]+') do
   if sub(line, 1, 1) == '|' then
     lane = prefix .. 'due:' .. sub(line, 2)
     call('EXISTS', lane)
   else
-    local customer = sub(line, 32)
-    if find(call('HGET', flight, customer) or '', own, 1, true) == 1 then
-      members[#members + 1] = {lane, line}
-      aloft[customer] = true
+    local customer = sub(line, 36, (find(line, '|', 36, true) or 0) - 1) -- as in claim.lua
+    if call('HGET', flight, customer) == token then
+      mine[#mine + 1] = {lane = lane, member = line, customer = customer}
+      aloft[customer] = #mine
     end
   end
 end
 
 if not ARGV[1] and notes then
   local out, begun = {-1, token, #hand}, '\n' .. notes
-  for _, m in ipairs(members) do
-    local member = m[2]
-    local _, at = find(begun, '\n' .. sub(member, 32) .. '|', 1, true)
-    local record = at and call('HGET', prefix .. 'msg:' .. sub(member, 27, 31), sub(member, 1, 26))
-    if record then
-      out[#out + 1] = member
+  for _, m in ipairs(mine) do
+    local _, at = find(begun, '\n' .. m.customer .. '|', 1, true)
+    if at then
+      out[#out + 1] = m.member
       out[#out + 1] = string.match(begun, '^[^\n]*', at + 1)
-      out[#out + 1] = record
     end
   end
   return out
@@ -57,7 +54,10 @@ end
 local sending = {}
 for i = 3, #ARGV, 4 do
   local id, day, ledger = sub(ARGV[i + 1], 1, 26), sub(ARGV[i + 1], 27), prefix .. 'ledger:' .. ARGV[i]
-  if aloft[ARGV[i]] and call('HEXISTS', prefix .. 'msg:' .. day, id) == 1 and call('HEXISTS', ledger, id) == 1 then
+  local m = mine[aloft[ARGV[i]]]
+  call('EXISTS', prefix .. 'msg:' .. day)
+  if m and call('HEXISTS', ledger, id) == 1 then
+    m.member = ARGV[i + 1] .. ARGV[i + 2]
     sending[#sending + 1] = {prefix .. 'msg:' .. day, id, ARGV[i + 2], ledger, ARGV[i + 3]}
   end
 end
@@ -65,9 +65,9 @@ for _, s in ipairs(sending) do
   call('HSET', s[1], s[2], s[3])
   call('HSET', s[4], s[2], s[5])
 end
-for _, m in ipairs(members) do
-  call('ZADD', m[1], string.format('%.0f', ends - 9000000000000000), m[2])
-  call('HDEL', flight, sub(m[2], 32))
+for _, m in ipairs(mine) do
+  call('ZADD', m.lane, string.format('%.0f', ends - 9000000000000000), m.member)
+  call('HDEL', flight, m.customer)
 end
 call('ZREM', hands, token)
 call('HDEL', prefix .. 'left', token, token .. '!')

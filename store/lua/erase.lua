@@ -22,47 +22,73 @@ if now ~= ARGV[2] and now ~= tombstone then return 0 end
 
 -- Where the messages are: by the day in their ledger entry, by each day that has records where an entry names none.
 local flat = is(ledger, 'hash') and redis.call('HGETALL', ledger) or {}
-local days, ids, members, seen, every = {}, {}, {}, {}, nil
-local function at(day, id)
+local days, ids, members, seen, pending, every = {}, {}, {}, {}, {}, nil
+local function at(day, id, entry)
   if not seen[day] then
     seen[day] = {}
     days[#days + 1] = day
   end
   table.insert(seen[day], id)
-  members[#members + 1] = id .. day .. customer
+  members[#members + 1] = id .. day .. customer -- of held and failed
+  if not string.find(entry, '^[svufxkh]') then pending[id .. day] = true end
 end
 for i = 1, #flat, 2 do
   local id, day = flat[i], string.match(flat[i + 1], '^...(%d%d%d%d%d)')
   ids[#ids + 1] = id
   if day and day ~= '00000' then
-    at(day, id)
+    at(day, id, flat[i + 1])
   else
     every = every or redis.call('ZRANGE', prefix .. 'days', 0, -1)
-    for _, d in ipairs(every) do at(d, id) end
+    for _, d in ipairs(every) do at(d, id, flat[i + 1]) end
   end
 end
 
 -- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
 -- nothing has been done yet, and not half way through.
-local lists = {'held', 'failed'}
+local lists, lanes = {'held', 'failed'}, {}
 for _, ch in ipairs({'email', 'sms', 'webhook'}) do
-  lists[#lists + 1] = 'due:' .. ch .. '-a'
-  lists[#lists + 1] = 'due:' .. ch .. '-b'
+  lanes[#lanes + 1] = 'due:' .. ch .. '-a'
+  lanes[#lanes + 1] = 'due:' .. ch .. '-b'
 end
 local tables = {'crash', 'early'}
-for _, names in ipairs({lists, tables, {'flight', 'mark', 'left', 'hands'}}) do
+for _, names in ipairs({lists, lanes, tables, {'flight', 'mark', 'left', 'hands'}}) do
   for _, name in ipairs(names) do redis.call('EXISTS', prefix .. name) end
 end
 for _, day in ipairs(days) do redis.call('EXISTS', prefix .. 'msg:' .. day) end
+
+-- In a queue a message is called by its record. Where somebody deleted that, the queues are looked through.
+local queued = {}
+for day, list in pairs(seen) do
+  for _, id in ipairs(list) do
+    local raw = pending[id .. day] and redis.call('HGET', prefix .. 'msg:' .. day, id)
+    if raw then
+      queued[#queued + 1] = id .. day .. raw
+      pending[id .. day] = nil
+    end
+  end
+end
+if next(pending) then
+  for _, lane in ipairs(lanes) do
+    local cursor = '0'
+    repeat
+      local page = redis.call('ZSCAN', prefix .. lane, cursor, 'COUNT', 1000)
+      cursor = page[1]
+      for i = 1, #page[2], 2 do
+        if pending[string.sub(page[2][i], 1, 31)] then queued[#queued + 1] = page[2][i] end
+      end
+    until cursor == '0'
+  end
+end
 
 -- In pieces: Lua passes at most some thousands of words at once.
 local function each(command, key, words)
   for i = 1, #words, 1000 do redis.call(command, key, unpack(words, i, math.min(i + 999, #words))) end
 end
 for _, name in ipairs(lists) do each('ZREM', prefix .. name, members) end
+for _, name in ipairs(lanes) do each('ZREM', prefix .. name, queued) end
 for _, name in ipairs(tables) do each('HDEL', prefix .. name, ids) end
 for _, day in ipairs(days) do each('HDEL', prefix .. 'msg:' .. day, seen[day]) end
-local token = string.match(redis.call('HGET', prefix .. 'flight', customer) or '', '^%d+')
+local token = redis.call('HGET', prefix .. 'flight', customer)
 if token then
   local left, hand = prefix .. 'left', prefix .. 'hand:' .. token
   redis.call('EXISTS', hand)

@@ -21,14 +21,13 @@ for _, id in ipairs(ARGV) do
   local sending, claimed, entry = '', '0', ''
   if raw then
     local class, channel, customer = string.match(raw, '^.(.)(.)|([^|]*)')
-    local member = id .. day .. (customer or '')
     local urgent = class == 'S' or class == 'V'
     local lane = prefix .. 'due:' .. (channels[channel] or 'email') .. (urgent and '-a' or '-b')
-    if tonumber(redis.call('ZSCORE', lane, member) or '0') < 0 then claimed = '1' end
+    if tonumber(redis.call('ZSCORE', lane, id .. day .. raw) or '0') < 0 then claimed = '1' end
     entry = redis.call('HGET', prefix .. 'ledger:' .. (customer or ''), id) or ''
     local v = redis.call('HGET', prefix .. 'flight', customer or '')
-    local hand = v and redis.call('GET', prefix .. 'hand:' .. string.match(v, '^%d*')) or ''
-    if string.find(hand, '\n' .. member .. '\n', 1, true) then
+    local hand = v and redis.call('GET', prefix .. 'hand:' .. v) or ''
+    if string.find(hand, '\n' .. id .. day, 1, true) then
       claimed = '1'
       local _, at = string.find(hand, '\n' .. customer .. '|', 1, true)
       if at then sending = string.match(hand, '^[^\n]*', at + 1) end

@@ -12,13 +12,13 @@ local function names(text, what) return text and string.find(text, what, 1, true
 
 -- Whether a hand with a lease holds the message; if not, whether one says that it was being sent. A customer in a hand that is not there
 -- any more need not wait for it.
-local function held(member, customer)
+local function held(place, customer)
   local v = redis.call('HGET', prefix .. 'flight', customer)
   local tokens = redis.call('ZRANGE', prefix .. 'hands', 0, -1)
   if v then
-    local token = string.match(v, '^%d*')
+    local token = v
     local hand, leased = redis.call('GET', prefix .. 'hand:' .. token), redis.call('ZSCORE', prefix .. 'hands', token)
-    local mine = names(hand, '\n' .. member .. '\n') -- if not, another message of theirs is in it
+    local mine = names(hand, '\n' .. place) -- if not, another message of theirs is in it
     if leased or hand and not mine then return leased and mine, false end
     redis.call('HDEL', prefix .. 'flight', customer)
     if not hand then return false, true end -- nothing says that it was not
@@ -30,6 +30,12 @@ local function held(member, customer)
   return false, false
 end
 
+-- Whether the ledger knows a message as over, whatever its record says. A ledger that is none says nothing.
+local function over(customer, id)
+  local entry = redis.pcall('HGET', prefix .. 'ledger:' .. customer, id)
+  return type(entry) == 'string' and string.find(entry, '^[svufxkh]') ~= nil
+end
+
 local channels = {e = 'email', s = 'sms', w = 'webhook'} -- as in record.go
 local day = ARGV[1]
 local page = redis.call('HSCAN', prefix .. 'msg:' .. day, ARGV[2], 'COUNT', 500)
@@ -39,21 +45,22 @@ for i = 1, #page[2], 2 do
   local state, class, channel, customer = string.match(raw, '^(.)(.)(.)|([^|]*)')
   if (state == 'd' or state == 'r' or state == 'g') and customer and channels[channel] then
     local urgent = class == 'S' or class == 'V'
-    local lane, member = prefix .. 'due:' .. channels[channel] .. (urgent and '-a' or '-b'), id .. day .. customer
+    local lane, place = prefix .. 'due:' .. channels[channel] .. (urgent and '-a' or '-b'), id .. day
     local elsewhere = false
     for _, other in ipairs({'email-a', 'email-b', 'sms-a', 'sms-b', 'webhook-a', 'webhook-b'}) do
-      elsewhere = elsewhere or redis.call('ZSCORE', prefix .. 'due:' .. other, member)
+      elsewhere = elsewhere or redis.call('ZSCORE', prefix .. 'due:' .. other, place .. raw)
     end
-    if not elsewhere then
-      local here, sending = held(member, customer)
+    if not elsewhere and not over(customer, id) then
+      local here, sending = held(place, customer)
       if not here then
         if sending and state ~= 'g' then
           local ledger = prefix .. 'ledger:' .. customer
           local entry = redis.call('HGET', ledger, id)
-          redis.call('HSET', prefix .. 'msg:' .. day, id, 'g' .. string.sub(raw, 2))
+          raw = 'g' .. string.sub(raw, 2)
+          redis.call('HSET', prefix .. 'msg:' .. day, id, raw)
           if entry then redis.call('HSET', ledger, id, 'g' .. string.sub(entry, 2)) end
         end
-        redis.call('ZADD', lane, (sending or state == 'g') and '-9000000000000000' or ARGV[3], member)
+        redis.call('ZADD', lane, (sending or state == 'g') and '-9000000000000000' or ARGV[3], place .. raw)
         back = back + 1
       end
     end

@@ -4,20 +4,20 @@
 -- ARGV[1]  '1' if the server is one of a cluster
 -- ARGV[2]  how many hands the results are of
 -- then for each hand its token, the day of its results and how many they are, and for each of these four words: customer, id, ledger entry,
--- record
+-- record; id '' where nothing is to be recorded of the message
 -- then the commands that put them where they belong, all below the shard's prefix: for each how many words it has, its name, its key, the rest
 -- Returns  {mark, then for each result 1, or 2 if a receipt came before it, 0 if the claim was not ours any more, or -1: nothing was done
 --           because of another one that was not ours; ask again without that}
 -- allow-oom: what was sent must be recorded even when Redis is full. Run twice it finds its own record and answers the same.
 local prefix = string.sub(KEYS[1], 1, -6)
-local call, FILL = redis.call, string.rep('.', 50) -- as in claim.lua
+local call = redis.call
 local flight, out = prefix .. 'flight', {call('GET', prefix .. 'mark') or '0'}
 
 -- Where each hand's results begin among the words, and who their customers are.
 local groups, customers, i, all = {}, {}, 3, 0
 for g = 1, tonumber(ARGV[2]) do
   local n = tonumber(ARGV[i + 2])
-  groups[g] = {own = ARGV[i] .. '|' .. FILL, token = ARGV[i], msg = prefix .. 'msg:' .. ARGV[i + 1], n = n, from = i + 3}
+  groups[g] = {token = ARGV[i], msg = prefix .. 'msg:' .. ARGV[i + 1], n = n, from = i + 3}
   for j = i + 3, i + 2 + 4 * n, 4 do
     all = all + 1
     customers[all] = ARGV[j]
@@ -30,12 +30,12 @@ local flights, ours, at = call('HMGET', flight, unpack(customers)), true, 1
 for _, g in ipairs(groups) do
   for j = g.from, g.from + 4 * g.n - 1, 4 do
     local v = flights[at]
-    if v == g.own then
+    if v == g.token then
       out[at + 1] = -1
     else
       ours = false
       -- Not ours any more, unless it is our own word of before.
-      out[at + 1] = call('HGET', g.msg, ARGV[j + 1]) == ARGV[j + 3] and 1 or 0
+      out[at + 1] = ARGV[j + 1] ~= '' and call('HGET', g.msg, ARGV[j + 1]) == ARGV[j + 3] and 1 or 0
     end
     at = at + 1
   end
@@ -65,12 +65,15 @@ for _, g in ipairs(groups) do
   local records, k = {}, 1
   for j = g.from, g.from + 4 * g.n - 1, 4 do
     local id = ARGV[j + 1]
-    call('HSET', ledger .. ARGV[j], id, ARGV[j + 2])
-    records[k], records[k + 1] = id, ARGV[j + 3]
-    k, at = k + 2, at + 1
+    at = at + 1
     ids[at], out[at + 1] = id, 1
+    if id ~= '' then
+      call('HSET', ledger .. ARGV[j], id, ARGV[j + 2])
+      records[k], records[k + 1] = id, ARGV[j + 3]
+      k = k + 2
+    end
   end
-  call('HSET', g.msg, unpack(records))
+  if k > 1 then call('HSET', g.msg, unpack(records)) end
 end
 call('HDEL', flight, unpack(customers))
 for _, g in ipairs(groups) do

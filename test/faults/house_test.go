@@ -283,7 +283,7 @@ func (h *house) queued() (int, error) {
 	}
 	err = h.eachKey("care:{*}:flight", func(ctx context.Context, c *redis.Client, key string) error {
 		v, err := c.HLen(ctx, key).Result()
-		n += int(v)
+		n += max(0, int(v)-1) // one field is filling
 		return err
 	})
 	return n, err

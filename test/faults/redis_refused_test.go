@@ -215,7 +215,7 @@ func (d *damage) breakCustomers() {
 	d.h.t.Helper()
 	all := d.members()
 	for i, m := range all[len(all)-2:] {
-		id := m.member[31:]
+		id := strings.Split(m.member[31:], "|")[1]
 		d.broken[id] = true
 		key := "care:customer:" + id
 		pipe := d.h.client.TxPipeline()
