@@ -12,7 +12,7 @@ const (
 	trimEvery   = 30               // repairs
 )
 
-// keepHouse is the leader's housekeeping: pending messages that stand in no queue come back, streams and old records are trimmed.
+// keepHouse is the leader's housekeeping: pending messages that stand in no queue come back, streams, old records and ledgers are trimmed.
 func (d *Daemon) keepHouse(ctx context.Context) {
 	tick := time.NewTicker(repairEvery)
 	defer tick.Stop()
@@ -30,6 +30,9 @@ func (d *Daemon) keepHouse(ctx context.Context) {
 			d.log.Warn("damage could not be looked for", slog.Any("error", err))
 		} else if found > 0 {
 			d.log.Warn("messages that stood in no queue were put back", slog.Int("messages", found))
+		}
+		if err := d.store.TrimLedgers(ctx); err != nil {
+			d.log.Warn("ledgers could not be trimmed", slog.Any("error", err))
 		}
 		if n%trimEvery == 1 {
 			if err := d.store.Trim(ctx); err != nil {

@@ -56,7 +56,7 @@ func (s *Store) Erase(ctx context.Context, customer string, hashes []string, rec
 // opt-out in it too: the tombstone stops more than any of them.
 func (s *Store) bury(ctx context.Context, customer string) (dead []string, err error) {
 	for range casTries {
-		old, err := s.client.Get(ctx, overlayKey(customer)).Result()
+		old, err := s.client.HGet(ctx, ledgerKey(customer), overlayField).Result()
 		if err != nil && !errors.Is(err, redis.Nil) && !wrongType(err) {
 			return nil, err
 		}
@@ -139,7 +139,7 @@ func (s *Store) erased(ctx context.Context, customers []string) (map[string]bool
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.StringCmd, len(customers))
 	for i, id := range customers {
-		cmds[i] = pipe.Get(ctx, overlayKey(id))
+		cmds[i] = pipe.HGet(ctx, ledgerKey(id), overlayField)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("look for tombstones: %w", err)

@@ -108,7 +108,7 @@ func TestErasedCompletely(t *testing.T) {
 
 		for range 2 { // twice does no harm
 			b.erase(t, "GONE", false, hash)
-			want := []string{"care:customer:GONE", "care:events", overlayKey("GONE")}
+			want := []string{"care:customer:GONE", "care:events", ledgerKey("GONE")}
 			if diff := cmp.Diff(sorted(want), b.traces(t, append(mine, "GONE")...)); diff != "" {
 				t.Errorf("what is left (-want +got):\n%s", diff)
 			}
@@ -227,7 +227,7 @@ func TestNothingComesBack(t *testing.T) {
 						t.Errorf("claimed %v, %v", claims, err)
 					}
 				}
-				want := []string{"care:changes", "care:events", overlayKey(o.Customer)}
+				want := []string{"care:changes", "care:events", ledgerKey(o.Customer)}
 				if diff := cmp.Diff(sorted(want), b.traces(t, o.Customer, o.ID, "personal")); diff != "" {
 					t.Errorf("what is left (-want +got):\n%s", diff)
 				}
@@ -286,7 +286,7 @@ func TestErasedAmongWriters(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	want := []string{"care:events", overlayKey("GONE")}
+	want := []string{"care:events", ledgerKey("GONE")}
 	if diff := cmp.Diff(sorted(want), b.traces(t, "GONE", "secret")); diff != "" {
 		t.Errorf("what is left (-want +got):\n%s", diff)
 	}
@@ -297,9 +297,8 @@ func TestErasedDespiteDamage(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bundle) {
 		ctx := t.Context()
 		for name, damage := range map[string]func(id string){
-			"overlay":         func(id string) { b.redis.Set(ctx, overlayKey(id), "{", 0) },
-			"overlay no text": func(id string) { b.redis.HSet(ctx, overlayKey(id), "a", "b") },
-			"ledger no hash":  func(id string) { b.redis.Set(ctx, ledgerKey(id), "GONE", 0) },
+			"overlay":        func(id string) { b.redis.HSet(ctx, ledgerKey(id), overlayField, "{") },
+			"ledger no hash": func(id string) { b.redis.Set(ctx, ledgerKey(id), "GONE", 0) },
 			"record": func(id string) {
 				for entry, e := range b.ledger(t, id) {
 					b.redis.HDel(ctx, messagesKey(care.Shard(id), e.Day.Days()), entry)
@@ -316,10 +315,10 @@ func TestErasedDespiteDamage(t *testing.T) {
 			damage(id)
 			b.erase(t, id, false)
 			// Without the ledger the way to the message is lost: it ends at its next claim, and the record when its day expires.
-			if diff := cmp.Diff([]string{overlayKey(id)}, b.traces(t, id)); diff != "" && name != "ledger no hash" {
+			if diff := cmp.Diff([]string{ledgerKey(id)}, b.traces(t, id)); diff != "" && name != "ledger no hash" {
 				t.Errorf("%s: what is left (-want +got):\n%s", name, diff)
 			}
-			if got := b.redis.Get(ctx, overlayKey(id)).Val(); got != `{"erased":true}` {
+			if got := b.redis.HGet(ctx, ledgerKey(id), overlayField).Val(); got != `{"erased":true}` {
 				t.Errorf("%s: the tombstone is %s", name, got)
 			}
 		}
@@ -340,7 +339,7 @@ func TestErasedLongLedger(t *testing.T) {
 			b.apply(t, Applied{Added: 500}, some)
 		}
 		b.erase(t, "GONE", false)
-		if diff := cmp.Diff([]string{overlayKey("GONE")}, b.traces(t, "GONE")); diff != "" {
+		if diff := cmp.Diff([]string{ledgerKey("GONE")}, b.traces(t, "GONE")); diff != "" {
 			t.Errorf("what is left (-want +got):\n%s", diff)
 		}
 	})

@@ -161,7 +161,7 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 		pipe.LPush(ctx, key, raw)
 		pipe.LTrim(ctx, key, 0, timelineKept-1)
 		pipe.Expire(ctx, key, ledgerKept)
-		overlays[e.Customer] = pipe.Get(ctx, overlayKey(e.Customer)) // read after the write, as in Link
+		overlays[e.Customer] = pipe.HGet(ctx, ledgerKey(e.Customer), overlayField) // read after the write, as in Link
 	}
 	if err := s.tell(ctx, events); err != nil {
 		return fmt.Errorf("note: %w", err)
@@ -203,7 +203,7 @@ func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntr
 		return nil, fmt.Errorf("read the timeline: %w", err)
 	}
 	var out []care.EventEntry
-	entries, _ := readLedger(ledger.Val(), s.clock().Add(-ledgerKept))
+	entries, _, _ := readLedger(ledger.Val(), s.clock().Add(-ledgerKept))
 	if value := flight.Val(); value != "" {
 		held, err := s.inHands(ctx, []aloft{{customer, value}})
 		if err != nil {

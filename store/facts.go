@@ -20,7 +20,7 @@ import (
 const ledgerKept = 400 * 24 * time.Hour
 
 // errOverlay is why a customer with a damaged overlay is not planned: there may be an opt-out in it.
-var errOverlay = errors.New("the customer's overlay (state:<customer>) is damaged")
+var errOverlay = errors.New("the customer's overlay (field + of ledger:<customer>) is damaged")
 
 // Facts reads customers' records with overlays and ledgers, in the order of the ids and in a round trip per Redis node and
 // 128 of them, some side by side. A customer whose key is gone has Err care.ErrGone; one whose record or overlay cannot be read has its
@@ -79,17 +79,17 @@ func (s *Store) readFacts(ctx context.Context, ids []string, held bool) ([]*care
 
 // fetched is what Redis has of some customers.
 type fetched struct {
-	ids               []string
-	records, overlays []value
-	ledgers           []*redis.SliceCmd
-	aloft             []int     // which of the customers have a message in flight
-	hands             []*inHand // those messages, nil where their hand is gone
+	ids     []string
+	records []value
+	ledgers []*redis.SliceCmd // with the overlays
+	aloft   []int             // which of the customers have a message in flight
+	hands   []*inHand         // those messages, nil where their hand is gone
 }
 
-// value is what GET has to say of a key.
+// value is what GET has to say of a key, or HGET of a field.
 type value struct {
 	text string
-	err  error // redis.Nil if there is no such key
+	err  error // redis.Nil if there is none
 }
 
 // reader gives texts as bytes without a copy: nobody may write into them.
@@ -108,23 +108,22 @@ func (s *Store) fetch(ctx context.Context, ids []string, held bool) (*fetched, e
 	if len(ids) == 0 {
 		return f, nil
 	}
-	keys, words := make([]string, 3*len(ids)), make([]any, 2*len(ids))
-	records, overlays, ledgers := keys[:len(ids)], keys[len(ids):2*len(ids)], keys[2*len(ids):]
+	keys, words := make([]string, 2*len(ids)), make([]any, 2*len(ids))
+	records, ledgers := keys[:len(ids)], keys[len(ids):]
 	pipe := s.client.Pipeline()
 	for i, id := range ids {
-		home := prefix(care.Shard(id))
-		records[i], overlays[i], ledgers[i] = customerKey(id), home+"state:"+id, home+"ledger:"+id
+		records[i], ledgers[i] = customerKey(id), ledgerKey(id)
 		words[2*i], words[2*i+1] = "hgetall", &ledgers[i]
 		if s.cluster != nil {
 			words[2*i+1] = ledgers[i] // it looks for the slot of a text only
 		}
 		f.ledgers[i] = redis.NewSliceCmd(ctx, words[2*i:2*i+2]...) // a list is half the work of a map
 	}
-	read := func(keys []string, _ bool) func() ([]value, error) { return s.gets(ctx, pipe, keys) }
+	read := s.gets
 	if s.cluster == nil {
-		read = func(keys []string, rare bool) func() ([]value, error) { return s.mgets(ctx, pipe, keys, rare) }
+		read = s.mgets
 	}
-	recordsOf, overlaysOf := read(records, false), read(overlays, true)
+	recordsOf := read(ctx, pipe, records)
 	for _, cmd := range f.ledgers {
 		_ = pipe.Process(ctx, cmd)
 	}
@@ -135,9 +134,6 @@ func (s *Store) fetch(ctx context.Context, ids []string, held bool) (*fetched, e
 	err := run(ctx, pipe)
 	if err == nil {
 		f.records, err = recordsOf()
-	}
-	if err == nil {
-		f.overlays, err = overlaysOf()
 	}
 	if err == nil {
 		f.hands, err = s.inHands(ctx, flights())
@@ -177,7 +173,7 @@ func (f *fetched) flights(ctx context.Context, pipe redis.Pipeliner) func() []al
 }
 
 // gets asks for the keys one by one: in a cluster each may be on another node.
-func (*Store) gets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
+func (s *Store) gets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
 	cmds := make([]*redis.StringCmd, len(keys))
 	for i, key := range keys {
 		cmds[i] = pipe.Get(ctx, key)
@@ -191,27 +187,22 @@ func (*Store) gets(ctx context.Context, pipe redis.Pipeliner, keys []string) fun
 	}
 }
 
-// mgets asks for many keys at once. MGET takes a key of another type for one that is not there, which could hide an opt-out: those that
-// seem to be missing are asked for one by one, or, where most are (rare), only if EXISTS counts some of them.
-func (s *Store) mgets(ctx context.Context, pipe redis.Pipeliner, keys []string, rare bool) func() ([]value, error) {
+// mgets asks for many keys at once. MGET takes a key of another type for one that is not there: those that seem to be missing are asked
+// for one by one.
+func (s *Store) mgets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
 	type part struct {
 		keys  []string
 		texts *redis.SliceCmd
-		there *redis.IntCmd // nil = nobody asked
 	}
 	var parts []part
 	for some := range slices.Chunk(keys, readAtOnce) {
-		words := make([]any, 1+len(some), 2+2*len(some))
+		words := make([]any, 1+len(some))
 		words[0] = "mget"
 		for i := range some {
 			words[i+1] = &some[i] // a pointer needs no memory of its own, as a text would
 		}
-		p := part{keys: some, texts: redis.NewSliceCmd(ctx, words...)}
+		p := part{some, redis.NewSliceCmd(ctx, words...)}
 		_ = pipe.Process(ctx, p.texts)
-		if rare {
-			p.there = redis.NewIntCmd(ctx, append(append(words[len(words):], "exists"), words[1:]...)...)
-			_ = pipe.Process(ctx, p.there)
-		}
 		parts = append(parts, p)
 	}
 	return func() ([]value, error) {
@@ -227,7 +218,7 @@ func (s *Store) mgets(ctx context.Context, pipe redis.Pipeliner, keys []string, 
 					out = append(out, value{err: redis.Nil})
 				}
 			}
-			if found == len(p.keys) || p.there != nil && found == int(p.there.Val()) {
+			if found == len(p.keys) {
 				continue
 			}
 			if err := s.askAgain(ctx, p.keys, out[from:]); err != nil {
@@ -269,14 +260,15 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 	stale := s.clock().Add(-ledgerKept)
 	var r reader
 	for i, id := range f.ids {
-		if err := f.ledgers[i].Err(); err != nil && wrongType(err) {
-			s.log.ErrorContext(ctx, "a ledger has the wrong type", logCustomer(id))
-		}
 		out[i] = &room[i]
 		out[i].ID = id
-		r.customer(out[i], f.records[i], f.overlays[i])
-		var gone []string
-		if out[i].Ledger, gone = readLedger(f.ledgers[i].Val(), stale); len(gone) > 0 {
+		ledger, overlay, gone := readLedger(f.ledgers[i].Val(), stale)
+		if err := f.ledgers[i].Err(); err != nil && wrongType(err) {
+			s.log.ErrorContext(ctx, "a ledger has the wrong type", logCustomer(id))
+			overlay.err = err // there may have been an opt-out in it
+		}
+		r.customer(out[i], f.records[i], overlay)
+		if out[i].Ledger = ledger; len(gone) > 0 {
 			if old == nil {
 				old = make(map[string][]string)
 			}
@@ -344,14 +336,19 @@ func (r *reader) customer(f *care.Facts, record, overlay value) {
 }
 
 // readLedger reads the flat answer of HGETALL. What is over and older than stale is left out and named.
-func readLedger(flat []any, stale time.Time) (l care.Ledger, old []string) {
+func readLedger(flat []any, stale time.Time) (l care.Ledger, overlay value, old []string) {
+	overlay.err = redis.Nil
 	if len(flat) == 0 {
-		return nil, nil
+		return nil, overlay, nil
 	}
 	l = make(care.Ledger, len(flat)/2)
 	for i := 0; i+1 < len(flat); i += 2 {
 		id, _ := flat[i].(string)
 		raw, _ := flat[i+1].(string)
+		if id == overlayField {
+			overlay = value{text: raw}
+			continue
+		}
 		e, err := decodeEntry(raw)
 		if err != nil {
 			e = care.DamagedEntry()
@@ -361,5 +358,5 @@ func readLedger(flat []any, stale time.Time) (l care.Ledger, old []string) {
 		}
 		l[id] = e
 	}
-	return l, old
+	return l, overlay, old
 }

@@ -29,13 +29,15 @@ func TestFactsOfGoodAndBadCustomers(t *testing.T) {
 		b.write(t, "other", `{"id":"good"}`)
 		b.write(t, "overlaid", `{"id":"overlaid"}`)
 		b.redis.RPush(ctx, "care:customer:list", "x")
-		b.redis.Set(ctx, overlayKey("overlaid"), "{", 0)
-		ids := []string{"good", "gone", "rubbish", "other", "list", "overlaid"}
+		b.write(t, "unledgered", `{"id":"unledgered"}`)
+		b.redis.HSet(ctx, ledgerKey("overlaid"), overlayField, "{")
+		b.redis.Set(ctx, ledgerKey("unledgered"), "no table", 0) // there may have been an opt-out in it
+		ids := []string{"good", "gone", "rubbish", "other", "list", "overlaid", "unledgered"}
 		facts, err := b.Facts(ctx, ids)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []error{nil, care.ErrGone, care.ErrNotJSON, care.ErrNoID, care.ErrNotJSON, errOverlay}
+		want := []error{nil, care.ErrGone, care.ErrNotJSON, care.ErrNoID, care.ErrNotJSON, errOverlay, errOverlay}
 		for i, f := range facts {
 			if f.ID != ids[i] || !errors.Is(f.Err, want[i]) || (f.Customer == nil) != (want[i] != nil) {
 				t.Errorf("%s: %+v; want error %v", ids[i], f, want[i])

@@ -37,7 +37,8 @@ func messagesKey(shard, day int) string { return prefix(shard) + "msg:" + dayTex
 
 func ledgerKey(customer string) string { return prefix(care.Shard(customer)) + "ledger:" + customer }
 
-func overlayKey(customer string) string { return prefix(care.Shard(customer)) + "state:" + customer }
+// overlayField is where the overlay stands in a customer's ledger. No occurrence has such an id.
+const overlayField = "+"
 
 func timelineKey(customer string) string { return prefix(care.Shard(customer)) + "log:" + customer }
 

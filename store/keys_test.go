@@ -117,7 +117,7 @@ func TestDamagedEntryIsNeverServedAgain(t *testing.T) {
 		if e, err := decodeEntry(bad); err == nil {
 			t.Errorf("%q is read as %+v", bad, e)
 		}
-		l, _ := readLedger([]any{"id", bad}, epoch)
+		l, _, _ := readLedger([]any{"id", bad}, epoch)
 		if l["id"].State != care.StateFailed {
 			t.Errorf("%q: %+v", bad, l)
 		}

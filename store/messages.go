@@ -227,7 +227,9 @@ func (s *Store) ofCustomer(ctx context.Context, customer string) ([]located, err
 	}
 	ids := make([]string, 0, len(fields))
 	for id := range fields {
-		ids = append(ids, id)
+		if id != overlayField {
+			ids = append(ids, id)
+		}
 	}
 	found, err := s.find(ctx, ids)
 	if err != nil {

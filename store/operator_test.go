@@ -278,9 +278,12 @@ func TestOverlayUnderContention(t *testing.T) {
 		if err := b.UpdateOverlay(t.Context(), "C1", func(*care.Overlay) error { return no }); !errors.Is(err, no) {
 			t.Error(err)
 		}
-		b.redis.Set(t.Context(), overlayKey("C2"), "damaged", 0)
-		if err := b.UpdateOverlay(t.Context(), "C2", func(*care.Overlay) error { return nil }); !errors.Is(err, errOverlay) {
-			t.Errorf("a damaged overlay was overwritten: %v", err)
+		b.redis.HSet(t.Context(), ledgerKey("C2"), overlayField, "damaged")
+		b.redis.Set(t.Context(), ledgerKey("C3"), "no table", 0)
+		for _, id := range []string{"C2", "C3"} {
+			if err := b.UpdateOverlay(t.Context(), id, func(*care.Overlay) error { return nil }); !errors.Is(err, errOverlay) {
+				t.Errorf("a damaged overlay was overwritten: %v", err)
+			}
 		}
 	})
 }

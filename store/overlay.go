@@ -22,9 +22,12 @@ var errBusy = errors.New("it keeps being changed by others; try again")
 // called again when another change came between. A damaged overlay is not overwritten: there may be an opt-out in it.
 // Of an erased customer nothing is kept but opt-outs and dead addresses.
 func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*care.Overlay) error) error {
-	key := overlayKey(customer)
+	key := ledgerKey(customer)
 	for range casTries {
-		old, err := s.client.Get(ctx, key).Bytes()
+		old, err := s.client.HGet(ctx, key, overlayField).Bytes()
+		if wrongType(err) {
+			return fmt.Errorf("customer %s: %w", customer, errOverlay)
+		}
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return fmt.Errorf("overlay of %s: %w", customer, err)
 		}
@@ -46,7 +49,7 @@ func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*car
 		if bytes.Equal(raw, old) || len(old) == 0 && string(raw) == "{}" {
 			return nil
 		}
-		c := &call{script: s.lua.replace, key: key, args: []any{old, raw}}
+		c := &call{script: s.lua.overlay, key: key, args: []any{old, raw}}
 		if err := s.exec(ctx, []*call{c}, true); err != nil {
 			return fmt.Errorf("overlay of %s: %w", customer, err)
 		}

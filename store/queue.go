@@ -28,9 +28,7 @@ func (s *Store) Apply(ctx context.Context, changes []care.Change) (Applied, erro
 		next := func(words ...any) {
 			if c == nil || ops == applyAtOnce {
 				ops = 0
-				c = &call{script: s.lua.apply, key: fenceKey(shard), args: []any{
-					int(ledgerKept / time.Second), string(appendTime(nil, now.Truncate(time.Second))),
-				}}
+				c = &call{script: s.lua.apply, key: fenceKey(shard), args: []any{string(appendTime(nil, now.Truncate(time.Second)))}}
 				calls = append(calls, c)
 			}
 			ops++

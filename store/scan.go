@@ -92,21 +92,6 @@ func (s *Store) ahead(ctx context.Context, list func(context.Context, func([]str
 	return <-failed
 }
 
-// prune removes ledger entries that are too old to be kept.
-func (s *Store) prune(ctx context.Context, old map[string][]string) error {
-	if len(old) == 0 {
-		return nil
-	}
-	pipe := s.client.Pipeline()
-	for customer, ids := range old {
-		pipe.HDel(ctx, ledgerKey(customer), ids...)
-	}
-	if err := run(ctx, pipe); err != nil {
-		return fmt.Errorf("prune ledgers: %w", err)
-	}
-	return nil
-}
-
 // scanNode visits the customers whose keys are on one node. Twice the same key in one batch is left out.
 func scanNode(ctx context.Context, c *redis.Client, visit func([]string) error) error {
 	ids := make([]string, 0, 2*batch)

@@ -22,7 +22,7 @@ var luaFiles embed.FS
 type script struct{ name, text, sha string }
 
 type scripts struct {
-	apply, claim, begin, renew, settle, find, amend, replace, lead, resign, repair, link, alive, tell, erase, unlink, dissolve *script
+	apply, claim, begin, renew, settle, find, amend, replace, lead, resign, repair, link, alive, tell, erase, unlink, dissolve, overlay *script
 }
 
 // loadScripts reads the scripts. The embedded store knows no flags in a first line #!lua: for it the line is emptied.
@@ -31,7 +31,7 @@ func loadScripts(embedded bool) (scripts, error) {
 	for name, at := range map[string]**script{
 		"apply": &s.apply, "claim": &s.claim, "begin": &s.begin, "renew": &s.renew, "settle": &s.settle, "find": &s.find,
 		"amend": &s.amend, "replace": &s.replace, "lead": &s.lead, "resign": &s.resign, "repair": &s.repair, "link": &s.link,
-		"alive": &s.alive, "tell": &s.tell, "erase": &s.erase, "unlink": &s.unlink, "dissolve": &s.dissolve,
+		"alive": &s.alive, "tell": &s.tell, "erase": &s.erase, "unlink": &s.unlink, "dissolve": &s.dissolve, "overlay": &s.overlay,
 	} {
 		raw, err := fs.ReadFile(luaFiles, "lua/"+name+".lua")
 		if err != nil {

@@ -58,6 +58,7 @@ type Store struct {
 	marks      marks
 	walking    sync.Mutex // one Repair at a time
 	walks      [care.Shards]walk
+	prunes     sync.Map // address of a master → where the next TrimLedgers goes on
 	connected  atomic.Int64
 	closing    sync.Once
 }

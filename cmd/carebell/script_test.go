@@ -110,10 +110,10 @@ func client(ts *testscript.TestScript) *redis.Client {
 	return redis.NewClient(opt)
 }
 
-// redis set KEY FILE, get KEY, gone KEY, len STREAM: what the dealership's system would do, or see.
+// redis set KEY FILE, get KEY, hset HASH FIELD FILE, hgetall HASH, gone KEY, len STREAM: what the dealership's system would do, or see.
 func redisCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: redis set KEY FILE | get KEY | gone KEY | len STREAM")
+		ts.Fatalf("usage: redis set KEY FILE | get KEY | hset HASH FIELD FILE | hgetall HASH | gone KEY | len STREAM")
 	}
 	c := client(ts)
 	defer func() { _ = c.Close() }()
@@ -125,6 +125,14 @@ func redisCommand(ts *testscript.TestScript, neg bool, args []string) {
 		v, err := c.Get(ctx, args[1]).Result()
 		ts.Check(err)
 		_, _ = fmt.Fprintln(ts.Stdout(), v)
+	case "hset":
+		ts.Check(c.HSet(ctx, args[1], args[2], ts.ReadFile(args[3])).Err())
+	case "hgetall":
+		all, err := c.HGetAll(ctx, args[1]).Result()
+		ts.Check(err)
+		for field, v := range all {
+			_, _ = fmt.Fprintln(ts.Stdout(), field, v)
+		}
 	case "gone":
 		n, err := c.Exists(ctx, args[1]).Result()
 		ts.Check(err)

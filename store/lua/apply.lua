@@ -1,8 +1,7 @@
 #!lua
 -- Brings new plans into the queue.
 -- KEYS[1]  the shard's fence
--- ARGV[1]  days the ledger is kept, in seconds
--- ARGV[2]  now, seconds in base 36, as in ledger entries
+-- ARGV[1]  now, seconds in base 36, as in ledger entries
 -- then operations, each of nine words:
 --   add   'A' id customer day  lane  score  entry   record  when msg:<day> may go (Unix seconds)
 --   move  'M' id customer ''   lane  score  entry   fields 3 to 8 of the record  ''
@@ -12,7 +11,7 @@
 -- An erased customer is given no message. The ledger is what makes a message planned only once: what is in it is not added again. What a replica has claimed is neither
 -- moved nor dropped.
 local prefix = string.sub(KEYS[1], 1, -6)
-local keep, at = ARGV[1], ARGV[2]
+local at = ARGV[1]
 local added, moved, dropped, refused = 0, 0, 0, 0
 -- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
 -- nothing has been done yet, and not half way through.
@@ -64,24 +63,19 @@ end
 
 -- Whoever plans may have read the customer before the erasure. An overlay is written by Go's JSON encoder, which puts a backslash
 -- before the quotes of a text: the words below stand in a tombstone only.
-local asked, answer = nil, false
-local function erased(customer)
-  if asked ~= customer then
-    local state = redis.pcall('GET', prefix .. 'state:' .. customer)
-    asked, answer = customer, type(state) == 'string' and string.find(state, '"erased":true', 1, true) ~= nil
-  end
-  return answer
+local function erased(overlay)
+  return overlay and string.find(overlay, '"erased":true', 1, true) ~= nil
 end
 
 local function add(id, customer, day, lane, score, entry, record, expire)
   local ledger = prefix .. 'ledger:' .. customer
-  if redis.call('HEXISTS', ledger, id) == 1 or erased(customer) then
+  local known = redis.call('HMGET', ledger, id, '+')
+  if known[1] or erased(known[2]) then
     refused = refused + 1
     return
   end
   touch('msg:' .. day)
   redis.call('HSET', ledger, id, entry)
-  redis.call('EXPIRE', ledger, keep)
   local msg = prefix .. 'msg:' .. day
   redis.call('HSET', msg, id, record)
   redis.call('EXPIREAT', msg, expire, 'NX')
@@ -160,7 +154,7 @@ local function drop(id, customer, state, text, reason)
   dropped = dropped + 1
 end
 
-for i = 3, #ARGV, 9 do
+for i = 2, #ARGV, 9 do
   local op = ARGV[i]
   if op == 'A' then
     add(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8])

@@ -2,7 +2,7 @@
 -- Takes everything of a customer out of the shard, and leaves a tombstone.
 -- KEYS[1]  the shard's fence
 -- ARGV[1]  the customer
--- ARGV[2]  the overlay that was read, '' = there was none or it is no string
+-- ARGV[2]  the overlay that was read, '' = there was none, or the ledger is no table
 -- ARGV[3]  the tombstone
 -- Returns  1, or 0 if the overlay was changed in between: then nothing has been done
 -- allow-oom: it frees memory, and the law does not wait until Redis has some. Run twice it finds nothing the second time.
@@ -10,18 +10,15 @@
 -- What a replica has claimed goes too. Settle looks into flight, and does nothing without its claim; so does Begin once it is told
 -- (token! in left) that somebody of the hand was erased.
 local prefix, customer, tombstone = string.sub(KEYS[1], 1, -6), ARGV[1], ARGV[3]
-local state, ledger, log = prefix .. 'state:' .. customer, prefix .. 'ledger:' .. customer, prefix .. 'log:' .. customer
+local ledger, log = prefix .. 'ledger:' .. customer, prefix .. 'log:' .. customer
 
-local function is(key, kind)
-  local t = redis.call('TYPE', key)
-  return (t.ok or t) == kind
-end
-
-local now = is(state, 'string') and redis.call('GET', state) or ''
+local kind = redis.call('TYPE', ledger)
+local there = (kind.ok or kind) == 'hash'
+local now = there and redis.call('HGET', ledger, '+') or ''
 if now ~= ARGV[2] and now ~= tombstone then return 0 end
 
 -- Where the messages are: by the day in their ledger entry, by each day that has records where an entry names none.
-local flat = is(ledger, 'hash') and redis.call('HGETALL', ledger) or {}
+local flat = there and redis.call('HGETALL', ledger) or {}
 local days, ids, members, seen, pending, every = {}, {}, {}, {}, {}, nil
 local function at(day, id, entry)
   if not seen[day] then
@@ -33,13 +30,16 @@ local function at(day, id, entry)
   if not string.find(entry, '^[svufxkh]') then pending[id .. day] = true end
 end
 for i = 1, #flat, 2 do
-  local id, day = flat[i], string.match(flat[i + 1], '^...(%d%d%d%d%d)')
-  ids[#ids + 1] = id
-  if day and day ~= '00000' then
-    at(day, id, flat[i + 1])
-  else
-    every = every or redis.call('ZRANGE', prefix .. 'days', 0, -1)
-    for _, d in ipairs(every) do at(d, id, flat[i + 1]) end
+  local id, entry = flat[i], flat[i + 1]
+  if id ~= '+' then
+    local day = string.match(entry, '^...(%d%d%d%d%d)')
+    ids[#ids + 1] = id
+    if day and day ~= '00000' then
+      at(day, id, entry)
+    else
+      every = every or redis.call('ZRANGE', prefix .. 'days', 0, -1)
+      for _, d in ipairs(every) do at(d, id, entry) end
+    end
   end
 end
 
@@ -101,8 +101,11 @@ if token then
     redis.call('HSET', left, token .. '!', 1)
   end
 end
-local gone = redis.call('DEL', ledger, log)
-if now ~= tombstone then redis.call('SET', state, tombstone) end
+local gone = redis.call('DEL', log) + #ids
+if not there or #ids > 0 or now ~= tombstone then
+  redis.call('DEL', ledger)
+  redis.call('HSET', ledger, '+', tombstone)
+end
 -- A snapshot from before it would bring the customer back: it must show that it is older.
 if gone > 0 or now ~= tombstone then redis.call('INCR', prefix .. 'mark') end
 return 1
