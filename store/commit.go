@@ -29,13 +29,16 @@ func (s *Store) Commit(ctx context.Context, c care.Commit) care.Committed {
 	if done.NotSettled == nil {
 		settle, settled, done.NotSettled = s.settleCalls(c.Results, upTo(len(c.Results)))
 	}
-	told, floor := eventCommands(ctx, c.Events), s.marks.floor()
-	s.execWith(ctx, slices.Concat(begin, settle), told, true)
+	all := slices.Concat(begin, settle)
+	defer free(all)
+	told, floor := tellings(ctx, c.Events), s.marks.floor()
+	defer told.free()
+	s.execWith(ctx, all, told.cmds, true)
 	if err := failed(begin); err != nil {
 		done.NotBegun = err
 	}
 	s.readBegun(c.Intents, begin, begun, &floor, done.Begun)
-	done.NotTold = s.toldAll(ctx, c.Events, told)
+	done.NotTold = s.toldAll(ctx, c.Events, told.cmds)
 	if done.NotSettled == nil {
 		done.NotSettled = s.settled(ctx, c.Results, settle, settled, &floor, done.Settled)
 	}
@@ -71,7 +74,7 @@ func (s *Store) beginCalls(intents []care.Intent) (calls []*call, groups [care.S
 			continue
 		}
 		slices.SortStableFunc(items, func(a, b int) int { return cmp.Compare(intents[a].Claim.Token, intents[b].Claim.Token) })
-		c := &call{script: s.lua.begin, key: fenceKey(shard)}
+		c := newCall(s.lua.begin, fenceKey(shard))
 		for from := 0; from < len(items); {
 			to := from + 1
 			for to < len(items) && intents[items[from]].Claim.Token == intents[items[to]].Claim.Token {

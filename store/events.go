@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,9 +42,10 @@ func (s *Store) tell(ctx context.Context, events []*care.EventEntry) error {
 	if len(events) == 0 {
 		return nil
 	}
-	cmds := eventCommands(ctx, events)
-	pipelined(ctx, s.client.Pipeline(), cmds)
-	return s.toldAll(ctx, events, cmds)
+	t := tellings(ctx, events)
+	defer t.free()
+	pipelined(ctx, s.client.Pipeline(), t.cmds)
+	return s.toldAll(ctx, events, t.cmds)
 }
 
 // pipelined sends commands in one trip. What comes of them stands in each.
@@ -53,21 +56,40 @@ func pipelined(ctx context.Context, pipe redis.Pipeliner, cmds []*redis.Cmd) {
 	_, _ = pipe.Exec(ctx)
 }
 
-// eventCommands are the commands that add entries to care:events.
-func eventCommands(ctx context.Context, events []*care.EventEntry) []*redis.Cmd {
-	cmds := make([]*redis.Cmd, len(events))
-	words := make([]any, 0, 3+len(events)*(3+2*len(eventFields)))
-	times := make([]string, len(events))
+// telling is the commands that add entries to care:events, and their words.
+type telling struct {
+	cmds  []*redis.Cmd
+	words []any
+	times []string
+}
+
+// tellingSpace keeps what the words of a trip have grown to for those of the next.
+var tellingSpace = sync.Pool{New: func() any { return new(telling) }}
+
+// tellings makes the commands that add entries to care:events. Who is done with them frees them.
+func tellings(ctx context.Context, events []*care.EventEntry) *telling {
+	t, _ := tellingSpace.Get().(*telling)
+	// The commands share one list, which must not move while they are made.
+	t.words = slices.Grow(t.words, 3+len(events)*(3+2*len(eventFields)))
+	t.times = slices.Grow(t.times, len(events))[:len(events)]
 	for i, e := range events {
-		start := len(words)
-		words = append(words, "xadd", eventsKey)
+		start := len(t.words)
+		t.words = append(t.words, "xadd", eventsKey)
 		if i == 0 { // once for the batch is enough
-			words = append(words, "maxlen", "~", eventsKept)
+			t.words = append(t.words, "maxlen", "~", eventsKept)
 		}
-		words = appendEvent(append(words, "*"), e, &times[i])
-		cmds[i] = redis.NewCmd(ctx, words[start:]...)
+		t.words = appendEvent(append(t.words, "*"), e, &t.times[i])
+		t.cmds = append(t.cmds, redis.NewCmd(ctx, t.words[start:len(t.words):len(t.words)]...))
 	}
-	return cmds
+	return t
+}
+
+func (t *telling) free() {
+	clear(t.cmds)
+	clear(t.words)
+	clear(t.times)
+	t.cmds, t.words, t.times = t.cmds[:0], t.words[:0], t.times[:0]
+	tellingSpace.Put(t)
 }
 
 // toldAll looks what came of the commands. Where Redis is full, a script that may write goes in their place: what was sent is on record, and

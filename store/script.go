@@ -53,29 +53,48 @@ type call struct {
 	key    string
 	args   []any
 	texts  []string // behind those args that are pointers
-	space  []byte   // what write wrote, until finish
-	late   []place
+	space  []byte   // what write wrote
+	late   []written
 	reply  any
 	err    error
 }
 
-// place is where a word stands in the space of a call.
-type place struct {
-	word     *string
+// written is a word in the space of a call.
+type written struct {
+	call     *call
 	from, to int
+}
+
+// MarshalBinary implements encoding.BinaryMarshaler: go-redis asks for the word when it is sent.
+func (w *written) MarshalBinary() ([]byte, error) { return w.call.space[w.from:w.to], nil }
+
+// callSpace keeps what the calls of a trip have grown to for those of the next.
+var callSpace = sync.Pool{New: func() any { return new(call) }}
+
+// newCall returns a call with the room of an earlier one. Who is done with it, and with its answer, frees it.
+func newCall(script *script, key string) *call {
+	c, _ := callSpace.Get().(*call)
+	c.script, c.key = script, key
+	return c
+}
+
+// free ends calls. Nothing of them may be used any more but the texts of their answers.
+func free(over []*call) {
+	for _, c := range over {
+		clear(c.args)
+		clear(c.texts)
+		clear(c.late)
+		*c = call{args: c.args[:0], texts: c.texts[:0], space: c.space[:0], late: c.late[:0]}
+		callSpace.Put(c)
+	}
 }
 
 func (c *call) add(args ...any) { c.args = append(c.args, args...) }
 
-// expect makes room for texts, and for what write writes of them.
-func (c *call) expect(texts, bytes int) {
-	c.texts, c.space, c.late = make([]string, 0, texts), make([]byte, 0, bytes), make([]place, 0, texts)
-}
-
 // say adds texts. go-redis takes pointers to them, and many side by side are one allocation instead of one each.
 func (c *call) say(texts ...string) {
 	if cap(c.texts)-len(c.texts) < len(texts) {
-		c.texts = make([]string, 0, max(len(texts), 128)) // those that are pointed to stay where they are
+		c.texts = make([]string, 0, max(len(texts), 2*cap(c.texts), 128)) // those that are pointed to stay where they are
 	}
 	for _, t := range texts {
 		c.texts = append(c.texts, t)
@@ -83,24 +102,15 @@ func (c *call) say(texts ...string) {
 	}
 }
 
-// write adds a text that into appends. What is written like that is one text until the call is sent: one allocation for all of it.
+// write adds a text that into appends.
 func (c *call) write(into func([]byte) []byte) {
-	c.say("")
+	if len(c.late) == cap(c.late) {
+		c.late = make([]written, 0, max(2*cap(c.late), 128)) // as in say
+	}
 	from := len(c.space)
 	c.space = into(c.space)
-	c.late = append(c.late, place{&c.texts[len(c.texts)-1], from, len(c.space)})
-}
-
-// finish gives the words that were written their texts.
-func (c *call) finish() {
-	if len(c.late) == 0 {
-		return
-	}
-	all := string(c.space)
-	for _, l := range c.late {
-		*l.word = all[l.from:l.to]
-	}
-	c.late, c.space = nil, nil
+	c.late = append(c.late, written{c, from, len(c.space)})
+	c.args = append(c.args, &c.late[len(c.late)-1])
 }
 
 // errUnconfirmed is why an intent or a result counts for nothing: no replica has it, so a failover could lose it.
@@ -133,9 +143,6 @@ func failed(calls []*call) error {
 func (s *Store) execWith(ctx context.Context, calls []*call, events []*redis.Cmd, confirm bool) {
 	todo := calls
 	full := false
-	for _, c := range calls {
-		c.finish()
-	}
 	for try := 0; len(todo)+len(events) > 0; try++ {
 		s.round(ctx, todo, events, full, confirm)
 		events = nil

@@ -72,8 +72,7 @@ func (s *Store) settleCalls(results []care.Result, todo []int) (calls []*call, g
 			continue
 		}
 		slices.SortStableFunc(items, func(a, b int) int { return comparePlaces(results[a].Claim, results[b].Claim) })
-		c := &call{script: s.lua.settle, key: fenceKey(shard), args: make([]any, 0, 16+6*len(items))}
-		c.expect(4*len(items), 256*len(items))
+		c := newCall(s.lua.settle, fenceKey(shard))
 		c.add(moving, 0)
 		var after commands
 		hands := 0
