@@ -155,7 +155,7 @@ func (s *Store) settled(ctx context.Context, results []care.Result, calls []*cal
 	return errBusy
 }
 
-// answers collects what scripts said of each item: a list with skip words before it.
+// answers collects what scripts said of each item: a list with skip words before it, or only these if all is well.
 func answers(calls []*call, groups [care.Shards][]int, n, skip int, each func(shard, item int, answer int64)) []bool {
 	out := make([]bool, n)
 	next := 0
@@ -163,13 +163,17 @@ func answers(calls []*call, groups [care.Shards][]int, n, skip int, each func(sh
 		if len(items) == 0 {
 			continue
 		}
-		l, err := calls[next].list(skip + len(items))
+		l, err := calls[next].list(skip)
 		next++
-		if err != nil {
+		brief := skip > 0 && len(l) == skip
+		if err != nil || !brief && len(l) < skip+len(items) {
 			continue
 		}
 		for j, i := range items {
-			a := number(l[skip+j])
+			a := int64(1) // what is not said for each is true for all
+			if !brief {
+				a = number(l[skip+j])
+			}
 			out[i] = a > 0
 			if each != nil {
 				each(shard, i, a)

@@ -24,18 +24,14 @@
 -- A member's score is its release (ms, above 0), or below 0 when its hand was dissolved: the end of that lease (microseconds) less
 -- 9e15, so that the two clocks never meet on one axis.
 local prefix = string.sub(KEYS[1], 1, -6)
-local call, sub, find = redis.call, string.sub, string.find
+local call, match = redis.call, string.match
 local flight, hands = prefix .. 'flight', prefix .. 'hands'
 local PAGES = 8
+local OF = '[^|]*' -- whose message a member is: the second field of its record, behind id, day and three letters
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local due, quota, rescue = ARGV[1], tonumber(ARGV[3]), ARGV[4] == '1'
 local out = {call('GET', prefix .. 'mark') or '0', '0', 0, '0'}
-
--- Whose message a member is: the second field of its record, behind id, day and three letters.
-local function customer_of(m)
-  return sub(m, 36, (find(m, '|', 36, true) or 0) - 1)
-end
 
 local token = now + tonumber(ARGV[2])
 -- What was given back and is claimed again within the same microsecond gets another token.
@@ -51,11 +47,13 @@ local function waiting(key, list)
     local found = call('ZRANGEBYSCORE', key, '1', due, 'LIMIT', at, page)
     if #found == 0 then break end
     local customers, held = {}, {}
-    for j, m in ipairs(found) do customers[j] = customer_of(m) end
-    if aloft > 0 then held = call('HMGET', flight, unpack(customers)) end
+    if aloft > 0 then
+      for j, m in ipairs(found) do customers[j] = match(m, OF, 36) end
+      held = call('HMGET', flight, unpack(customers))
+    end
     for j, m in ipairs(found) do
       if n >= quota then break end
-      local customer = customers[j]
+      local customer = customers[j] or match(m, OF, 36)
       if not held[j] and not busy[customer] then
         busy[customer] = true
         n = n + 1
@@ -76,7 +74,7 @@ end
 -- The same with a member whose hand was dissolved and whose customer is in no other hand.
 local function late(key, list)
   for _, m in ipairs(call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 8)) do
-    local customer = customer_of(m)
+    local customer = match(m, OF, 36)
     if call('HEXISTS', flight, customer) == 0 then
       list[2] = m
       return {customer, token}, 1
@@ -121,7 +119,7 @@ for i, t in ipairs(taken) do
     call('ZREM', t.key, unpack(lines, 2))
   end
   call('HSET', flight, unpack(t.flights))
-  if rescue then crashes = tostring(call('HINCRBY', prefix .. 'crash', sub(lines[2], 1, 26), 1)) end
+  if rescue then crashes = tostring(call('HINCRBY', prefix .. 'crash', string.sub(lines[2], 1, 26), 1)) end
   lines[n + 2] = ''
   text[i] = table.concat(lines, '\n')
 end

@@ -6,8 +6,8 @@
 -- then for each hand its token, the day of its results and how many they are, and for each of these four words: customer, id, ledger entry,
 -- record; id '' where nothing is to be recorded of the message
 -- then the commands that put them where they belong, all below the shard's prefix: for each how many words it has, its name, its key, the rest
--- Returns  {mark, then for each result 1, or 2 if a receipt came before it, 0 if the claim was not ours any more, or -1: nothing was done
---           because of another one that was not ours; ask again without that}
+-- Returns  {mark} if all is recorded, else {mark, then for each result 1, or 2 if a receipt came before it, 0 if the claim was not ours any
+--           more, or -1: nothing was done because of another one that was not ours; ask again without that}
 -- allow-oom: what was sent must be recorded even when Redis is full. Run twice it finds its own record and answers the same.
 local prefix = string.sub(KEYS[1], 1, -6)
 local call = redis.call
@@ -26,21 +26,29 @@ for g = 1, tonumber(ARGV[2]) do
 end
 local commands = i
 
-local flights, ours, at = call('HMGET', flight, unpack(customers)), true, 1
+local flights, ours, at = call('HMGET', flight, unpack(customers)), true, 0
 for _, g in ipairs(groups) do
-  for j = g.from, g.from + 4 * g.n - 1, 4 do
-    local v = flights[at]
-    if v == g.token then
-      out[at + 1] = -1
-    else
-      ours = false
-      -- Not ours any more, unless it is our own word of before.
-      out[at + 1] = ARGV[j + 1] ~= '' and call('HGET', g.msg, ARGV[j + 1]) == ARGV[j + 3] and 1 or 0
-    end
-    at = at + 1
+  local token = g.token
+  for i = at + 1, at + g.n do
+    if flights[i] ~= token then ours = false end
   end
+  at = at + g.n
 end
-if not ours then return out end
+if not ours then
+  at = 1
+  for _, g in ipairs(groups) do
+    for j = g.from, g.from + 4 * g.n - 1, 4 do
+      if flights[at] == g.token then
+        out[at + 1] = -1
+      else
+        -- Not ours any more, unless it is our own word of before.
+        out[at + 1] = ARGV[j + 1] ~= '' and call('HGET', g.msg, ARGV[j + 1]) == ARGV[j + 3] and 1 or 0
+      end
+      at = at + 1
+    end
+  end
+  return out
+end
 
 if ARGV[1] == '1' then
   -- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
@@ -59,14 +67,11 @@ if ARGV[1] == '1' then
   call('EXISTS', unpack(keys))
 end
 
-local ids, ledger = {}, prefix .. 'ledger:'
-at = 0
+local ledger = prefix .. 'ledger:'
 for _, g in ipairs(groups) do
   local records, k = {}, 1
   for j = g.from, g.from + 4 * g.n - 1, 4 do
     local id = ARGV[j + 1]
-    at = at + 1
-    ids[at], out[at + 1] = id, 1
     if id ~= '' then
       call('HSET', ledger .. ARGV[j], id, ARGV[j + 2])
       records[k], records[k + 1] = id, ARGV[j + 3]
@@ -91,9 +96,11 @@ while i <= #ARGV do
   i = i + 1 + words
 end
 if call('EXISTS', prefix .. 'early') == 1 then
-  for j, receipt in ipairs(call('HMGET', prefix .. 'early', unpack(ids))) do
-    if receipt then out[j + 1] = 2 end
+  local ids = {}
+  for _, g in ipairs(groups) do
+    for j = g.from, g.from + 4 * g.n - 1, 4 do ids[#ids + 1] = ARGV[j + 1] end
   end
+  for j, receipt in ipairs(call('HMGET', prefix .. 'early', unpack(ids))) do out[j + 1] = receipt and 2 or 1 end
 end
 out[1] = tostring(call('INCR', prefix .. 'mark'))
 return out
