@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,28 +172,37 @@ func TestScriptFlushInMidRun(t *testing.T) {
 	all := b.queue(t, n)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
+	var calls atomic.Int64 // that have come back: a slow machine is not disturbed more often than it gets anything done
 	wg.Go(func() {
 		for ctx.Err() == nil {
 			b.redis.ScriptFlush(t.Context())
 			b.redis.ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "no")
-			time.Sleep(2 * time.Millisecond)
+			for before := calls.Load(); calls.Load() == before && ctx.Err() == nil; {
+				time.Sleep(100 * time.Microsecond)
+			}
+			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
 		}
 	})
 	sent := make(map[string]int)
 	deadline := time.Now().Add(30 * time.Second)
 	for len(sent) < n && time.Now().Before(deadline) {
 		claims, err := b.Claim(t.Context(), care.Lanes, 20, time.Second)
+		calls.Add(1)
 		if err != nil {
 			continue
 		}
 		for _, c := range claims {
 			var ok []bool
-			if ok, err = b.Begin(t.Context(), []care.Intent{{Claim: c, At: epoch}}); err != nil || !ok[0] {
+			ok, err = b.Begin(t.Context(), []care.Intent{{Claim: c, At: epoch}})
+			calls.Add(1)
+			if err != nil || !ok[0] {
 				continue
 			}
 			sent[c.Record.ID]++
 			for {
-				if ok, err = b.Settle(t.Context(), []care.Result{result(c, care.StateSent, epoch)}); err == nil {
+				ok, err = b.Settle(t.Context(), []care.Result{result(c, care.StateSent, epoch)})
+				calls.Add(1)
+				if err == nil {
 					break
 				}
 			}

@@ -65,6 +65,27 @@ func TestRepairIsBounded(t *testing.T) {
 	}
 }
 
+// What the ledger knows as over is not put back, whatever a record says that somebody restored by hand.
+func TestRepairLeavesWhatIsOver(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, b *bundle) {
+		ctx := t.Context()
+		o := b.queue(t, 1)[0]
+		key := messagesKey(care.Shard(o.Customer), dayOf(o.Release))
+		before := b.redis.HGet(ctx, key, o.ID).Val()
+		settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
+		b.redis.HSet(ctx, key, o.ID, before)
+		if n, err := b.Repair(ctx); err != nil || n != 0 {
+			t.Errorf("Repair put %d back, %v", n, err)
+		}
+		// Without the ledger nothing is known but the record.
+		b.redis.Set(ctx, ledgerKey(o.Customer), "no table", 0)
+		if n, err := b.Repair(ctx); err != nil || n != 1 {
+			t.Errorf("without its ledger Repair put %d back, %v", n, err)
+		}
+	})
+}
+
 func TestRepairWalksInACircle(t *testing.T) {
 	t.Parallel()
 	days := []string{"20001", "20002", "20000"}

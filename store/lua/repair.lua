@@ -10,14 +10,20 @@ local prefix = string.sub(KEYS[1], 1, -6)
 
 local function names(text, what) return text and string.find(text, what, 1, true) ~= nil end
 
+-- What hand:<token> says, read once: it is long, and many messages ask.
+local hands = {}
+local function hand_of(token)
+  if hands[token] == nil then hands[token] = redis.call('GET', prefix .. 'hand:' .. token) end
+  return hands[token]
+end
+
 -- Whether a hand with a lease holds the message; if not, whether one says that it was being sent. A customer in a hand that is not there
 -- any more need not wait for it.
 local function held(place, customer)
-  local v = redis.call('HGET', prefix .. 'flight', customer)
+  local token = redis.call('HGET', prefix .. 'flight', customer)
   local tokens = redis.call('ZRANGE', prefix .. 'hands', 0, -1)
-  if v then
-    local token = v
-    local hand, leased = redis.call('GET', prefix .. 'hand:' .. token), redis.call('ZSCORE', prefix .. 'hands', token)
+  if token then
+    local hand, leased = hand_of(token), redis.call('ZSCORE', prefix .. 'hands', token)
     local mine = names(hand, '\n' .. place) -- if not, another message of theirs is in it
     if leased or hand and not mine then return leased and mine, false end
     redis.call('HDEL', prefix .. 'flight', customer)
@@ -25,7 +31,7 @@ local function held(place, customer)
     tokens = {token}
   end
   for _, token in ipairs(tokens) do
-    if names(redis.call('GET', prefix .. 'hand:' .. token), '\n' .. customer .. '|') then return false, true end
+    if names(hand_of(token), '\n' .. customer .. '|') then return false, true end
   end
   return false, false
 end
