@@ -173,7 +173,7 @@ func (f *fetched) flights(ctx context.Context, pipe redis.Pipeliner) func() []al
 }
 
 // gets asks for the keys one by one: in a cluster each may be on another node.
-func (s *Store) gets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
+func (*Store) gets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
 	cmds := make([]*redis.StringCmd, len(keys))
 	for i, key := range keys {
 		cmds[i] = pipe.Get(ctx, key)

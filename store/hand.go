@@ -66,41 +66,24 @@ type inHand struct {
 	note   string // what Begin noted of it, "" = it is not being sent
 }
 
-// handText is what hand:<token> says.
-type handText struct {
-	members []string
-	lanes   []string          // of the members
-	notes   map[string]string // by customer
-}
-
-// readHand reads hand:<token>.
-func readHand(text string) *handText {
-	h := &handText{notes: make(map[string]string)}
+// readHand reads hand:<token>: what it has of each customer, of whom it has one message.
+func readHand(text string) map[string]*inHand {
 	named, notes, _ := strings.Cut(text, "\n\n")
+	hand := make(map[string]*inHand, strings.Count(named, "\n"))
 	lane := ""
 	for line := range strings.SplitSeq(named, "\n") {
 		if name, ok := strings.CutPrefix(line, "|"); ok {
 			lane = name
-		} else if line != "" {
-			h.members, h.lanes = append(h.members, line), append(h.lanes, lane)
+		} else if _, _, record, ok := splitMember(line); ok {
+			hand[customerOf(record)] = &inHand{lane: lane, member: line}
 		}
 	}
 	for line := range strings.SplitSeq(notes, "\n") {
-		if customer, note, ok := strings.Cut(line, "|"); ok {
-			h.notes[customer] = note
+		if customer, note, ok := strings.Cut(line, "|"); ok && hand[customer] != nil {
+			hand[customer].note = note
 		}
 	}
-	return h
-}
-
-// message returns what a hand has of the customer, nil if nothing.
-func (h *handText) message(customer string) *inHand {
-	for i, m := range h.members {
-		if len(m) > restAt && customerOf(m[restAt:]) == customer {
-			return &inHand{lane: h.lanes[i], member: m, note: h.notes[customer]}
-		}
-	}
-	return nil
+	return hand
 }
 
 // aloft is a customer of whom something is in flight, and the hand that has it.
@@ -126,13 +109,13 @@ func (s *Store) inHands(ctx context.Context, flights []aloft) ([]*inHand, error)
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read what is in hand: %w", err)
 	}
-	hands := make(map[key]*handText, len(texts))
+	hands := make(map[key]map[string]*inHand, len(texts))
 	for k, c := range texts {
 		hands[k] = readHand(c.Val())
 	}
 	out := make([]*inHand, len(flights))
 	for i, f := range flights {
-		out[i] = hands[key{care.Shard(f.customer), f.token}].message(f.customer)
+		out[i] = hands[key{care.Shard(f.customer), f.token}][f.customer]
 	}
 	return out, nil
 }
@@ -158,7 +141,7 @@ func (s *Store) everyHand(ctx context.Context) (map[string]*inHand, error) {
 	held, err := s.inHands(ctx, flights)
 	out := make(map[string]*inHand, len(held))
 	for _, h := range held {
-		if h != nil && len(h.member) > idLen {
+		if h != nil {
 			out[h.member[:idLen]] = h
 		}
 	}

@@ -43,25 +43,15 @@ func (s *Store) TrimLedgers(ctx context.Context) error {
 
 // pruneGone trims those of the ledgers whose customers are gone.
 func (s *Store) pruneGone(ctx context.Context, ledgers []string) error {
-	pipe := s.client.Pipeline()
 	var ids []string
-	var there []*redis.IntCmd
 	for _, key := range ledgers {
 		if _, id, ok := strings.Cut(key, ":ledger:"); ok && care.ValidID(id) {
-			ids, there = append(ids, id), append(there, pipe.Exists(ctx, customerKey(id)))
+			ids = append(ids, id)
 		}
 	}
-	if len(ids) == 0 {
-		return nil
-	}
-	if err := run(ctx, pipe); err != nil {
+	gone, err := s.gone(ctx, ids)
+	if err != nil {
 		return fmt.Errorf("trim ledgers: %w", err)
-	}
-	var gone []string
-	for i, id := range ids {
-		if there[i].Val() == 0 {
-			gone = append(gone, id)
-		}
 	}
 	_, old, err := s.readFacts(ctx, gone, false)
 	if err != nil {

@@ -154,9 +154,7 @@ func (s *Store) scanGone(ctx context.Context, visit func([]string) error) error 
 
 // visitGone takes a page of ZSCAN: members and scores by turns.
 func (s *Store) visitGone(ctx context.Context, page []string, seen map[string]bool, visit func([]string) error) error {
-	pipe := s.client.Pipeline()
 	var ids []string
-	var there []*redis.IntCmd
 	for i := 0; i+1 < len(page); i += 2 {
 		_, _, record, ok := splitMember(page[i])
 		customer := customerOf(record)
@@ -165,22 +163,35 @@ func (s *Store) visitGone(ctx context.Context, page []string, seen map[string]bo
 		}
 		seen[customer] = true
 		ids = append(ids, customer)
-		there = append(there, pipe.Exists(ctx, customerKey(customer)))
 	}
-	if len(ids) == 0 {
-		return nil
-	}
-	if err := run(ctx, pipe); err != nil {
+	gone, err := s.gone(ctx, ids)
+	if err != nil {
 		return fmt.Errorf("scan the queue: %w", err)
-	}
-	gone := ids[:0]
-	for i, id := range ids {
-		if there[i].Val() == 0 {
-			gone = append(gone, id)
-		}
 	}
 	if len(gone) == 0 {
 		return nil
 	}
 	return visit(gone)
+}
+
+// gone returns those of the customers whose key is gone.
+func (s *Store) gone(ctx context.Context, ids []string) ([]string, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	pipe := s.client.Pipeline()
+	there := make([]*redis.IntCmd, len(ids))
+	for i, id := range ids {
+		there[i] = pipe.Exists(ctx, customerKey(id))
+	}
+	if err := run(ctx, pipe); err != nil {
+		return nil, err
+	}
+	var gone []string
+	for i, id := range ids {
+		if there[i].Val() == 0 {
+			gone = append(gone, id)
+		}
+	}
+	return gone, nil
 }

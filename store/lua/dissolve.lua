@@ -31,7 +31,7 @@ for line in string.gmatch(named or hand, '[^\n]+') do
     lane = prefix .. 'due:' .. sub(line, 2)
     call('EXISTS', lane)
   else
-    local customer = sub(line, 36, (find(line, '|', 36, true) or 0) - 1) -- as in claim.lua
+    local customer = string.match(line, '[^|]*', 36) -- as in claim.lua
     if call('HGET', flight, customer) == token then
       mine[#mine + 1] = {lane = lane, member = line, customer = customer}
       aloft[customer] = #mine
