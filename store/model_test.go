@@ -334,10 +334,11 @@ func (m *model) repair(t *rapid.T) {
 	}
 }
 
-// leftover ends a claim as one of a message that was over before: nothing of it changes on record.
+// leftover ends a claim as one of a message that was over before: nothing of it changes on record. Its crashes are forgotten, and only for
+// one without any does Repair restore all that was known.
 func (m *model) leftover(t *rapid.T) {
 	msg := m.pick(t, func(msg *modelMessage) bool {
-		return msg.held != nil && msg.state != care.StateSending && msg.parked == ""
+		return msg.held != nil && msg.state != care.StateSending && msg.parked == "" && msg.crashes == 0
 	})
 	before := m.b.raw(m.t, msg.o.ID)
 	for range 2 {

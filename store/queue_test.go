@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -155,6 +156,30 @@ func TestCrashesAreCounted(t *testing.T) {
 			if c.Was != care.StateClaimed || c.Record.Crashes != want {
 				t.Fatalf("crash %d: was %s, %d crashes", want, c.Was, c.Record.Crashes)
 			}
+		}
+	})
+}
+
+// Of a message that was over before it was claimed nothing stays, the count of its crashes neither: were the message put back by hand, it would
+// go on from there.
+func TestALeftoverLeavesNoCrashes(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, b *bundle) {
+		o := b.queue(t, 1)[0]
+		claimOne(t, b.Store, time.Millisecond)
+		c := awaitClaim(t, b.Store, time.Minute)
+		before := b.raw(t, o.ID)
+		for want := range slices.Values([]bool{true, false}) {
+			ok, err := b.Settle(t.Context(), []care.Result{{Claim: c, Record: c.Record, Leftover: true}})
+			if err != nil || ok[0] != want {
+				t.Fatalf("a leftover: %v, %v; want %v", ok, err, want)
+			}
+		}
+		if after := b.raw(t, o.ID); after != before {
+			t.Errorf("the record went from %q to %q", before, after)
+		}
+		if n := b.redis.HLen(t.Context(), shardKey(care.Shard(o.Customer), "crash")).Val(); c.Record.Crashes != 1 || n != 0 {
+			t.Errorf("%d crashes were known, %d messages with crashes still are", c.Record.Crashes, n)
 		}
 	})
 }

@@ -142,6 +142,9 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 	}
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
 	if res.Leftover {
+		if res.Claim.Record.Crashes > 0 {
+			cs.add("HDEL", "crash", r.ID)
+		}
 		c.say(r.Customer, "", "", "")
 		return nil
 	}
