@@ -23,6 +23,8 @@ type Env struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	Version  string
+
+	book *Checked // what check has of CARE_BOOK; nil = it reads it. Tests that change no book share one
 }
 
 // open connects to Redis for a command. A command changes a little and is watched by a person, so it does not refuse a Redis
@@ -36,6 +38,9 @@ func (e *Env) open(ctx context.Context) (*store.Store, error) {
 // check reads the book of a folder ("" = CARE_BOOK) with everything that is made of it. Faults are returned as one error that
 // names the first.
 func (e *Env) check(dir string) (*Checked, error) {
+	if dir == "" && e.book != nil {
+		return e.book, nil
+	}
 	if dir == "" {
 		dir = e.Settings.Book
 	}

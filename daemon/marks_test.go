@@ -21,10 +21,7 @@ import (
 // serve runs a daemon as it is run, on a Redis of its own, until the test ends or the function is called.
 func serve(t *testing.T, redisURL, stateDir string) (*Daemon, func()) {
 	t.Helper()
-	book := filepath.Join(t.TempDir(), "book")
-	if err := config.WriteDefault(book); err != nil {
-		t.Fatal(err)
-	}
+	book := smallBook(t)
 	env := &Env{
 		Settings: &config.Settings{
 			RedisURL: config.NewSecret(redisURL), Listen: "127.0.0.1:0", Book: book, DryRun: true, Sweep: "@every 15m", StateDir: stateDir,
@@ -126,9 +123,10 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 	}
 	fresh, _ := serve(t, redisServer.URL(), "") // knows nothing, and is told
 	ready(t, fresh, "one that starts anew is told", http.StatusServiceUnavailable, "resume --restored")
-	if op, err := fresh.stops.Operator(t.Context()); err != nil || !op.All {
-		t.Errorf("it does not heed that: %+v, %v", op, err)
-	}
+	await(t, soon, "it heeds that", func() bool { // what operators have stopped is asked for every second
+		op, err := fresh.stops.Operator(t.Context())
+		return err == nil && op.All
+	})
 	again, _ := serve(t, redisServer.URL(), state)
 	ready(t, again, "the one that remembers notices", http.StatusServiceUnavailable, "resume --restored")
 	if !again.store.Restored() {

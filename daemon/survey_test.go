@@ -21,9 +21,24 @@ const peopleFile = "testdata/people.jsonl"
 
 // surveyEnv is an environment without Redis whose clock stands still.
 func surveyEnv() *Env {
+	env := bareEnv()
+	env.book = defaultBook()
+	return env
+}
+
+func bareEnv() *Env {
 	now := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 	return &Env{Settings: &config.Settings{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
 }
+
+// defaultBook is the book that comes with carebell, read once: with the race detector that takes seconds.
+var defaultBook = sync.OnceValue(func() *Checked {
+	checked, err := bareEnv().check("")
+	if err != nil {
+		panic(err)
+	}
+	return checked
+})
 
 func quarter() PlanOptions {
 	from := care.NewDate(2026, 11, 22)
