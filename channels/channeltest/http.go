@@ -62,9 +62,6 @@ func (p *HTTPPeer) listen(t T, handle http.HandlerFunc) (*http.Server, string) {
 // URL implements Peer.
 func (p *HTTPPeer) URL() string { return p.url }
 
-// Stop implements Peer.
-func (p *HTTPPeer) Stop() { p.server.Close() }
-
 // Behave implements Peer.
 func (p *HTTPPeer) Behave(b Behaviour) {
 	p.mu.Lock()

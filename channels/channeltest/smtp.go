@@ -33,7 +33,7 @@ func NewSMTPPeer(t T) *SMTPPeer {
 	p.running.Go(p.serve)
 	t.Cleanup(func() {
 		close(p.stop)
-		p.Stop()
+		p.close()
 		p.running.Wait()
 	})
 	return p
@@ -42,8 +42,7 @@ func NewSMTPPeer(t T) *SMTPPeer {
 // URL implements Peer.
 func (p *SMTPPeer) URL() string { return "smtp://" + p.ln.Addr().String() }
 
-// Stop implements Peer.
-func (p *SMTPPeer) Stop() {
+func (p *SMTPPeer) close() {
 	p.ln.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()

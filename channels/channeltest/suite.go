@@ -3,6 +3,8 @@ package channeltest
 import (
 	"context"
 	"errors"
+	"net"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync"
@@ -53,7 +55,6 @@ type Peer interface {
 	Behave(b Behaviour)
 	Taken() int     // messages that reached it completely, whatever it said
 	Elsewhere() int // requests that came to where Redirect points
-	Stop()          // stop listening, so that connections are refused
 	Forged() string // a header, recipient or command that no honest message has; "" = none came
 }
 
@@ -79,13 +80,19 @@ type Case struct {
 type bench struct {
 	Suite
 	peer   Peer
+	url    string
 	sender Sender
 }
 
 func (s Suite) start(t T) *bench {
 	t.Helper()
 	peer := s.Peer(t)
-	return &bench{Suite: s, peer: peer, sender: s.New(t, peer.URL())}
+	return s.sendTo(t, peer, peer.URL())
+}
+
+func (s Suite) sendTo(t T, peer Peer, to string) *bench {
+	t.Helper()
+	return &bench{Suite: s, peer: peer, url: to, sender: s.New(t, to)}
 }
 
 // send sends one message and looks at what must hold for any outcome.
@@ -99,7 +106,7 @@ func (b *bench) send(ctx context.Context, t T, m *care.Message) (care.Receipt, *
 	if !ok {
 		t.Fatalf("the error is no *care.Error: %v", err)
 	}
-	for _, canary := range append(append([]string{b.peer.URL()}, b.Secrets...), b.Personal...) {
+	for _, canary := range append(append([]string{b.url}, b.Secrets...), b.Personal...) {
 		if strings.Contains(err.Error(), canary) || strings.Contains(e.Code, canary) {
 			t.Errorf("%q is in the error %q", canary, err)
 		}
@@ -189,10 +196,34 @@ func (s Suite) classes(t T) {
 }
 
 func (s Suite) refused(t T) {
-	b := s.start(t)
-	b.peer.Stop()
+	peer := s.Peer(t)
+	to, err := url.Parse(peer.URL())
+	if err != nil {
+		t.Fatalf("the peer's URL: %v", err)
+	}
+	to.Host = nobody(t)
+	b := s.sendTo(t, peer, to.String())
 	_, e := b.send(t.Context(), t, s.Message())
 	b.want(t, e, care.KindRetry)
+}
+
+// nobody returns an address where nobody listens until the test ends: the near end of a connection. A port that was merely free a moment ago
+// may be another test's by now.
+func nobody(t T) string {
+	t.Helper()
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatalf("dial: %v", err)
+	}
+	t.Cleanup(func() {
+		conn.Close()
+		ln.Close()
+	})
+	return conn.LocalAddr().String()
 }
 
 func (s Suite) dropped(t T) {
