@@ -38,10 +38,10 @@ func (e *Env) open(ctx context.Context) (*store.Store, error) {
 // check reads the book of a folder ("" = CARE_BOOK) with everything that is made of it. Faults are returned as one error that
 // names the first.
 func (e *Env) check(dir string) (*Checked, error) {
-	if dir == "" && e.book != nil {
-		return e.book, nil
-	}
 	if dir == "" {
+		if e.book != nil {
+			return e.book, nil
+		}
 		dir = e.Settings.Book
 	}
 	checked, problems, err := CheckBook(e.bookOptions(dir))

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -169,7 +168,7 @@ func TestALeftoverLeavesNoCrashes(t *testing.T) {
 		claimOne(t, b.Store, time.Millisecond)
 		c := awaitClaim(t, b.Store, time.Minute)
 		before := b.raw(t, o.ID)
-		for want := range slices.Values([]bool{true, false}) {
+		for _, want := range []bool{true, false} {
 			ok, err := b.Settle(t.Context(), []care.Result{{Claim: c, Record: c.Record, Leftover: true}})
 			if err != nil || ok[0] != want {
 				t.Fatalf("a leftover: %v, %v; want %v", ok, err, want)

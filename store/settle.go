@@ -141,21 +141,21 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 		r.UpdatedAt = now
 	}
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
+	if r.State.Pending() && !res.Leftover && r.Crashes > 0 {
+		cs.add("HSET", "crash", r.ID, strconv.Itoa(r.Crashes))
+	} else if res.Claim.Record.Crashes > 0 {
+		cs.add("HDEL", "crash", r.ID)
+	}
 	if res.Leftover {
-		if res.Claim.Record.Crashes > 0 {
-			cs.add("HDEL", "crash", r.ID)
-		}
 		c.say(r.Customer, "", "", "")
 		return nil
 	}
-	queued := false
 	switch r.State {
 	case care.StateDue, care.StateRetry:
 		next := res.Next
 		if next.IsZero() {
 			next = now
 		}
-		queued = true
 		cs.add("ZADD", "due:"+care.LaneOf(r.Channel, r.Class).String(), score(next), member(r.ID, res.Claim.Day, encodeRecord(&r)))
 	case care.StateUncertain:
 		cs.add("ZADD", "held", score(r.UpdatedAt), member(r.ID, res.Claim.Day, r.Customer))
@@ -164,11 +164,6 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 	case care.StateSent, care.StateDelivered, care.StateUndelivered, care.StateExpired, care.StateSkipped:
 	default:
 		return fmt.Errorf("settle: message %s cannot end as %q", r.ID, r.State)
-	}
-	if queued && r.Crashes > 0 {
-		cs.add("HSET", "crash", r.ID, strconv.Itoa(r.Crashes))
-	} else if res.Claim.Record.Crashes > 0 {
-		cs.add("HDEL", "crash", r.ID)
 	}
 	if r.State == care.StateSent || r.State == care.StateDelivered || r.State == care.StateUndelivered {
 		cs.count("sent:"+dayText(dayOf(now)), r.Dealer+"/"+r.Program)
