@@ -375,12 +375,14 @@ func (h *house) awaitAccepts(n int, within time.Duration) {
 	})
 }
 
-// accepts are the accepts of messages so far, by their id on the wire. Call tasks come to the same endpoint, under ids of their own
-// (<message>.task.…): they are no messages.
+// taskID is in the ids of call tasks, which come to the webhooks' endpoint, too: <message>.task.….
+const taskID = ".task."
+
+// accepts are the accepts of messages so far, by their id on the wire; call tasks are none.
 func (h *house) accepts() map[string]int {
 	h.t.Helper()
 	all := h.sink.Accepts()
-	maps.DeleteFunc(all, func(id string, _ int) bool { return strings.Contains(id, ".task.") })
+	maps.DeleteFunc(all, func(id string, _ int) bool { return strings.Contains(id, taskID) })
 	return all
 }
 

@@ -34,6 +34,16 @@ func status(code int, header ...string) sink.HTTPFault {
 
 func does(what string) sink.HTTPFault { return sink.HTTPFault{Do: what, When: sink.When{Times: 1}} }
 
+// answer has the sink answer messages so. Call tasks come to the same endpoint, when the clerk gets to them: a fault that hits once is
+// not for them.
+func (h *house) answer(faults ...sink.HTTPFault) {
+	h.t.Helper()
+	for i := range faults {
+		faults[i].Spare = taskID
+	}
+	h.sink.Set(sink.Faults{HTTP: faults})
+}
+
 func TestRow25FaultsOfHTTP(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, houseOptions{channels: []care.Channel{care.Webhook}})
@@ -63,7 +73,7 @@ func TestRow25FaultsOfHTTP(t *testing.T) {
 		{"a slow header", []sink.HTTPFault{{Do: serve.DoDribble, Delay: 20 * time.Millisecond, When: sink.When{Times: 1}}}, sent, 0, 0},
 	}
 	for _, c := range cases {
-		h.sink.Set(sink.Faults{HTTP: c.faults})
+		h.answer(c.faults...)
 		start := time.Now()
 		rec := h.tell(care.Webhook)
 		c.want.check(t, c.name, rec)
@@ -76,7 +86,7 @@ func TestRow25FaultsOfHTTP(t *testing.T) {
 	}
 	before := memory(t, r.Pid())
 	for _, what := range []string{serve.DoGzipBomb, serve.DoEndless} {
-		h.sink.Set(sink.Faults{HTTP: []sink.HTTPFault{{Do: what}}})
+		h.answer(sink.HTTPFault{Do: what})
 		for range 8 {
 			sent.check(t, what, h.tell(care.Webhook))
 		}
@@ -85,10 +95,10 @@ func TestRow25FaultsOfHTTP(t *testing.T) {
 	if more > 10<<20 {
 		t.Errorf("%d bytes more after gzip bombs and endless answers, want 10 MiB at most", more)
 	}
-	h.sink.Set(sink.Faults{HTTP: []sink.HTTPFault{status(410)}})
+	h.answer(status(410))
 	gone := h.tell(care.Webhook)
 	outcome{care.StateRetry, care.KindOperator}.check(t, "410", gone)
-	h.sink.Set(sink.Faults{})
+	h.answer()
 	h.judge("25", fmt.Sprintf("%d answers and 16 bombs, memory + %.1f MiB", len(cases)+1, float64(more)/(1<<20)))
 }
 

@@ -98,6 +98,8 @@ type HTTPFault struct {
 	When
 	// Path is a prefix of the request's path; empty: all.
 	Path string `json:"path,omitempty"`
+	// Spare is a part of the ids of requests that are neither hit nor counted; empty: none.
+	Spare string `json:"spare,omitempty"`
 	// At is first-byte or empty, which is the whole request.
 	At       string            `json:"at,omitempty"`
 	Do       string            `json:"do"`
@@ -199,11 +201,12 @@ func (r *rules) forTransaction() SMTPFault {
 	return SMTPFault{}
 }
 
-func (r *rules) forHTTP(path string) HTTPFault {
+func (r *rules) forHTTP(path, id string) HTTPFault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, f := range r.faults.HTTP {
-		if f.At == "" && strings.HasPrefix(path, f.Path) && r.http[i].applies(f.When) {
+		spared := f.Spare != "" && strings.Contains(id, f.Spare)
+		if f.At == "" && strings.HasPrefix(path, f.Path) && !spared && r.http[i].applies(f.When) {
 			return f.drawn()
 		}
 	}

@@ -29,8 +29,8 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	fault := s.rules.forHTTP(r.URL.Path)
 	e := s.entry(r, body)
+	fault := s.rules.forHTTP(r.URL.Path, e.ID)
 	if fault.Do != "" {
 		e.Fault = "http:" + fault.Do
 	}

@@ -74,7 +74,7 @@ func TestRulesCount(t *testing.T) {
 	}
 	hits := 0
 	for range 10000 {
-		if r.forHTTP("/sms/x").Do != "" {
+		if r.forHTTP("/sms/x", "").Do != "" {
 			hits++
 		}
 	}
@@ -82,8 +82,19 @@ func TestRulesCount(t *testing.T) {
 	if hits < 1600 || hits > 2400 {
 		t.Errorf("20 %% hit %d of 10000", hits)
 	}
-	if f := r.forHTTP("/webhook"); f.Do != "" {
+	if f := r.forHTTP("/webhook", ""); f.Do != "" {
 		t.Errorf("another path: %+v", f)
+	}
+}
+
+func TestARuleSparesIDs(t *testing.T) {
+	t.Parallel()
+	r := newRules(Faults{HTTP: []HTTPFault{{Do: DoStatus, Spare: ".task.", When: When{Times: 1}}}})
+	if f := r.forHTTP("/webhook", "m1.task.1"); f.Do != "" {
+		t.Errorf("a spared id: %+v", f)
+	}
+	if f := r.forHTTP("/webhook", "m2"); f.Do != DoStatus {
+		t.Errorf("the first that is not spared: %+v", f)
 	}
 }
 
