@@ -123,17 +123,17 @@ func amendWords(l *located, d *decision) ([]any, error) {
 	}
 	r := d.record
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
-	op, at := "end", "0"
+	op, at, slot := "end", "0", noSlot
 	switch r.State {
 	case care.StateDue, care.StateRetry:
-		op, at = "queue", score(d.next)
+		op, slot = "queue", slotOf(d.next, r.UpdatedAt)
 	case care.StateUncertain:
 		op, at = "held", score(r.UpdatedAt)
 	case care.StateFailed:
 		op, at = "failed", score(r.UpdatedAt)
 	}
 	return []any{
-		old.ID, old.Customer, dayText(l.day), lane, l.raw, encodeRecord(r), encodeEntry(entryOf(r, care.DateFromDays(l.day), r.UpdatedAt)),
+		old.ID, old.Customer, dayText(l.day), lane, l.raw, encodeRecord(r, slot), encodeEntry(entryOf(r, care.DateFromDays(l.day), r.UpdatedAt)),
 		op, care.LaneOf(r.Channel, r.Class).String(), at,
 	}, nil
 }

@@ -182,7 +182,7 @@ func TestRenewedLease(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
 		b.queue(t, 1)
-		c := claimOne(t, b.Store, 150*time.Millisecond)
+		c := claimOne(t, b.Store, 500*time.Millisecond)
 		token := c.Token
 		for range 2 {
 			ok, err := b.Renew(t.Context(), []*care.Claim{c}, time.Minute)
@@ -190,7 +190,7 @@ func TestRenewedLease(t *testing.T) {
 				t.Fatalf("Renew: %v, %v, token %d", ok, err, c.Token)
 			}
 		}
-		time.Sleep(200 * time.Millisecond) // the first lease ends; this is the one thing that only time can show
+		time.Sleep(550 * time.Millisecond) // the first lease ends; this is the one thing that only time can show
 		other := b.another(t)
 		for range 3 {
 			if got, err := other.Claim(t.Context(), care.Lanes, 9, time.Minute); err != nil || len(got) != 0 {

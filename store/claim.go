@@ -97,7 +97,8 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, maximum int, le
 	var asked, dry [care.Shards]bool
 	spread := maximum <= care.Shards
 	for len(claims) < maximum {
-		quota := s.quotas(h, maximum-len(claims), spread, &asked, &dry)
+		// What the first did not give comes from all others that have more, in one trip: one of them alone may have little.
+		quota := s.quotas(h, maximum-len(claims), spread || len(claims) > 0, &asked, &dry)
 		var calls []*call
 		var shards []int
 		for shard, n := range quota {
@@ -203,16 +204,16 @@ func (s *Store) claimCall(shard int, lanes []care.Lane, n int, lease time.Durati
 		flag = "1"
 	}
 	c := &call{script: s.lua.claim, key: fenceKey(shard)}
-	// Milliseconds are rounded down here and up in score: nothing is due before its time.
-	c.add(s.clock().UnixMilli(), lease.Microseconds(), n, flag)
+	// Milliseconds are rounded down here and up in slotOf: nothing is due before its time.
+	c.add(slotText(s.clock()), lease.Microseconds(), n, flag)
 	for _, lane := range lanes {
 		c.add(lane.String())
 	}
 	return c
 }
 
-// rescue claims one message whose lease has ended, from the first shard that is known to have one. Those of a lease that has just ended
-// go back to their queues first (freed).
+// rescue claims one message whose lease has ended, from the first shard that is known to have one. A hand whose
+// lease has just ended is dissolved first (freed).
 func (s *Store) rescue(ctx context.Context, lanes []care.Lane, lease time.Duration) (claims []*care.Claim, freed bool, err error) {
 	h := s.hungerOf(lanes)
 	first := rand.IntN(care.Shards) //nolint:gosec // it only has to be fair

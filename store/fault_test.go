@@ -321,17 +321,16 @@ func TestDamagedState(t *testing.T) {
 			}
 		}
 		begin(t, b.Store, c)
-		lane := care.LaneOf(care.SMS, care.Service)
 		shard, _ := at(0)
 		b.redis.ZRem(ctx, handsKey(shard), c.Token)
 		shard, m := at(1)
-		b.redis.ZRem(ctx, dueKey(shard, lane), m)
+		b.unqueue(t, shard, m)
 		shard, _ = at(2)
 		b.redis.HDel(ctx, messagesKey(shard, day), all[2].ID)
 		shard, m = at(3)
 		b.redis.HSet(ctx, messagesKey(shard, day), all[3].ID, "{")
-		b.redis.ZRem(ctx, dueKey(shard, lane), m)
-		b.redis.ZAdd(ctx, dueKey(shard, lane), redis.Z{Score: 1, Member: member(all[3].ID, day, "dVs|"+all[3].Customer+"|{")})
+		b.unqueue(t, shard, m)
+		b.enqueue(t, shard, member(all[3].ID, day, "dVs"+slotText(epoch)+"|"+all[3].Customer+"|{"))
 
 		if n, err := b.Repair(ctx); err != nil || n != 2 {
 			t.Fatalf("Repair put %d back, %v; want 2", n, err)

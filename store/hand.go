@@ -151,7 +151,7 @@ func (s *Store) everyHand(ctx context.Context) (map[string]*inHand, error) {
 // dissolveAtOnce is how many hands of a shard are dissolved before something of them is claimed.
 const dissolveAtOnce = 16
 
-// dissolve puts the messages of a shard's hands whose lease has ended back into their queues, and says whether there were any. What was
+// dissolve ends a shard's hands whose lease has ended: their messages wait to be rescued. It says whether there were any. What was
 // being sent is written onto its record first, and into the ledger. A hand of which nothing was being sent takes one trip, others two.
 func (s *Store) dissolve(ctx context.Context, shard int) (some bool, err error) {
 	for range dissolveAtOnce {
@@ -191,7 +191,7 @@ func (s *Store) spoken(ctx context.Context, shard int, l []any) *call {
 			continue // whoever claims it sets it aside
 		}
 		sending(&r, text(l[i+1]))
-		c.say(r.Customer, id+dayText(day), encodeRecord(&r), encodeEntry(entryOf(&r, care.DateFromDays(day), r.UpdatedAt)))
+		c.say(r.Customer, id+dayText(day), encodeRecord(&r, noSlot), encodeEntry(entryOf(&r, care.DateFromDays(day), r.UpdatedAt)))
 	}
 	return c
 }

@@ -30,7 +30,14 @@ func prefix(shard int) string { return "care:{" + tags[shard] + "}:" }
 // it: they all lie in its slot.
 func fenceKey(shard int) string { return prefix(shard) + "fence" }
 
+// The keys of a lane's queue; see slot.go.
 func dueKey(shard int, lane care.Lane) string { return prefix(shard) + "due:" + lane.String() }
+
+func slotKey(shard int, lane care.Lane, slot string) string {
+	return prefix(shard) + "slot:" + lane.String() + ":" + slot
+}
+
+func lateKey(shard int, lane care.Lane) string { return prefix(shard) + "late:" + lane.String() }
 
 // messagesKey holds the records of the messages whose first release fell on the UTC day.
 func messagesKey(shard, day int) string { return prefix(shard) + "msg:" + dayText(day) }
@@ -50,7 +57,7 @@ func globalKey(name string) string { return prefix(0) + name }
 // sentKey counts a day's sent messages by dealer/program.
 func sentKey(shard, day int) string { return prefix(shard) + "sent:" + dayText(day) }
 
-// What stands in a sorted set says where its message is: 26 characters of id, 5 of the day of its record, and then, in held and failed, the
+// What stands in a list of messages says where its message is: 26 characters of id, 5 of the day of its record, and then, in held and failed, the
 // customer, but in a queue, and in a hand, the record itself. So a claim has all it needs without looking a record up.
 const (
 	idLen  = 26

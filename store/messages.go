@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sort"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,9 +27,6 @@ type Filter struct {
 }
 
 const messagesLimit = 1000
-
-// rangeBelowZero selects what a replica had in hand when its lease ended.
-var rangeBelowZero = &redis.ZRangeBy{Min: "-inf", Max: "(0"}
 
 // ErrNoMessage is returned for an id of which there is no record (any more).
 var ErrNoMessage = errors.New("there is no message with this id, or its record has expired")
@@ -61,7 +57,7 @@ func (s *Store) Messages(ctx context.Context, f Filter) ([]care.Record, error) {
 			if f.Channel != "" && lane.Channel != f.Channel {
 				continue
 			}
-			some, listErr := s.listed(ctx, "due:"+lane.String())
+			some, listErr := s.queued(ctx, lane)
 			if err = listErr; err != nil {
 				break
 			}
@@ -137,42 +133,79 @@ func (s *Store) complete(ctx context.Context, found []located) error {
 	return nil
 }
 
-// listed reads the messages of one of the shards' sorted sets, at most 100,000 of each shard, and of a queue what has left it because it
-// is in hand.
+// listMost is how many messages of a list are read in each shard, at most.
+const listMost = 100_000
+
+// queued reads the messages of a lane: those that wait, those that were there at a crash, and those that have left the queue because they
+// are in hand.
+func (s *Store) queued(ctx context.Context, lane care.Lane) ([]located, error) {
+	var out []located
+	there := make(map[string]bool)
+	add := func(member string, claimed bool, note string) {
+		id, day, record, ok := splitMember(member)
+		if !ok || there[id] {
+			return
+		}
+		l := located{raw: record, day: day, claimed: claimed, note: note}
+		if err := l.read(id); err != nil {
+			s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", id))
+			return
+		}
+		there[id] = true
+		out = append(out, l)
+	}
+	for shard := range care.Shards {
+		late, err := s.client.ZRange(ctx, lateKey(shard, lane), 0, listMost-1).Result()
+		if err != nil {
+			return nil, fmt.Errorf("list messages: %w", err)
+		}
+		for _, m := range late {
+			add(m, true, "")
+		}
+		enough := len(out) + listMost
+		err = s.eachMember(ctx, shard, lane, func(members []string) error {
+			for _, m := range members {
+				add(m, false, "")
+			}
+			if len(out) >= enough {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			return nil, fmt.Errorf("list messages: %w", err)
+		}
+	}
+	held, err := s.everyHand(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range held {
+		if h.lane == lane.String() {
+			add(h.member, true, h.note)
+		}
+	}
+	return out, nil
+}
+
+// errEnough ends a listing.
+var errEnough = errors.New("there are enough")
+
+// listed reads the messages of one of the shards' sorted sets.
 func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
-	const most = 100_000
 	pipe := s.client.Pipeline()
 	cmds := make([]interface{ Val() []string }, care.Shards)
-	claims := make([]interface{ Val() []string }, care.Shards)
 	for shard := range cmds {
-		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, list), 0, most-1)
-		claims[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, list), rangeBelowZero)
+		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, list), 0, listMost-1)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
 	var refs []ref
-	there := make(map[string]bool)
 	for shard := range cmds {
-		claimed := make(map[string]bool)
-		for _, m := range claims[shard].Val() {
-			claimed[m] = true
-		}
 		for _, m := range cmds[shard].Val() {
 			if id, day, _, ok := splitMember(m); ok {
-				there[id] = true
-				refs = append(refs, ref{id: id, shard: shard, day: day, claimed: claimed[m]})
-			}
-		}
-	}
-	if lane, queue := strings.CutPrefix(list, "due:"); queue {
-		held, err := s.everyHand(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, h := range held {
-			if id, day, _, ok := splitMember(h.member); ok && h.lane == lane && !there[id] {
-				refs = append(refs, ref{id: id, shard: care.ShardOf(id), day: day, claimed: true, note: h.note})
+				refs = append(refs, ref{id: id, shard: shard, day: day})
 			}
 		}
 	}
@@ -189,11 +222,8 @@ func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
 
 // ref says where a record is.
 type ref struct {
-	id      string
-	shard   int
-	day     int
-	claimed bool
-	note    string // of Begin, "" = it is not being sent
+	id         string
+	shard, day int
 }
 
 func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
@@ -207,7 +237,7 @@ func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
 	}
 	out := make([]located, 0, len(refs))
 	for i, r := range refs {
-		l := located{raw: cmds[i].Val(), day: r.day, claimed: r.claimed, note: r.note}
+		l := located{raw: cmds[i].Val(), day: r.day}
 		if l.raw == "" {
 			continue
 		}

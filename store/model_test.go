@@ -374,7 +374,7 @@ func (m *model) queued(t *rapid.T) {
 	lanes := make(map[string][]string)
 	for shard := range care.Shards {
 		for _, lane := range care.Lanes {
-			for _, text := range m.b.redis.ZRange(m.t.Context(), dueKey(shard, lane), 0, -1).Val() {
+			for _, text := range m.b.waiting(m.t, shard, lane) {
 				id, day, record, ok := splitMember(text)
 				lanes[id] = append(lanes[id], lane.String())
 				if raw := m.b.redis.HGet(m.t.Context(), messagesKey(shard, day), id).Val(); !ok || raw != record {

@@ -14,28 +14,29 @@ import (
 // has claimed and not settled yet is due since long ago: whoever waits for the queue to be empty until a moment must wait for it too.
 func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 	pipe := s.client.Pipeline()
-	cmds := make([]*redis.ZSliceCmd, 0, len(care.Lanes)*care.Shards)
+	cmds := make([]*redis.StringSliceCmd, 0, len(care.Lanes)*care.Shards)
+	var held []*redis.IntCmd
 	for _, lane := range care.Lanes {
 		for shard := range care.Shards {
-			cmds = append(cmds, pipe.ZRangeByScoreWithScores(ctx, dueKey(shard, lane), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: 1}))
+			cmds = append(cmds, pipe.ZRange(ctx, dueKey(shard, lane), 0, 0))
+			held = append(held, pipe.ZCard(ctx, lateKey(shard, lane)))
 		}
 	}
-	var hands [care.Shards]*redis.IntCmd
-	for shard := range hands {
-		hands[shard] = pipe.ZCard(ctx, handsKey(shard))
+	for shard := range care.Shards {
+		held = append(held, pipe.ZCard(ctx, handsKey(shard)))
 	}
 	if err := run(ctx, pipe); err != nil {
 		return time.Time{}, fmt.Errorf("look for the next message: %w", err)
 	}
-	for _, c := range hands {
+	for _, c := range held {
 		if c.Val() > 0 {
 			return time.UnixMilli(1), nil
 		}
 	}
 	var next time.Time
 	for _, c := range cmds {
-		if z := c.Val(); len(z) > 0 {
-			if at := time.UnixMilli(max(int64(z[0].Score), 1)); next.IsZero() || at.Before(next) {
+		if slots := c.Val(); len(slots) > 0 {
+			if at := slotTime(slots[0]); next.IsZero() || at.Before(next) {
 				next = at
 			}
 		}

@@ -60,17 +60,17 @@ func (s *Store) operations(c *care.Change, now time.Time, next func(...any)) err
 			return fmt.Errorf("apply: occurrence %s is not one of customer %s", o.ID, c.Customer)
 		}
 		r := recordOf(o, now)
-		day := dayOf(o.Release)
+		day, slot := dayOf(o.Release), slotOf(o.Release, now)
 		last := o.Expires
 		if last.Before(o.Release) {
 			last = o.Release
 		}
-		next("A", o.ID, o.Customer, dayText(day), care.LaneOf(o.Channel, o.Class).String(), score(o.Release),
-			encodeEntry(entryOf(&r, care.DateFromDays(day), now)), encodeRecord(&r), s.keepUntil(last).Unix())
+		next("A", o.ID, o.Customer, dayText(day), care.LaneOf(o.Channel, o.Class).String(), slot,
+			encodeEntry(entryOf(&r, care.DateFromDays(day), now)), encodeRecord(&r, slot), s.keepUntil(last).Unix())
 	}
 	for _, o := range c.Move {
 		r := recordOf(o, now)
-		next("M", o.ID, c.Customer, "", care.LaneOf(o.Channel, o.Class).String(), score(o.Release),
+		next("M", o.ID, c.Customer, "", care.LaneOf(o.Channel, o.Class).String(), slotOf(o.Release, now),
 			encodeEntry(entryOf(&r, care.Date{}, now)), string(appendQueueFields(nil, &r)), "")
 	}
 	for _, d := range c.Drop {
@@ -95,63 +95,12 @@ func recordOf(o *care.Occurrence, now time.Time) care.Record {
 	return r
 }
 
-// score is a release on the queue's axis: milliseconds of the daemon's clock, rounded up so that nothing goes early, never below 1.
-func score(t time.Time) string {
-	ms := t.UnixMilli()
-	if t.Nanosecond()%int(time.Millisecond) != 0 {
-		ms++
-	}
-	return strconv.FormatInt(max(ms, 1), 10)
-}
+// score is a time as held and failed have it: milliseconds of the daemon's clock.
+func score(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
 // keepUntil is when a day of records that ends at last may go.
 func (s *Store) keepUntil(last time.Time) time.Time {
 	return last.UTC().Truncate(24 * time.Hour).Add(24*time.Hour + s.retention)
-}
-
-// Depth is how many messages a lane holds.
-type Depth struct {
-	Lane    care.Lane
-	Due     int // released
-	Later   int // not yet
-	Claimed int // held by a replica, or by none since its lease has ended
-}
-
-// Depth counts the queue, lane by lane, in one round trip per Redis node.
-func (s *Store) Depth(ctx context.Context) ([]Depth, error) {
-	pipe := s.client.Pipeline()
-	type counts struct{ due, later, claimed interface{ Val() int64 } }
-	cmds := make([]counts, 0, len(care.Lanes)*care.Shards)
-	now := score(s.clock())
-	for _, lane := range care.Lanes {
-		for shard := range care.Shards {
-			key := dueKey(shard, lane)
-			cmds = append(cmds, counts{
-				pipe.ZCount(ctx, key, "0", now), pipe.ZCount(ctx, key, "("+now, "+inf"), pipe.ZCount(ctx, key, "-inf", "(0"),
-			})
-		}
-	}
-	if err := run(ctx, pipe); err != nil {
-		return nil, fmt.Errorf("count the queue: %w", err)
-	}
-	hands, err := s.everyHand(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("count the queue: %w", err)
-	}
-	held := make(map[string]int)
-	for _, h := range hands {
-		held[h.lane]++
-	}
-	out := make([]Depth, len(care.Lanes))
-	for i, lane := range care.Lanes {
-		out[i].Lane, out[i].Claimed = lane, held[lane.String()]
-		for _, c := range cmds[i*care.Shards : (i+1)*care.Shards] {
-			out[i].Due += int(c.due.Val())
-			out[i].Later += int(c.later.Val())
-			out[i].Claimed += int(c.claimed.Val())
-		}
-	}
-	return out, nil
 }
 
 // Uncertain counts the messages whose outcome nobody knows and that wait for a receipt or a person.

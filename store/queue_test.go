@@ -82,14 +82,22 @@ func TestPlannedOnce(t *testing.T) {
 func TestNothingIsDueBeforeItsTime(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
-		o := b.queue(t, 1, func(o *care.Occurrence) { o.Release = epoch.Add(time.Hour + 500*time.Microsecond) })[0]
-		b.clock.advance(time.Hour)
-		if c, err := b.Claim(t.Context(), care.Lanes, 10, time.Minute); err != nil || len(c) != 0 {
-			t.Fatalf("claimed %v early (%v)", c, err)
-		}
-		b.clock.advance(time.Millisecond)
-		if c := claimOne(t, b.Store, time.Minute); c.Record.ID != o.ID {
-			t.Errorf("claimed %s", c.Record.ID)
+		// One that comes shortly before its time has a millisecond of its own; one that comes earlier shares its second with others.
+		for i, c := range []struct{ in, due time.Duration }{
+			{time.Minute - 500*time.Microsecond, time.Minute}, {2 * time.Minute, 2 * time.Minute}, {time.Hour + 500*time.Microsecond, time.Hour + time.Second},
+		} {
+			o := occurrence(customer(0), i, b.clock.now().Add(c.in))
+			b.apply(t, Applied{Added: 1}, care.Change{Customer: o.Customer, Add: []*care.Occurrence{o}})
+			b.clock.advance(c.due - time.Millisecond)
+			if claims, err := b.Claim(t.Context(), care.Lanes, 10, time.Minute); err != nil || len(claims) != 0 {
+				t.Fatalf("in %v: claimed %v early (%v)", c.in, claims, err)
+			}
+			b.clock.advance(time.Millisecond)
+			claim := claimOne(t, b.Store, time.Minute)
+			if claim.Record.ID != o.ID {
+				t.Errorf("claimed %s", claim.Record.ID)
+			}
+			settle(t, b.Store, result(claim, care.StateSent, b.clock.now()))
 		}
 	})
 }
@@ -99,7 +107,7 @@ func TestStaleOwnerIsRefused(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bundle) {
 		b.queue(t, 1)
 		other := b.another(t)
-		first := claimOne(t, b.Store, 20*time.Millisecond)
+		first := claimOne(t, b.Store, 500*time.Millisecond) // a busy machine must get to Begin within it
 		if !begin(t, b.Store, first) {
 			t.Fatal("Begin refused")
 		}

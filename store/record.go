@@ -15,7 +15,7 @@ import (
 //	state class channel | customer | updated | on | release | expires | template | also | reason |
 //	dealer | vehicle | program | step | cycle | locale | first try | tried | counts | attempt | attempt | …
 //
-// State, class and channel are one letter each, as in the ledger; times, dates, cycles and escapes are the ledger's too. A template
+// State, class and channel are one letter each, as in the ledger; behind them stands the slot of a message that is pending (slot.go). Times, dates, cycles and escapes are the ledger's too. A template
 // that is called as its program is ~. Tried are letters of channels; counts are repeats.crashes.parts, nothing if all are 0. An
 // attempt is at~channel~gateway~kind~code~took~provider: at is left out if it is when the record was last changed, channel if it is
 // the record's, took is nanoseconds in base 36. The id is the hash's field; the owner stands in flight.
@@ -37,14 +37,18 @@ const recordBuffer = 256
 // maxAgo is how many milliseconds before the last change a first try is written as how long ago it was.
 const maxAgo = 36 * 36 * 36 * 36
 
-// encodeRecord writes a record as it is stored.
-func encodeRecord(r *care.Record) string {
-	return string(appendRecord(make([]byte, 0, recordBuffer), r))
+// encodeRecord writes a record as it is stored. The slot counts for a message that is pending.
+func encodeRecord(r *care.Record, slot string) string {
+	return string(appendRecord(make([]byte, 0, recordBuffer), r, slot))
 }
 
-func appendRecord(b []byte, r *care.Record) []byte {
+func appendRecord(b []byte, r *care.Record, slot string) []byte {
 	start := len(b)
-	b = append(b, letter(stateLetters, r.State), letter(classLetters, r.Class), letter(channelLetters, r.Channel), fieldSep)
+	b = append(b, letter(stateLetters, r.State), letter(classLetters, r.Class), letter(channelLetters, r.Channel))
+	if r.State.Pending() {
+		b = append(b, slot...)
+	}
+	b = append(b, fieldSep)
 	b = appendEscaped(b, r.Customer)
 	b = append(b, fieldSep)
 	b = appendQueueFields(b, r)
@@ -206,7 +210,7 @@ const templateOfProgram = "\xff"
 func decodeRecord(id, raw string) (care.Record, error) {
 	w := words{rest: raw, sep: fieldSep}
 	head := w.raw()
-	if len(head) != 3 {
+	if len(head) != 3 && len(head) != 3+slotLen {
 		return care.Record{}, errRecord
 	}
 	r := care.Record{

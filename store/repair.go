@@ -98,7 +98,7 @@ func (s *Store) Repair(ctx context.Context) (int, error) {
 		for shard := range rounds {
 			if len(rounds[shard]) > 0 {
 				w := &s.walks[shard]
-				calls = append(calls, &call{script: s.lua.repair, key: fenceKey(shard), args: []any{w.day, w.cursor, s.clock().UnixMilli()}})
+				calls = append(calls, &call{script: s.lua.repair, key: fenceKey(shard), args: []any{w.day, w.cursor, slotOf(s.clock(), s.clock())}})
 				shards = append(shards, shard)
 			}
 		}

@@ -27,7 +27,8 @@ func TestRepairIsBounded(t *testing.T) {
 		}
 		lost[prefix(shard)] = true
 		b.apply(t, Applied{Added: 1}, care.Change{Customer: o.Customer, Add: []*care.Occurrence{o}})
-		b.redis.Del(ctx, dueKey(shard, care.LaneOf(care.SMS, care.Service)), shardKey(shard, "days"))
+		b.deleteQueue(t, shard)
+		b.redis.Del(ctx, shardKey(shard, "days"))
 		for day := today - 2; day <= today; day++ {
 			var fields []any
 			for j := range perDay {

@@ -134,29 +134,27 @@ func (s *Store) scanGone(ctx context.Context, visit func([]string) error) error 
 	for shard := range care.Shards {
 		seen := make(map[string]bool)
 		for _, lane := range care.Lanes {
-			key, cursor := dueKey(shard, lane), uint64(0)
-			for {
-				page, next, err := s.client.ZScan(ctx, key, cursor, "", batch).Result()
-				if err != nil {
-					return fmt.Errorf("scan the queue: %w", err)
-				}
-				if err := s.visitGone(ctx, page, seen, visit); err != nil {
-					return err
-				}
-				if cursor = next; cursor == 0 {
-					break
-				}
+			look := func(members []string) error { return s.visitGone(ctx, members, seen, visit) }
+			late, err := s.client.ZRange(ctx, lateKey(shard, lane), 0, -1).Result()
+			if err == nil {
+				err = s.eachMember(ctx, shard, lane, look)
+			}
+			if err == nil {
+				err = look(late)
+			}
+			if err != nil {
+				return fmt.Errorf("scan the queue: %w", err)
 			}
 		}
 	}
 	return nil
 }
 
-// visitGone takes a page of ZSCAN: members and scores by turns.
-func (s *Store) visitGone(ctx context.Context, page []string, seen map[string]bool, visit func([]string) error) error {
+// visitGone visits those of the members' customers whose key is gone.
+func (s *Store) visitGone(ctx context.Context, members []string, seen map[string]bool, visit func([]string) error) error {
 	var ids []string
-	for i := 0; i+1 < len(page); i += 2 {
-		_, _, record, ok := splitMember(page[i])
+	for _, m := range members {
+		_, _, record, ok := splitMember(m)
 		customer := customerOf(record)
 		if !ok || seen[customer] {
 			continue
@@ -165,11 +163,8 @@ func (s *Store) visitGone(ctx context.Context, page []string, seen map[string]bo
 		ids = append(ids, customer)
 	}
 	gone, err := s.gone(ctx, ids)
-	if err != nil {
-		return fmt.Errorf("scan the queue: %w", err)
-	}
-	if len(gone) == 0 {
-		return nil
+	if err != nil || len(gone) == 0 {
+		return err
 	}
 	return visit(gone)
 }

@@ -22,22 +22,29 @@ var luaFiles embed.FS
 type script struct{ name, text, sha string }
 
 type scripts struct {
-	apply, claim, begin, renew, settle, find, amend, replace, lead, resign, repair, link, alive, tell, erase, unlink, dissolve, overlay *script
+	apply, claim, begin, renew, settle, find, amend, replace, lead, resign, repair, link, alive, tell, erase, unlink, dissolve, overlay, depth *script
 }
+
+// withSlots is the line of a script in whose place slots.lua comes.
+const withSlots = "-- with slots.lua\n"
 
 // loadScripts reads the scripts. The embedded store knows no flags in a first line #!lua: for it the line is emptied.
 func loadScripts(embedded bool) (scripts, error) {
 	var s scripts
+	slots, err := fs.ReadFile(luaFiles, "lua/slots.lua")
+	if err != nil {
+		return s, fmt.Errorf("script slots: %w", err)
+	}
 	for name, at := range map[string]**script{
 		"apply": &s.apply, "claim": &s.claim, "begin": &s.begin, "renew": &s.renew, "settle": &s.settle, "find": &s.find,
 		"amend": &s.amend, "replace": &s.replace, "lead": &s.lead, "resign": &s.resign, "repair": &s.repair, "link": &s.link,
-		"alive": &s.alive, "tell": &s.tell, "erase": &s.erase, "unlink": &s.unlink, "dissolve": &s.dissolve, "overlay": &s.overlay,
+		"alive": &s.alive, "tell": &s.tell, "erase": &s.erase, "unlink": &s.unlink, "dissolve": &s.dissolve, "overlay": &s.overlay, "depth": &s.depth,
 	} {
 		raw, err := fs.ReadFile(luaFiles, "lua/"+name+".lua")
 		if err != nil {
 			return s, fmt.Errorf("script %s: %w", name, err)
 		}
-		text := string(raw)
+		text := strings.Replace(string(raw), withSlots, string(slots), 1)
 		if embedded {
 			_, text, _ = strings.Cut(text, "\n")
 		}

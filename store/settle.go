@@ -150,13 +150,17 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 		c.say(r.Customer, "", "", "")
 		return nil
 	}
+	slot := noSlot
 	switch r.State {
 	case care.StateDue, care.StateRetry:
 		next := res.Next
 		if next.IsZero() {
 			next = now
 		}
-		cs.add("ZADD", "due:"+care.LaneOf(r.Channel, r.Class).String(), score(next), member(r.ID, res.Claim.Day, encodeRecord(&r)))
+		slot = slotOf(next, now)
+		lane := care.LaneOf(r.Channel, r.Class).String()
+		cs.add("RPUSH", "slot:"+lane+":"+slot, member(r.ID, res.Claim.Day, encodeRecord(&r, slot)))
+		cs.add("ZADD", "due:"+lane, slot, slot)
 	case care.StateUncertain:
 		cs.add("ZADD", "held", score(r.UpdatedAt), member(r.ID, res.Claim.Day, r.Customer))
 	case care.StateFailed:
@@ -180,7 +184,7 @@ func (cs *commands) settle(c *call, res *care.Result, now time.Time) error {
 	c.write(func(b []byte) []byte {
 		return appendEntry(b, entryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt))
 	})
-	c.write(func(b []byte) []byte { return appendRecord(b, &r) })
+	c.write(func(b []byte) []byte { return appendRecord(b, &r, slot) })
 	return nil
 }
 

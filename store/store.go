@@ -16,7 +16,7 @@ import (
 )
 
 // Schema is the version of the layout that docs/redis.md describes. State of a newer one is refused.
-const Schema = 5
+const Schema = 6
 
 // Options say which Redis, and with which clock.
 type Options struct {

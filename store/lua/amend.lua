@@ -7,10 +7,11 @@
 --   record entry          the new ones
 --   then                  'end', 'queue', 'held', 'failed', 'park': keep record as a receipt until the message is settled,
 --                         or 'forget': record is a receipt that says nothing new; one that waits and says no more goes
---   lane' score           for 'queue', 'held' and 'failed'
+--   lane' score           for 'queue', whose slot is in the record, its lane; for 'held' and 'failed' the score
 -- Returns  for each 1 = done, 0 = it was changed in between, -1 = a replica holds it
 -- allow-oom: what providers and operators say must be recorded even when Redis is full.
 local prefix = string.sub(KEYS[1], 1, -6)
+-- with slots.lua
 local out = {}
 
 -- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
@@ -28,8 +29,10 @@ touch('crash')
 touch('held')
 touch('failed')
 for _, ch in ipairs({'email', 'sms', 'webhook'}) do
-  touch('due:' .. ch .. '-a')
-  touch('due:' .. ch .. '-b')
+  for _, class in ipairs({'-a', '-b'}) do
+    touch('due:' .. ch .. class)
+    touch('late:' .. ch .. class)
+  end
 end
 
 -- How much a receipt says. Receipts come in any order, and what waits for the message must be the one that says most.
@@ -51,8 +54,8 @@ local function settled(id, known)
 end
 
 -- Whether a replica has the message in hand, or had when it crashed.
-local function claimed(key, queued, place, customer)
-  if tonumber(redis.call('ZSCORE', key, queued) or '0') < 0 then return true end
+local function claimed(lane, queued, place, customer)
+  if redis.call('ZSCORE', late(lane), queued) then return true end
   local v = redis.call('HGET', prefix .. 'flight', customer)
   local hand = v and redis.call('GET', prefix .. 'hand:' .. v)
   return hand and string.find(hand, '\n' .. place, 1, true) ~= nil
@@ -60,8 +63,8 @@ end
 
 local function amend(i)
   local id, customer, day, lane, old, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
-  local entry, op, lane2, score2 = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9]
-  local msg, key, place = prefix .. 'msg:' .. day, prefix .. 'due:' .. lane, id .. day
+  local entry, op, lane2, score = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9]
+  local msg, place = prefix .. 'msg:' .. day, id .. day
   local member = place .. customer -- of held and failed; a queue's has the record
   local now = redis.call('HGET', msg, id)
   if op == 'forget' then
@@ -77,19 +80,21 @@ local function amend(i)
   end
   if now == record then return 1 end
   if now ~= old then return 0 end
-  if claimed(key, place .. old, place, customer) then return -1 end
+  if claimed(lane, place .. old, place, customer) then return -1 end
   touch('ledger:' .. customer)
+  local there = waits(lane, place .. old)
+  if op == 'queue' then redis.call('EXISTS', list(lane2, slot_of(record))) end
   redis.call('HSET', msg, id, record)
   redis.call('HSET', prefix .. 'ledger:' .. customer, id, entry)
-  redis.call('ZREM', key, place .. old)
+  if there then pull(lane, place .. old) end
   redis.call('ZREM', prefix .. 'held', member)
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('HDEL', prefix .. 'crash', id)
   settled(id, ranks[string.sub(record, 1, 1)] or 3)
   if op == 'queue' then
-    redis.call('ZADD', prefix .. 'due:' .. lane2, score2, place .. record)
+    push(lane2, place .. record)
   elseif op ~= 'end' then
-    redis.call('ZADD', prefix .. op, score2, member)
+    redis.call('ZADD', prefix .. op, score, member)
   end
   return 1
 end

@@ -3,14 +3,15 @@
 -- KEYS[1]  the shard's fence
 -- ARGV[1]  now, seconds in base 36, as in ledger entries
 -- then operations, each of nine words:
---   add   'A' id customer day  lane  score  entry   record  when msg:<day> may go (Unix seconds)
---   move  'M' id customer ''   lane  score  entry   fields 3 to 8 of the record  ''
+--   add   'A' id customer day  lane  slot   entry   record  when msg:<day> may go (Unix seconds)
+--   move  'M' id customer ''   lane  slot   entry   fields 3 to 8 of the record  ''
 --   drop  'D' id customer ''   ''    ''     letter of the new state, '' = forget it   field 3 of the record  reason
 -- Returns  {added, moved, dropped, refused}
 -- What waits is called by its id, its day and its record, as the record stands in msg:<day>: whoever changes the one changes the other.
 -- An erased customer is given no message. The ledger is what makes a message planned only once: what is in it is not added again. What a replica has claimed is neither
 -- moved nor dropped.
 local prefix = string.sub(KEYS[1], 1, -6)
+-- with slots.lua
 local at = ARGV[1]
 local added, moved, dropped, refused = 0, 0, 0, 0
 -- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
@@ -25,8 +26,10 @@ end
 touch('days')
 touch('crash')
 for _, ch in ipairs({'email', 'sms', 'webhook'}) do
-  touch('due:' .. ch .. '-a')
-  touch('due:' .. ch .. '-b')
+  for _, class in ipairs({'-a', '-b'}) do
+    touch('due:' .. ch .. class)
+    touch('late:' .. ch .. class)
+  end
 end
 local channels = {e = 'email', s = 'sms', w = 'webhook'}
 
@@ -67,7 +70,7 @@ local function erased(overlay)
   return overlay and string.find(overlay, '"erased":true', 1, true) ~= nil
 end
 
-local function add(id, customer, day, lane, score, entry, record, expire)
+local function add(id, customer, day, lane, slot, entry, record, expire)
   local ledger = prefix .. 'ledger:' .. customer
   local known = redis.call('HMGET', ledger, id, '+')
   if known[1] or erased(known[2]) then
@@ -75,27 +78,28 @@ local function add(id, customer, day, lane, score, entry, record, expire)
     return
   end
   touch('msg:' .. day)
+  record = reslot(record, room(lane, slot))
   redis.call('HSET', ledger, id, entry)
   local msg = prefix .. 'msg:' .. day
   redis.call('HSET', msg, id, record)
   redis.call('EXPIREAT', msg, expire, 'NX')
   redis.call('EXPIREAT', msg, expire, 'GT')
   redis.call('ZADD', prefix .. 'days', day, day)
-  redis.call('ZADD', prefix .. 'due:' .. lane, score, id .. day .. record)
+  push(lane, id .. day .. record)
   added = added + 1
 end
 
--- Whether a replica holds a message, its record, and what it is called in the queue. What a replica holds has left the queue; what was there
--- at a crash is below 0 in it.
+-- Whether a replica holds a message, or did at a crash, its record, and what it is called in the queue. What a replica holds has left the
+-- queue.
 local function look(lane, day, id, customer)
   local raw = redis.call('HGET', prefix .. 'msg:' .. day, id)
-  local member = id .. day .. (raw or '')
-  local score = redis.call('ZSCORE', lane, member)
-  if score then return tonumber(score) < 0, raw, member end
-  return redis.call('HEXISTS', prefix .. 'flight', customer) == 1, raw, member
+  if not raw then return redis.call('HEXISTS', prefix .. 'flight', customer) == 1 end
+  local member = id .. day .. raw
+  if waits(lane, member) then return false, raw, member end
+  return redis.call('ZSCORE', late(lane), member) or redis.call('HEXISTS', prefix .. 'flight', customer) == 1, raw, member
 end
 
-local function move(id, customer, lane, score, entry, text)
+local function move(id, customer, lane, slot, entry, text)
   local ledger = prefix .. 'ledger:' .. customer
   local old = redis.call('HGET', ledger, id)
   if not old or string.sub(old, 1, 1) ~= 'd' then
@@ -103,21 +107,22 @@ local function move(id, customer, lane, score, entry, text)
     return
   end
   local day = string.sub(old, 4, 8)
-  local was = prefix .. 'due:' .. lane_of(old)
+  local was = lane_of(old)
   local held, raw, member = look(was, day, id, customer)
   if held or not raw then
     refused = refused + 1
     return
   end
   touch('msg:' .. day)
+  slot = room(lane, slot)
+  pull(was, member)
   local record = rewrite(day, id, raw, function(record)
     local new = fields(text)
-    record[HEAD] = string.sub(record[HEAD], 1, 1) .. string.sub(entry, 2, 3)
+    record[HEAD] = string.sub(record[HEAD], 1, 1) .. string.sub(entry, 2, 3) .. slot
     for i = UPDATED, ALSO do record[i] = new[i - UPDATED + 1] end
   end)
   redis.call('HSET', ledger, id, string.sub(entry, 1, 3) .. day .. string.sub(entry, 9))
-  redis.call('ZREM', was, member)
-  redis.call('ZADD', prefix .. 'due:' .. lane, score, id .. day .. record)
+  push(lane, id .. day .. record)
   moved = moved + 1
 end
 
@@ -130,14 +135,14 @@ local function drop(id, customer, state, text, reason)
     return
   end
   local day = string.sub(old, 4, 8)
-  local lane = prefix .. 'due:' .. lane_of(old)
+  local lane = lane_of(old)
   local held, raw, member = look(lane, day, id, customer)
   if held then
     refused = refused + 1
     return
   end
   touch('msg:' .. day)
-  redis.call('ZREM', lane, member)
+  if raw then pull(lane, member) end
   if state == '' then
     redis.call('HDEL', ledger, id)
     redis.call('HDEL', prefix .. 'msg:' .. day, id)
@@ -145,7 +150,7 @@ local function drop(id, customer, state, text, reason)
     redis.call('HSET', ledger, id, ended(old, state, reason))
     if raw then
       rewrite(day, id, raw, function(record)
-        record[HEAD] = state .. string.sub(record[HEAD], 2)
+        record[HEAD] = state .. string.sub(record[HEAD], 2, 3)
         record[UPDATED], record[REASON] = text, reason
       end)
     end

@@ -1,7 +1,7 @@
 #!lua
 -- Claims messages that are due, or rescues one whose lease has ended.
 -- KEYS[1]  the shard's fence
--- ARGV[1]  now on the daemon's clock, ms: what is due by it may be claimed
+-- ARGV[1]  the last slot that is due
 -- ARGV[2]  length of the lease, microseconds of Redis' clock
 -- ARGV[3]  how many at most
 -- ARGV[4]  '1': rescue instead: at most one message that was there when its hand was dissolved
@@ -11,8 +11,6 @@
 --           One text costs both sides less than a hundred.
 -- Has no allow-oom: a full Redis hands out no work whose outcome could not be recorded.
 --
--- A member is a message's id, the day of its record and the record itself: nothing else has to be read.
---
 -- What is claimed together is a hand. Its messages leave the queue. hand:<token> says which they are: for each lane a line, | and its name,
 -- then a line for each member. In flight stands for each customer the hand that has a message of theirs: one message of a customer at a
 -- time, because the next one's caps depend on how this one ends. The hand's token and lease stand in hands, how many of its messages have no
@@ -20,17 +18,15 @@
 --
 -- In flight stands | too, with a text of more than 64 bytes: without that Redis would keep a small one in a list, and looking a hundred
 -- customers up in that costs more than all the rest.
---
--- A member's score is its release (ms, above 0), or below 0 when its hand was dissolved: the end of that lease (microseconds) less
--- 9e15, so that the two clocks never meet on one axis.
 local prefix = string.sub(KEYS[1], 1, -6)
-local call, match = redis.call, string.match
+-- with slots.lua
+local match = string.match
 local flight, hands = prefix .. 'flight', prefix .. 'hands'
-local PAGES = 8
-local OF = '[^|]*' -- whose message a member is: the second field of its record, behind id, day and three letters
+local LOOKS = 8 * (tonumber(ARGV[3]) + 8) -- how many members are looked at, at most
+local OF, AT = '[^|]*', 49 -- whose message a member is: the second field of its record, behind id, day, three letters and the slot
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local due, quota, rescue = ARGV[1], tonumber(ARGV[3]), ARGV[4] == '1'
+local upto, quota, rescue = ARGV[1], tonumber(ARGV[3]), ARGV[4] == '1'
 local out = {call('GET', prefix .. 'mark') or '0', '0', 0, '0'}
 
 local token = now + tonumber(ARGV[2])
@@ -39,44 +35,59 @@ if tonumber(call('GET', KEYS[1]) or '0') == token then token = token + 1 end
 token = string.format('%.0f', token)
 
 -- Adds to a list the first members of a lane that are due and whose customers are in no hand. Returns what flight is to say of those
--- customers, how many they are, and whether they are the first of all that are due.
+-- customers, how many they are, and for each slot that gives some: its list, how many of its first were looked at, which of them stay, and
+-- whether these are all that it has.
 local aloft, busy = call('HLEN', flight) - 1, {} -- without the filling; -1: there is none yet
-local function waiting(key, list)
-  local flights, n, at, page, gap = {}, 0, 0, quota + 8, false
-  for _ = 1, PAGES do
-    local found = call('ZRANGEBYSCORE', key, '1', due, 'LIMIT', at, page)
-    if #found == 0 then break end
-    local customers, held = {}, {}
-    if aloft > 0 then
-      for j, m in ipairs(found) do customers[j] = match(m, OF, 36) end
-      held = call('HMGET', flight, unpack(customers))
-    end
-    for j, m in ipairs(found) do
-      if n >= quota then break end
-      local customer = customers[j] or match(m, OF, 36)
-      if not held[j] and not busy[customer] then
-        busy[customer] = true
-        n = n + 1
-        list[n + 1], flights[2 * n - 1], flights[2 * n] = m, customer, token
-      else
-        gap = true
+local function waiting(lane, lines)
+  local flights, n, gives, looks, at = {}, 0, {}, 0, 0
+  while n < quota and looks < LOOKS do
+    local slots = call('ZRANGEBYSCORE', due(lane), '-inf', upto, 'LIMIT', at, 16)
+    at = at + 16
+    for _, slot in ipairs(slots) do
+      local key, stay, looked, before, all = list(lane, slot), {}, 0, n, false
+      repeat
+        local page = quota - n + (aloft > 0 and 8 or 0)
+        local found = call('LRANGE', key, looked, looked + page - 1)
+        local customers, held = {}, {}
+        if aloft > 0 and #found > 0 then
+          for j, m in ipairs(found) do customers[j] = match(m, OF, AT) end
+          held = call('HMGET', flight, unpack(customers))
+        end
+        local j = 0
+        while j < #found and n < quota do
+          j = j + 1
+          local m = found[j]
+          local customer = customers[j] or match(m, OF, AT)
+          if not held[j] and not busy[customer] then
+            busy[customer] = true
+            n = n + 1
+            lines[n + 1], flights[2 * n - 1], flights[2 * n] = m, customer, token
+          else
+            stay[#stay + 1] = m
+          end
+        end
+        looked = looked + j
+        all = j == #found and #found < page
+      until all or n >= quota or looks + looked >= LOOKS
+      looks = looks + math.max(looked, 1)
+      if looked == 0 then call('ZREM', due(lane), slot) end -- somebody deleted the list
+      if n > before then
+        all = all or call('LLEN', key) == looked
+        gives[#gives + 1] = {key = key, slot = slot, looked = looked, stay = stay, empty = all and #stay == 0}
       end
+      if n >= quota or looks >= LOOKS then break end
     end
-    if n >= quota or #found < page then
-      if #found == page then out[4] = '1' end
-      break
-    end
-    at, page = at + page, quota + math.min(quota, math.max(aloft, 0)) + 8
+    if #slots < 16 then break end
   end
-  return flights, n, not gap
+  return flights, n, gives
 end
 
 -- The same with a member whose hand was dissolved and whose customer is in no other hand.
-local function late(key, list)
-  for _, m in ipairs(call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 8)) do
-    local customer = match(m, OF, 36)
+local function rescued(lane, lines)
+  for _, m in ipairs(call('ZRANGE', late(lane), 0, 7)) do
+    local customer = match(m, OF, AT)
     if call('HEXISTS', flight, customer) == 0 then
-      list[2] = m
+      lines[2] = m
       return {customer, token}, 1
     end
   end
@@ -86,13 +97,12 @@ end
 local taken = {}
 for i = 5, #ARGV do
   local lane = ARGV[i]
-  local key = prefix .. 'due:' .. lane
-  if not rescue and out[3] == 0 and #call('ZRANGEBYSCORE', key, '-inf', '(0', 'LIMIT', 0, 1) > 0 then out[3] = 1 end
+  if not rescue and out[3] == 0 and call('EXISTS', late(lane)) == 1 then out[3] = 1 end
   if quota > 0 then
-    local lines, flights, n, first = {'|' .. lane}
-    if rescue then flights, n = late(key, lines) else flights, n, first = waiting(key, lines) end
+    local lines, flights, n, gives = {'|' .. lane}
+    if rescue then flights, n = rescued(lane, lines) else flights, n, gives = waiting(lane, lines) end
     if n > 0 then
-      taken[#taken + 1] = {key = key, lines = lines, flights = flights, n = n, first = first}
+      taken[#taken + 1] = {lane = lane, lines = lines, flights = flights, n = n, gives = gives}
       quota = quota - n
     end
   end
@@ -111,15 +121,17 @@ local all, text, crashes = 0, {}, '0'
 for i, t in ipairs(taken) do
   local n, lines = t.n, t.lines
   all = all + n
-  if t.first and n > 1 then
-    -- One walk takes them all.
-    local late = call('ZCOUNT', t.key, '-inf', '(1')
-    call('ZREMRANGEBYRANK', t.key, late, late + n - 1)
+  if rescue then
+    call('ZREM', late(t.lane), lines[2])
+    crashes = tostring(call('HINCRBY', prefix .. 'crash', sub(lines[2], 1, 26), 1))
   else
-    call('ZREM', t.key, unpack(lines, 2))
+    for _, g in ipairs(t.gives) do
+      call('LTRIM', g.key, g.looked, -1) -- it gives no answer, as LPOP would
+      for j = #g.stay, 1, -1 do call('LPUSH', g.key, g.stay[j]) end
+      if g.empty then call('ZREM', due(t.lane), g.slot) end
+    end
   end
   call('HSET', flight, unpack(t.flights))
-  if rescue then crashes = tostring(call('HINCRBY', prefix .. 'crash', string.sub(lines[2], 1, 26), 1)) end
   lines[n + 2] = ''
   text[i] = table.concat(lines, '\n')
 end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Dissolves a hand whose lease has ended: its messages go back to their queues, as such that were there at a crash.
+-- Dissolves a hand whose lease has ended: its messages were there at a crash, and wait to be rescued.
 -- KEYS[1]  the shard's fence
 -- without more: looks for a hand, and dissolves it if nothing of it was being sent
 -- ARGV[1]  the hand's token
@@ -28,10 +28,10 @@ local mine, aloft, lane = {}, {}, nil -- what has no result, and its place in mi
 local named, notes = string.match(hand, '^(.-\n)\n(.*)') -- what was begun stands behind the members
 for line in string.gmatch(named or hand, '[^\n]+') do
   if sub(line, 1, 1) == '|' then
-    lane = prefix .. 'due:' .. sub(line, 2)
+    lane = prefix .. 'late:' .. sub(line, 2)
     call('EXISTS', lane)
   else
-    local customer = string.match(line, '[^|]*', 36) -- as in claim.lua
+    local customer = string.match(line, '[^|]*', 49) -- as in claim.lua
     if call('HGET', flight, customer) == token then
       mine[#mine + 1] = {lane = lane, member = line, customer = customer}
       aloft[customer] = #mine
@@ -66,7 +66,7 @@ for _, s in ipairs(sending) do
   call('HSET', s[4], s[2], s[5])
 end
 for _, m in ipairs(mine) do
-  call('ZADD', m.lane, string.format('%.0f', ends - 9000000000000000), m.member)
+  call('ZADD', m.lane, string.format('%.0f', ends), m.member)
   call('HDEL', flight, m.customer)
 end
 call('ZREM', hands, token)

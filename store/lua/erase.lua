@@ -10,6 +10,7 @@
 -- What a replica has claimed goes too. Settle looks into flight, and does nothing without its claim; so does Begin once it is told
 -- (token! in left) that somebody of the hand was erased.
 local prefix, customer, tombstone = string.sub(KEYS[1], 1, -6), ARGV[1], ARGV[3]
+-- with slots.lua
 local ledger, log = prefix .. 'ledger:' .. customer, prefix .. 'log:' .. customer
 
 local kind = redis.call('TYPE', ledger)
@@ -45,38 +46,39 @@ end
 
 -- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
 -- nothing has been done yet, and not half way through.
-local lists, lanes = {'held', 'failed'}, {}
-for _, ch in ipairs({'email', 'sms', 'webhook'}) do
-  lanes[#lanes + 1] = 'due:' .. ch .. '-a'
-  lanes[#lanes + 1] = 'due:' .. ch .. '-b'
-end
+local lists, lanes = {'held', 'failed'}, {'email-a', 'email-b', 'sms-a', 'sms-b', 'webhook-a', 'webhook-b'}
 local tables = {'crash', 'early'}
-for _, names in ipairs({lists, lanes, tables, {'flight', 'mark', 'left', 'hands'}}) do
+for _, names in ipairs({lists, tables, {'flight', 'mark', 'left', 'hands'}}) do
   for _, name in ipairs(names) do redis.call('EXISTS', prefix .. name) end
 end
+for _, lane in ipairs(lanes) do redis.call('EXISTS', due(lane), late(lane)) end
 for _, day in ipairs(days) do redis.call('EXISTS', prefix .. 'msg:' .. day) end
 
 -- In a queue a message is called by its record. Where somebody deleted that, the queues are looked through.
-local queued = {}
+local queued, waiting = {}, {}
 for day, list in pairs(seen) do
   for _, id in ipairs(list) do
     local raw = pending[id .. day] and redis.call('HGET', prefix .. 'msg:' .. day, id)
     if raw then
-      queued[#queued + 1] = id .. day .. raw
+      local member = id .. day .. raw
+      queued[#queued + 1] = member
       pending[id .. day] = nil
+      for _, lane in ipairs(lanes) do
+        if waits(lane, member) then waiting[#waiting + 1] = {lane, member} end
+      end
     end
   end
 end
 if next(pending) then
   for _, lane in ipairs(lanes) do
-    local cursor = '0'
-    repeat
-      local page = redis.call('ZSCAN', prefix .. lane, cursor, 'COUNT', 1000)
-      cursor = page[1]
-      for i = 1, #page[2], 2 do
-        if pending[string.sub(page[2][i], 1, 31)] then queued[#queued + 1] = page[2][i] end
+    for _, member in ipairs(redis.call('ZRANGE', late(lane), 0, -1)) do
+      if pending[sub(member, 1, 31)] then queued[#queued + 1] = member end
+    end
+    for _, slot in ipairs(redis.call('ZRANGE', due(lane), 0, -1)) do
+      for _, member in ipairs(redis.call('LRANGE', list(lane, slot), 0, -1)) do
+        if pending[sub(member, 1, 31)] then waiting[#waiting + 1] = {lane, member} end
       end
-    until cursor == '0'
+    end
   end
 end
 
@@ -85,7 +87,8 @@ local function each(command, key, words)
   for i = 1, #words, 1000 do redis.call(command, key, unpack(words, i, math.min(i + 999, #words))) end
 end
 for _, name in ipairs(lists) do each('ZREM', prefix .. name, members) end
-for _, name in ipairs(lanes) do each('ZREM', prefix .. name, queued) end
+for _, lane in ipairs(lanes) do each('ZREM', late(lane), queued) end
+for _, w in ipairs(waiting) do pull(w[1], w[2]) end
 for _, name in ipairs(tables) do each('HDEL', prefix .. name, ids) end
 for _, day in ipairs(days) do each('HDEL', prefix .. 'msg:' .. day, seen[day]) end
 local token = redis.call('HGET', prefix .. 'flight', customer)

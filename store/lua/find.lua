@@ -20,10 +20,10 @@ for _, id in ipairs(ARGV) do
   local day, raw = find(id)
   local sending, claimed, entry = '', '0', ''
   if raw then
-    local class, channel, customer = string.match(raw, '^.(.)(.)|([^|]*)')
+    local class, channel, customer = string.match(raw, '^.(.)(.)[^|]*|([^|]*)')
     local urgent = class == 'S' or class == 'V'
-    local lane = prefix .. 'due:' .. (channels[channel] or 'email') .. (urgent and '-a' or '-b')
-    if tonumber(redis.call('ZSCORE', lane, id .. day .. raw) or '0') < 0 then claimed = '1' end
+    local late = prefix .. 'late:' .. (channels[channel] or 'email') .. (urgent and '-a' or '-b')
+    if redis.call('ZSCORE', late, id .. day .. raw) then claimed = '1' end
     entry = redis.call('HGET', prefix .. 'ledger:' .. (customer or ''), id) or ''
     local v = redis.call('HGET', prefix .. 'flight', customer or '')
     local hand = v and redis.call('GET', prefix .. 'hand:' .. v) or ''

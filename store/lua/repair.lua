@@ -3,10 +3,11 @@
 -- KEYS[1]  the shard's fence
 -- ARGV[1]  day
 -- ARGV[2]  cursor of HSCAN
--- ARGV[3]  now on the daemon's clock, ms
+-- ARGV[3]  the slot of those who are due now
 -- Returns  {next cursor, how many were put back}
--- One that was being sent is put back below 0, as one that was there at a crash: whoever claims it learns that its outcome is unknown.
+-- One that was being sent is put back as one that was there at a crash: whoever claims it learns that its outcome is unknown.
 local prefix = string.sub(KEYS[1], 1, -6)
+-- with slots.lua
 
 local function names(text, what) return text and string.find(text, what, 1, true) ~= nil end
 
@@ -48,15 +49,13 @@ local page = redis.call('HSCAN', prefix .. 'msg:' .. day, ARGV[2], 'COUNT', 500)
 local back = 0
 for i = 1, #page[2], 2 do
   local id, raw = page[2][i], page[2][i + 1]
-  local state, class, channel, customer = string.match(raw, '^(.)(.)(.)|([^|]*)')
+  local state, class, channel, customer = string.match(raw, '^(.)(.)(.)[^|]*|([^|]*)')
   if (state == 'd' or state == 'r' or state == 'g') and customer and channels[channel] then
     local urgent = class == 'S' or class == 'V'
-    local lane, place = prefix .. 'due:' .. channels[channel] .. (urgent and '-a' or '-b'), id .. day
-    local elsewhere = false
-    for _, other in ipairs({'email-a', 'email-b', 'sms-a', 'sms-b', 'webhook-a', 'webhook-b'}) do
-      elsewhere = elsewhere or redis.call('ZSCORE', prefix .. 'due:' .. other, place .. raw)
-    end
-    if not elsewhere and not over(customer, id) then
+    local lane, place = channels[channel] .. (urgent and '-a' or '-b'), id .. day
+    local there = waits(lane, place .. raw)
+    if there then redis.call('ZADD', due(lane), slot_of(raw), slot_of(raw)) end -- the list may be all that is left
+    if not there and not redis.call('ZSCORE', late(lane), place .. raw) and not over(customer, id) then
       local here, sending = held(place, customer)
       if not here then
         if sending and state ~= 'g' then
@@ -66,7 +65,13 @@ for i = 1, #page[2], 2 do
           redis.call('HSET', prefix .. 'msg:' .. day, id, raw)
           if entry then redis.call('HSET', ledger, id, 'g' .. string.sub(entry, 2)) end
         end
-        redis.call('ZADD', lane, (sending or state == 'g') and '-9000000000000000' or ARGV[3], place .. raw)
+        if sending or state == 'g' then
+          redis.call('ZADD', late(lane), 0, place .. raw)
+        else
+          raw = reslot(raw, room(lane, ARGV[3]))
+          redis.call('HSET', prefix .. 'msg:' .. day, id, raw)
+          push(lane, place .. raw)
+        end
         back = back + 1
       end
     end

@@ -273,7 +273,15 @@ func (h *house) records(args ...string) []care.Record {
 // polling. The oracle asks the daemon.
 func (h *house) queued() (int, error) {
 	n := 0
-	err := h.eachKey("care:{*}:due:*", func(ctx context.Context, c *redis.Client, key string) error {
+	err := h.eachKey("care:{*}:slot:*", func(ctx context.Context, c *redis.Client, key string) error {
+		v, err := c.LLen(ctx, key).Result()
+		n += int(v)
+		return err
+	})
+	if err != nil {
+		return n, err
+	}
+	err = h.eachKey("care:{*}:late:*", func(ctx context.Context, c *redis.Client, key string) error {
 		v, err := c.ZCard(ctx, key).Result()
 		n += int(v)
 		return err

@@ -109,7 +109,7 @@ func (h *house) dueAt(rec care.Record) time.Time {
 	d := &damage{h: h}
 	for _, m := range d.members() {
 		if strings.HasPrefix(m.member, rec.ID) {
-			at = time.UnixMilli(int64(m.score))
+			at = m.due
 		}
 	}
 	if at.IsZero() {

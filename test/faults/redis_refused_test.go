@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -154,7 +155,7 @@ func (d *damage) deleteLeases(n int) {
 	})
 }
 
-// deleteQueue deletes one shard's queue.
+// deleteQueue deletes one shard's queue of a lane: its slots, and the list of each.
 func (d *damage) deleteQueue() {
 	d.h.t.Helper()
 	deleted := false
@@ -162,13 +163,22 @@ func (d *damage) deleteQueue() {
 		if deleted {
 			return nil
 		}
-		n, err := c.ZCard(ctx, key).Result()
-		if err != nil || n == 0 {
+		slots, err := c.ZRange(ctx, key, 0, -1).Result()
+		if err != nil {
 			return err
 		}
-		d.lost += int(n)
+		keys := []string{key}
+		for _, slot := range slots {
+			list := strings.Replace(key, ":due:", ":slot:", 1) + ":" + slot
+			n, err := c.LLen(ctx, list).Result()
+			if err != nil {
+				return err
+			}
+			d.lost += int(n)
+			keys = append(keys, list)
+		}
 		deleted = true
-		return c.Del(ctx, key).Err()
+		return c.Del(ctx, keys...).Err()
 	})
 	if err != nil || !deleted {
 		d.h.t.Fatalf("delete a queue: %v (%v)", err, deleted)
@@ -178,18 +188,22 @@ func (d *damage) deleteQueue() {
 // queuedMember is a message in a queue, in the shard with the tag.
 type queuedMember struct {
 	tag, member string
-	score       float64
+	due         time.Time
 }
 
 // members lists what stands in the queues and is not claimed.
 func (d *damage) members() []queuedMember {
 	d.h.t.Helper()
 	var members []queuedMember
-	err := d.h.eachKey("care:{*}:due:*", func(ctx context.Context, c *redis.Client, key string) error {
+	err := d.h.eachKey("care:{*}:slot:*", func(ctx context.Context, c *redis.Client, key string) error {
 		tag, _, _ := strings.Cut(strings.TrimPrefix(key, "care:{"), "}")
-		all, err := c.ZRangeByScoreWithScores(ctx, key, &redis.ZRangeBy{Min: "1", Max: "+inf"}).Result()
-		for _, z := range all {
-			members = append(members, queuedMember{tag, z.Member.(string), z.Score})
+		ms, err := strconv.ParseInt(key[strings.LastIndexByte(key, ':')+1:], 10, 64)
+		if err != nil {
+			return err
+		}
+		all, err := c.LRange(ctx, key, 0, -1).Result()
+		for _, m := range all {
+			members = append(members, queuedMember{tag, m, time.UnixMilli(ms)})
 		}
 		return err
 	})
