@@ -141,7 +141,7 @@ func TestAFullSlotGoesOn(t *testing.T) {
 				t.Errorf("%d wait, want %d", got, want)
 			}
 			for _, slot := range b.redis.ZRange(t.Context(), dueKey(shard, smsQueue), 0, -1).Val() {
-				after := min(slotTime(slot).Sub(due), (slotTime(slot).Sub(later)).Abs())
+				after := min(slotTime(slot).Sub(due), slotTime(slot).Sub(later).Abs())
 				if k := b.redis.LLen(t.Context(), slotKey(shard, smsQueue, slot)).Val(); k > 128 || after < 0 || after >= time.Second {
 					t.Errorf("%d stand in a slot %v after they are due", k, after)
 				}
