@@ -60,13 +60,13 @@ func (s *Store) operations(c *care.Change, now time.Time, next func(...any)) err
 			return fmt.Errorf("apply: occurrence %s is not one of customer %s", o.ID, c.Customer)
 		}
 		r := recordOf(o, now)
-		day, slot := dayOf(o.Release), slotOf(o.Release, now)
+		day := dayOf(o.Release)
 		last := o.Expires
 		if last.Before(o.Release) {
 			last = o.Release
 		}
-		next("A", o.ID, o.Customer, dayText(day), care.LaneOf(o.Channel, o.Class).String(), slot,
-			encodeEntry(entryOf(&r, care.DateFromDays(day), now)), encodeRecord(&r, slot), s.keepUntil(last).Unix())
+		next("A", o.ID, o.Customer, dayText(day), care.LaneOf(o.Channel, o.Class).String(), slotOf(o.Release, now),
+			encodeEntry(entryOf(&r, care.DateFromDays(day), now)), encodeRecord(&r, noSlot), s.keepUntil(last).Unix())
 	}
 	for _, o := range c.Move {
 		r := recordOf(o, now)

@@ -15,7 +15,8 @@ import (
 //	state class channel | customer | updated | on | release | expires | template | also | reason |
 //	dealer | vehicle | program | step | cycle | locale | first try | tried | counts | attempt | attempt | …
 //
-// State, class and channel are one letter each, as in the ledger; behind them stands the slot of a message that is pending (slot.go). Times, dates, cycles and escapes are the ledger's too. A template
+// State, class and channel are one letter each, as in the ledger; behind them stands the slot of a message that is pending (slot.go).
+// Times, dates, cycles and escapes are the ledger's too. A template
 // that is called as its program is ~. Tried are letters of channels; counts are repeats.crashes.parts, nothing if all are 0. An
 // attempt is at~channel~gateway~kind~code~took~provider: at is left out if it is when the record was last changed, channel if it is
 // the record's, took is nanoseconds in base 36. The id is the hash's field; the owner stands in flight.

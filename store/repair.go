@@ -91,14 +91,15 @@ func (s *Store) Repair(ctx context.Context) (int, error) {
 	for shard := range rounds {
 		rounds[shard] = s.walks[shard].round(days[shard])
 	}
-	back := 0
+	back, now := 0, s.clock()
+	due := slotOf(now, now)
 	for range repairPages {
 		var calls []*call
 		var shards []int
 		for shard := range rounds {
 			if len(rounds[shard]) > 0 {
 				w := &s.walks[shard]
-				calls = append(calls, &call{script: s.lua.repair, key: fenceKey(shard), args: []any{w.day, w.cursor, slotOf(s.clock(), s.clock())}})
+				calls = append(calls, &call{script: s.lua.repair, key: fenceKey(shard), args: []any{w.day, w.cursor, due}})
 				shards = append(shards, shard)
 			}
 		}

@@ -11,6 +11,9 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
+// memberSlot is the slot that a member's record names.
+func memberSlot(m string) string { return m[restAt+3 : restAt+3+slotLen] }
+
 // waiting lists what stands in a lane's queue, those that were there at a crash too.
 func (b *bundle) waiting(tb testing.TB, shard int, lane care.Lane) []string {
 	tb.Helper()
@@ -21,7 +24,7 @@ func (b *bundle) waiting(tb testing.TB, shard int, lane care.Lane) []string {
 			tb.Fatalf("slot %s has no list", slot)
 		}
 		for _, m := range some {
-			if at := m[restAt+3 : restAt+3+slotLen]; at != slot {
+			if memberSlot(m) != slot {
 				tb.Fatalf("%q stands in slot %s", m, slot)
 			}
 		}
@@ -36,7 +39,7 @@ var smsQueue = care.LaneOf(care.SMS, care.Service)
 // unqueue takes a message out of its slot, as somebody with redis-cli would.
 func (b *bundle) unqueue(tb testing.TB, shard int, m string) {
 	tb.Helper()
-	slot := m[restAt+3 : restAt+3+slotLen]
+	slot := memberSlot(m)
 	if n, err := b.redis.LRem(tb.Context(), slotKey(shard, smsQueue, slot), 0, m).Result(); err != nil || n != 1 {
 		tb.Fatalf("%d of %q, %v", n, m, err)
 	}
@@ -45,7 +48,7 @@ func (b *bundle) unqueue(tb testing.TB, shard int, m string) {
 // enqueue puts a message into the slot that its record names.
 func (b *bundle) enqueue(tb testing.TB, shard int, m string) {
 	tb.Helper()
-	slot := m[restAt+3 : restAt+3+slotLen]
+	slot := memberSlot(m)
 	b.redis.RPush(tb.Context(), slotKey(shard, smsQueue, slot), m)
 	b.redis.ZAdd(tb.Context(), dueKey(shard, smsQueue), redis.Z{Score: float64(slotTime(slot).UnixMilli()), Member: slot})
 }
@@ -55,7 +58,7 @@ func (b *bundle) deleteQueue(tb testing.TB, shard int) {
 	tb.Helper()
 	for _, pattern := range []string{"due:*", "slot:*", "late:*"} {
 		keys := b.redis.Keys(tb.Context(), shardKey(shard, pattern)).Val()
-		for key := range slices.Values(keys) {
+		for _, key := range keys {
 			b.redis.Del(tb.Context(), key)
 		}
 	}

@@ -28,12 +28,7 @@ touch('early')
 touch('crash')
 touch('held')
 touch('failed')
-for _, ch in ipairs({'email', 'sms', 'webhook'}) do
-  for _, class in ipairs({'-a', '-b'}) do
-    touch('due:' .. ch .. class)
-    touch('late:' .. ch .. class)
-  end
-end
+for _, lane in ipairs(LANES) do redis.call('EXISTS', due(lane), late(lane)) end
 
 -- How much a receipt says. Receipts come in any order, and what waits for the message must be the one that says most.
 local function rank(receipt)
@@ -82,11 +77,10 @@ local function amend(i)
   if now ~= old then return 0 end
   if claimed(lane, place .. old, place, customer) then return -1 end
   touch('ledger:' .. customer)
-  local there = waits(lane, place .. old)
-  if op == 'queue' then redis.call('EXISTS', list(lane2, slot_of(record))) end
+  redis.call('EXISTS', list(lane, slot_of(place .. old)), list(lane2, slot_of(place .. record)))
   redis.call('HSET', msg, id, record)
   redis.call('HSET', prefix .. 'ledger:' .. customer, id, entry)
-  if there then pull(lane, place .. old) end
+  pull(lane, place .. old)
   redis.call('ZREM', prefix .. 'held', member)
   redis.call('ZREM', prefix .. 'failed', member)
   redis.call('HDEL', prefix .. 'crash', id)

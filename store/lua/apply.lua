@@ -3,7 +3,7 @@
 -- KEYS[1]  the shard's fence
 -- ARGV[1]  now, seconds in base 36, as in ledger entries
 -- then operations, each of nine words:
---   add   'A' id customer day  lane  slot   entry   record  when msg:<day> may go (Unix seconds)
+--   add   'A' id customer day  lane  slot   entry   record (its slot is put in here)  when msg:<day> may go (Unix seconds)
 --   move  'M' id customer ''   lane  slot   entry   fields 3 to 8 of the record  ''
 --   drop  'D' id customer ''   ''    ''     letter of the new state, '' = forget it   field 3 of the record  reason
 -- Returns  {added, moved, dropped, refused}
@@ -25,20 +25,7 @@ local function touch(name)
 end
 touch('days')
 touch('crash')
-for _, ch in ipairs({'email', 'sms', 'webhook'}) do
-  for _, class in ipairs({'-a', '-b'}) do
-    touch('due:' .. ch .. class)
-    touch('late:' .. ch .. class)
-  end
-end
-local channels = {e = 'email', s = 'sms', w = 'webhook'}
-
-local function lane_of(entry)
-  local class = string.sub(entry, 2, 2)
-  local urgent = class == 'S' or class == 'V'
-  return (channels[string.sub(entry, 3, 3)] or 'email') .. (urgent and '-a' or '-b')
-end
-
+for _, lane in ipairs(LANES) do redis.call('EXISTS', due(lane), late(lane)) end
 -- The fields of a record that change in the queue; see record.go.
 local HEAD, UPDATED, ALSO, REASON = 1, 3, 8, 9
 local function fields(raw)
@@ -107,7 +94,7 @@ local function move(id, customer, lane, slot, entry, text)
     return
   end
   local day = string.sub(old, 4, 8)
-  local was = lane_of(old)
+  local was = lane_of(sub(old, 2, 2), sub(old, 3, 3))
   local held, raw, member = look(was, day, id, customer)
   if held or not raw then
     refused = refused + 1
@@ -135,7 +122,7 @@ local function drop(id, customer, state, text, reason)
     return
   end
   local day = string.sub(old, 4, 8)
-  local lane = lane_of(old)
+  local lane = lane_of(sub(old, 2, 2), sub(old, 3, 3))
   local held, raw, member = look(lane, day, id, customer)
   if held then
     refused = refused + 1

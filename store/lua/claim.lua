@@ -36,7 +36,7 @@ token = string.format('%.0f', token)
 
 -- Adds to a list the first members of a lane that are due and whose customers are in no hand. Returns what flight is to say of those
 -- customers, how many they are, and for each slot that gives some: its list, how many of its first were looked at, which of them stay, and
--- whether these are all that it has.
+-- whether none is left.
 local aloft, busy = call('HLEN', flight) - 1, {} -- without the filling; -1: there is none yet
 local function waiting(lane, lines)
   local flights, n, gives, looks, at = {}, 0, {}, 0, 0
@@ -44,7 +44,7 @@ local function waiting(lane, lines)
     local slots = call('ZRANGEBYSCORE', due(lane), '-inf', upto, 'LIMIT', at, 16)
     at = at + 16
     for _, slot in ipairs(slots) do
-      local key, stay, looked, before, all = list(lane, slot), {}, 0, n, false
+      local key, stay, looked, before = list(lane, slot), {}, 0, n
       repeat
         local page = quota - n + (aloft > 0 and 8 or 0)
         local found = call('LRANGE', key, looked, looked + page - 1)
@@ -67,13 +67,12 @@ local function waiting(lane, lines)
           end
         end
         looked = looked + j
-        all = j == #found and #found < page
-      until all or n >= quota or looks + looked >= LOOKS
+      until #found < page or n >= quota or looks + looked >= LOOKS
       looks = looks + math.max(looked, 1)
       if looked == 0 then call('ZREM', due(lane), slot) end -- somebody deleted the list
       if n > before then
-        all = all or call('LLEN', key) == looked
-        gives[#gives + 1] = {key = key, slot = slot, looked = looked, stay = stay, empty = all and #stay == 0}
+        local empty = #stay == 0 and call('LLEN', key) == looked
+        gives[#gives + 1] = {key = key, slot = slot, looked = looked, stay = stay, empty = empty}
       end
       if n >= quota or looks >= LOOKS then break end
     end

@@ -46,12 +46,12 @@ end
 
 -- Looks at every key before the first write. While a cluster moves the slot, a key that has gone ahead is an error here, when
 -- nothing has been done yet, and not half way through.
-local lists, lanes = {'held', 'failed'}, {'email-a', 'email-b', 'sms-a', 'sms-b', 'webhook-a', 'webhook-b'}
+local lists = {'held', 'failed'}
 local tables = {'crash', 'early'}
 for _, names in ipairs({lists, tables, {'flight', 'mark', 'left', 'hands'}}) do
   for _, name in ipairs(names) do redis.call('EXISTS', prefix .. name) end
 end
-for _, lane in ipairs(lanes) do redis.call('EXISTS', due(lane), late(lane)) end
+for _, lane in ipairs(LANES) do redis.call('EXISTS', due(lane), late(lane)) end
 for _, day in ipairs(days) do redis.call('EXISTS', prefix .. 'msg:' .. day) end
 
 -- In a queue a message is called by its record. Where somebody deleted that, the queues are looked through.
@@ -63,14 +63,14 @@ for day, list in pairs(seen) do
       local member = id .. day .. raw
       queued[#queued + 1] = member
       pending[id .. day] = nil
-      for _, lane in ipairs(lanes) do
+      for _, lane in ipairs(LANES) do
         if waits(lane, member) then waiting[#waiting + 1] = {lane, member} end
       end
     end
   end
 end
 if next(pending) then
-  for _, lane in ipairs(lanes) do
+  for _, lane in ipairs(LANES) do
     for _, member in ipairs(redis.call('ZRANGE', late(lane), 0, -1)) do
       if pending[sub(member, 1, 31)] then queued[#queued + 1] = member end
     end
@@ -87,7 +87,7 @@ local function each(command, key, words)
   for i = 1, #words, 1000 do redis.call(command, key, unpack(words, i, math.min(i + 999, #words))) end
 end
 for _, name in ipairs(lists) do each('ZREM', prefix .. name, members) end
-for _, lane in ipairs(lanes) do each('ZREM', late(lane), queued) end
+for _, lane in ipairs(LANES) do each('ZREM', late(lane), queued) end
 for _, w in ipairs(waiting) do pull(w[1], w[2]) end
 for _, name in ipairs(tables) do each('HDEL', prefix .. name, ids) end
 for _, day in ipairs(days) do each('HDEL', prefix .. 'msg:' .. day, seen[day]) end

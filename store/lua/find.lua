@@ -5,7 +5,7 @@
 -- Returns  for each id five words: day, record, what is noted of it if it is being sent or '', '1' if it is claimed, ledger entry or '';
 --           day '' = there is none
 local prefix = string.sub(KEYS[1], 1, -6)
-local channels = {e = 'email', s = 'sms', w = 'webhook'} -- as in record.go
+-- with slots.lua
 local days = redis.call('ZREVRANGE', prefix .. 'days', 0, -1)
 local out = {}
 
@@ -21,9 +21,7 @@ for _, id in ipairs(ARGV) do
   local sending, claimed, entry = '', '0', ''
   if raw then
     local class, channel, customer = string.match(raw, '^.(.)(.)[^|]*|([^|]*)')
-    local urgent = class == 'S' or class == 'V'
-    local late = prefix .. 'late:' .. (channels[channel] or 'email') .. (urgent and '-a' or '-b')
-    if redis.call('ZSCORE', late, id .. day .. raw) then claimed = '1' end
+    if redis.call('ZSCORE', late(lane_of(class, channel)), id .. day .. raw) then claimed = '1' end
     entry = redis.call('HGET', prefix .. 'ledger:' .. (customer or ''), id) or ''
     local v = redis.call('HGET', prefix .. 'flight', customer or '')
     local hand = v and redis.call('GET', prefix .. 'hand:' .. v) or ''

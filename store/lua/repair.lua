@@ -43,18 +43,16 @@ local function over(customer, id)
   return type(entry) == 'string' and string.find(entry, '^[svufxkh]') ~= nil
 end
 
-local channels = {e = 'email', s = 'sms', w = 'webhook'} -- as in record.go
 local day = ARGV[1]
 local page = redis.call('HSCAN', prefix .. 'msg:' .. day, ARGV[2], 'COUNT', 500)
 local back = 0
 for i = 1, #page[2], 2 do
   local id, raw = page[2][i], page[2][i + 1]
   local state, class, channel, customer = string.match(raw, '^(.)(.)(.)[^|]*|([^|]*)')
-  if (state == 'd' or state == 'r' or state == 'g') and customer and channels[channel] then
-    local urgent = class == 'S' or class == 'V'
-    local lane, place = channels[channel] .. (urgent and '-a' or '-b'), id .. day
+  if (state == 'd' or state == 'r' or state == 'g') and customer and CHANNELS[channel] then
+    local lane, place = lane_of(class, channel), id .. day
     local there = waits(lane, place .. raw)
-    if there then redis.call('ZADD', due(lane), slot_of(raw), slot_of(raw)) end -- the list may be all that is left
+    if there then redis.call('ZADD', due(lane), slot_of(place .. raw), slot_of(place .. raw)) end -- the list may be all that is left
     if not there and not redis.call('ZSCORE', late(lane), place .. raw) and not over(customer, id) then
       local here, sending = held(place, customer)
       if not here then

@@ -4,14 +4,22 @@
 --
 -- A slot is kept short, so that one message is found in it, or taken out of it, in no time: what comes to a full one goes to the next.
 local SLOT = 128
+local LANES = {'email-a', 'email-b', 'sms-a', 'sms-b', 'webhook-a', 'webhook-b'}
+local CHANNELS = {e = 'email', s = 'sms', w = 'webhook'} -- as in ledger.go
 local call, sub = redis.call, string.sub
+
+-- The lane of what has these letters in ledger and record.
+local function lane_of(class, channel)
+  local urgent = class == 'S' or class == 'V'
+  return (CHANNELS[channel] or 'email') .. (urgent and '-a' or '-b')
+end
 
 local function due(lane) return prefix .. 'due:' .. lane end
 local function late(lane) return prefix .. 'late:' .. lane end
 local function list(lane, slot) return prefix .. 'slot:' .. lane .. ':' .. slot end
 
--- The slot of a record, and the record with another one.
-local function slot_of(record) return sub(record, 4, 16) end
+-- The slot of a member, and the record with another one.
+local function slot_of(member) return sub(member, 35, 47) end
 local function reslot(record, slot) return sub(record, 1, 3) .. slot .. sub(record, 17) end
 
 -- The slot for one more message that is due at a time: not before it, and within the second after it.
@@ -26,15 +34,15 @@ end
 
 -- Whether a message waits under this name.
 local function waits(lane, member)
-  return call('LPOS', list(lane, sub(member, 35, 47)), member) and true or false
+  return call('LPOS', list(lane, slot_of(member)), member) and true or false
 end
 
 local function push(lane, member)
-  local slot = sub(member, 35, 47)
+  local slot = slot_of(member)
   if call('RPUSH', list(lane, slot), member) == 1 then call('ZADD', due(lane), slot, slot) end
 end
 
 local function pull(lane, member)
-  local slot = sub(member, 35, 47)
+  local slot = slot_of(member)
   if call('LREM', list(lane, slot), 1, member) == 1 and call('EXISTS', list(lane, slot)) == 0 then call('ZREM', due(lane), slot) end
 end

@@ -272,35 +272,30 @@ func (h *house) records(args ...string) []care.Record {
 // queued counts what stands in the queues and what has left them for a replica's hands, and recorded what has a record: cheap, for
 // polling. The oracle asks the daemon.
 func (h *house) queued() (int, error) {
-	n := 0
-	err := h.eachKey("care:{*}:slot:*", func(ctx context.Context, c *redis.Client, key string) error {
-		v, err := c.LLen(ctx, key).Result()
-		n += int(v)
-		return err
-	})
+	waiting, err := h.counted("care:{*}:slot:*", (*redis.Client).LLen)
 	if err != nil {
-		return n, err
+		return 0, err
 	}
-	err = h.eachKey("care:{*}:late:*", func(ctx context.Context, c *redis.Client, key string) error {
-		v, err := c.ZCard(ctx, key).Result()
-		n += int(v)
-		return err
-	})
+	late, err := h.counted("care:{*}:late:*", (*redis.Client).ZCard)
 	if err != nil {
-		return n, err
+		return 0, err
 	}
+	held := 0
 	err = h.eachKey("care:{*}:flight", func(ctx context.Context, c *redis.Client, key string) error {
 		v, err := c.HLen(ctx, key).Result()
-		n += max(0, int(v)-1) // one field is filling
+		held += max(0, int(v)-1) // one field is filling
 		return err
 	})
-	return n, err
+	return waiting + late + held, err
 }
 
-func (h *house) recorded() (int, error) {
+func (h *house) recorded() (int, error) { return h.counted("care:{*}:msg:*", (*redis.Client).HLen) }
+
+// counted adds up what the keys have, each by the command that counts its type.
+func (h *house) counted(pattern string, length func(*redis.Client, context.Context, string) *redis.IntCmd) (int, error) {
 	n := 0
-	err := h.eachKey("care:{*}:msg:*", func(ctx context.Context, c *redis.Client, key string) error {
-		v, err := c.HLen(ctx, key).Result()
+	err := h.eachKey(pattern, func(ctx context.Context, c *redis.Client, key string) error {
+		v, err := length(c, ctx, key).Result()
 		n += int(v)
 		return err
 	})
