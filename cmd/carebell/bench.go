@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"runtime"
@@ -30,7 +31,7 @@ func newBench() *cobra.Command {
 	f.BoolVar(&opt.Quick, "quick", false, "little work and two runs: to see that it works, not to compare")
 	f.IntVar(&opt.Customers, "customers", 0, "customers in the rows due, sweep and import (default 1000000, with --quick 50000)")
 	f.IntVar(&opt.Messages, "messages", 0, "messages per run of the rows that send (default 20000, with --quick 3000)")
-	profile := f.String("cpuprofile", "", "write a processor profile of the rows into this file, for go tool pprof")
+	profile := f.String("cpuprofile", "", "write a processor profile of the row of --only into this file, for go tool pprof")
 	endpoint := f.Bool("endpoint", false, "answer as the provider of another bench does, until the input ends")
 	_ = f.MarkHidden("endpoint")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -39,6 +40,9 @@ func newBench() *cobra.Command {
 		}
 		if opt.Runs < 0 || opt.Customers < 0 || opt.Messages < 0 {
 			return &misuse{fmt.Errorf("--runs, --customers and --messages are 1 or more")}
+		}
+		if *profile != "" && opt.Only == "" {
+			return &misuse{fmt.Errorf("--cpuprofile is of one row, because each has a process of its own: name it with --only")}
 		}
 		out, err := newRows(cmd.OutOrStdout(), *format, "ROW", "WHAT", "OURS", "LIMIT", "AGAINST", "RESULT", "SPREAD", "MUST", "AIM", "MEETS")
 		if err != nil {
@@ -58,6 +62,9 @@ func newBench() *cobra.Command {
 		tuneCollector(cmd.Context()) // as serve does
 		bar := newCount(cmd.ErrOrStderr())
 		opt.Progress = bar.at
+		if opt.Only == "" {
+			opt.Progress = announceRow(cmd.ErrOrStderr())
+		}
 		opt.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
 		var notes []string
 		err = bench.Run(cmd.Context(), opt, func(r bench.Result) error {
@@ -82,6 +89,15 @@ func newBench() *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// announceRow writes a line of a terminal for each row that begins. The bar below it is drawn by the row's own process, and two would
+// overwrite each other.
+func announceRow(w io.Writer) func(what string, done, total int64) {
+	if !onTerminal(w) {
+		return nil
+	}
+	return func(what string, done, total int64) { fmt.Fprintf(w, "row %d of %d: %s\n", done+1, total, what) }
 }
 
 func benchCells(r bench.Result) []string {

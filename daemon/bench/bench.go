@@ -3,14 +3,17 @@ package bench
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -21,15 +24,15 @@ import (
 
 // Options say what is measured.
 type Options struct {
-	Only      string // one row; "" = all
+	Only      string // one row, measured in this process; "" = all, each in a process of its own
 	Runs      int    // per row; the median counts. 0 = 5
 	Quick     bool   // a tenth of the work, two runs: to see that it works
 	Customers int    // for the rows that go through all customers; 0 = 1,000,000 (50,000 with Quick)
 	Messages  int    // per run of the rows that send; 0 = 20,000 (3,000 with Quick)
-	Program   string // the carebell whose memory is measured, and that has the endpoint; "" = this one
+	Program   string // the carebell that measures a row of all, whose memory is measured, and that has the endpoint; "" = this one
 	Version   string
-	Log       *slog.Logger
-	Progress  func(what string, done, total int64) // may be nil
+	Log       *slog.Logger                         // of a row measured in this process; others write to this one's standard error
+	Progress  func(what string, done, total int64) // within the row of Only, else told of each row before it begins; may be nil
 }
 
 // Result is one line of the table.
@@ -78,22 +81,24 @@ func Names() []string {
 }
 
 // Run measures row by row, and gives each to each as soon as it is there. A row whose outside program is missing comes with a note
-// that says what to install.
+// that says what to install. All rows get a process each: what one leaves in the heap and the caches would be measured with the next.
 func Run(ctx context.Context, opt Options, each func(Result) error) error {
 	opt.defaults()
 	if opt.Only != "" && !slices.Contains(Names(), opt.Only) {
 		return fmt.Errorf("there is no row %q; there are %v", opt.Only, Names())
 	}
-	dir, err := os.MkdirTemp("", "carebell-bench-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	for _, r := range rows() {
-		if opt.Only != "" && opt.Only != r.Row {
+	all := rows()
+	for i, r := range all {
+		measure := r.apart
+		switch opt.Only {
+		case "":
+			opt.Progress(r.Row, int64(i), int64(len(all)))
+		case r.Row:
+			measure = r.here
+		default:
 			continue
 		}
-		res, err := r.run(ctx, opt, filepath.Join(dir, r.Row))
+		res, err := measure(ctx, &opt)
 		if err != nil {
 			return fmt.Errorf("row %s: %w", r.Row, err)
 		}
@@ -129,6 +134,49 @@ func (o *Options) defaults() {
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
+}
+
+// program returns the carebell that measures a row, is measured, or stands in for a provider.
+func (o *Options) program() (string, error) {
+	if o.Program != "" {
+		return o.Program, nil
+	}
+	return os.Executable()
+}
+
+// apart has the row measured by a process of its own. What goes wrong there it says itself, on standard error.
+func (r row) apart(ctx context.Context, opt *Options) (res Result, err error) {
+	path, err := opt.program()
+	if err != nil {
+		return res, err
+	}
+	cmd := exec.CommandContext(ctx, path, "bench", "--only", r.Row, "--format", "jsonl", //nolint:gosec // ourselves
+		"--runs", strconv.Itoa(opt.Runs), "--customers", strconv.Itoa(opt.Customers), "--messages", strconv.Itoa(opt.Messages))
+	cmd.Stderr = os.Stderr
+	// It has servers to end and a folder to remove.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 30 * time.Second
+	out, err := cmd.Output()
+	switch {
+	case ctx.Err() != nil:
+		return res, context.Cause(ctx)
+	case err != nil:
+		return res, fmt.Errorf("in a process of its own: %w", err)
+	}
+	if err := json.Unmarshal(out, &res); err != nil {
+		return res, fmt.Errorf("%s bench gave no result: %w", path, err)
+	}
+	return res, nil
+}
+
+// here measures the row in this process.
+func (r row) here(ctx context.Context, opt *Options) (Result, error) {
+	dir, err := os.MkdirTemp("", "carebell-bench-")
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	return r.run(ctx, *opt, filepath.Join(dir, r.Row))
 }
 
 func (r row) run(ctx context.Context, opt Options, dir string) (res Result, err error) {

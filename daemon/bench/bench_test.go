@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,6 +95,43 @@ func TestRunRefusesUnknownRowsAndStopsAtAnError(t *testing.T) {
 	err := bench.Run(t.Context(), bench.Options{Only: "queue", Runs: 1, Messages: 16}, func(bench.Result) error { return stop })
 	if !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestRunGivesEachRowAProcess has a script for carebell, which says how it was called and fails at the row due.
+func TestRunGivesEachRowAProcess(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "carebell")
+	script := `#!/bin/sh
+[ "$3" = due ] && exit 3
+echo "{\"row\": \"$3\", \"runs\": 1, \"note\": \"$*\"}"
+`
+	syscall.ForkLock.RLock() // a child forked by a test beside this one would hold the file open, and what is written to cannot be run
+	err := os.WriteFile(program, []byte(script), 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := bench.Names()[:slices.Index(bench.Names(), "due")]
+	var rows, told []string
+	opt := bench.Options{Program: program, Quick: true, Messages: 70, Progress: func(what string, done, total int64) {
+		told = append(told, fmt.Sprintf("%s %d/%d", what, done, total))
+	}}
+	err = bench.Run(t.Context(), opt, func(r bench.Result) error {
+		rows = append(rows, r.Row)
+		if want := "bench --only " + r.Row + " --format jsonl --runs 2 --customers 50000 --messages 70"; r.Note != want {
+			t.Errorf("called with %q, want %q", r.Note, want)
+		}
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "row due") || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("the error does not say which row failed, and how: %v", err)
+	}
+	if !slices.Equal(rows, before) {
+		t.Errorf("got the rows %v, want those before due: %v", rows, before)
+	}
+	if want := fmt.Sprintf("due %d/%d", len(before), len(bench.Names())); len(told) != len(before)+1 || told[len(told)-1] != want {
+		t.Errorf("told of %v, want %s as the last", told, want)
 	}
 }
 

@@ -74,7 +74,7 @@ type seen struct {
 }
 
 func (w *world) startEndpoint() (*endpoint, error) {
-	path, err := w.program()
+	path, err := w.opt.program()
 	if err != nil {
 		return nil, err
 	}

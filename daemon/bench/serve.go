@@ -26,7 +26,7 @@ type served struct {
 // serve starts the daemon with settings of the form CARE_NAME=value and waits until it listens. Settings of the bench's own environment
 // do not reach it; GOGC and GOMEMLIMIT do.
 func (w *world) serve(ctx context.Context, settings ...string) (*served, error) {
-	path, err := w.program()
+	path, err := w.opt.program()
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +57,6 @@ func (w *world) serve(ctx context.Context, settings ...string) (*served, error) 
 		return nil, errors.Join(err, s.end())
 	}
 	return s, nil
-}
-
-// program returns the carebell that is measured, or stands in for a provider.
-func (w *world) program() (string, error) {
-	if w.opt.Program != "" {
-		return w.opt.Program, nil
-	}
-	return os.Executable()
 }
 
 // end stops the daemon as systemd does. One that does not end by itself, or with an error, is no daemon that was measured.
