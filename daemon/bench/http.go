@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,20 +32,33 @@ func Endpoint(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var body, query atomic.Int64 // bytes of the last request's
+	var first atomic.Pointer[request]
+	read := func(r *http.Request) {
+		if first.Load() == nil {
+			like := &request{Method: r.Method, Path: r.URL.RequestURI(), Header: r.Header}
+			var err error
+			if like.Body, err = io.ReadAll(r.Body); err == nil {
+				first.CompareAndSwap(nil, like)
+			}
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /cgi-bin/sendsms", func(w http.ResponseWriter, r *http.Request) {
-		query.Store(int64(len(r.URL.RawQuery)))
+		read(r)
 		w.WriteHeader(http.StatusAccepted)
 		_, _ = io.WriteString(w, "0: Accepted for delivery")
 	})
 	mux.HandleFunc("POST /hook", func(w http.ResponseWriter, r *http.Request) {
-		n, _ := io.Copy(io.Discard, r.Body)
-		body.Store(n)
+		read(r)
 		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET /seen", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprint(w, body.Load(), query.Load(), cpu().Microseconds())
+		s := seen{CPU: cpu()}
+		if like := first.Load(); like != nil {
+			s.Like = *like
+		}
+		_ = json.NewEncoder(w).Encode(s)
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
@@ -67,10 +81,17 @@ type endpoint struct {
 	word io.Closer // its input
 }
 
-// seen is what an endpoint has seen, and the processor time it took.
+// seen is the first request that an endpoint has seen, and the processor time that it has taken for all.
 type seen struct {
-	body, query int
-	cpu         time.Duration
+	Like request // empty before there was one
+	CPU  time.Duration
+}
+
+// request is one that can be made again.
+type request struct {
+	Method, Path string // the path with its query
+	Header       http.Header
+	Body         []byte
 }
 
 func (w *world) startEndpoint() (*endpoint, error) {
@@ -111,17 +132,20 @@ func (e *endpoint) seen(ctx context.Context) (s seen, err error) {
 		return s, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	var us int64
-	if _, err = fmt.Fscan(resp.Body, &s.body, &s.query, &us); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
 		return s, fmt.Errorf("the endpoint of the bench: %w", err)
 	}
-	s.cpu = time.Duration(us) * time.Microsecond
 	return s, nil
 }
 
-// bare makes n requests with nothing but net/http, as many at a time as the daemon.
-func (e *endpoint) bare(ctx context.Context, n int, method, path string, body []byte) (sent, error) {
-	transport := &http.Transport{MaxIdleConnsPerHost: requests, MaxConnsPerHost: requests}
+// bare makes the same request n times with nothing but net/http, as many at a time as the daemon. net/http writes Host and
+// Content-Length by itself, and passes over those of the header.
+func (e *endpoint) bare(ctx context.Context, n int, like request) (sent, error) {
+	if like.Method == "" {
+		return sent{}, errors.New("the endpoint has seen no request of ours that could be made again")
+	}
+	// Without compression, because ours does not ask for any: Accept-Encoding would be a field more than it has.
+	transport := &http.Transport{MaxIdleConnsPerHost: requests, MaxConnsPerHost: requests, DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 30 * time.Second}
 	var next atomic.Int64
@@ -131,8 +155,9 @@ func (e *endpoint) bare(ctx context.Context, n int, method, path string, body []
 	for range requests {
 		wg.Go(func() {
 			for next.Add(1) <= int64(n) {
-				req, err := http.NewRequestWithContext(ctx, method, e.url+path, bytes.NewReader(body))
+				req, err := http.NewRequestWithContext(ctx, like.Method, e.url+like.Path, bytes.NewReader(like.Body))
 				if err == nil {
+					req.Header = like.Header // which net/http only reads
 					var resp *http.Response
 					if resp, err = client.Do(req); err == nil {
 						_, err = io.Copy(io.Discard, resp.Body)
@@ -155,8 +180,6 @@ func (e *endpoint) bare(ctx context.Context, n int, method, path string, body []
 func measureWebhook(ctx context.Context, w *world) (run, error) {
 	return w.overHTTP(ctx, care.Webhook, func(e *endpoint) config.Settings {
 		return config.Settings{Webhook: config.Webhook{URL: config.NewSecret(e.url + "/hook"), Connections: requests}}
-	}, func(e *endpoint, n int, s seen) (sent, error) {
-		return e.bare(ctx, n, http.MethodPost, "/hook", make([]byte, s.body))
 	})
 }
 
@@ -165,12 +188,10 @@ func measureSMS(ctx context.Context, w *world) (run, error) {
 		return config.Settings{SMS: config.SMS{
 			Gateway: "kannel", URL: e.url + "/cgi-bin/sendsms", User: "bench", Password: config.NewSecret("bench"), From: "10690000", Connections: requests,
 		}}
-	}, func(e *endpoint, n int, s seen) (sent, error) {
-		return e.bare(ctx, n, http.MethodGet, "/cgi-bin/sendsms?"+strings.Repeat("a", s.query), nil) // as long as ours
 	})
 }
 
-func (w *world) overHTTP(ctx context.Context, ch care.Channel, set func(*endpoint) config.Settings, bare func(*endpoint, int, seen) (sent, error)) (r run, err error) {
+func (w *world) overHTTP(ctx context.Context, ch care.Channel, set func(*endpoint) config.Settings) (r run, err error) {
 	e, err := w.startEndpoint()
 	if err != nil {
 		return run{}, err
@@ -192,7 +213,7 @@ func (w *world) overHTTP(ctx context.Context, ch care.Channel, set func(*endpoin
 	if err != nil {
 		return run{}, err
 	}
-	took, err := bare(e, n, between)
+	took, err := e.bare(ctx, n, between.Like)
 	if err != nil {
 		return run{}, errors.Join(errors.New("bare net/http"), err)
 	}
@@ -200,6 +221,6 @@ func (w *world) overHTTP(ctx context.Context, ch care.Channel, set func(*endpoin
 	return run{
 		ours: perSecond(n, ours.wall), limit: perSecond(n, took.wall), score: took.wall.Seconds() / ours.wall.Seconds(),
 		note: fmt.Sprintf("%d messages a run, %d connections; of processor time a message: daemon %.0f µs, endpoint %.0f µs, Redis %.0f µs; bare net/http %.0f µs, endpoint %.0f µs",
-			n, requests, micros(ours.cpu, n), micros(between.cpu-before.cpu, n), micros(ours.redis, n), micros(took.cpu, n), micros(after.cpu-between.cpu, n)),
+			n, requests, micros(ours.cpu, n), micros(between.CPU-before.CPU, n), micros(ours.redis, n), micros(took.cpu, n), micros(after.CPU-between.CPU, n)),
 	}, err
 }
