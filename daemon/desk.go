@@ -145,7 +145,7 @@ func (k desk) Tasks(ctx context.Context, f console.TaskFilter) (*console.TaskLis
 		customers = append(customers, tasks[i].Customer)
 	}
 	slices.Sort(customers)
-	facts, err := d.store.Facts(ctx, slices.Compact(customers))
+	facts, err := d.store.Customers(ctx, slices.Compact(customers))
 	if err != nil {
 		return nil, err
 	}

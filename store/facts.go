@@ -26,25 +26,40 @@ var errOverlay = errors.New("the customer's overlay (field + of ledger:<customer
 // 128 of them, some side by side. A customer whose key is gone has Err care.ErrGone; one whose record or overlay cannot be read has its
 // reason in Err. The error returned is Redis' own.
 func (s *Store) Facts(ctx context.Context, ids []string) ([]*care.Facts, error) {
-	facts, _, err := s.readFacts(ctx, ids, false)
+	facts, _, err := s.readFacts(ctx, ids, everything)
 	return facts, err
 }
 
 // Held is Facts of customers of each of whom the caller has a message in hand that it has not begun. Nothing else of theirs can be in
 // flight then, and nobody needs to look.
 func (s *Store) Held(ctx context.Context, ids []string) ([]*care.Facts, error) {
-	facts, _, err := s.readFacts(ctx, ids, true)
+	facts, _, err := s.readFacts(ctx, ids, ofHand)
 	return facts, err
 }
+
+// Customers is Facts without overlays and ledgers, for half of the work: who they are, and not what they were told or want.
+func (s *Store) Customers(ctx context.Context, ids []string) ([]*care.Facts, error) {
+	facts, _, err := s.readFacts(ctx, ids, recordsOnly)
+	return facts, err
+}
+
+// part is how much of customers is read.
+type part int
+
+const (
+	everything  part = iota // records, overlays and ledgers, and what is in flight
+	ofHand                  // the same of customers of whom nobody has anything in flight but the caller
+	recordsOnly             // their records
+)
 
 // factsAtOnce is how many of the customers that Facts is asked for are read by one goroutine.
 const factsAtOnce = 128
 
 // readFacts also returns the ids of the ledger entries that are too old to be kept, by customer. Many customers are read in parts, so
 // that Redis answers for one while another is decoded.
-func (s *Store) readFacts(ctx context.Context, ids []string, held bool) ([]*care.Facts, map[string][]string, error) {
+func (s *Store) readFacts(ctx context.Context, ids []string, what part) ([]*care.Facts, map[string][]string, error) {
 	if len(ids) <= factsAtOnce {
-		f, err := s.fetch(ctx, ids, held)
+		f, err := s.fetch(ctx, ids, what)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -58,7 +73,7 @@ func (s *Store) readFacts(ctx context.Context, ids []string, held bool) ([]*care
 	for range min(len(parts), 3) { // one that Redis works for and two that are decoded; no pool is emptied by one call
 		wg.Go(func() {
 			for n := int(next.Add(1)) - 1; n < len(parts); n = int(next.Add(1)) - 1 {
-				facts[n], old[n], errs[n] = s.readFacts(ctx, parts[n], held)
+				facts[n], old[n], errs[n] = s.readFacts(ctx, parts[n], what)
 			}
 		})
 	}
@@ -81,7 +96,7 @@ func (s *Store) readFacts(ctx context.Context, ids []string, held bool) ([]*care
 type fetched struct {
 	ids     []string
 	records []value
-	ledgers []*redis.SliceCmd // with the overlays
+	ledgers []*redis.SliceCmd // with the overlays; none if only records were read
 	aloft   []int             // which of the customers have a message in flight
 	hands   []*inHand         // those messages, nil where their hand is gone
 }
@@ -102,33 +117,26 @@ func (r *reader) raw(text string) []byte {
 }
 
 // fetch reads customers from Redis. Where one node has all keys, one command takes many: it is a third of the work for both sides.
-// held: nobody has anything of the customers in flight but the caller.
-func (s *Store) fetch(ctx context.Context, ids []string, held bool) (*fetched, error) {
-	f := &fetched{ids: ids, ledgers: make([]*redis.SliceCmd, len(ids))}
+func (s *Store) fetch(ctx context.Context, ids []string, what part) (*fetched, error) {
+	f := &fetched{ids: ids}
 	if len(ids) == 0 {
 		return f, nil
 	}
-	keys, words := make([]string, 2*len(ids)), make([]any, 2*len(ids))
-	records, ledgers := keys[:len(ids)], keys[len(ids):]
-	pipe := s.client.Pipeline()
+	records := make([]string, len(ids))
 	for i, id := range ids {
-		records[i], ledgers[i] = customerKey(id), ledgerKey(id)
-		words[2*i], words[2*i+1] = "hgetall", &ledgers[i]
-		if s.cluster != nil {
-			words[2*i+1] = ledgers[i] // it looks for the slot of a text only
-		}
-		f.ledgers[i] = redis.NewSliceCmd(ctx, words[2*i:2*i+2]...) // a list is half the work of a map
+		records[i] = customerKey(id)
 	}
+	pipe := s.client.Pipeline()
 	read := s.gets
 	if s.cluster == nil {
 		read = s.mgets
 	}
 	recordsOf := read(ctx, pipe, records)
-	for _, cmd := range f.ledgers {
-		_ = pipe.Process(ctx, cmd)
+	if what != recordsOnly {
+		f.readLedgers(ctx, pipe, s.cluster != nil)
 	}
 	flights := func() []aloft { return nil }
-	if !held {
+	if what == everything {
 		flights = f.flights(ctx, pipe)
 	}
 	err := run(ctx, pipe)
@@ -142,6 +150,21 @@ func (s *Store) fetch(ctx context.Context, ids []string, held bool) (*fetched, e
 		return nil, fmt.Errorf("read customers: %w", err)
 	}
 	return f, nil
+}
+
+// readLedgers asks for the ledgers with the overlays.
+func (f *fetched) readLedgers(ctx context.Context, pipe redis.Pipeliner, cluster bool) {
+	f.ledgers = make([]*redis.SliceCmd, len(f.ids))
+	keys, words := make([]string, len(f.ids)), make([]any, 2*len(f.ids))
+	for i, id := range f.ids {
+		keys[i] = ledgerKey(id)
+		words[2*i], words[2*i+1] = "hgetall", &keys[i]
+		if cluster {
+			words[2*i+1] = keys[i] // it looks for the slot of a text only
+		}
+		f.ledgers[i] = redis.NewSliceCmd(ctx, words[2*i:2*i+2]...) // a list is half the work of a map
+		_ = pipe.Process(ctx, f.ledgers[i])
+	}
 }
 
 // flights asks which of the customers have a message in flight, and returns what notes them afterwards and says what flight has of them.
@@ -262,6 +285,10 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 	for i, id := range f.ids {
 		out[i] = &room[i]
 		out[i].ID = id
+		if f.ledgers == nil {
+			r.customer(out[i], f.records[i], value{err: redis.Nil})
+			continue
+		}
 		ledger, overlay, gone := readLedger(f.ledgers[i].Val(), stale)
 		if err := f.ledgers[i].Err(); err != nil && wrongType(err) {
 			s.log.ErrorContext(ctx, "a ledger has the wrong type", logCustomer(id))

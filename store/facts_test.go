@@ -43,6 +43,17 @@ func TestFactsOfGoodAndBadCustomers(t *testing.T) {
 				t.Errorf("%s: %+v; want error %v", ids[i], f, want[i])
 			}
 		}
+		// Of records alone nothing else is known, not even that it is damaged.
+		b.redis.HSet(ctx, ledgerKey("good"), overlayField, "{}")
+		if facts, err = b.Customers(ctx, ids); err != nil {
+			t.Fatal(err)
+		}
+		want = []error{nil, care.ErrGone, care.ErrNotJSON, care.ErrNoID, care.ErrNotJSON, nil, nil}
+		for i, f := range facts {
+			if f.ID != ids[i] || !errors.Is(f.Err, want[i]) || (f.Customer == nil) != (want[i] != nil) || f.Overlay != nil || f.Ledger != nil {
+				t.Errorf("%s, the record: %+v; want error %v", ids[i], f, want[i])
+			}
+		}
 	})
 }
 

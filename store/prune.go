@@ -53,7 +53,7 @@ func (s *Store) pruneGone(ctx context.Context, ledgers []string) error {
 	if err != nil {
 		return fmt.Errorf("trim ledgers: %w", err)
 	}
-	_, old, err := s.readFacts(ctx, gone, false)
+	_, old, err := s.readFacts(ctx, gone, everything)
 	if err != nil {
 		return err
 	}

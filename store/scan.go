@@ -53,7 +53,7 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 		return fmt.Errorf("scan customers: %w", err)
 	}
 	return s.scanGone(ctx, func(ids []string) error {
-		f, err := s.fetch(ctx, ids, false)
+		f, err := s.fetch(ctx, ids, everything)
 		if err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (s *Store) ahead(ctx context.Context, list func(context.Context, func([]str
 	go func() {
 		defer close(batches)
 		failed <- list(ctx, func(ids []string) error {
-			f, err := s.fetch(ctx, ids, false)
+			f, err := s.fetch(ctx, ids, everything)
 			if err != nil {
 				return err
 			}
