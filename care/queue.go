@@ -72,8 +72,8 @@ type Result struct {
 	Leftover bool
 }
 
-// Commit is what a replica has written down in one trip: what is about to be handed over, how other messages ended, and what is told of
-// those that ended before.
+// Commit is what a replica has written down in one trip: how messages ended, then what is about to be handed over in their place, and what
+// is told of those that ended before.
 type Commit struct {
 	Intents []Intent
 	Results []Result

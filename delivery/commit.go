@@ -12,6 +12,8 @@ import (
 
 const (
 	commitMost = 256
+	// commitRoom is how many outcomes wait for the next trip; with these a trip has 500 at the most.
+	commitRoom = 500 - commitMost
 	// commitWindow is how long an outcome waits for others that are on their way, and an event for a trip that it can go with.
 	commitWindow = 2 * time.Millisecond
 	// untoldMost is how many events wait while care:events cannot be written although the outcomes can.
@@ -23,7 +25,8 @@ const (
 // outcome is how a claim ends, on its way into the store.
 type outcome struct {
 	result care.Result
-	pool   *pool         // gets its credit back when the outcome is written; nil = nothing was begun
+	pool   *pool         // got its credit back; nil = nothing was begun
+	owed   bool          // the credit was taken again, because the outcome could not be written
 	done   chan struct{} // closed when it is written; nil = nobody waits
 }
 
@@ -38,7 +41,10 @@ type opening struct {
 // A committer writes outcomes, intents and events in common trips: what came while the last trip was under way goes with the next. While
 // more outcomes are on their way than have come it waits for them, for at most commitWindow, unless intents are waiting. An idle system
 // pays one trip's latency, a busy one spreads a trip over many messages. An event goes with the trip after the one that recorded its
-// outcome, or by itself when none follows. Submit blocks while commitMost wait: back-pressure instead of a buffer.
+// outcome, or by itself when none follows. Submit blocks while commitRoom wait: back-pressure instead of a buffer.
+//
+// A pool has the credit of an outcome back as soon as that is handed in. What it begins with it is recorded in the same trip as the
+// outcome, behind it, or in a later one, so that what is recorded as begun is never more than the pool's credits.
 type committer struct {
 	queue   Queue
 	log     *slog.Logger
@@ -62,7 +68,7 @@ type committer struct {
 
 func newCommitter(cfg *Config, flight *atomic.Int64) *committer {
 	c := &committer{
-		queue: cfg.Queue, log: cfg.Log, now: cfg.Machine, flight: flight, in: make(chan *outcome, commitMost), opens: make(chan *opening), done: make(chan struct{}),
+		queue: cfg.Queue, log: cfg.Log, now: cfg.Machine, flight: flight, in: make(chan *outcome, commitRoom), opens: make(chan *opening), done: make(chan struct{}),
 	}
 	c.items = c.in
 	return c
@@ -88,6 +94,15 @@ func (c *committer) gather(window *time.Timer) bool {
 			return false
 		}
 	}
+	c.collect(window)
+	if len(c.openings) > 0 {
+		c.drain() // of what made room for them
+	}
+	return true
+}
+
+// collect takes what is there, and waits while that is worth it.
+func (c *committer) collect(window *time.Timer) {
 	waiting := false
 	for len(c.batch) < commitMost {
 		select {
@@ -100,7 +115,7 @@ func (c *committer) gather(window *time.Timer) bool {
 		default:
 		}
 		if c.enough() {
-			break
+			return
 		}
 		if !waiting {
 			waiting = true
@@ -112,10 +127,21 @@ func (c *committer) gather(window *time.Timer) bool {
 		case o := <-c.opens:
 			c.openings = append(c.openings, o)
 		case <-window.C:
-			return true
+			return
 		}
 	}
-	return true
+}
+
+// drain takes the outcomes that are there.
+func (c *committer) drain() {
+	for {
+		select {
+		case o, ok := <-c.items:
+			c.take(o, ok)
+		default:
+			return
+		}
+	}
 }
 
 // first waits until there is something to write; false = there will be nothing more.
@@ -226,6 +252,12 @@ func (c *committer) told(err error) {
 // failed keeps outcomes for another try, and lets go of them when the end has waited long enough.
 func (c *committer) failed(err error) {
 	c.log.Warn("outcomes could not be recorded yet", slog.Any("error", err), slog.Int("messages", len(c.batch)))
+	for _, o := range c.batch {
+		if o.pool != nil && !o.owed {
+			o.owed = true
+			o.pool.credit(-1)
+		}
+	}
 	c.again = min(max(2*c.again, 50*time.Millisecond), writeAgain)
 	if !c.ending() {
 		return
@@ -240,11 +272,11 @@ func (c *committer) failed(err error) {
 	}
 }
 
-// release gives the credits back and forgets the batch.
+// release gives the credits back that were taken again, and forgets the batch.
 func (c *committer) release() {
 	for _, o := range c.batch {
-		if o.pool != nil {
-			o.pool.written()
+		if o.owed {
+			o.pool.credit(1)
 		}
 		if o.done != nil {
 			close(o.done)
@@ -256,7 +288,13 @@ func (c *committer) release() {
 }
 
 // submit hands an outcome in.
-func (c *committer) submit(o *outcome) { c.in <- o }
+func (c *committer) submit(o *outcome) {
+	pool := o.pool
+	c.in <- o
+	if pool != nil {
+		pool.credit(1)
+	}
+}
 
 // open records intents and returns when it is known which of them may be handed over.
 func (c *committer) open(o *opening) {

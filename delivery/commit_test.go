@@ -88,6 +88,43 @@ func TestAnEventDoesNotWaitForLong(t *testing.T) {
 	})
 }
 
+// unsettled is a queue that records no outcomes for a while.
+type unsettled struct {
+	*memory
+	until time.Time
+}
+
+func (q *unsettled) Commit(ctx context.Context, c care.Commit) care.Committed {
+	if time.Now().After(q.until) || len(c.Results) == 0 {
+		return q.memory.Commit(ctx, c)
+	}
+	done := q.memory.Commit(ctx, care.Commit{Intents: c.Intents, Events: c.Events})
+	done.NotSettled = errors.New("a shard does not answer")
+	return done
+}
+
+// While outcomes cannot be recorded although intents can, no more is begun than there are credits.
+func TestWhatCannotBeSettledHoldsItsPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := &unsettled{memory: newMemory(300), until: time.Now().Add(3 * time.Second)}
+		e := start(t, q.memory, yes{}, func(context.Context, *care.Message) (care.Receipt, error) {
+			time.Sleep(time.Millisecond)
+			return care.Receipt{}, nil
+		}, func(c *Config) { c.Queue = q })
+		time.Sleep(time.Minute)
+		if err := e.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		if n := q.states()[care.StateSent]; n != 300 {
+			t.Errorf("%d sent", n)
+		}
+		if q.most > 3*4 { // those of the first trip that failed had given their places away
+			t.Errorf("%d were recorded as sending at a time; the channel has 4 connections", q.most)
+		}
+	})
+}
+
 // What is begun during a fault is not handed over, and outcomes wait until they can be written: none is lost, none goes twice.
 func TestOutcomesOutlastAFault(t *testing.T) {
 	t.Parallel()

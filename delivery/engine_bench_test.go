@@ -72,7 +72,7 @@ func (q *counted) Operator(context.Context) (*care.Operator, error)         { re
 func (q *counted) PauseChannel(context.Context, care.Channel, string) error { return nil }
 
 var always = func() []bool {
-	all := make([]bool, commitMost)
+	all := make([]bool, commitMost+commitRoom)
 	for i := range all {
 		all[i] = true
 	}

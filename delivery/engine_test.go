@@ -99,11 +99,11 @@ func commit(ctx context.Context, q interface {
 	Settle(ctx context.Context, results []care.Result) ([]bool, error)
 }, c care.Commit,
 ) (done care.Committed) {
-	if len(c.Intents) > 0 {
-		done.Begun, done.NotBegun = q.Begin(ctx, c.Intents)
-	}
 	if len(c.Results) > 0 {
 		done.Settled, done.NotSettled = q.Settle(ctx, c.Results)
+	}
+	if len(c.Intents) > 0 {
+		done.Begun, done.NotBegun = q.Begin(ctx, c.Intents)
 	}
 	return done
 }

@@ -15,7 +15,7 @@ const soon = 50 * time.Millisecond
 
 // A pool hands the messages of one gateway over: workers, one for each connection, and a feeder that records the intents of many
 // messages at a time before they reach a worker. What is begun holds one of twice as many credits as there are connections until its
-// outcome is written: that bounds what a crash can make uncertain.
+// outcome is on its way into the store, before what is begun next: that bounds what a crash can make uncertain.
 type pool struct {
 	r       *runner
 	name    string // the gateway's
@@ -29,7 +29,7 @@ type pool struct {
 	queue []*job        // prepared, in the order in which they go
 	want  int           // how many are to wait there
 	out   int           // begun and not answered yet
-	begun int           // begun, and their outcomes are not written yet
+	begun int           // begun, and their outcomes are not on their way into the store yet
 	took  time.Duration // a moving average of how long a message takes; 0 = none went yet
 	gone  spread        // what was given back
 }
@@ -340,11 +340,11 @@ func average(old, value time.Duration) time.Duration {
 	return old + (value-old)/8
 }
 
-// written gives a credit back.
-func (p *pool) written() {
+// credit gives credits back, or takes them.
+func (p *pool) credit(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.begun--
+	p.begun -= n
 	p.kick()
 }
 

@@ -57,6 +57,22 @@ func TestTripsAreShared(t *testing.T) {
 	}
 }
 
+// What is begun in the place of an outcome goes with the same trip, and not with the next. Slow trips (an append-only file that is synced
+// each time) are what the rate of a quick provider depends on.
+func TestAnOutcomeMakesRoomAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newCounted(1600, 5*time.Millisecond)
+		took := trips(t, q, func(context.Context, *care.Message) (care.Receipt, error) {
+			time.Sleep(time.Millisecond)
+			return care.Receipt{}, nil
+		})
+		if took > 650*time.Millisecond { // 780 with one more trip in between
+			t.Errorf("1600 messages took %v", took)
+		}
+	})
+}
+
 // With nothing else to do a message waits for no other: its intent and its outcome are written at once.
 func TestASingleMessageWaitsForNothing(t *testing.T) {
 	t.Parallel()
