@@ -289,10 +289,9 @@ func (c *committer) release() {
 
 // submit hands an outcome in.
 func (c *committer) submit(o *outcome) {
-	pool := o.pool
 	c.in <- o
-	if pool != nil {
-		pool.credit(1)
+	if o.pool != nil {
+		o.pool.credit(1)
 	}
 }
 

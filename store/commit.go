@@ -12,8 +12,8 @@ import (
 )
 
 // Commit writes intents, results and events in one round trip per Redis node, for up to 500 of each. Where Redis has replicas, intents and
-// results count only once one of them has confirmed them. Results go first: what is begun may have their place. See Begin, Settle and care:events for what each of them means; what each of
-// them has to say stands for itself.
+// results count only once one of them has confirmed them. Results go first: what is begun may have their place. See Begin, Settle and
+// care:events for what each of them means; what each of them has to say stands for itself.
 func (s *Store) Commit(ctx context.Context, c care.Commit) care.Committed {
 	done := care.Committed{Begun: make([]bool, len(c.Intents)), Settled: make([]bool, len(c.Results))}
 	if len(c.Intents) > 0 {

@@ -143,7 +143,7 @@ func measureIdle(ctx context.Context, w *world) (run, error) {
 		}
 		select {
 		case at := <-arrived:
-			lags = append(lags, float64(w.base.Add(at.Sub(w.began)).Sub(o.Release).Microseconds())/1000)
+			lags = append(lags, millis(w.base.Add(at.Sub(w.began)).Sub(o.Release)))
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}

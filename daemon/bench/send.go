@@ -148,6 +148,7 @@ func mails(ctx context.Context, w *world) (ours sent, source sent, size int, err
 }
 
 func perSecond(n int, d time.Duration) float64 { return float64(n) / d.Seconds() }
+func millis(d time.Duration) float64           { return float64(d.Microseconds()) / 1000 }
 func micros(d time.Duration, n int) float64    { return float64(d.Nanoseconds()) / 1e3 / float64(n) }
 
 func measureEmail(ctx context.Context, w *world) (run, error) {
