@@ -8,8 +8,8 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// settle gives a candidate the verdict that it has by itself; what depends on the customer's other messages comes after.
-func (r *run) settle(c *candidate) {
+// judge gives a candidate the verdict that it has by itself; what depends on the customer's other messages comes after.
+func (r *run) judge(c *candidate) {
 	o, now := c.occ, r.request.Now
 	entry, known := r.facts.Ledger[o.ID]
 	r.filter(c)
@@ -23,17 +23,17 @@ func (r *run) settle(c *candidate) {
 	r.apply(c, r.pass(c, o.Scheduled, ""))
 	c.planned = o.Release
 	if o.Release.Before(now) && r.sweeping() {
-		r.late(c)
+		r.overdue(c)
 	}
 }
 
-// sweeping reports whether the request looks back: then what is late goes now. A plan of the days to come, as known at their
+// sweeping reports whether the request looks back: then what is overdue goes now. A plan of the days to come, as known at their
 // beginning, leaves what should have gone before to the days before.
 func (r *run) sweeping() bool { return r.request.From.Before(r.request.Now) }
 
-// late asks again as of now for a message whose time has come and gone. If it may go now it keeps its release, so that its place
+// overdue asks again as of now for a message whose time has come and gone. If it may go now it keeps its release, so that its place
 // in the queue does not change with every sweep.
-func (r *run) late(c *candidate) {
+func (r *run) overdue(c *candidate) {
 	o, now := c.occ, r.request.Now
 	planned, reason, sent := o.Release, o.Reason, o.Verdict == care.Send
 	out := r.pass(c, now, "")
@@ -161,7 +161,7 @@ func (r *run) merge() {
 	}
 }
 
-// stranded settles what went with another message, as the ledger has it, when there is no such message any more.
+// stranded decides what went with another message, as the ledger has it, when there is no such message any more.
 func (r *run) stranded() {
 	for _, c := range r.candidates {
 		if c.merged == nil && !c.done && !r.focused(c) {
@@ -196,7 +196,7 @@ func (r *run) combine(group []*candidate) {
 	}
 }
 
-// served orders messages by who is served first: release, class, priority, program, vehicle, step (design A5.4). What is late
+// served orders messages by who is served first: release, class, priority, program, vehicle, step (design A5.4). What is overdue
 // leaves now, whenever it should have left: there the class comes first and then the release it had.
 func (r *run) served(a, b *candidate) int {
 	now := r.request.Now
@@ -276,7 +276,7 @@ func (r *run) divert(c *candidate) bool {
 	c.channels, c.lead = []care.Channel{care.Webhook}, care.Webhook
 	r.apply(c, r.pass(c, c.occ.Scheduled, ""))
 	if c.occ.Release.Before(r.request.Now) && r.sweeping() {
-		r.late(c)
+		r.overdue(c)
 	}
 	return true
 }
