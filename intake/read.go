@@ -43,7 +43,6 @@ type Patch struct {
 	Record []byte // a JSON object that has only the fields to set; MergeRecord joins it with the record
 	Rows   int    // that it came from
 
-	valid bool // Record was written here: it need not be checked
 	whole bool // the record of a customer who is not there yet is Record, byte by byte
 }
 

@@ -122,7 +122,7 @@ func Sort(list []*care.Occurrence) {
 	})
 }
 
-// Defects returns what planning finds wrong with a record, beside what care.Decode found: a dealer that is not in the book (the
+// Defects returns what planning finds wrong with a record, beside what care/record found: a dealer that is not in the book (the
 // customer is not planned at all), a time zone or locale that does not exist (the dealer's is used).
 func (p *Planner) Defects(f *care.Facts) []care.Defect {
 	c := f.Customer

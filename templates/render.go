@@ -2,6 +2,7 @@ package templates
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -165,7 +166,7 @@ func (t *template) webhook(s *state, m *care.Message) error {
 		return err
 	}
 	out = bytes.TrimSpace(out)
-	if !care.ValidJSON(out) {
+	if !json.Valid(out) {
 		return &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the webhook's body came out as no JSON: look for a comma too many or too few around {%% if %%}")}
 	}
 	m.Body = bytes.Clone(out)

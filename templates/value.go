@@ -63,7 +63,7 @@ func boolValue(b bool) value {
 }
 
 func dateValue(d care.Date) value {
-	if d.IsZero() || d.Invalid() {
+	if d.IsZero() {
 		return value{}
 	}
 	return value{kind: date, date: d}

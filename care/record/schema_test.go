@@ -1,4 +1,4 @@
-package care_test
+package record_test
 
 import (
 	"bytes"
@@ -17,11 +17,12 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 )
 
 var update = flag.Bool("update", false, "write docs/customer.schema.json anew")
 
-const schemaFile = "../docs/customer.schema.json"
+const schemaFile = "../../docs/customer.schema.json"
 
 const (
 	idPattern       = `^[A-Za-z0-9._:-]{1,64}$`
@@ -102,7 +103,7 @@ func generate(t *testing.T) []byte {
 	s := r.Reflect(&care.Customer{})
 	s.Title = "carebell customer record"
 	s.Description = "One JSON document per customer, at the Redis key care:customer:ID. Unknown fields are kept and ignored. " +
-		"Generated from the Go types of package care by `go test ./care -run Schema -update`."
+		"Generated from the Go types of package care by `go test ./care/record -run Schema -update`."
 	used := map[string]bool{}
 	describe(s, "Customer", used)
 	for name, d := range s.Definitions {
@@ -164,7 +165,7 @@ func TestSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("docs/customer.schema.json is not what the types say; run `go test ./care -run Schema -update` (-want +got):\n%s", diff)
+		t.Errorf("docs/customer.schema.json is not what the types say; run `go test ./care/record -run Schema -update` (-want +got):\n%s", diff)
 	}
 }
 
@@ -209,7 +210,7 @@ func TestSchemaAgrees(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("schema: %s: %v, want valid %t", text, err, want)
 		}
-		_, defects, decoding := care.Decode([]byte(text))
+		_, defects, decoding := record.Decode([]byte(text))
 		if (decoding == nil && len(defects) == 0) != want {
 			t.Errorf("Decode: %s: %v %v, want valid %t", text, defects, decoding, want)
 		}

@@ -1,13 +1,14 @@
-package care
+package record
 
 import (
 	"fmt"
 	"reflect"
 	"strings"
-	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/carebell/carebell/care"
 )
 
 // drawer writes customer records. One in odd of its choices is unusual; none if odd is 0.
@@ -19,7 +20,7 @@ type drawer struct {
 // drawRecord draws a record by the shape of Customer, so that a new field is drawn as soon as it is there.
 func drawRecord(t *rapid.T, odd int) string {
 	d := drawer{t, odd}
-	return d.space() + d.value(reflect.TypeFor[Customer](), "") + d.space()
+	return d.space() + d.value(reflect.TypeFor[care.Customer](), "") + d.space()
 }
 
 func (d drawer) oddly() bool { return d.odd > 0 && d.n(1, d.odd) == 1 }
@@ -34,22 +35,22 @@ func (d drawer) value(typ reflect.Type, name string) string {
 	switch {
 	case d.oddly():
 		return d.any(2)
-	case d.n(1, 15) == 1 && typ != reflect.TypeFor[Channel](): // a channel that is null is left to encoding/json
+	case d.n(1, 15) == 1 && typ != reflect.TypeFor[care.Channel]():
 		return "null"
 	}
 	switch typ {
-	case reflect.TypeFor[Date]():
+	case reflect.TypeFor[care.Date]():
 		return d.of(`"2026-05-02"`, `"2024-02-29"`, `"2023-02-29"`, `"0001-01-01"`, `"0000-01-01"`, `""`, `"2026-5-2"`, `"02.05.2026"`, `"２０２６"`, `"2026-05-\u0030"`)
-	case reflect.TypeFor[Birthday]():
+	case reflect.TypeFor[care.Birthday]():
 		return d.of(`"1985-02-20"`, `"--02-29"`, `"lunar:1985-12-30"`, `"lunar:--L06-01"`, `"lunar:--12-eve"`, `""`, `"20.2.1985"`, `"\u0031"`, `"王"`)
-	case reflect.TypeFor[Window]():
+	case reflect.TypeFor[care.Window]():
 		if d.oddly() {
 			return `"\u0032\u0031:00-09:00"`
 		}
 		return d.of(`"21:00-09:00"`, `"00:00-24:00"`, `"none"`, `""`, `"late"`, `"9-5"`)
 	case reflect.TypeFor[time.Time]():
 		return d.of(`"2026-12-01T10:00:00+08:00"`, `"2026-12-01T10:00:00Z"`, `"2026-12-01T10:00:00.123-03:30"`, `"1999-12-31T23:59:59+00:00"`)
-	case reflect.TypeFor[Channel]():
+	case reflect.TypeFor[care.Channel]():
 		return d.of(`"email"`, `"sms"`, `"webhook"`, `"fax"`, `"SMS"`)
 	}
 	switch typ.Kind() {
@@ -152,21 +153,4 @@ func (d drawer) any(depth int) string {
 		return d.of("01", "1.", "-", "tru", "nul", "+1", "NaN", "'a'", strings.Repeat("[", 34)+strings.Repeat("]", 34))
 	}
 	return d.of("null", "true", "false")
-}
-
-func BenchmarkScan(b *testing.B) {
-	for name, text := range map[string]string{"example": oneCar, "two cars": twoCars, "given up": strings.Replace(oneCar, `"sold_on":null`, `"sold_on":5`, 1)} {
-		for how, decode := range map[string]func([]byte) (*Customer, []Defect, error){"is": Decode, "was": oldDecode} {
-			b.Run(name+"/"+how, func(b *testing.B) {
-				raw := []byte(text)
-				b.ReportAllocs()
-				b.SetBytes(int64(len(raw)))
-				for b.Loop() {
-					if _, _, err := decode(raw); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
-	}
 }
