@@ -66,9 +66,13 @@ func (y *aliyun) send(ctx context.Context, m *care.Message, _ string) (outcome, 
 	if signature == "" {
 		return outcome{}, content("no_signature", "the dealer has no sms_signature, which this gateway demands")
 	}
+	to, err := y.number(m.To, m.Country)
+	if err != nil {
+		return outcome{}, err
+	}
 	t := y.template(m)
 	query := url.Values{
-		"PhoneNumbers": {strings.TrimPrefix(digits(m.To), chinaPrefix(m.To))}, "SignName": {signature}, "TemplateCode": {t.Template},
+		"PhoneNumbers": {to}, "SignName": {signature}, "TemplateCode": {t.Template},
 		"OutId": {m.WireID()},
 	}
 	if len(t.Params) > 0 {
@@ -87,14 +91,6 @@ func (y *aliyun) send(ctx context.Context, m *care.Message, _ string) (outcome, 
 		return outcome{}, err
 	}
 	return y.read(a)
-}
-
-// chinaPrefix is what Aliyun wants cut from numbers of the mainland; others keep their country's code.
-func chinaPrefix(to string) string {
-	if strings.HasPrefix(to, "+861") && len(to) == 14 {
-		return "86"
-	}
-	return ""
 }
 
 // cleaned makes parameters fit for one line of a text message.
@@ -184,13 +180,17 @@ func (y *aliyun) read(a *channels.Answer) (outcome, error) {
 // ask calls QuerySendDetails, which lists what went to a number on a day of Aliyun's clock, with our OutId, for 30 days (help.aliyun.com,
 // api-dysmsapi-2017-05-25-querysenddetails). One number hears at most ten texts a day, so that the first page has them all.
 func (y *aliyun) ask(ctx context.Context, q *Question) (care.Receipt, error) {
+	to, err := y.number(q.To, q.Country)
+	if err != nil {
+		return care.Receipt{}, ErrUnknown // nothing was ever sent to it
+	}
 	at := q.At.In(shanghai)
 	days := []string{at.Format("20060102")}
 	if next := at.Add(askedLate).Format("20060102"); next != days[0] {
 		days = append(days, next) // it may have gone after midnight
 	}
 	for _, day := range days {
-		if r, err := y.askDay(ctx, q, day); !errors.Is(err, ErrUnknown) {
+		if r, err := y.askDay(ctx, q, to, day); !errors.Is(err, ErrUnknown) {
 			return r, err
 		}
 	}
@@ -200,9 +200,9 @@ func (y *aliyun) ask(ctx context.Context, q *Question) (care.Receipt, error) {
 // askedLate is how long after an attempt its message may have gone at most.
 const askedLate = 10 * time.Minute
 
-func (y *aliyun) askDay(ctx context.Context, q *Question, day string) (care.Receipt, error) {
+func (y *aliyun) askDay(ctx context.Context, q *Question, to, day string) (care.Receipt, error) {
 	query := url.Values{
-		"PhoneNumber": {strings.TrimPrefix(digits(q.To), chinaPrefix(q.To))}, "SendDate": {day}, "PageSize": {"50"}, "CurrentPage": {"1"},
+		"PhoneNumber": {to}, "SendDate": {day}, "PageSize": {"50"}, "CurrentPage": {"1"},
 	}
 	a, err := y.client.Do(ctx, &channels.Request{
 		Method: http.MethodPost, URL: strings.TrimRight(y.URL, "/") + "/?" + acs3Query(query), Header: http.Header{"Accept": {"application/json"}},
@@ -294,7 +294,7 @@ func (y *aliyun) callback(in *inbound) (*Callback, error) {
 			continue
 		}
 		r := y.receipt(e.Out, foreign(e.Biz))
-		r.To = y.plus(e.Phone)
+		r.To = chinese(e.Phone)
 		r.At, r.Parts, r.Code = localTime(e.Report, r.At), number(rawText(e.Size)), short(e.Code)
 		r.State = care.StateDelivered
 		if !*e.Success {
@@ -307,11 +307,3 @@ func (y *aliyun) callback(in *inbound) (*Callback, error) {
 
 // rawText returns a JSON string or number as text.
 func rawText(raw json.RawMessage) string { return strings.Trim(string(raw), `" `) }
-
-// chinese completes a number of the mainland.
-func chinese(n string) string {
-	if len(n) == 11 && n[0] == '1' {
-		return "+86" + n
-	}
-	return n
-}

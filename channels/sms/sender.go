@@ -165,7 +165,7 @@ func (s *Sender) candidates(to, country, dealer string) []*route {
 	now := s.cfg.Clock().UnixNano()
 	for _, r := range s.gateways {
 		switch {
-		case !r.fits(to, country, dealer):
+		case !r.fits(to, country, dealer) || !r.writes(to, country):
 		case r.down.Load() > now:
 			down = append(down, r)
 		default:
@@ -240,12 +240,22 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 		}
 	}
 	if last == nil {
-		last = &care.Error{Kind: care.KindContent, Code: "no_gateway", Err: errors.New("no gateway is meant for this number, country and dealer")}
+		last = s.nobody(m)
 	}
 	if tries > 1 {
 		last.Tries = tries
 	}
 	return care.Receipt{}, last
+}
+
+// nobody says why no gateway was asked.
+func (s *Sender) nobody(m *care.Message) *care.Error {
+	for _, r := range s.gateways {
+		if r.fits(m.To, m.Country, m.Dealer) {
+			return otherNumber()
+		}
+	}
+	return content("no_gateway", "no gateway is meant for this number, country and dealer")
 }
 
 // standIn reports whether another gateway may be tried: this one has not taken the message, and it lies at the gateway.
@@ -286,27 +296,3 @@ func (r *route) send(ctx context.Context, m *care.Message, maxParts int) (outcom
 func content(code, cause string) *care.Error {
 	return &care.Error{Kind: care.KindContent, Code: code, Err: errors.New(cause)}
 }
-
-func (s *Sender) check(m *care.Message) error {
-	if !e164(m.To) {
-		return &care.Error{Kind: care.KindRecipient, Code: "bad_number", Err: errors.New("the customer's number is not in E.164 form")}
-	}
-	if !care.ValidID(m.WireID()) {
-		return content("bad_id", "the message's id is none")
-	}
-	if !s.allowed(m.To) {
-		return content("country", "numbers of this country are not written to")
-	}
-	return nil
-}
-
-// e164 reports whether s is + and 7 to 15 digits (ITU-T E.164).
-func e164(s string) bool {
-	if len(s) < 8 || len(s) > 16 || s[0] != '+' || s[1] == '0' {
-		return false
-	}
-	return strings.Trim(s[1:], "0123456789") == ""
-}
-
-// digits is a number without its plus.
-func digits(to string) string { return strings.TrimPrefix(to, "+") }

@@ -186,7 +186,7 @@ func (q *tencent) callback(in *inbound) (*Callback, error) {
 		for _, e := range reports {
 			r := q.receipt(e.Context, foreign(e.SID))
 			r.At = localTime(e.At, r.At)
-			r.Code, r.To = short(e.Code), international(e.Nation, e.Mobile)
+			r.Code, r.To = short(e.Code), ofNation(e.Nation, e.Mobile)
 			switch e.Status {
 			case "SUCCESS":
 				r.State = care.StateDelivered
@@ -212,7 +212,7 @@ func (q *tencent) callback(in *inbound) (*Callback, error) {
 	if err := json.Unmarshal(in.body, &reply); err != nil || reply.Mobile == "" {
 		return nil, ErrUnreadable
 	}
-	r := q.reply("", international(reply.Nation, reply.Mobile), reply.Extend, reply.Text)
+	r := q.reply("", ofNation(reply.Nation, reply.Mobile), reply.Extend, reply.Text)
 	if reply.Time > 0 && reply.Time < 1<<33 {
 		r.At = time.Unix(reply.Time, 0).UTC()
 	}
@@ -220,10 +220,10 @@ func (q *tencent) callback(in *inbound) (*Callback, error) {
 	return c, nil
 }
 
-// international joins a country's code and a number of it.
-func international(nation, mobile string) string {
+// ofNation joins a country's calling code and a number of it.
+func ofNation(nation, mobile string) string {
 	if nation != "" && mobile != "" && mobile[0] != '+' {
-		mobile = "+" + strings.TrimPrefix(nation, "+") + mobile
+		return "+" + strings.TrimPrefix(nation, "+") + mobile
 	}
 	return chinese(mobile)
 }

@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/contact"
 	"github.com/carebell/carebell/channels"
 )
 
@@ -45,8 +47,12 @@ func newVonage(p provider) (gateway, error) {
 func (v *vonage) plain() bool { return true }
 
 func (v *vonage) send(ctx context.Context, m *care.Message, text string) (outcome, error) {
+	to, err := contact.Digits(m.To, "") // it always expects the calling code (definitions/sms.yml, to)
+	if err != nil {
+		return outcome{}, otherNumber()
+	}
 	form := url.Values{
-		"api_key": {v.User}, "api_secret": {v.Password}, "from": {digits(v.From)}, "to": {digits(m.To)}, "text": {text},
+		"api_key": {v.User}, "api_secret": {v.Password}, "from": {strings.TrimPrefix(v.From, "+")}, "to": {to}, "text": {text},
 		"type": {"unicode"}, "client-ref": {m.WireID()},
 	}
 	if _, ok := gsmLength(text); ok {
@@ -144,7 +150,7 @@ func full(msisdn string) string {
 	if msisdn == "" {
 		return ""
 	}
-	return "+" + digits(msisdn)
+	return "+" + strings.TrimPrefix(msisdn, "+")
 }
 
 func (v *vonage) fields(in *inbound) func(string) string {
