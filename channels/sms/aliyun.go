@@ -17,6 +17,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // aliyun speaks Dysmsapi SendSms of 2017-05-25 (help.aliyun.com, documents 55284, 101346, 2593177). It is not idempotent: after a
@@ -83,7 +84,7 @@ func (y *aliyun) send(ctx context.Context, m *care.Message, _ string) (outcome, 
 		query.Set("TemplateParam", string(params))
 	}
 	target := strings.TrimRight(y.URL, "/") + "/?" + acs3Query(query)
-	a, err := y.client.Do(ctx, &channels.Request{
+	a, err := y.client.Do(ctx, &httpclient.Request{
 		Method: http.MethodPost, URL: target, Header: http.Header{"Accept": {"application/json"}},
 		Prepare: func(r *http.Request) error { return y.sign(r, "SendSms") },
 	})
@@ -157,7 +158,7 @@ func hmac256(key []byte, text string) []byte {
 	return mac.Sum(nil)
 }
 
-func (y *aliyun) read(a *channels.Answer) (outcome, error) {
+func (y *aliyun) read(a *httpclient.Answer) (outcome, error) {
 	var answer struct{ Code, BizId string }
 	err := json.Unmarshal(a.Body, &answer)
 	switch {
@@ -169,7 +170,7 @@ func (y *aliyun) read(a *channels.Answer) (outcome, error) {
 			kind = aliyunCodes.kind(answer.Code)
 		}
 		e := fail(kind, answer.Code, a)
-		e.RetryAfter = max(aliyunWait[answer.Code], channels.RetryAfter(a.Header, y.clock()))
+		e.RetryAfter = max(aliyunWait[answer.Code], httpclient.RetryAfter(a.Header, y.clock()))
 		return outcome{}, e
 	case a.Status < 300:
 		return outcome{}, unclear(a)
@@ -204,7 +205,7 @@ func (y *aliyun) askDay(ctx context.Context, q *Question, to, day string) (care.
 	query := url.Values{
 		"PhoneNumber": {to}, "SendDate": {day}, "PageSize": {"50"}, "CurrentPage": {"1"},
 	}
-	a, err := y.client.Do(ctx, &channels.Request{
+	a, err := y.client.Do(ctx, &httpclient.Request{
 		Method: http.MethodPost, URL: strings.TrimRight(y.URL, "/") + "/?" + acs3Query(query), Header: http.Header{"Accept": {"application/json"}},
 		Repeat: true, Prepare: func(r *http.Request) error { return y.sign(r, "QuerySendDetails") },
 	})

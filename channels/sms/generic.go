@@ -19,6 +19,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // generic is a gateway that a file describes.
@@ -98,7 +99,7 @@ func (g *generic) send(ctx context.Context, m *care.Message, text string) (outco
 	}
 	target := fill(g.url, func(name string) string { return escapeURL(values[name]) })
 	g.authorize(header, target, body, values)
-	a, err := g.client.Do(ctx, &channels.Request{Method: g.spec.Method, URL: target, Header: header, Body: body})
+	a, err := g.client.Do(ctx, &httpclient.Request{Method: g.spec.Method, URL: target, Header: header, Body: body})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -145,7 +146,7 @@ func (g *generic) authorize(header http.Header, target string, body []byte, valu
 }
 
 // read classes an answer: by its code if the file says where that is, else by the HTTP status.
-func (g *generic) read(a *channels.Answer) (outcome, error) {
+func (g *generic) read(a *httpclient.Answer) (outcome, error) {
 	status := "http " + strconv.Itoa(a.Status)
 	yes := slices.Contains(g.spec.Answer.Status, a.Status)
 	doc, err := decode(a.Body)
@@ -184,8 +185,8 @@ func (g *generic) read(a *channels.Answer) (outcome, error) {
 	return outcome{id: g.id.text(doc), parts: number(g.parts.text(doc)), tries: a.Tries}, nil
 }
 
-func (g *generic) refusal(kind care.Kind, code string, a *channels.Answer) *care.Error {
+func (g *generic) refusal(kind care.Kind, code string, a *httpclient.Answer) *care.Error {
 	e := fail(kind, code, a)
-	e.RetryAfter = channels.RetryAfter(a.Header, g.clock())
+	e.RetryAfter = httpclient.RetryAfter(a.Header, g.clock())
 	return e
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // Gateway is one gateway with its account, and what it is for.
@@ -65,7 +66,7 @@ type Sender struct {
 type route struct {
 	Gateway
 	gateway gateway
-	client  *channels.Client
+	client  *httpclient.Client
 	// down is until when the gateway goes last, in Unix nanoseconds: nobody waits for a dead gateway with every message.
 	down atomic.Int64
 }
@@ -95,7 +96,7 @@ func New(cfg Config) (*Sender, error) {
 		if BuiltIn(g.Name) && g.Driver != g.Name {
 			return nil, fmt.Errorf("sms: gateway %s: the account of %s must not be named like another provider", g.Name, g.Driver)
 		}
-		client := channels.NewClient(channels.ClientConfig{Connections: cmp.Or(g.Connections, cfg.Connections), Timeout: cfg.Timeout, TLS: cfg.TLS})
+		client := httpclient.New(httpclient.Config{Connections: cmp.Or(g.Connections, cfg.Connections), Timeout: cfg.Timeout, TLS: cfg.TLS})
 		p := provider{Gateway: g, client: client, clock: cfg.Clock, public: cfg.PublicURL, token: CallbackToken(cfg.Secret, g.Name)}
 		driver, err := s.driver(p)
 		if err != nil {

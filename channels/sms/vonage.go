@@ -12,7 +12,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
-	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // vonage speaks Vonage's SMS API (Nexmo/api-specification, definitions/sms.yml). HTTP 200 says nothing there: each part has a
@@ -65,14 +65,14 @@ func (v *vonage) send(ctx context.Context, m *care.Message, text string) (outcom
 		form.Set("callback", receipt)
 	}
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
-	a, err := v.client.Do(ctx, &channels.Request{Method: http.MethodPost, URL: v.URL, Header: header, Body: []byte(form.Encode())})
+	a, err := v.client.Do(ctx, &httpclient.Request{Method: http.MethodPost, URL: v.URL, Header: header, Body: []byte(form.Encode())})
 	if err != nil {
 		return outcome{}, err
 	}
 	return v.read(a)
 }
 
-func (v *vonage) read(a *channels.Answer) (outcome, error) {
+func (v *vonage) read(a *httpclient.Answer) (outcome, error) {
 	if a.Status < 200 || a.Status >= 300 {
 		return outcome{}, statusError(a, v.clock())
 	}
