@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -67,12 +66,8 @@ type route struct {
 	Gateway
 	gateway gateway
 	client  *httpclient.Client
-	// down is until when the gateway goes last, in Unix nanoseconds: nobody waits for a dead gateway with every message.
-	down atomic.Int64
+	rest    channels.Rest // after a failure of its own, see sick
 }
-
-// restAfterFailure is how long a gateway that did not answer or let nobody in goes last.
-const restAfterFailure = 30 * time.Second
 
 // New checks the settings and reads the gateway files. It connects to nothing.
 func New(cfg Config) (*Sender, error) {
@@ -162,19 +157,16 @@ func (s *Sender) route(name string) *route {
 
 // candidates returns the gateways that are meant for a message, those that failed just now last.
 func (s *Sender) candidates(to, country, dealer string) []*route {
-	var up, down []*route
-	now := s.cfg.Clock().UnixNano()
+	var meant []*route
 	for _, r := range s.gateways {
-		switch {
-		case !r.fits(to, country, dealer) || !r.writes(to, country):
-		case r.down.Load() > now:
-			down = append(down, r)
-		default:
-			up = append(up, r)
+		if r.fits(to, country, dealer) && r.writes(to, country) {
+			meant = append(meant, r)
 		}
 	}
-	return append(up, down...)
+	return channels.RestingLast(meant, (*route).resting, s.cfg.Clock())
 }
+
+func (r *route) resting() *channels.Rest { return &r.rest }
 
 // fits reports whether a gateway is meant for this number, country and dealer.
 func (r *route) fits(to, country, dealer string) bool {
@@ -237,7 +229,7 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 			break
 		}
 		if sick(e) {
-			r.down.Store(s.cfg.Clock().Add(restAfterFailure).UnixNano())
+			r.rest.Begin(s.cfg.Clock())
 		}
 	}
 	if last == nil {
