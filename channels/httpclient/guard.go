@@ -1,4 +1,4 @@
-package channels
+package httpclient
 
 import (
 	"context"
@@ -8,6 +8,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 )
 
 // errBlocked is the guard's answer.
@@ -15,14 +18,16 @@ var errBlocked = errors.New("the address lies inside a network that may not be c
 
 // Guard refuses connections into the inside of a network: to loopback, private, link-local (cloud metadata) and other special
 // addresses, and to IPv6 addresses that carry such an IPv4 address. It looks at the address that is really dialled, after
-// resolution, so that a name that resolves differently the second time gains nothing. A nil Guard allows everything.
+// resolution, so that a name that resolves differently the second time gains nothing. A proxy resolves names itself: there the guard
+// judges what it can see of the target before the proxy is asked. A nil Guard allows everything.
 type Guard struct {
 	allowed map[string]bool
+	resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
 // NewGuard returns a guard that lets the named hosts (names or IP addresses, without port) be dialled wherever they are.
 func NewGuard(allowed []string) *Guard {
-	g := &Guard{allowed: make(map[string]bool, len(allowed))}
+	g := &Guard{allowed: make(map[string]bool, len(allowed)), resolve: net.DefaultResolver.LookupNetIP}
 	for _, h := range allowed {
 		if h = hostKey(h); h != "" {
 			g.allowed[h] = true
@@ -49,6 +54,73 @@ func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, er
 		d.Control = refuseInside
 	}
 	return d.DialContext(ctx, network, address)
+}
+
+// resolveLimit is how long a name is looked up before a proxy is asked for it: behind some proxies no name resolves.
+const resolveLimit = 2 * time.Second
+
+// judge refuses a host that a proxy is to be asked for. An address must be public, and so must all addresses of a name. A name that does
+// not resolve here is left to the proxy, unless it is one that names the inside of a network.
+func (g *Guard) judge(ctx context.Context, host string) error {
+	if g.Allows(host) {
+		return nil
+	}
+	name := hostKey(host)
+	for i := range len(name) {
+		if name[i] < utf8.RuneSelf {
+			continue
+		}
+		ascii, err := idna.Lookup.ToASCII(name) // as net/http does: １２７.0.0.1 is 127.0.0.1
+		if err != nil {
+			return errBlocked
+		}
+		name = ascii
+		break
+	}
+	if a, err := netip.ParseAddr(name); err == nil {
+		if !Public(a) {
+			return errBlocked
+		}
+		return nil
+	}
+	if inside(name) {
+		return errBlocked
+	}
+	limited, cancel := context.WithTimeout(ctx, resolveLimit)
+	defer cancel()
+	addresses, err := g.resolve(limited, "ip", name)
+	if err != nil {
+		return ctx.Err() // nil: the proxy may know the name
+	}
+	for _, a := range addresses {
+		if !Public(a) {
+			return errBlocked
+		}
+	}
+	return nil
+}
+
+// insideZones are names that no public zone has: RFC 6761, 6762, 8375, ICANN's .internal, and those that ICANN keeps out of the root because
+// networks use them. metadata.google.internal is one.
+var insideZones = []string{"localhost", "local", "internal", "home.arpa", "localdomain", "lan", "intranet", "private", "corp", "home", "mail"}
+
+// inside reports whether a name is of the inside of a network: one without a dot, one of those zones, or a number in a spelling that
+// inet_aton takes for an IPv4 address (127.1, 0x7f000001).
+func inside(name string) bool {
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 {
+		return true
+	}
+	last := name[dot+1:]
+	if last == "" || strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x") {
+		return true
+	}
+	for _, zone := range insideZones {
+		if strings.HasSuffix(name, "."+zone) {
+			return true
+		}
+	}
+	return false
 }
 
 // refuseInside is called with the resolved address before the connection is made.

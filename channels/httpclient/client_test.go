@@ -1,4 +1,4 @@
-package channels_test
+package httpclient_test
 
 import (
 	"bufio"
@@ -16,15 +16,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
-func client(t testing.TB, cfg channels.ClientConfig) *channels.Client {
+func client(t testing.TB, cfg httpclient.Config) *httpclient.Client {
 	t.Helper()
-	c := channels.NewClient(cfg)
+	c := httpclient.New(cfg)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -40,7 +39,7 @@ func TestRetryAfter(t *testing.T) {
 		"Sun Nov 22 09:03:00 2026": 3 * time.Minute, "Fri, 31 Dec 9999 23:59:59 GMT": month, "2026-11-22": 0,
 	}
 	for value, want := range tests {
-		if got := channels.RetryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+		if got := httpclient.RetryAfter(http.Header{"Retry-After": {value}}, now); got != want {
 			t.Errorf("%q: %v, want %v", value, got, want)
 		}
 	}
@@ -52,29 +51,10 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	now := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, s string) {
-		if d := channels.RetryAfter(http.Header{"Retry-After": {s}}, now); d < 0 || d > 30*24*time.Hour {
+		if d := httpclient.RetryAfter(http.Header{"Retry-After": {s}}, now); d < 0 || d > 30*24*time.Hour {
 			t.Errorf("%q: %v", s, d)
 		}
 	})
-}
-
-func TestOneLineAndLines(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"王小明": "王小明", "a b": "a b", " a ": "a", "a\r\nb": "a b", "a\rb": "a b", "a\x00b": "a b", "a\u2028b\u2029c": "a b c", "a\u0085b": "a b",
-		"a\u202eb\u2066c\u200fd": "abcd", "a\xffb": "ab", "a  \t b": "a b", "": "", "\r\n": "",
-	} {
-		if got := channels.OneLine(in); got != want {
-			t.Errorf("OneLine(%q) = %q, want %q", in, got, want)
-		}
-	}
-	for in, want := range map[string]string{
-		"a\nb": "a\nb", "a\r\nb": "a\nb", "a\rb": "a\nb", "a\u2028b": "a\nb", "a\x00b\x1bc": "abc", "a\u202eb": "ab", "a\tb": "a\tb", "你\r\n好": "你\n好",
-	} {
-		if got := channels.Lines(in); got != want {
-			t.Errorf("Lines(%q) = %q, want %q", in, got, want)
-		}
-	}
 }
 
 // raw answers each connection with fixed bytes after the request's head has come.
@@ -105,8 +85,8 @@ func raw(t testing.TB, serve func(net.Conn)) string {
 	return "http://" + ln.Addr().String() + "/canary?password=canary"
 }
 
-func get(ctx context.Context, c *channels.Client, url string, repeat bool) (*channels.Answer, error) {
-	return c.Do(ctx, &channels.Request{Method: http.MethodPost, URL: url, Body: []byte("canary"), Repeat: repeat})
+func get(ctx context.Context, c *httpclient.Client, url string, repeat bool) (*httpclient.Answer, error) {
+	return c.Do(ctx, &httpclient.Request{Method: http.MethodPost, URL: url, Body: []byte("canary"), Repeat: repeat})
 }
 
 func TestFaultyPeers(t *testing.T) {
@@ -149,7 +129,7 @@ func TestFaultyPeers(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, err := get(t.Context(), client(t, channels.ClientConfig{Timeout: 5 * time.Second}), raw(t, tt.serve), false)
+			a, err := get(t.Context(), client(t, httpclient.Config{Timeout: 5 * time.Second}), raw(t, tt.serve), false)
 			if care.KindOf(err) != tt.kind {
 				t.Fatalf("got %v, want %q", err, tt.kind)
 			}
@@ -193,7 +173,7 @@ func TestSlowPeersMeetTheDeadline(t *testing.T) {
 		"nothing": {"", care.KindUncertain}, "headers": {"HTTP/1.1 200 OK\r\nX-", care.KindUncertain},
 		"body": {"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", ""},
 	} {
-		c := client(t, channels.ClientConfig{Timeout: time.Second})
+		c := client(t, httpclient.Config{Timeout: time.Second})
 		a, err := get(t.Context(), c, raw(t, func(conn net.Conn) { dribble(conn, tt.head) }), true)
 		if care.KindOf(err) != tt.kind {
 			t.Errorf("%s: got %v, want %q", name, err, tt.kind)
@@ -209,7 +189,7 @@ func TestSlowPeersMeetTheDeadline(t *testing.T) {
 
 func TestCancelBeforeAndAfterTheRequest(t *testing.T) {
 	t.Parallel()
-	c := client(t, channels.ClientConfig{})
+	c := client(t, httpclient.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := get(ctx, c, "http://127.0.0.1:1/", true)
@@ -244,12 +224,12 @@ func TestLargeAnswersCostLittle(t *testing.T) { //nolint:paralleltest // it meas
 		}
 	}))
 	defer srv.Close()
-	c := client(t, channels.ClientConfig{})
+	c := client(t, httpclient.Config{})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for _, path := range []string{"/plain", "/bomb"} {
 		a, err := get(t.Context(), c, srv.URL+path, false)
-		if err != nil || !a.Cut || len(a.Body) != channels.MaxAnswer {
+		if err != nil || !a.Cut || len(a.Body) != httpclient.MaxAnswer {
 			t.Fatalf("%s: %v", path, err)
 		}
 	}
@@ -273,7 +253,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 	srv.Start()
 	defer srv.Close()
-	c := client(t, channels.ClientConfig{})
+	c := client(t, httpclient.Config{})
 	for range 5 {
 		if _, err := get(t.Context(), c, srv.URL, false); err != nil {
 			t.Fatal(err)
@@ -286,7 +266,7 @@ func TestConnectionsAreKept(t *testing.T) {
 
 func TestBadURLs(t *testing.T) {
 	t.Parallel()
-	c := client(t, channels.ClientConfig{})
+	c := client(t, httpclient.Config{})
 	for _, url := range []string{"", "canary", "ftp://canary.example/", "http://", "http://a b/", "http://canary\r\n.example/", "http:///x", "file:///etc/passwd"} {
 		_, err := get(t.Context(), c, url, false)
 		if care.KindOf(err) != care.KindContent || strings.Contains(err.Error(), "canary") {
@@ -297,9 +277,9 @@ func TestBadURLs(t *testing.T) {
 
 func TestBadMethodsAndHeaders(t *testing.T) {
 	t.Parallel()
-	c := client(t, channels.ClientConfig{})
+	c := client(t, httpclient.Config{})
 	at := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
-	for name, r := range map[string]*channels.Request{
+	for name, r := range map[string]*httpclient.Request{
 		"method":              {Method: "GET /canary HTTP/1.1\r\nX-Evil: 1\r\n\r\n", URL: at.String()},
 		"method, read before": {Method: "GET /canary HTTP/1.1\r\nX-Evil: 1\r\n\r\n", Target: at},
 		"name":                {Target: at, Header: http.Header{"X-A: canary\r\nX-Evil": {"1"}}},
@@ -308,27 +288,6 @@ func TestBadMethodsAndHeaders(t *testing.T) {
 	} {
 		if _, err := c.Do(t.Context(), r); care.KindOf(err) != care.KindContent || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// TestCleanTextsAreSeen holds that what is passed over as clean is what the slow way would not change.
-func TestCleanTextsAreSeen(t *testing.T) {
-	t.Parallel()
-	for r := range rune(0x11000) {
-		s := "a" + string(r) + "b"
-		one, lines := channels.OneLine(s), channels.Lines(s)
-		// A control character at the other end of the text sends it the slow way.
-		if slow := strings.TrimSuffix(channels.OneLine(s+"\x01z"), " z"); slow != one {
-			t.Fatalf("OneLine(%q) = %q, the slow way %q", s, one, slow)
-		}
-		if slow := strings.TrimSuffix(channels.Lines(s+"\x01z"), "z"); slow != lines {
-			t.Fatalf("Lines(%q) = %q, the slow way %q", s, lines, slow)
-		}
-	}
-	for _, bad := range []string{"a\xffb", "\xe6\x88", "a\xc2"} {
-		if got := channels.OneLine(bad); !utf8.ValidString(got) {
-			t.Errorf("OneLine(%q) = %q", bad, got)
 		}
 	}
 }

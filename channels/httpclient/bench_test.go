@@ -1,4 +1,4 @@
-package channels_test
+package httpclient_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // BenchmarkDo posts over one connection, and the same with nothing but net/http. The server's part is in both, as is the processor time
@@ -22,9 +22,9 @@ func BenchmarkDo(b *testing.B) {
 	b.Cleanup(server.Close)
 	body := bytes.Repeat([]byte("0123456789"), 50)
 	b.Run("carebell", func(b *testing.B) {
-		c := client(b, channels.ClientConfig{})
+		c := client(b, httpclient.Config{})
 		count(b, func() error {
-			_, err := c.Do(b.Context(), &channels.Request{Method: http.MethodPost, URL: server.URL, Body: body})
+			_, err := c.Do(b.Context(), &httpclient.Request{Method: http.MethodPost, URL: server.URL, Body: body})
 			return err
 		})
 	})

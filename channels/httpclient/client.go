@@ -1,4 +1,4 @@
-package channels
+package httpclient
 
 import (
 	"context"
@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,26 +16,26 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels"
 )
 
 // MaxAnswer is how much of an answer's body is read, in bytes. Every provider's answer fits into a fraction of it.
 const MaxAnswer = 64 << 10
 
-// ClientConfig says how a Client connects. The zero value works.
-type ClientConfig struct {
+// Config says how a Client connects. The zero value works.
+type Config struct {
 	Connections int           // kept open per host; 0 = 32. At least as many as there are senders, or each burst dials anew
 	Timeout     time.Duration // for one call with its repeats, to the end of the answer; 0 = 30 s
 	// IdleTimeout is how long an unused connection is kept, 0 = 4 s. A request that may not be repeated must not meet a
 	// connection that the server is just closing (Node and Apache do after 5 s): its outcome would be unknown.
 	IdleTimeout time.Duration
 	Guard       *Guard      // nil: any address may be dialled
-	TLS         *tls.Config // nil: the system's roots, TLS 1.2 and up
+	TLS         *tls.Config // nil: the system's roots or SSL_CERT_FILE's, TLS 1.2 and up
 	// Now is the clock of the contexts' deadlines; nil = time.Now.
 	Now func() time.Time
 }
 
-// Client sends requests over kept connections, through go-retryablehttp. It follows no redirect, uses no proxy of the environment
-// and asks for no compression. HTTP/1.1 only: on a connection of its own it is known exactly whether a request was begun.
+// Client sends requests over kept connections, through go-retryablehttp. It is safe for many goroutines.
 type Client struct {
 	retry     *retryablehttp.Client
 	transport *transport
@@ -41,8 +43,8 @@ type Client struct {
 	now       func() time.Time
 }
 
-// NewClient returns a client. Close it when it is no longer used.
-func NewClient(cfg ClientConfig) *Client {
+// New returns a client, with the proxies that the environment names now. Close it when it is no longer used.
+func New(cfg Config) *Client {
 	if cfg.Connections <= 0 {
 		cfg.Connections = 32
 	}
@@ -61,7 +63,7 @@ func NewClient(cfg ClientConfig) *Client {
 	c := &Client{transport: newTransport(&cfg), timeout: cfg.Timeout, now: cfg.Now}
 	c.retry = &retryablehttp.Client{
 		HTTPClient: &http.Client{
-			Transport:     tripper{c.transport},
+			Transport:     c.transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		Logger:       nil,
@@ -71,14 +73,18 @@ func NewClient(cfg ClientConfig) *Client {
 		CheckRetry:   checkRetry,
 		Backoff:      retryablehttp.LinearJitterBackoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-		PrepareRetry: prepare,
+		PrepareRetry: func(r *http.Request) error {
+			// The last try's connection may still be reading its header.
+			r.Header = r.Header.Clone()
+			return prepare(r)
+		},
 	}
 	return c
 }
 
 // Close closes the connections that are not in use, and the others when they no longer are.
 func (c *Client) Close() error {
-	c.transport.close()
+	c.transport.http.CloseIdleConnections()
 	return nil
 }
 
@@ -107,19 +113,9 @@ type Answer struct {
 	Reached bool
 }
 
-// call is what is known of one Do.
-type call struct {
-	tries   int
-	reached bool // a try may have reached the receiver
-	earlier bool // one before the current try may have
-	repeat  bool
-	prepare func(*http.Request) error
-}
-
-type callKey struct{}
-
 // Do sends a request, at most three times, and reads the answer. An error is a *care.Error: KindRetry if nothing reached the
-// receiver, KindUncertain if something may have, KindContent if the guard refused the address or the URL is none.
+// receiver, KindUncertain if something may have, KindContent if the guard refused the address or the URL is none, KindOperator if the
+// proxy wants another log-in.
 func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 	if deadline, ok := ctx.Deadline(); !ok || deadline.Sub(c.now()) > c.timeout {
 		var cancel context.CancelFunc
@@ -127,7 +123,8 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 		defer cancel()
 	}
 	state := &call{repeat: r.Repeat, prepare: r.Prepare}
-	req, err := request(context.WithValue(ctx, callKey{}, state), r)
+	state.trace.GotConn = state.got
+	req, err := request(httptrace.WithClientTrace(context.WithValue(ctx, callKey{}, state), &state.trace), r)
 	if err != nil {
 		return nil, &care.Error{Kind: care.KindContent, Code: "bad_url", Err: errors.New("the URL cannot be requested")}
 	}
@@ -137,6 +134,7 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 	if err != nil {
 		return nil, &care.Error{Kind: care.KindContent, Code: "bad_request", Err: err}
 	}
+	unrepeated(req.Request)
 	resp, err := c.retry.Do(req)
 	if err != nil {
 		if resp != nil {
@@ -180,10 +178,33 @@ func request(ctx context.Context, r *Request) (*retryablehttp.Request, error) {
 		if err := req.SetBody(r.Body); err != nil {
 			return nil, err
 		}
-		req.GetBody = nil // for redirects, which are not followed
 	}
 	return req, nil
 }
+
+// unrepeated keeps net/http from repeating a request by itself. On a kept connection that breaks it repeats what it takes for harmless: a
+// GET, and whatever has an Idempotency-Key, if it can have the body again. To an SMS gateway that would be a second message, unseen.
+func unrepeated(r *http.Request) {
+	r.GetBody = nil
+	if r.Body != nil && r.Body != http.NoBody {
+		return
+	}
+	switch r.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		// A body that is empty is not http.NoBody. "identity" says that there is no length to tell, and changes nothing on the wire.
+		r.Body, r.TransferEncoding = io.NopCloser(strings.NewReader("")), identity
+	default:
+		// net/http looks for the key in this spelling only. To the receiver all spellings are one (RFC 9110 section 5.1).
+		for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+			if values, ok := r.Header[name]; ok {
+				delete(r.Header, name)
+				r.Header[strings.ToLower(name)] = values
+			}
+		}
+	}
+}
+
+var identity = []string{"identity"}
 
 // printable refuses a header that could not be told from more than one, or from none (RFC 9110 sections 5.1 and 5.5).
 func printable(h http.Header) error {
@@ -254,18 +275,24 @@ func several(tries int) int {
 
 // failure classes a request without an answer.
 func (s *call) failure(ctx context.Context, err error) *care.Error {
-	e := &care.Error{Kind: care.KindRetry, Code: "connect", Tries: several(s.tries), Reached: s.earlier, Err: Cause(err)}
+	e := &care.Error{Kind: care.KindRetry, Code: "connect", Tries: several(s.tries), Reached: s.earlier, Err: channels.Cause(err)}
+	no, refused := errors.AsType[*proxyError](err)
 	switch {
 	case errors.Is(err, errBlocked):
-		e.Kind, e.Code = care.KindContent, "blocked_address"
+		e.Kind, e.Code, e.Err = care.KindContent, "blocked_address", errBlocked
 		return e
+	case refused:
+		e.Code, e.Err = "proxy "+strconv.Itoa(no.status), no
+		if no.status == http.StatusProxyAuthRequired {
+			e.Kind = care.KindOperator
+		}
 	case errors.Is(err, context.Canceled):
 		e.Code = "canceled"
-	case isTimeout(err) || ctx.Err() != nil:
+	case errors.Is(e.Err, context.DeadlineExceeded) || ctx.Err() != nil:
 		e.Code = "timeout"
 	case s.reached:
 		e.Code = "broken"
-	case isTLS(err):
+	case errors.Is(e.Err, channels.ErrCertificate):
 		e.Code = "tls"
 	}
 	if s.reached {
@@ -274,29 +301,12 @@ func (s *call) failure(ctx context.Context, err error) *care.Error {
 	return e
 }
 
-// checkRetry repeats at once only what is harmless, and never an answer: what a provider said is for delivery to act on.
+// checkRetry repeats at once only what is harmless, and never an answer: what a provider or a proxy said is for delivery to act on.
 func checkRetry(ctx context.Context, _ *http.Response, err error) (bool, error) {
-	if err == nil || ctx.Err() != nil || errors.Is(err, errBlocked) || isTimeout(err) {
+	_, refused := errors.AsType[*proxyError](err)
+	if err == nil || refused || ctx.Err() != nil || errors.Is(err, errBlocked) || errors.Is(channels.Cause(err), context.DeadlineExceeded) {
 		return false, nil
 	}
 	state, ok := ctx.Value(callKey{}).(*call)
 	return ok && (!state.reached || state.repeat), nil
-}
-
-// tripper makes one try and notes what became of it.
-type tripper struct{ transport *transport }
-
-// RoundTrip implements http.RoundTripper.
-func (t tripper) RoundTrip(r *http.Request) (*http.Response, error) {
-	state, ok := r.Context().Value(callKey{}).(*call)
-	if !ok {
-		return nil, errors.New("channels: request without a call")
-	}
-	state.tries++
-	state.earlier = state.reached
-	resp, err := t.transport.RoundTrip(r)
-	if err == nil || begun(err) {
-		state.reached = true
-	}
-	return resp, err
 }

@@ -1,4 +1,4 @@
-package channels_test
+package httpclient_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 func TestPublic(t *testing.T) {
@@ -26,16 +26,16 @@ func TestPublic(t *testing.T) {
 		"fc00::1", "fd00:ec2::254", "fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1", "2a00:1450::5efe:127.0.0.1", "2a00:1450:0:0:200:5efe:10.0.0.1",
 	}
 	for _, s := range inside {
-		if channels.Public(netip.MustParseAddr(s)) {
+		if httpclient.Public(netip.MustParseAddr(s)) {
 			t.Errorf("%s counts as public", s)
 		}
 	}
 	for _, s := range []string{"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.15.0.1", "172.32.0.1", "193.0.0.1", "::ffff:8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "2a00:1450::5efe:8.8.8.8"} {
-		if !channels.Public(netip.MustParseAddr(s)) {
+		if !httpclient.Public(netip.MustParseAddr(s)) {
 			t.Errorf("%s does not count as public", s)
 		}
 	}
-	if channels.Public(netip.Addr{}) {
+	if httpclient.Public(netip.Addr{}) {
 		t.Error("no address counts as public")
 	}
 }
@@ -50,7 +50,7 @@ func TestPublicKnowsEmbeddedIPv4(t *testing.T) {
 		mapped := netip.AddrFrom16(v4.As16())
 		nat := netip.MustParseAddr("64:ff9b::").As16()
 		copy(nat[12:], b[:])
-		if want := channels.Public(v4); channels.Public(mapped) != want || channels.Public(netip.AddrFrom16(nat)) != want {
+		if want := httpclient.Public(v4); httpclient.Public(mapped) != want || httpclient.Public(netip.AddrFrom16(nat)) != want {
 			t.Fatalf("%v and its IPv6 forms differ", v4)
 		}
 	})
@@ -65,14 +65,14 @@ func TestGuardLooksAtWhatIsDialled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call := func(guard *channels.Guard, host string) error {
-		c := channels.NewClient(channels.ClientConfig{Guard: guard})
+	call := func(guard *httpclient.Guard, host string) error {
+		c := httpclient.New(httpclient.Config{Guard: guard})
 		defer c.Close()
-		_, err := c.Do(context.Background(), &channels.Request{Method: http.MethodGet, URL: "http://" + net.JoinHostPort(host, port) + "/canary"})
+		_, err := c.Do(context.Background(), &httpclient.Request{Method: http.MethodGet, URL: "http://" + net.JoinHostPort(host, port) + "/canary"})
 		return err
 	}
 	for _, host := range []string{"127.0.0.1", "localhost", "::ffff:127.0.0.1"} {
-		err := call(channels.NewGuard([]string{"hooks.example"}), host)
+		err := call(httpclient.NewGuard([]string{"hooks.example"}), host)
 		if care.KindOf(err) != care.KindContent {
 			t.Errorf("%s: %v", host, err)
 		}
@@ -81,7 +81,7 @@ func TestGuardLooksAtWhatIsDialled(t *testing.T) {
 		t.Fatalf("%d connections came through", hits)
 	}
 	for _, allowed := range []string{"localhost", "LOCALHOST.", " localhost "} {
-		if err := call(channels.NewGuard([]string{allowed}), "localhost"); err != nil {
+		if err := call(httpclient.NewGuard([]string{allowed}), "localhost"); err != nil {
 			t.Errorf("allowed as %q: %v", allowed, err)
 		}
 	}

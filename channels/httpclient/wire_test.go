@@ -1,4 +1,4 @@
-package channels_test
+package httpclient_test
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // TestOnTheWire holds the bytes of requests: where there is no body, nothing is said of one.
@@ -38,11 +38,11 @@ func TestOnTheWire(t *testing.T) {
 		for _, read := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, read before: %t", name, read), func(t *testing.T) {
 				t.Parallel()
-				c := client(t, channels.ClientConfig{})
+				c := client(t, httpclient.Config{})
 				got := make(chan string, 1)
 				at := recorded(t, func(text string) { got <- text })
 				for range 2 { // the second on a connection that was used
-					r := &channels.Request{Method: tt.method, URL: at + "/a?b=c%20d", Header: http.Header{"X-A": {"1"}}, Body: []byte(tt.body)}
+					r := &httpclient.Request{Method: tt.method, URL: at + "/a?b=c%20d", Header: http.Header{"X-A": {"1"}}, Body: []byte(tt.body)}
 					if tt.host != "" {
 						r.Header.Set("Host", tt.host)
 					}
@@ -135,9 +135,9 @@ func TestUnansweredRequestIsNotRepeatedInSecret(t *testing.T) {
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 				return true
 			})
-			c := client(t, channels.ClientConfig{})
+			c := client(t, httpclient.Config{})
 			send := func() error {
-				_, err := c.Do(context.Background(), &channels.Request{Method: method, URL: at, Header: http.Header{"Idempotency-Key": {"1"}}})
+				_, err := c.Do(context.Background(), &httpclient.Request{Method: method, URL: at, Header: http.Header{"Idempotency-Key": {"1"}}})
 				return err
 			}
 			if err := send(); err != nil {
