@@ -1,6 +1,7 @@
 package liquid
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -76,6 +77,7 @@ func (p *Parser) Tags() *Tags { return &p.tags }
 // be used. Of a text that keeps its lines, {{- and -}} take no line break away.
 func (p *Parser) Scan(text string, at Position, keepLines bool) string {
 	p.keepLines = keepLines
+	p.tags.file = cmp.Or(p.tags.file, at.File)
 	return p.scan(text, at)
 }
 

@@ -61,34 +61,32 @@ func (p Position) After(text string) Position {
 }
 
 // Tags are the tags of one message: the placeholders of all its texts share one numbering.
-type Tags struct{ list []Tag }
+type Tags struct {
+	list []Tag
+	file string
+}
 
 func (t *Tags) add(one Tag) rune {
 	t.list = append(t.list, one)
 	return rune(firstPlaceholder + len(t.list) - 1)
 }
 
-// Of returns the tag that a placeholder stands for. One that Scan did not write, but &#983045; of HTML or Markdown, stands for a tag
-// that cannot be read.
+// Of returns the tag that a placeholder stands for. One that Scan did not write, but an author by &#983045; of HTML or
+// Markdown, stands for a tag that cannot be read.
 func (t *Tags) Of(r rune) *Tag {
 	if i := int(r - firstPlaceholder); i < len(t.list) {
 		return &t.list[i]
 	}
-	return &Tag{At: Start(t.File()), Args: string(r), src: string(r)}
+	return &Tag{At: Start(t.file), Args: string(r), src: string(r)}
 }
 
 // Make adds a tag that no author wrote and returns its placeholder.
 func (t *Tags) Make(name, args string) string {
-	return string(t.add(Tag{At: Position{File: t.File()}, Control: true, Name: name, Args: args, Made: true}))
+	return string(t.add(Tag{At: Position{File: t.file}, Control: true, Name: name, Args: args, Made: true}))
 }
 
-// File is the file of the first tag, "" if there is none.
-func (t *Tags) File() string {
-	if len(t.list) == 0 {
-		return ""
-	}
-	return t.list[0].At.File
-}
+// File is the file of the first text.
+func (t *Tags) File() string { return t.file }
 
 // OnlyControl reports whether the text is one or more control tags and nothing else.
 func (t *Tags) OnlyControl(text string) bool {
