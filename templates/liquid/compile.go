@@ -95,20 +95,24 @@ func (c *compiler) fault(p Position, rule, remedy, format string, args ...any) {
 }
 
 // parse reads the tag's expression with read and reports what is wrong at its place in the file.
-func (c *compiler) parse(t *Tag, src string, shift int, read func(p *exprParser) expression) expression {
-	p := newExprParser(src, c.Parser)
+func (c *compiler) parse(t *Tag, read func(p *exprParser) expression) expression {
+	p := newExprParser(t.Args, c.Parser)
 	e := read(p)
 	p.finish()
+	at := func(i int) Position { return t.At.After(t.src[:min(len(t.src), t.argsAt+i)]) }
 	if p.failed != nil {
-		at := t.At.After(t.src[:min(len(t.src), t.argsAt+shift+p.failed.at)])
-		c.fault(at, p.failed.rule, p.failed.remedy, "%s", p.failed.message)
+		c.fault(at(p.failed.at), p.failed.rule, p.failed.remedy, "%s", p.failed.message)
 		return literal{Literal("")}
+	}
+	if p.mixed {
+		c.Report.Warn(at(p.mixedAt), "mixed-and-or", "if that is not meant, write one {% if %} within another",
+			"and/or are read from right to left: “a and b or c” is “a and (b or c)”")
 	}
 	return e
 }
 
 func (c *compiler) output(at int, t *Tag, into *[]node) {
-	e := c.parse(t, t.Args, 0, (*exprParser).condition)
+	e := c.parse(t, (*exprParser).condition)
 	c.note(e, t, false)
 	context := c.contexts.Always
 	if c.contexts.At != nil {
@@ -232,7 +236,7 @@ func (c *compiler) control(at int, t *Tag, into func() *[]node) {
 }
 
 func (c *compiler) condition(t *Tag) expression {
-	e := c.parse(t, t.Args, 0, (*exprParser).condition)
+	e := c.parse(t, (*exprParser).condition)
 	c.note(e, t, true)
 	return e
 }
@@ -326,7 +330,7 @@ func (c *compiler) clause(at int, t *Tag) {
 // alternatives reads the values of a when: "a", "b" or "c".
 func (c *compiler) alternatives(t *Tag) []expression {
 	var out []expression
-	c.parse(t, t.Args, 0, func(p *exprParser) expression {
+	c.parse(t, func(p *exprParser) expression {
 		out = append(out, p.primary())
 		for p.kind == ',' || p.kind == tokenWord && p.word == "or" {
 			p.next()
@@ -346,7 +350,7 @@ func (c *compiler) loop(at int, t *Tag) {
 	f.loop = true
 	n := &forNode{slot: len(c.loops)}
 	name := ""
-	c.parse(t, t.Args, 0, func(p *exprParser) expression {
+	c.parse(t, func(p *exprParser) expression {
 		name = p.word
 		if p.kind != tokenWord {
 			p.fail(p.at, "syntax", "write {% for item in "+c.Language.Examples.List+" %}", "a loop names its item first")

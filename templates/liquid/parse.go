@@ -23,6 +23,9 @@ type exprParser struct {
 	in     *Parser
 	failed *syntaxError
 	depth  int
+	// mixed says that the condition is not what it looks like to who reads and before or; mixedAt is the place of that and.
+	mixed   bool
+	mixedAt int
 }
 
 // syntaxError says what is wrong at a byte of the tag's args.
@@ -130,24 +133,24 @@ func (p *exprParser) readOperator() {
 	p.fail(p.at, "syntax", "write == to compare; values cannot be set in a template", "%q cannot stand here", string(p.src[p.at]))
 }
 
-// condition reads a and b or c, from left to right as Liquid engines for Go do, and nothing may follow.
+// condition reads a and b or c from right to left, as Shopify's Liquid does: a and (b or c). There is no precedence.
 func (p *exprParser) condition() expression {
+	e := p.relation()
+	if p.kind != tokenWord || p.word != "and" && p.word != "or" {
+		return e
+	}
 	if p.depth++; p.depth > maxDepth {
-		p.fail(p.at, "too-deep", "make it simpler", "the brackets are nested more than %d deep", maxDepth)
-		return literal{}
+		p.fail(p.at, "too-deep", "make it simpler", "there are more than %d and/or in one condition", maxDepth)
+		return e
 	}
 	defer func() { p.depth-- }()
-	e := p.relation()
-	for n := 0; p.kind == tokenWord && (p.word == "and" || p.word == "or"); n++ {
-		if n > maxDepth {
-			p.fail(p.at, "too-deep", "make it simpler", "there are more than %d and/or in one condition", maxDepth)
-			break
-		}
-		and := p.word == "and"
-		p.next()
-		e = logic{and, e, p.relation()}
+	and, at := p.word == "and", p.at
+	p.next()
+	rest := p.condition()
+	if l, ok := rest.(logic); ok && and && !l.and {
+		p.mixed, p.mixedAt = true, at
 	}
-	return e
+	return logic{and, e, rest}
 }
 
 func (p *exprParser) relation() expression {
@@ -243,15 +246,15 @@ func (p *exprParser) primary() expression {
 		}
 		return e
 	case '(':
+		at := p.at
 		p.next()
-		e = p.condition()
+		if p.kind == tokenNumber || p.kind == tokenWord {
+			p.primary()
+		}
 		if p.kind == tokenRange {
 			p.refuseRange()
-		} else if p.kind != ')' {
-			p.fail(p.at, "syntax", "close the bracket with )", "a bracket is not closed")
 		}
-		p.next()
-		return e
+		p.fail(at, "parentheses", "write one {% if %} within another; and/or are read from right to left", "parentheses cannot be used")
 	case tokenWord:
 		return p.path()
 	case tokenEnd:
