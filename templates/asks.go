@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
 )
 
 // askedBy is what a text message can ask for, with the link that shows it.
@@ -20,7 +21,7 @@ func (s *Set) Asks(name string) string {
 			return t.asks
 		}
 		for _, what := range sortedKeys(askedBy) {
-			if linked == "" && slices.ContainsFunc(t.uses(), func(u use) bool { return u.path == askedBy[what] }) {
+			if linked == "" && slices.ContainsFunc(t.uses(), func(u liquid.Use) bool { return u.Name == askedBy[what] }) {
 				linked = what
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
 )
 
 // Branch is one outcome of a {% if %}, {% unless %} or {% case %}, and the message in which it is taken.
@@ -22,24 +23,24 @@ type Branch struct {
 // Sample every variable has a value.
 func (s *Set) Branches(d *care.Draft) ([]Branch, error) {
 	t := s.of(d)
-	taken := map[choice]bool{}
-	see := func(d *decision, branch int) { taken[choice{d.at, branch}] = true }
+	taken := map[liquid.Choice]bool{}
+	see := func(c liquid.Choice) { taken[c] = true }
 	m, err := s.render(d, see, nil)
 	all := []Branch{{Message: m, Err: err}}
 	if t == nil {
 		return nil, err
 	}
-	for _, one := range t.decisions() {
-		for k := range one.tags {
-			if taken[choice{one.at, k}] {
+	for _, one := range t.forks() {
+		for k := range one.Tags {
+			if taken[liquid.Choice{At: one.At, Branch: k}] {
 				continue
 			}
-			taken[choice{one.at, k}] = true
-			forced := map[position]int{one.at: k}
-			for _, c := range one.within {
-				forced[c.at] = c.branch
+			taken[liquid.Choice{At: one.At, Branch: k}] = true
+			forced := map[liquid.Position]int{one.At: k}
+			for _, c := range one.Within {
+				forced[c.At] = c.Branch
 			}
-			b := Branch{File: one.at.file, Line: one.at.line, Column: one.at.col, Tag: one.tags[k]}
+			b := Branch{File: one.At.File, Line: one.At.Line, Column: one.At.Column, Tag: one.Tags[k]}
 			b.Message, b.Err = s.render(d, see, forced)
 			all = append(all, b)
 		}
@@ -50,59 +51,19 @@ func (s *Set) Branches(d *care.Draft) ([]Branch, error) {
 	return all, nil
 }
 
-// fork is a block with the tags of its branches.
-type fork struct {
-	decision
-	tags []string
-}
-
-// decisions lists the blocks of all programs of the template, each once, the outer ones first.
-func (t *template) decisions() []fork {
-	var all []fork
-	known := map[position]bool{}
-	var walk func(nodes []node)
-	add := func(d decision, tags []string) {
-		if d.at.file != "" && !known[d.at] {
-			known[d.at] = true
-			all = append(all, fork{d, tags})
+// forks lists the forks of the subject, the preheader and the bodies, each once.
+func (t *template) forks() []liquid.Fork {
+	var all []liquid.Fork
+	known := map[liquid.Position]bool{}
+	for _, p := range []*liquid.Template{t.subject, t.preheader, t.html, t.text} {
+		if p == nil {
+			continue
 		}
-	}
-	walk = func(nodes []node) {
-		for _, n := range nodes {
-			switch n := n.(type) {
-			case *ifNode:
-				tags := make([]string, 0, len(n.branches)+1)
-				for i := range n.branches {
-					tags = append(tags, n.branches[i].tag)
-				}
-				if n.branches[len(n.branches)-1].when != nil {
-					tags = append(tags, "")
-				}
-				add(n.decision, tags)
-				for i := range n.branches {
-					walk(n.branches[i].body)
-				}
-			case *caseNode:
-				tags := make([]string, 0, len(n.whens)+1)
-				for i := range n.whens {
-					tags = append(tags, n.whens[i].tag)
-				}
-				if len(n.whens) == 0 || len(n.whens[len(n.whens)-1].values) > 0 {
-					tags = append(tags, "")
-				}
-				add(n.decision, tags)
-				for i := range n.whens {
-					walk(n.whens[i].body)
-				}
-			case *forNode:
-				walk(n.body)
-				walk(n.or)
+		for _, f := range p.Forks() {
+			if !known[f.At] {
+				known[f.At] = true
+				all = append(all, f)
 			}
-		}
-	}
-	for _, p := range []*program{t.subject, t.preheader, t.html, t.text} {
-		if p != nil {
-			walk(p.nodes)
 		}
 	}
 	return all

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
+	"github.com/carebell/carebell/templates/mail"
 )
 
 // compiler makes one template of one file.
@@ -18,8 +20,7 @@ type compiler struct {
 	file   string
 	t      *template
 	report report
-	scope  *scope
-	scan   *scanner
+	parser *liquid.Parser
 
 	override string          // a dealer's file, "" = none
 	over     map[string]bool // keys of the front matter that it changed
@@ -35,8 +36,10 @@ func (c *compiler) run() *template {
 	if !ok {
 		return nil
 	}
-	c.scope = &scope{instead: map[string]*program{}}
-	c.scan = &scanner{tags: c.t.tags, report: &c.report, partial: c.partial}
+	c.parser = &liquid.Parser{
+		Language: dialect, Report: &c.report, Partial: c.partial, Defaults: map[string]*liquid.Template{}, Named: map[string]bool{},
+	}
+	c.t.tags = c.parser.Tags()
 	c.over = map[string]bool{}
 	var own *override
 	if c.override != "" {
@@ -62,12 +65,12 @@ func (c *compiler) run() *template {
 	if care.Faults(c.report.problems) {
 		return nil
 	}
-	c.t.shows = c.scope.shows
+	c.t.shows = shownBy(c.parser.Named)
 	return c.t
 }
 
 // partial finds a partial for the template's locale.
-func (c *compiler) partial(name string, p position) (string, string, bool) {
+func (c *compiler) partial(name string, p liquid.Position) (string, string, bool) {
 	for _, l := range append(append([]string{c.t.locale}, care.LocaleChain(c.t.locale)...), "") {
 		file := strings.ReplaceAll(folder+"/_partials/"+l+"/"+name+".md", "//", "/")
 		if _, err := fs.Stat(c.loader.fsys, file); err != nil {
@@ -76,29 +79,29 @@ func (c *compiler) partial(name string, p position) (string, string, bool) {
 		text, ok := readText(c.loader.fsys, file, &c.report)
 		return text, file, ok
 	}
-	c.report.fault(p, "unknown-partial", fmt.Sprintf("write %s/_partials/%s/%s.md", folder, c.t.locale, name), "there is no partial %q", name)
+	c.report.Fault(p, "unknown-partial", fmt.Sprintf("write %s/_partials/%s/%s.md", folder, c.t.locale, name), "there is no partial %q", name)
 	return "", "", false
 }
 
 // value compiles a value of the front matter.
-func (c *compiler) value(text, path string, where place) *program {
+func (c *compiler) value(text, path string, context liquid.EscapeContext) *liquid.Template {
 	src := &c.t.src
 	if c.over[strings.TrimPrefix(path, "$.")] {
 		src = c.overSrc
 	}
-	marked := c.scan.scan(text, src.where(path))
-	return c.build(marked, where)
+	return c.parser.Parse(text, src.where(path), context)
 }
 
-func (c *compiler) build(marked string, where place) *program {
-	b := &builder{tags: c.t.tags, report: &c.report, scope: c.scope, always: where}
-	return b.build(marked)
+// plain compiles a text with placeholders that is sent as plain text.
+func (c *compiler) plain(marked string) *liquid.Template {
+	t, _ := c.parser.Compile(marked, liquid.Contexts{})
+	return t
 }
 
 func (c *compiler) skips() {
 	for i, name := range c.t.src.front.Skip {
 		if _, ok := variables[name]; !ok {
-			c.report.fault(c.t.src.where(fmt.Sprintf("$.skip[%d]", i)), "unknown-variable", suggest(name, variableNames()), "there is no variable %s", name)
+			c.report.Fault(c.t.src.where(fmt.Sprintf("$.skip[%d]", i)), "unknown-variable", suggest(name, variableNames), "there is no variable %s", name)
 		}
 	}
 }
@@ -108,10 +111,10 @@ func (c *compiler) defaults() {
 		name := fmt.Sprint(item.Key)
 		at := c.t.src.where("$.defaults." + quotePath(name))
 		if _, ok := variables[name]; !ok {
-			c.report.fault(at, "unknown-variable", suggest(name, variableNames()), "there is no variable %s", name)
+			c.report.Fault(at, "unknown-variable", suggest(name, variableNames), "there is no variable %s", name)
 			continue
 		}
-		c.scope.instead[name] = c.build(c.scan.scan(fmt.Sprint(item.Value), at), inText)
+		c.parser.Defaults[name] = c.parser.Parse(fmt.Sprint(item.Value), at, liquid.InText)
 	}
 }
 
@@ -126,65 +129,60 @@ func quotePath(key string) string {
 func (c *compiler) email() {
 	src := &c.t.src
 	if strings.TrimSpace(src.front.Subject) == "" {
-		c.report.fault(position{c.file, 1, 1}, "no-subject", `begin the file with --- , subject: "…" and ---`, "the mail has no subject")
+		c.report.Fault(liquid.Start(c.file), "no-subject", `begin the file with --- , subject: "…" and ---`, "the mail has no subject")
 	} else {
-		c.t.subject = c.value(src.front.Subject, "$.subject", inLine)
+		c.t.subject = c.value(src.front.Subject, "$.subject", liquid.InLine)
 	}
 	if src.front.Preheader != "" {
-		c.t.preheader = c.value(src.front.Preheader, "$.preheader", inLine)
+		c.t.preheader = c.value(src.front.Preheader, "$.preheader", liquid.InLine)
 	}
-	c.scan.inLines = true
 	before := c.report.faults
-	body := c.scan.scan(src.body, src.at)
-	if line, what := tooLarge(body); line > 0 {
-		c.report.fault(position{c.file, src.at.line + line - 1, 1}, "too-large", "make it simpler", "%s", what)
+	body := c.parser.Scan(src.body, src.at, true)
+	if line, what := mail.TooLarge(body); line > 0 {
+		at := src.at
+		at.Line, at.Column = at.Line+line-1, 1
+		c.report.Fault(at, "too-large", "make it simpler", "%s", what)
 	}
 	if c.report.faults > before {
 		return // where tags begin and end is not known
 	}
 	page, ok := c.compose(body)
 	if !ok {
-		c.build(body, inText) // whoever mends the page hears of the rest at once
+		c.plain(body) // whoever mends the page hears of the rest at once
 		return
 	}
-	c.t.page = page.html
-	b := &builder{
-		tags: c.t.tags, report: &c.report, scope: c.scope, inside: page.inside, urls: page.urls,
-		places: func(r rune) place {
-			if where, ok := page.places[r]; ok {
-				return where
-			}
-			return inAttribute // what escapes most, should a mark ever stand where nobody looked
-		},
+	c.t.page = page.HTML
+	if c.t.html, ok = c.parser.Compile(page.HTML, page.Contexts()); !ok {
+		return // the text alternative would say it all again
 	}
-	c.t.html = b.build(page.html)
-	if b.failed {
-		return // the twin would say it all again
+	colon := ": "
+	if c.t.lang.chinese {
+		colon = "："
 	}
-	plain, err := twin(page.html, c.t.lang.chinese, c.t.tags)
+	alternative, err := mail.Text(page.HTML, colon, c.t.tags)
 	if err != nil {
-		c.report.fault(src.at, "html", "check the layout's HTML", "the page cannot be read: %v", err)
+		c.report.Fault(src.at, "html", "check the layout's HTML", "the page cannot be read: %v", err)
 		return
 	}
-	c.t.text = c.build(plain, inText)
+	c.t.text = c.plain(alternative)
 }
 
-// compose makes the page of a mail's text with its marks.
-func (c *compiler) compose(body string) (*page, bool) {
+// compose makes the page of a mail's text with its placeholders.
+func (c *compiler) compose(body string) (*mail.Page, bool) {
 	src := &c.t.src
-	made, err := markdown(body, c.t.tags, src.front.Skip)
+	made, err := mail.Markdown(body, c.t.tags, src.front.Skip)
 	if err != nil {
-		c.report.fault(src.at, "markdown", "make it simpler", "the Markdown cannot be read: %v", err)
+		c.report.Fault(src.at, "markdown", "make it simpler", "the Markdown cannot be read: %v", err)
 		return nil, false
 	}
 	layout, content, ok := c.layout()
 	if !ok {
 		return nil, false
 	}
-	return compose(layout, made, content, c.t.tags, &c.report)
+	return mail.Compose(layout, made, content, c.t.tags, &c.report)
 }
 
-// layout returns the layout with its marks, and the mark at which the body goes in.
+// layout returns the layout with its placeholders, and the one at which the body goes in.
 func (c *compiler) layout() (string, rune, bool) {
 	name := c.t.src.front.Layout
 	if name == "none" {
@@ -199,43 +197,40 @@ func (c *compiler) layout() (string, rune, bool) {
 	}
 	file := folder + "/_layouts/" + name + ".html"
 	if !ok {
-		c.report.fault(c.t.src.where("$.layout"), "unknown-layout", "write "+file+", or remove the line", "there is no layout %q", name)
+		c.report.Fault(c.t.src.where("$.layout"), "unknown-layout", "write "+file+", or remove the line", "there is no layout %q", name)
 		return "", 0, false
 	}
 	c.report.remember(file, text)
-	from, before := len(c.t.tags.list), c.report.faults
-	s := &scanner{tags: c.t.tags, report: &c.report, partial: c.partial, inLines: true}
-	marked := s.scan(text, position{file, 1, 1})
-	for i := from; i < len(c.t.tags.list); i++ {
-		if t := &c.t.tags.list[i]; !t.control && t.args == "content" {
-			return marked, rune(firstMark + i), c.report.faults == before
-		}
+	before := c.report.faults
+	marked, content := c.parser.ScanLayout(text, liquid.Start(file))
+	if content != 0 {
+		return marked, content, c.report.faults == before
 	}
-	c.report.fault(position{file, 1, 1}, "no-content", "write {{ content }} where the mail's text belongs", "the layout has no place for the text")
+	c.report.Fault(liquid.Start(file), "no-content", "write {{ content }} where the mail's text belongs", "the layout has no place for the text")
 	return "", 0, false
 }
 
 func (c *compiler) sms() {
 	src := &c.t.src
 	before := c.report.faults
-	body := strings.TrimSpace(standalone(c.scan.scan(src.body, src.at), c.t.tags))
+	body := strings.TrimSpace(c.t.tags.Standalone(c.parser.Scan(src.body, src.at, false)))
 	if body == "" && c.report.faults == before {
-		c.report.fault(src.at, "empty", "write the text below the front matter", "the text message is empty")
+		c.report.Fault(src.at, "empty", "write the text below the front matter", "the text message is empty")
 	}
-	c.t.text = c.build(skips(src.front.Skip).lines(body, c.t.tags), inText)
+	c.t.text = c.plain(liquid.Skips(src.front.Skip).Lines(body, c.t.tags))
 	if c.t.asks = src.front.Asks; c.t.asks != "" && askedBy[c.t.asks] == "" {
-		c.report.fault(src.where("$.asks"), "asks", "write "+strings.Join(sortedKeys(askedBy), ", "), "%q is nothing that a text message can ask for", c.t.asks)
+		c.report.Fault(src.where("$.asks"), "asks", "write "+strings.Join(sortedKeys(askedBy), ", "), "%q is nothing that a text message can ask for", c.t.asks)
 	}
 	for _, name := range sortedKeys(src.front.Gateway) {
 		g := src.front.Gateway[name]
 		path := "$.gateway." + quotePath(name)
 		if g.Template == "" {
-			c.report.fault(src.where(path), "gateway-template", "write template: SMS_123, the code the gateway gave you", "the gateway %s has no template code", name)
+			c.report.Fault(src.where(path), "gateway-template", "write template: SMS_123, the code the gateway gave you", "the gateway %s has no template code", name)
 		}
 		one := gateway{name: name, template: g.Template, text: g.Text}
 		for _, p := range g.Params {
 			param := fmt.Sprint(p.Key)
-			one.params = append(one.params, header{param, c.value(fmt.Sprint(p.Value), path+".params."+quotePath(param), inLine)})
+			one.params = append(one.params, header{param, c.value(fmt.Sprint(p.Value), path+".params."+quotePath(param), liquid.InLine)})
 		}
 		c.t.gateways = append(c.t.gateways, one)
 	}
@@ -243,27 +238,26 @@ func (c *compiler) sms() {
 
 func (c *compiler) webhook() {
 	src := &c.t.src
-	body := standalone(c.scan.scan(src.body, src.at), c.t.tags)
-	places := jsonPlaces(body)
-	b := &builder{tags: c.t.tags, report: &c.report, scope: c.scope, places: func(r rune) place { return places[r] }}
-	c.t.text = b.build(body)
-	if !strings.ContainsFunc(body, isMark) && !json.Valid([]byte(body)) {
-		c.report.fault(src.at, "json", "look for a missing comma or quote", "this is not JSON")
+	body := c.t.tags.Standalone(c.parser.Scan(src.body, src.at, false))
+	contexts := jsonContexts(body)
+	c.t.text, _ = c.parser.Compile(body, liquid.Contexts{At: func(at int) liquid.EscapeContext { return contexts[at] }})
+	if !strings.ContainsFunc(body, liquid.IsPlaceholder) && !json.Valid([]byte(body)) {
+		c.report.Fault(src.at, "json", "look for a missing comma or quote", "this is not JSON")
 	}
 	switch c.t.method = strings.ToUpper(src.front.Method); c.t.method {
 	case "":
 		c.t.method = http.MethodPost
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
 	default:
-		c.report.fault(src.where("$.method"), "method", "write POST, PUT or PATCH", "a webhook cannot use the method %s", c.t.method)
+		c.report.Fault(src.where("$.method"), "method", "write POST, PUT or PATCH", "a webhook cannot use the method %s", c.t.method)
 	}
 	for _, h := range src.front.Headers {
 		name := fmt.Sprint(h.Key)
 		path := "$.headers." + quotePath(name)
 		if !httpguts.ValidHeaderFieldName(name) || reservedHeader(name) {
-			c.report.fault(src.where(path), "header", "choose another name, such as X-Team", "the header %q cannot be set", name)
+			c.report.Fault(src.where(path), "header", "choose another name, such as X-Team", "the header %q cannot be set", name)
 		}
-		c.t.headers = append(c.t.headers, header{http.CanonicalHeaderKey(name), c.value(fmt.Sprint(h.Value), path, inLine)})
+		c.t.headers = append(c.t.headers, header{http.CanonicalHeaderKey(name), c.value(fmt.Sprint(h.Value), path, liquid.InLine)})
 	}
 }
 
@@ -277,16 +271,17 @@ func reservedHeader(name string) bool {
 	}
 }
 
-// jsonPlaces finds out which marks stand between the quotes of a string.
-func jsonPlaces(src string) map[rune]place {
-	places := map[rune]place{}
+// jsonContexts finds out which placeholders stand between the quotes of a string, by their bytes. No JSON decoder can: with its tags in
+// place, as with {% if %}"a"{% else %}"b"{% endif %}, a template is not JSON yet.
+func jsonContexts(src string) map[int]liquid.EscapeContext {
+	contexts := map[int]liquid.EscapeContext{}
 	inString, escaped := false, false
-	for _, r := range src {
+	for i, r := range src {
 		switch {
-		case isMark(r) && inString:
-			places[r] = inJSONString
-		case isMark(r):
-			places[r] = inJSON
+		case liquid.IsPlaceholder(r) && inString:
+			contexts[i] = liquid.InJSONString
+		case liquid.IsPlaceholder(r):
+			contexts[i] = liquid.InJSON
 		case escaped:
 			escaped = false
 		case inString && r == '\\':
@@ -295,5 +290,5 @@ func jsonPlaces(src string) map[rune]place {
 			inString = !inString
 		}
 	}
-	return places
+	return contexts
 }

@@ -9,6 +9,8 @@ import (
 	yamlparser "github.com/goccy/go-yaml/parser"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
+	"github.com/carebell/carebell/templates/mail"
 )
 
 // frontMatter is what stands between the two lines of --- at the beginning of a template.
@@ -44,13 +46,13 @@ type source struct {
 	front frontMatter
 	yaml  string // the front matter's text
 	body  string
-	at    position // where the body begins
+	at    liquid.Position // where the body begins
 	tree  *yamlast.File
 }
 
 // readSource divides a file into front matter and body. ok is false after a fault.
 func readSource(file, text string, ch care.Channel, r *report) (src source, ok bool) {
-	src = source{file: file, body: text, at: position{file, 1, 1}}
+	src = source{file: file, body: text, at: liquid.Start(file)}
 	first, rest, found := strings.Cut(text, "\n")
 	if strings.TrimRight(first, " \t\r") != "---" || !found {
 		return src, true
@@ -68,12 +70,12 @@ func readSource(file, text string, ch care.Channel, r *report) (src source, ok b
 		from += len(line) + 1
 	}
 	if end < 0 {
-		r.fault(position{file, 1, 1}, "front-matter", "end it with a line of ---", "the front matter is never ended")
+		r.Fault(liquid.Start(file), "front-matter", "end it with a line of ---", "the front matter is never ended")
 		return src, false
 	}
 	src.yaml = rest[:end]
 	_, src.body, _ = strings.Cut(rest[end:], "\n")
-	src.at = position{file, 2 + strings.Count(src.yaml, "\n") + 1, 1}
+	src.at = liquid.Position{File: file, Line: 2 + strings.Count(src.yaml, "\n") + 1, Column: 1}
 	return src, src.decode(ch, r)
 }
 
@@ -84,7 +86,7 @@ const maxFront = 16 << 10
 func tooDeep(yaml string) bool {
 	depth := 0
 	for line := range strings.SplitSeq(yaml, "\n") {
-		if strings.Count(line, "- ")+strings.Count(line, "? ") > maxNesting && strings.Trim(line, "-? ") == "" || strings.HasPrefix(line, strings.Repeat(" ", 2*maxNesting)) {
+		if strings.Count(line, "- ")+strings.Count(line, "? ") > mail.MaxNesting && strings.Trim(line, "-? ") == "" || strings.HasPrefix(line, strings.Repeat(" ", 2*mail.MaxNesting)) {
 			return true
 		}
 		for i := range len(line) {
@@ -94,7 +96,7 @@ func tooDeep(yaml string) bool {
 			case ']', '}':
 				depth--
 			}
-			if depth > maxNesting {
+			if depth > mail.MaxNesting {
 				return true
 			}
 		}
@@ -104,30 +106,30 @@ func tooDeep(yaml string) bool {
 
 func (src *source) decode(ch care.Channel, r *report) bool {
 	if len(src.yaml) > maxFront || tooDeep(src.yaml) {
-		r.fault(position{src.file, 1, 1}, "front-matter", "make it simpler", "the front matter is too long or nested too deep")
+		r.Fault(liquid.Start(src.file), "front-matter", "make it simpler", "the front matter is too long or nested too deep")
 		return false
 	}
 	// Tags may stand in plain YAML only between quotes: {{ begins a map.
 	err := yaml.UnmarshalWithOptions([]byte(src.yaml), &src.front, yaml.Strict())
 	if err != nil {
-		p := position{src.file, 1, 1}
+		p := liquid.Start(src.file)
 		message := err.Error()
 		if e, ok := errors.AsType[yaml.Error](err); ok {
 			message = e.GetMessage()
 			if token := e.GetToken(); token != nil && token.Position != nil {
-				p.line, p.col = token.Position.Line+1, token.Position.Column
+				p.Line, p.Column = token.Position.Line+1, token.Position.Column
 			}
 		}
 		remedy := "write only " + strings.Join(allowedFront[ch], ", ")
 		if strings.Contains(src.yaml, ": {{") {
 			remedy = `put quotes around values with tags: subject: "{{ … }}"`
 		}
-		r.fault(p, "front-matter", remedy, "the front matter cannot be read: %s", message)
+		r.Fault(p, "front-matter", remedy, "the front matter cannot be read: %s", message)
 		return false
 	}
 	src.tree, err = yamlparser.ParseBytes([]byte(src.yaml), 0)
 	if err != nil {
-		r.fault(position{src.file, 1, 1}, "front-matter", "correct the YAML", "the front matter cannot be read: %v", err)
+		r.Fault(liquid.Start(src.file), "front-matter", "correct the YAML", "the front matter cannot be read: %v", err)
 		return false
 	}
 	return src.onlyAllowed(ch, r)
@@ -144,7 +146,7 @@ func (src *source) onlyAllowed(ch care.Channel, r *report) bool {
 	ok := true
 	for _, key := range []string{"subject", "preheader", "layout", "skip", "locked", "gateway", "asks", "method", "headers"} {
 		if set[key] {
-			r.fault(src.where("$."+key), "front-matter", "write only "+strings.Join(allowedFront[ch], ", "), "%s means nothing for %s", key, ch)
+			r.Fault(src.where("$."+key), "front-matter", "write only "+strings.Join(allowedFront[ch], ", "), "%s means nothing for %s", key, ch)
 			ok = false
 		}
 	}
@@ -152,8 +154,8 @@ func (src *source) onlyAllowed(ch care.Channel, r *report) bool {
 }
 
 // where returns the place of a value of the front matter, by its YAML path.
-func (src *source) where(path string) position {
-	p := position{src.file, 1, 1}
+func (src *source) where(path string) liquid.Position {
+	p := liquid.Start(src.file)
 	if src.tree == nil {
 		return p
 	}
@@ -166,9 +168,9 @@ func (src *source) where(path string) position {
 		return p
 	}
 	token := n.GetToken()
-	p.line, p.col = token.Position.Line+1, token.Position.Column
+	p.Line, p.Column = token.Position.Line+1, token.Position.Column
 	if s := token.Origin; strings.HasPrefix(strings.TrimSpace(s), `"`) || strings.HasPrefix(strings.TrimSpace(s), "'") {
-		p.col++ // the text begins behind its quote
+		p.Column++ // the text begins behind its quote
 	}
 	return p
 }

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
+	"github.com/carebell/carebell/templates/mail"
 )
 
 // LintOptions are the budgets of Lint; zero values are the defaults.
@@ -103,16 +105,16 @@ func (l *linter) programs() {
 	}
 	for _, p := range book.Programs {
 		for i, st := range p.Steps {
-			at := position{file: p.File}
+			at := liquid.Position{File: p.File}
 			if book.Locate != nil {
-				at.line, at.col, _ = book.Locate(p.File, fmt.Sprintf("$.steps[%d].template", i))
+				at.Line, at.Column, _ = book.Locate(p.File, fmt.Sprintf("$.steps[%d].template", i))
 			}
 			if !slices.Contains(l.set.names, st.Template) {
 				remedy := suggest(st.Template, l.set.names)
 				if !strings.HasPrefix(remedy, "did you mean") {
 					remedy = "write " + folder + "/" + st.Template + "/" + "zh-CN/sms.txt or email.md"
 				}
-				l.report.fault(at, "missing-template", remedy, "there is no template %q, which the step %s uses", st.Template, st.Step)
+				l.report.Fault(at, "missing-template", remedy, "there is no template %q, which the step %s uses", st.Template, st.Step)
 				continue
 			}
 			var lacks []string
@@ -133,9 +135,9 @@ func (l *linter) programs() {
 			}
 			switch {
 			case !written && !l.broken(st.Template), written && !has && len(lacks) > 0 && !slices.Contains(p.Channels, "preferred"):
-				l.report.fault(at, "missing-channel", "write "+strings.Join(lacks, " or "), "the template %q has nothing for the channels of the program (%s): nobody would get it", st.Template, strings.Join(p.Channels, ", "))
+				l.report.Fault(at, "missing-channel", "write "+strings.Join(lacks, " or "), "the template %q has nothing for the channels of the program (%s): nobody would get it", st.Template, strings.Join(p.Channels, ", "))
 			case has && len(lacks) > 0:
-				l.report.warn(at, "missing-channel", "write "+strings.Join(lacks, " and ")+", or take the channel out of channels", "the template %q has no %s although the program may use that channel", st.Template, strings.Join(lacks, " and no "))
+				l.report.Warn(at, "missing-channel", "write "+strings.Join(lacks, " and ")+", or take the channel out of channels", "the template %q has no %s although the program may use that channel", st.Template, strings.Join(lacks, " and no "))
 			}
 		}
 	}
@@ -151,9 +153,9 @@ func (l *linter) broken(name string) bool {
 // locales checks that a template is written in the languages of the book's dealers.
 func (l *linter) locales(name string) {
 	book := l.set.env.book
-	at := position{file: folder + "/" + name}
+	at := liquid.Position{File: folder + "/" + name}
 	if book != nil && len(book.Programs) > 0 && len(l.usesOf(name)) == 0 {
-		l.report.warn(at, "unused-template", "use it in a step of a program, or remove the folder", "no program uses the template %q", name)
+		l.report.Warn(at, "unused-template", "use it in a step of a program, or remove the folder", "no program uses the template %q", name)
 	}
 	if book == nil || l.broken(name) {
 		return
@@ -172,7 +174,7 @@ func (l *linter) locales(name string) {
 				return slices.ContainsFunc(have, func(h string) bool { return strings.EqualFold(h, f) })
 			})
 			if !served {
-				l.report.warn(at, "missing-locale", fmt.Sprintf("write %s/%s/%s/%s", folder, name, locale, files[ch]), "there is no %s in %s, the language of a dealer; customers get it in %s", files[ch], locale, strings.Join(have, " or "))
+				l.report.Warn(at, "missing-locale", fmt.Sprintf("write %s/%s/%s/%s", folder, name, locale, files[ch]), "there is no %s in %s, the language of a dealer; customers get it in %s", files[ch], locale, strings.Join(have, " or "))
 			}
 		}
 	}
@@ -210,35 +212,35 @@ func (l *linter) renderFault(t *template, err error) {
 		message = e.Err.Error()
 		name, _, _ := strings.Cut(message, " ")
 		for _, u := range t.uses() {
-			if u.path == name && !u.guarded {
-				at = u.pos
+			if u.Name == name && !u.Guarded {
+				at = u.At
 			}
 		}
-		if e.Code == codeMissing {
+		if e.Code == liquid.CodeMissing {
 			if l.once(fmt.Sprint(t.name, t.channel, t.locale, name)) {
-				l.report.fault(at, "missing-variable", fmt.Sprintf(`write {%% if %s %%} around it, or defaults: {%s: "…"}`, name, name), "%s for a customer of this program: the message would be set aside", message)
+				l.report.Fault(at, "missing-variable", fmt.Sprintf(`write {%% if %s %%} around it, or defaults: {%s: "…"}`, name, name), "%s for a customer of this program: the message would be set aside", message)
 			}
 			return
 		}
 	}
-	l.report.fault(at, "render", "make it simpler", "a message for a sample customer cannot be written: %s", message)
+	l.report.Fault(at, "render", "make it simpler", "a message for a sample customer cannot be written: %s", message)
 }
 
 // uses lists the variables of all the template's programs.
-func (t *template) uses() []use {
-	var all []use
-	for _, p := range []*program{t.subject, t.preheader, t.html, t.text} {
+func (t *template) uses() []liquid.Use {
+	var all []liquid.Use
+	for _, p := range []*liquid.Template{t.subject, t.preheader, t.html, t.text} {
 		if p != nil {
-			all = append(all, p.uses...)
+			all = append(all, p.Uses...)
 		}
 	}
 	for _, g := range t.gateways {
 		for _, p := range g.params {
-			all = append(all, p.value.uses...)
+			all = append(all, p.value.Uses...)
 		}
 	}
 	for _, h := range t.headers {
-		all = append(all, h.value.uses...)
+		all = append(all, h.value.Uses...)
 	}
 	return all
 }
@@ -246,24 +248,24 @@ func (t *template) uses() []use {
 // variables reports what a program's trigger does not have, and what a record may lack.
 func (l *linter) variables(t *template, programs []*care.Program) {
 	for _, u := range t.uses() {
-		v := variables[u.path]
-		if u.guarded || v == nil {
+		v := variables[u.Name]
+		if u.Guarded || v == nil {
 			continue
 		}
 		if len(v.On) > 0 {
 			lacking := slices.IndexFunc(programs, func(p *care.Program) bool { return !slices.Contains(v.On, p.Trigger.On) })
 			if lacking >= 0 {
 				p := programs[lacking]
-				if l.once(fmt.Sprint(t.name, t.channel, t.locale, u.path)) {
-					l.report.fault(u.pos, "missing-variable", "use another variable, or write {% if "+u.path+" %} around it",
-						"%s exists only in programs on %s, and %s is on %s", u.path, strings.Join(v.On, ", "), p.Program, p.Trigger.On)
+				if l.once(fmt.Sprint(t.name, t.channel, t.locale, u.Name)) {
+					l.report.Fault(u.At, "missing-variable", "use another variable, or write {% if "+u.Name+" %} around it",
+						"%s exists only in programs on %s, and %s is on %s", u.Name, strings.Join(v.On, ", "), p.Program, p.Trigger.On)
 				}
 				continue
 			}
 		}
-		if v.Maybe != "" && !l.everyDealerHas(v) && l.once(fmt.Sprint(u.pos)) {
-			l.report.warn(u.pos, "unguarded-variable", fmt.Sprintf(`write defaults: {%s: "…"} in the front matter, or {%% if %s %%} around it`, u.path, u.path),
-				"%s can be missing (%s), and then the message is set aside", u.path, v.Maybe)
+		if v.Maybe != "" && !l.everyDealerHas(v) && l.once(fmt.Sprint(u.At)) {
+			l.report.Warn(u.At, "unguarded-variable", fmt.Sprintf(`write defaults: {%s: "…"} in the front matter, or {%% if %s %%} around it`, u.Name, u.Name),
+				"%s can be missing (%s), and then the message is set aside", u.Name, v.Maybe)
 		}
 	}
 }
@@ -275,8 +277,8 @@ func (l *linter) everyDealerHas(v *Variable) bool {
 		return false
 	}
 	for _, d := range book.Dealers {
-		s := &state{draft: &care.Draft{Dealer: d, Occurrence: &care.Occurrence{}}, env: l.set.env}
-		if v.get(s).kind == missing {
+		b := &bindings{draft: &care.Draft{Dealer: d, Occurrence: &care.Occurrence{}}, env: l.set.env}
+		if v.get(b).Kind() == liquid.KindMissing {
 			return false
 		}
 	}
@@ -292,7 +294,7 @@ func (l *linter) sms(t *template, m *care.Message) {
 		country = b.Dealers[0].Country
 	}
 	if n := l.opt.Parts(string(m.Text), m.Signature, country); n > l.opt.MaxParts {
-		l.report.warn(t.src.at, "sms-parts", "shorten it"+l.dear(string(m.Text), t), "for a sample customer the text takes %d parts (%d characters); the budget is %d", n, utf8.RuneCount(m.Text), l.opt.MaxParts)
+		l.report.Warn(t.src.at, "sms-parts", "shorten it"+l.dear(string(m.Text), t), "for a sample customer the text takes %d parts (%d characters); the budget is %d", n, utf8.RuneCount(m.Text), l.opt.MaxParts)
 	}
 }
 
@@ -311,14 +313,30 @@ func (l *linter) dear(text string, t *template) string {
 
 func (l *linter) mail(t *template, m *care.Message, programs []*care.Program) {
 	if n := utf8.RuneCountInString(m.Subject); n > l.opt.MaxSubject {
-		l.report.warn(t.src.where("$.subject"), "long-subject", "say it in fewer words; the preheader can say the rest", "the subject has %d characters for a sample customer; phones show some %d", n, l.opt.MaxSubject)
+		l.report.Warn(t.src.where("$.subject"), "long-subject", "say it in fewer words; the preheader can say the rest", "the subject has %d characters for a sample customer; phones show some %d", n, l.opt.MaxSubject)
 	}
 	if len(m.HTML) > l.opt.MaxBytes {
-		l.report.warn(t.src.at, "heavy-mail", "shorten it; Gmail cuts mails off at 102 kB", "the mail has %d kB", len(m.HTML)/1000)
+		l.report.Warn(t.src.at, "heavy-mail", "shorten it; Gmail cuts mails off at 102 kB", "the mail has %d kB", len(m.HTML)/1000)
 	}
 	safety := len(programs) > 0 && !slices.ContainsFunc(programs, func(p *care.Program) bool { return p.Class != care.Safety })
-	if !safety && !slices.ContainsFunc(t.html.uses, func(u use) bool { return u.path == "links.unsubscribe" }) {
-		l.report.warn(t.src.at, "no-opt-out", "write [unsubscribe]({{ links.unsubscribe }}) into the mail or its layout", "the mail shows no way to opt out")
+	if !safety && !slices.ContainsFunc(t.html.Uses, func(u liquid.Use) bool { return u.Name == "links.unsubscribe" }) {
+		l.report.Warn(t.src.at, "no-opt-out", "write [unsubscribe]({{ links.unsubscribe }}) into the mail or its layout", "the mail shows no way to opt out")
 	}
-	l.page(t)
+	page := mail.Linter{
+		Report: &l.report, Body: strings.Join(l.report.lines[t.src.file], "\n"), BodyAt: t.src.at, Layout: t.src.front.Layout, Once: l.once,
+		Find: func(what string) liquid.Position { return l.find(t, what) },
+	}
+	page.Page(t.page, t.tags)
+}
+
+// find returns where a text stands in the author's files: in the template, else in its layout.
+func (l *linter) find(t *template, what string) liquid.Position {
+	for _, file := range []string{t.src.file, folder + "/_layouts/" + cmp.Or(t.src.front.Layout, "default") + ".html"} {
+		for i, line := range l.report.lines[file] {
+			if before, _, ok := strings.Cut(line, what); ok {
+				return liquid.Position{File: file, Line: i + 1, Column: 1}.After(before)
+			}
+		}
+	}
+	return t.src.at
 }

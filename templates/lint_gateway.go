@@ -45,12 +45,12 @@ func (l *linter) gateways(t *template) {
 			if near := suggest(g.name, sortedKeys(l.opt.Gateways)); strings.HasPrefix(near, "did you mean") {
 				remedy = near
 			}
-			l.report.warn(at, "unknown-gateway", remedy+" If it is an account of CARE_SMS_ACCOUNTS, all is well", "there is no gateway %q", g.name)
+			l.report.Warn(at, "unknown-gateway", remedy+" If it is an account of CARE_SMS_ACCOUNTS, all is well", "there is no gateway %q", g.name)
 			if g.text == "" {
 				continue
 			}
 		case rules.Plain:
-			l.report.warn(at, "gateway-plain", "remove it", "the gateway %s takes text as it is: nobody reads what stands here", g.name)
+			l.report.Warn(at, "gateway-plain", "remove it", "the gateway %s takes text as it is: nobody reads what stands here", g.name)
 			continue
 		}
 		l.approved(t, g, rules)
@@ -61,26 +61,26 @@ func (l *linter) gateways(t *template) {
 func (l *linter) approved(t *template, g *gateway, rules care.GatewayRules) {
 	path := "$.gateway." + quotePath(g.name)
 	if rules.Code != nil && g.template != "" && !rules.Code.MatchString(g.template) {
-		l.report.warn(t.src.where(path+".template"), "gateway-template", "copy the code from the gateway's console", "%q does not look like a template's code of %s (%s)", g.template, g.name, rules.Code)
+		l.report.Warn(t.src.where(path+".template"), "gateway-template", "copy the code from the gateway's console", "%q does not look like a template's code of %s (%s)", g.template, g.name, rules.Code)
 	}
 	for _, p := range g.params {
 		at := t.src.where(path + ".params." + quotePath(p.name))
 		if rules.Param != nil && !rules.Param.MatchString(p.name) {
-			l.report.fault(at, "gateway-params", "name it with letters, digits and _, a letter first, at most 25", "%s takes no parameter of the name %q", g.name, p.name)
+			l.report.Fault(at, "gateway-params", "name it with letters, digits and _, a letter first, at most 25", "%s takes no parameter of the name %q", g.name, p.name)
 		}
 	}
 	for _, name := range rules.Needs {
 		if !g.has(name) {
-			l.report.fault(t.src.where(path), "gateway-params", fmt.Sprintf(`write params: {%s: "…"}`, name), "the file of the gateway %s asks for the parameter %s", g.name, name)
+			l.report.Fault(t.src.where(path), "gateway-params", fmt.Sprintf(`write params: {%s: "…"}`, name), "the file of the gateway %s asks for the parameter %s", g.name, name)
 		}
 	}
 	if strings.TrimSpace(g.text) == "" {
-		l.report.warn(t.src.where(path), "gateway-text", "write it with its variables: text: \"…${name}…\"", "without the text that %s approved nobody can tell whether it says the same as this one", g.name)
+		l.report.Warn(t.src.where(path), "gateway-text", "write it with its variables: text: \"…${name}…\"", "without the text that %s approved nobody can tell whether it says the same as this one", g.name)
 		return
 	}
 	l.placeholders(t, g, rules)
 	if n := utf8.RuneCountInString(g.text); rules.MaxText > 0 && n > rules.MaxText {
-		l.report.warn(t.src.where(path+".text"), "gateway-text", "copy the text that was approved", "the text has %d characters; %s approves at most %d", n, g.name, rules.MaxText)
+		l.report.Warn(t.src.where(path+".text"), "gateway-text", "copy the text that was approved", "the text has %d characters; %s approves at most %d", n, g.name, rules.MaxText)
 	}
 }
 
@@ -114,7 +114,7 @@ func (l *linter) placeholders(t *template, g *gateway, rules care.GatewayRules) 
 	for _, found := range placeholder.FindAllStringSubmatch(g.text, -1) {
 		name := g.at(found)
 		if name == "" {
-			l.report.fault(t.src.where(path+".text"), "gateway-params", "write it under params, in the order of the text", "the approved text has the variable %s, for which there is no parameter: the gateway would refuse every message", found[0])
+			l.report.Fault(t.src.where(path+".text"), "gateway-params", "write it under params, in the order of the text", "the approved text has the variable %s, for which there is no parameter: the gateway would refuse every message", found[0])
 			continue
 		}
 		used[name] = true
@@ -125,9 +125,9 @@ func (l *linter) placeholders(t *template, g *gateway, rules care.GatewayRules) 
 		}
 		at := t.src.where(path + ".params." + quotePath(p.name))
 		if rules.Numbered {
-			l.report.fault(at, "gateway-params", "remove it, or look for its {number} in the approved text", "the approved text has no place for the parameter %s: the gateway counts them and would refuse every message", p.name)
+			l.report.Fault(at, "gateway-params", "remove it, or look for its {number} in the approved text", "the approved text has no place for the parameter %s: the gateway counts them and would refuse every message", p.name)
 		} else {
-			l.report.warn(at, "gateway-params", "remove it, or look for ${"+p.name+"} in the approved text", "the approved text has no place for the parameter %s", p.name)
+			l.report.Warn(at, "gateway-params", "remove it, or look for ${"+p.name+"} in the approved text", "the approved text has no place for the parameter %s", p.name)
 		}
 	}
 }
@@ -186,7 +186,7 @@ func (l *linter) sameText(t *template, d *care.Draft) {
 				where = fmt.Sprintf(" when no branch of line %d is taken", b.Line)
 			}
 			own, approved := parting(ours, theirs)
-			l.report.warn(t.src.where("$.gateway."+quotePath(g.name)+".text"), "gateway-drift", "have the new text approved, or write the old one again",
+			l.report.Warn(t.src.where("$.gateway."+quotePath(g.name)+".text"), "gateway-drift", "have the new text approved, or write the old one again",
 				"the text that %s approved and ours part%s: ours says %q where the approved one says %q", g.name, where, own, approved)
 			break
 		}
@@ -201,9 +201,9 @@ func (l *linter) values(t *template, g *gateway, rules care.GatewayRules, m *car
 		n := utf8.RuneCountInString(value)
 		switch {
 		case rules.NoLinks && strings.Contains(value, "://"):
-			l.report.fault(at, "gateway-params", "have a text approved that names the page, or lead there from the e-mail", "the parameter %s is a link, which %s refuses", p.name, g.name)
+			l.report.Fault(at, "gateway-params", "have a text approved that names the page, or lead there from the e-mail", "the parameter %s is a link, which %s refuses", p.name, g.name)
 		case rules.MaxValue > 0 && n > rules.MaxValue:
-			l.report.warn(at, "gateway-params", "shorten it, or ask the gateway for more", "the parameter %s has %d characters for a sample customer; %s takes %d", p.name, n, g.name, rules.MaxValue)
+			l.report.Warn(at, "gateway-params", "shorten it, or ask the gateway for more", "the parameter %s has %d characters for a sample customer; %s takes %d", p.name, n, g.name, rules.MaxValue)
 		}
 	}
 }
@@ -235,7 +235,7 @@ func (l *linter) gatewayDrift(t *template) {
 			}
 			own := t.gateways[i]
 			if own.template == g.template && !slices.EqualFunc(own.params, g.params, func(a, b header) bool { return a.name == b.name }) {
-				l.report.warn(t.src.where("$.gateway."+quotePath(g.name)), "gateway-drift", "give both the same parameters in the same order", "the template %s of %s has other parameters here than in %s", g.template, g.name, other.src.file)
+				l.report.Warn(t.src.where("$.gateway."+quotePath(g.name)), "gateway-drift", "give both the same parameters in the same order", "the template %s of %s has other parameters here than in %s", g.template, g.name, other.src.file)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
 )
 
 // Care comes from the heart and is not visibly commercial (facts 1): words that have no place in a program of class care.
@@ -24,18 +25,18 @@ func (l *linter) words(t *template, programs []*care.Program) {
 	if t.src.yaml != "" {
 		text = t.src.yaml + "---\n" + text
 	}
-	start := position{t.src.file, 1, 1}
+	start := liquid.Start(t.src.file)
 	if t.src.yaml != "" {
-		start.line = 2
+		start.Line = 2
 	}
 	quiet := tagText.ReplaceAllStringFunc(text, func(s string) string { return strings.Repeat(" ", len(s)) })
 	for _, re := range []*regexp.Regexp{salesZh, salesEn} {
 		for _, at := range re.FindAllStringIndex(quiet, -1) {
-			l.report.warn(start.after(text[:at[0]]), "commercial-words", "say what the customer gains, without an offer; or make the program class: commercial", "%q sounds like an offer, and the program is of class care", quiet[at[0]:at[1]])
+			l.report.Warn(start.After(text[:at[0]]), "commercial-words", "say what the customer gains, without an offer; or make the program class: commercial", "%q sounds like an offer, and the program is of class care", quiet[at[0]:at[1]])
 		}
 	}
 	for _, at := range shouts.FindAllStringIndex(quiet, -1) {
-		l.report.warn(start.after(text[:at[0]]), "shouting", "say it calmly", "%q shouts, and the program is of class care", quiet[at[0]:at[1]])
+		l.report.Warn(start.After(text[:at[0]]), "shouting", "say it calmly", "%q shouts, and the program is of class care", quiet[at[0]:at[1]])
 	}
 }
 

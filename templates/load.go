@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
 )
 
 // Options are what the engine cannot know by itself.
@@ -63,11 +64,11 @@ type template struct {
 	locale  string // as its folder is called
 	lang    language
 	src     source
-	tags    *tags
+	tags    *liquid.Tags
 
-	subject, preheader *program
-	html, text         *program // text: also SMS and webhook
-	page               string   // with marks, for lint
+	subject, preheader *liquid.Template
+	html, text         *liquid.Template // text: also SMS and webhook
+	page               string           // with placeholders, for lint
 	gateways           []gateway
 	asks               string // what a text message is to be answered with
 	method             string
@@ -83,7 +84,7 @@ type gateway struct {
 
 type header struct {
 	name  string
-	value *program
+	value *liquid.Template
 }
 
 // Load reads and compiles the templates of a book. A template with a fault is left out of the Set: Has says no and Render refuses
@@ -123,7 +124,7 @@ func (l *loader) run() {
 	entries, err := fs.ReadDir(l.fsys, folder)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			l.report.fault(position{file: folder}, "unreadable", "check the folder's permissions", "the templates cannot be read: %v", err)
+			l.report.Fault(liquid.Position{File: folder}, "unreadable", "check the folder's permissions", "the templates cannot be read: %v", err)
 		}
 		return
 	}
@@ -131,7 +132,7 @@ func (l *loader) run() {
 		switch {
 		case !e.IsDir():
 			if !strings.HasPrefix(e.Name(), ".") {
-				l.report.warn(position{file: path.Join(folder, e.Name())}, "stray-file", "put it into templates/<template>/<locale>/", "nothing reads this file")
+				l.report.Warn(liquid.Position{File: path.Join(folder, e.Name())}, "stray-file", "put it into templates/<template>/<locale>/", "nothing reads this file")
 			}
 		case e.Name() == "_layouts":
 			l.readLayouts()
@@ -162,13 +163,13 @@ func (l *loader) folder(name string) []func() (*template, *report) {
 	var jobs []func() (*template, *report)
 	locales, err := fs.ReadDir(l.fsys, folder+"/"+name)
 	if err != nil {
-		l.report.fault(position{file: folder + "/" + name}, "unreadable", "check the folder's permissions", "the template cannot be read: %v", err)
+		l.report.Fault(liquid.Position{File: folder + "/" + name}, "unreadable", "check the folder's permissions", "the template cannot be read: %v", err)
 	}
 	for _, locale := range locales {
 		at := path.Join(folder, name, locale.Name())
 		if !locale.IsDir() {
 			if !strings.HasPrefix(locale.Name(), ".") {
-				l.report.warn(position{file: at}, "stray-file", "put it into a folder for its language, such as "+folder+"/"+name+"/en/", "nothing reads this file")
+				l.report.Warn(liquid.Position{File: at}, "stray-file", "put it into a folder for its language, such as "+folder+"/"+name+"/en/", "nothing reads this file")
 			}
 			continue
 		}
@@ -178,12 +179,12 @@ func (l *loader) folder(name string) []func() (*template, *report) {
 			ch := channelOf(f.Name())
 			if ch == "" {
 				if !strings.HasPrefix(f.Name(), ".") {
-					l.report.warn(position{file: file}, "stray-file", "call it email.md, sms.txt or webhook.json", "nothing reads this file")
+					l.report.Warn(liquid.Position{File: file}, "stray-file", "call it email.md, sms.txt or webhook.json", "nothing reads this file")
 				}
 				continue
 			}
 			jobs = append(jobs, func() (*template, *report) {
-				c := compiler{loader: l, file: file, t: &template{name: name, channel: ch, locale: locale.Name(), lang: languageOf(locale.Name()), tags: &tags{}}}
+				c := compiler{loader: l, file: file, t: &template{name: name, channel: ch, locale: locale.Name(), lang: languageOf(locale.Name())}}
 				return c.run(), &c.report
 			})
 		}
@@ -204,10 +205,10 @@ func channelOf(file string) care.Channel {
 func (l *loader) compile(jobs []func() (*template, *report)) {
 	templates, reports := make([]*template, len(jobs)), make([]*report, len(jobs))
 	var wait sync.WaitGroup
-	const hands = 2
-	for h := range hands {
+	const workers = 2
+	for w := range workers {
 		wait.Go(func() {
-			for i := h; i < len(jobs); i += hands {
+			for i := w; i < len(jobs); i += workers {
 				templates[i], reports[i] = jobs[i]()
 			}
 		})
@@ -227,27 +228,27 @@ func (l *loader) compile(jobs []func() (*template, *report)) {
 
 // readText reads a file of at most 64 KiB of UTF-8 without control characters or characters that stand for tags.
 func readText(fsys fs.FS, file string, r *report) (string, bool) {
-	at := position{file: file}
+	at := liquid.Position{File: file}
 	info, err := fs.Stat(fsys, file)
-	if err == nil && info.Size() > maxSource {
-		r.fault(at, "too-large", "shorten it", "the file is larger than %d KiB", maxSource>>10)
+	if err == nil && info.Size() > liquid.MaxSource {
+		r.Fault(at, "too-large", "shorten it", "the file is larger than %d KiB", liquid.MaxSource>>10)
 		return "", false
 	}
 	raw, err := fs.ReadFile(fsys, file)
 	if err != nil {
-		r.fault(at, "unreadable", "check the file's permissions", "the file cannot be read: %v", err)
+		r.Fault(at, "unreadable", "check the file's permissions", "the file cannot be read: %v", err)
 		return "", false
 	}
 	text := strings.ReplaceAll(strings.TrimPrefix(string(raw), "\ufeff"), "\r\n", "\n")
 	r.remember(file, text)
 	if !utf8.ValidString(text) {
-		r.fault(at, "encoding", "save it as UTF-8", "the file is not UTF-8")
+		r.Fault(at, "encoding", "save it as UTF-8", "the file is not UTF-8")
 		return "", false
 	}
 	for i, c := range text {
-		if isMark(c) || c < ' ' && c != '\n' && c != '\t' || c == 0x7f {
-			p := position{file, 1, 1}.after(text[:i])
-			r.fault(p, "encoding", "remove it", "the character %U cannot stand in a template", c)
+		if liquid.IsPlaceholder(c) || c < ' ' && c != '\n' && c != '\t' || c == 0x7f {
+			p := liquid.Start(file).After(text[:i])
+			r.Fault(p, "encoding", "remove it", "the character %U cannot stand in a template", c)
 			return "", false
 		}
 	}

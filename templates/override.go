@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
 )
 
 // A dealer writes some blocks of a message in words of their own: templates/_dealers/<dealer>/<template>/<locale>/email.md holds
@@ -16,9 +17,7 @@ const dealersFolder = folder + "/_dealers"
 
 // piece is a block that a dealer wrote.
 type piece struct {
-	text string
-	at   position
-	tag  position
+	liquid.Block
 	used bool
 }
 
@@ -28,32 +27,18 @@ type override struct {
 	pieces map[string]*piece
 }
 
-// block pastes a block: the dealer's words, else those of the template. It returns what it takes of rest.
-func (s *scanner) block(one tag, rest string, after position) (string, int) {
-	body, skip := endOf(rest, "block")
-	if skip < 0 {
-		s.report.fault(one.pos, "unclosed-tag", "add {% endblock %}", "{%% block %%} is never ended")
-		return "", len(rest)
-	}
-	name, option, _ := strings.Cut(one.args, " ")
-	locked := strings.TrimSpace(option) == "locked"
-	switch {
-	case name == "" || option != "" && !locked:
-		s.report.fault(one.pos, "block", "write {% block greeting %}, or {% block greeting locked %}", "a block has one name and may be locked")
-	case strings.Contains(body, "{% block") || strings.Contains(body, "{%- block"):
-		s.report.fault(one.pos, "block", "end the one before the other begins", "a block stands within a block")
-		return "", skip
-	}
-	p := s.pieces[name]
+// block returns a dealer's words for a block.
+func (c *compiler) block(own *override, name string, locked bool) (string, liquid.Position, bool) {
+	p := own.pieces[name]
 	if p == nil {
-		return s.scan(body, after), skip
+		return "", liquid.Position{}, false
 	}
 	p.used = true
 	if locked {
-		s.report.fault(p.tag, "locked-block", "remove it from this file", "the block %s is locked by the brand", name)
-		return "", skip
+		c.report.Fault(p.Tag, "locked-block", "remove it from this file", "the block %s is locked by the brand", name)
+		return "", p.At, true
 	}
-	return s.scan(p.text, p.at), skip
+	return p.Text, p.At, true
 }
 
 // readOverride reads a dealer's file: front matter and blocks, nothing else.
@@ -66,33 +51,19 @@ func readOverride(fsys fs.FS, file string, ch care.Channel, r *report) (*overrid
 	if o.src, ok = readSource(file, text, ch, r); !ok {
 		return nil, false
 	}
-	body, at := o.src.body, o.src.at
-	for {
-		i := openBrace(body)
-		if i < 0 {
-			i = len(body)
-		}
-		if plain := strings.TrimLeft(body[:i], " \t\n"); plain != "" {
-			r.fault(at.after(body[:strings.Index(body, plain)]), "override", "write it into {% block name %}…{% endblock %}", "a dealer's file holds blocks and nothing between them")
-			return nil, false
-		}
-		at = at.after(body[:i])
-		if body = body[i:]; body == "" {
-			return o, true
-		}
-		one, n := readTag(body, at)
-		inner, skip := "", -1
-		if n > 0 && one.control && one.name == "block" {
-			inner, skip = endOf(body[n:], "block")
-		}
-		if skip < 0 {
-			r.fault(at, "override", "write {% block name %}…{% endblock %}", "a dealer's file holds blocks, each with its end")
-			return nil, false
-		}
-		o.pieces[one.args] = &piece{text: inner, at: at.after(body[:n]), tag: at}
-		at = at.after(body[:n+skip])
-		body = body[n+skip:]
+	blocks, stray, unended := liquid.ReadBlocks(o.src.body, o.src.at)
+	switch {
+	case unended:
+		r.Fault(stray, "override", "write {% block name %}…{% endblock %}", "a dealer's file holds blocks, each with its end")
+		return nil, false
+	case stray.Line > 0:
+		r.Fault(stray, "override", "write it into {% block name %}…{% endblock %}", "a dealer's file holds blocks and nothing between them")
+		return nil, false
 	}
+	for _, b := range blocks {
+		o.pieces[b.Name] = &piece{Block: b}
+	}
+	return o, true
 }
 
 // apply puts a dealer's file over the template's own.
@@ -106,7 +77,7 @@ func (c *compiler) apply(o *override) {
 			continue
 		}
 		if slices.Contains(base.Locked, one.key) {
-			c.report.fault(o.src.where("$."+one.key), "locked-block", "remove the line", "%s is locked by the brand", one.key)
+			c.report.Fault(o.src.where("$."+one.key), "locked-block", "remove the line", "%s is locked by the brand", one.key)
 			continue
 		}
 		*one.into = *one.from
@@ -114,18 +85,18 @@ func (c *compiler) apply(o *override) {
 	}
 	base.Defaults = append(slices.Clone(base.Defaults), o.src.front.Defaults...)
 	for _, key := range []string{"gateway", "method", "headers"} {
-		if at := o.src.where("$." + key); at.line > 1 {
-			c.report.fault(at, "override", "remove it", "a dealer's file cannot change %s", key)
+		if at := o.src.where("$." + key); at.Line > 1 {
+			c.report.Fault(at, "override", "remove it", "a dealer's file cannot change %s", key)
 		}
 	}
-	c.scan.pieces = o.pieces
+	c.parser.Block = func(name string, locked bool) (string, liquid.Position, bool) { return c.block(o, name, locked) }
 }
 
 // unused reports a dealer's blocks that the template does not have.
 func (c *compiler) unused(o *override) {
 	for _, name := range sortedKeys(o.pieces) {
 		if p := o.pieces[name]; !p.used {
-			c.report.fault(p.tag, "unknown-block", "look for {% block … %} in "+c.file, "the template has no block %s", name)
+			c.report.Fault(p.Tag, "unknown-block", "look for {% block … %} in "+c.file, "the template has no block %s", name)
 		}
 	}
 }
@@ -138,15 +109,15 @@ func (l *loader) dealers() []func() (*template, *report) {
 			return nil //nolint:nilerr // a book without such a folder has no such files
 		}
 		parts := strings.Split(strings.TrimPrefix(file, dealersFolder+"/"), "/")
-		at := position{file: file}
+		at := liquid.Position{File: file}
 		ch := channelOf(e.Name())
 		if len(parts) != 4 || ch == "" {
-			l.report.warn(at, "stray-file", "put it into "+dealersFolder+"/<dealer>/<template>/<locale>/ and call it email.md, sms.txt or webhook.json", "nothing reads this file")
+			l.report.Warn(at, "stray-file", "put it into "+dealersFolder+"/<dealer>/<template>/<locale>/ and call it email.md, sms.txt or webhook.json", "nothing reads this file")
 			return nil
 		}
 		base := path.Join(folder, parts[1], parts[2], e.Name())
 		if _, err := fs.Stat(l.fsys, base); err != nil {
-			l.report.fault(at, "override", "write "+base+" first", "there is no template for this file to change")
+			l.report.Fault(at, "override", "write "+base+" first", "there is no template for this file to change")
 			return nil //nolint:nilerr // reported
 		}
 		if book := l.set.env.book; len(book.Dealers) > 0 && !slices.ContainsFunc(book.Dealers, func(d *care.Dealer) bool { return d.Dealer == parts[0] }) {
@@ -154,11 +125,11 @@ func (l *loader) dealers() []func() (*template, *report) {
 			for _, d := range book.Dealers {
 				names = append(names, d.Dealer)
 			}
-			l.report.fault(at, "override", suggest(parts[0], names), "there is no dealer %q in dealers.yaml", parts[0])
+			l.report.Fault(at, "override", suggest(parts[0], names), "there is no dealer %q in dealers.yaml", parts[0])
 			return nil
 		}
 		jobs = append(jobs, func() (*template, *report) {
-			c := compiler{loader: l, file: base, override: file, t: &template{name: parts[1], dealer: parts[0], channel: ch, locale: parts[2], lang: languageOf(parts[2]), tags: &tags{}}}
+			c := compiler{loader: l, file: base, override: file, t: &template{name: parts[1], dealer: parts[0], channel: ch, locale: parts[2], lang: languageOf(parts[2])}}
 			return c.run(), &c.report
 		})
 		return nil

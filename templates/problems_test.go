@@ -68,6 +68,8 @@ func TestProblems(t *testing.T) {
 		"a control character":         {sms("a\x01"), "sms.txt:1:2: the character U+0001 cannot stand in a template"},
 		"not UTF-8":                   {sms("\xb4\xba"), "sms.txt: the file is not UTF-8; save it as UTF-8"},
 		"a character of ours":         {sms("a\U000F0000"), "sms.txt:1:2: the character U+F0000 cannot stand"},
+		"ours as an HTML reference":   {mail("x &#xF0005; y"), `email.md:1:1: "\U000f0005" cannot stand here`},
+		"ours percent-encoded":        {mail("[x](https://a.example/%F3%B0%80%85)"), `email.md:1:1: "\U000f0005" cannot stand here`},
 		"a file nobody reads":         {map[string]string{"x/en/mail.md": "x"}, "mail.md: warning: nothing reads this file; call it email.md"},
 		"a gateway without code":      {sms("---\ngateway: {aliyun: {params: {a: b}}}\n---\nx"), "sms.txt:2:"},
 	}

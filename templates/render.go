@@ -3,12 +3,14 @@ package templates
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -18,29 +20,26 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // contents.
 func (s *Set) Render(d *care.Draft) (*care.Message, error) {
 	if d == nil || d.Occurrence == nil {
-		return nil, &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("there is nothing to render")}
+		return nil, contentError(liquid.CodeRender, "there is nothing to render")
 	}
 	return s.render(d, nil, nil)
 }
 
-func (s *Set) render(d *care.Draft, seen func(*decision, int), forced map[position]int) (*care.Message, error) {
+func (s *Set) render(d *care.Draft, seen func(liquid.Choice), forced map[liquid.Position]int) (*care.Message, error) {
 	o := d.Occurrence
 	t := s.of(d)
 	if t == nil {
-		return nil, &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the book has no template %s for %s in %s or what it falls back to", o.Template, d.Channel, d.Locale)}
+		return nil, contentError(liquid.CodeRender, "the book has no template %s for %s in %s or what it falls back to", o.Template, d.Channel, d.Locale)
 	}
-	st, _ := states.Get().(*state)
-	defer func() {
-		st.reset()
-		states.Put(st)
-	}()
-	st.draft, st.env, st.lang, st.budget = d, s.env, t.lang, maxWork
-	st.seen, st.forced = seen, forced
+	b := &bindings{draft: d, env: s.env, lang: t.lang}
 	if d.Location != nil && !d.Now.IsZero() {
-		st.today = care.DateOf(d.Now.In(d.Location))
+		b.today = care.DateOf(d.Now.In(d.Location))
 	} else if !d.Now.IsZero() {
-		st.today = care.DateOf(d.Now)
+		b.today = care.DateOf(d.Now)
 	}
+	r := rendering{bindings: b, state: liquid.NewState(b)}
+	defer r.state.Release()
+	r.state.Separator, r.state.Seen, r.state.Forced = t.lang.comma(), seen, forced
 	m := &care.Message{
 		ID: o.ID, Channel: d.Channel, Customer: o.Customer, Dealer: o.Dealer, Vehicle: o.Vehicle, Program: o.Program, Step: o.Step,
 		Class: o.Class, Topic: o.Topic, Template: o.Template, Locale: t.locale, Expires: o.Expires, Unsubscribe: d.Links.Unsubscribe,
@@ -48,11 +47,11 @@ func (s *Set) render(d *care.Draft, seen func(*decision, int), forced map[positi
 	var err error
 	switch d.Channel {
 	case care.Email:
-		err = t.email(st, m)
+		err = r.email(t, m)
 	case care.SMS:
-		err = t.sms(st, m)
+		err = r.sms(t, m)
 	default:
-		err = t.webhook(st, m)
+		err = r.webhook(t, m)
 	}
 	if err != nil {
 		return nil, err
@@ -68,36 +67,55 @@ func (s *Set) of(d *care.Draft) *template {
 	return s.find(d.Dealer.Dealer, d.Occurrence.Template, d.Channel, d.Locale, d.Dealer.Locale)
 }
 
-func (t *template) email(s *state, m *care.Message) error {
-	if dealer := s.draft.Dealer; dealer != nil {
-		m.From = care.Mailbox{Name: s.in(dealer.From.Name).text, Address: dealer.From.Email}
+// rendering is the writing of one message.
+type rendering struct {
+	*bindings
+	state *liquid.State
+}
+
+// render returns what a template writes, valid until the next one is rendered.
+func (r *rendering) render(t *liquid.Template) ([]byte, error) {
+	out, err := r.state.Render(t)
+	if e, ok := errors.AsType[*liquid.Error](err); ok {
+		return nil, &care.Error{Kind: care.KindContent, Code: e.Code, Err: e}
+	}
+	return out, err
+}
+
+func contentError(code, format string, args ...any) error {
+	return &care.Error{Kind: care.KindContent, Code: code, Err: fmt.Errorf(format, args...)}
+}
+
+func (r *rendering) email(t *template, m *care.Message) error {
+	if dealer := r.draft.Dealer; dealer != nil {
+		m.From = care.Mailbox{Name: r.in(dealer.From.Name).String(), Address: dealer.From.Email}
 		if m.From.Name == "" {
-			m.From.Name = s.in(dealer.Name).text
+			m.From.Name = r.in(dealer.Name).String()
 		}
-		m.From.Name = cleaned(m.From.Name, false)
+		m.From.Name = liquid.Clean(m.From.Name, false)
 	}
-	if a := s.draft.Advisor; a != nil && a.Email != "" {
-		m.ReplyTo = care.Mailbox{Name: cleaned(a.Name, false), Address: a.Email}
+	if a := r.draft.Advisor; a != nil && a.Email != "" {
+		m.ReplyTo = care.Mailbox{Name: liquid.Clean(a.Name, false), Address: a.Email}
 	}
-	out, err := s.render(t.subject)
+	out, err := r.render(t.subject)
 	if err != nil {
 		return err
 	}
 	m.Subject = string(bytes.Join(bytes.Fields(out), []byte{' '}))
-	if s.subject = m.Subject; m.Subject == "" {
-		return &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the subject came out empty")}
+	if r.subject = m.Subject; m.Subject == "" {
+		return contentError(liquid.CodeRender, "the subject came out empty")
 	}
 	if t.preheader != nil {
-		if out, err = s.render(t.preheader); err != nil {
+		if out, err = r.render(t.preheader); err != nil {
 			return err
 		}
-		s.preheader = strings.TrimSpace(string(out))
+		r.preheader = strings.TrimSpace(string(out))
 	}
-	if out, err = s.render(t.html); err != nil {
+	if out, err = r.render(t.html); err != nil {
 		return err
 	}
 	m.HTML = bytes.Clone(out)
-	if out, err = s.render(t.text); err != nil {
+	if out, err = r.render(t.text); err != nil {
 		return err
 	}
 	out = bytes.TrimSpace(out)
@@ -116,11 +134,11 @@ func optOut(l language) string {
 	return " Reply STOP to opt out"
 }
 
-func (t *template) sms(s *state, m *care.Message) error {
-	if s.draft.Dealer != nil {
-		m.Signature = cleaned(s.in(s.draft.Dealer.SMSSignature).text, false)
+func (r *rendering) sms(t *template, m *care.Message) error {
+	if r.draft.Dealer != nil {
+		m.Signature = liquid.Clean(r.in(r.draft.Dealer.SMSSignature).String(), false)
 	}
-	out, err := s.render(t.text)
+	out, err := r.render(t.text)
 	if err != nil {
 		return err
 	}
@@ -131,13 +149,13 @@ func (t *template) sms(s *state, m *care.Message) error {
 		m.Text = bytes.Clone(body)
 	}
 	if len(m.Text) == 0 {
-		return &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the text message came out empty")}
+		return contentError(liquid.CodeRender, "the text message came out empty")
 	}
 	for i := range t.gateways {
 		g := &t.gateways[i]
 		one := care.GatewayTemplate{Template: g.template, Params: make(map[string]string, len(g.params))}
 		for _, p := range g.params {
-			if out, err = s.render(p.value); err != nil {
+			if out, err = r.render(p.value); err != nil {
 				return err
 			}
 			one.Params[p.name] = strings.TrimSpace(string(out))
@@ -160,19 +178,19 @@ func saysOptOut(text string) bool {
 	return strings.Contains(upper, "STOP") || strings.Contains(upper, "UNSUBSCRIBE") || strings.Contains(upper, "OPT OUT")
 }
 
-func (t *template) webhook(s *state, m *care.Message) error {
-	out, err := s.render(t.text)
+func (r *rendering) webhook(t *template, m *care.Message) error {
+	out, err := r.render(t.text)
 	if err != nil {
 		return err
 	}
 	out = bytes.TrimSpace(out)
 	if !json.Valid(out) {
-		return &care.Error{Kind: care.KindContent, Code: codeRender, Err: fmt.Errorf("the webhook's body came out as no JSON: look for a comma too many or too few around {%% if %%}")}
+		return contentError(liquid.CodeRender, "the webhook's body came out as no JSON: look for a comma too many or too few around {%% if %%}")
 	}
 	m.Body = bytes.Clone(out)
 	m.Method = t.method
 	for _, h := range t.headers {
-		if out, err = s.render(h.value); err != nil {
+		if out, err = r.render(h.value); err != nil {
 			return err
 		}
 		if m.Headers == nil {

@@ -29,8 +29,13 @@ func TestSMS(t *testing.T) {
 		"default": {`{{ advisor.name | default: "服务顾问" }}`, func(d *care.Draft) { d.Advisor = nil }, "服务顾问"},
 		"loop":    {`{% for x in visit.declined %}{{ forloop.index }}{{ x }}{% unless forloop.last %}、{% endunless %}{% endfor %}`, nil, "1刹车片、2雨刮"},
 		"a list":  {`{{ visit.declined }}`, nil, "刹车片、雨刮"},
-		"case":    {`{% case forecast.winner %}{% when "date" %}日{% when "km", "x" %}里{% else %}无{% endcase %}`, nil, "里"},
-		"trim":    {"a  {{- due.days -}}  b", nil, "a10b"},
+		"the vehicle of a merged due": {
+			`{% for i in also %}{{ i.vehicle }} {{ i.vehicle.plate | mask }} {{ i.vehicle.make }}{% endfor %}`, func(d *care.Draft) {
+				d.Occurrence.Subject.Also = []*care.Occurrence{{Subject: care.Subject{Vehicle: &care.Vehicle{Model: "昂科威", Plate: "沪B67890", Make: "别克"}}}}
+			}, "昂科威 沪B·6***0 别克",
+		},
+		"case": {`{% case forecast.winner %}{% when "date" %}日{% when "km", "x" %}里{% else %}无{% endcase %}`, nil, "里"},
+		"trim": {"a  {{- due.days -}}  b", nil, "a10b"},
 		"newlines of a value are spaces": {
 			"{{ customer.name }}", func(d *care.Draft) { d.Customer.Name = "a\r\nb\u2028c\u202ed" }, "a  b cd",
 		},
@@ -195,26 +200,27 @@ preheader: "{{ advisor.name }}为您留好了"
 func TestMarkdown(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ body, html string }{
-		"a bare address":           {"see https://a.example/?x={{ customer.id }}&y=1.", `<p>see <a href="https://a.example/?x=C1&amp;y=1">https://a.example/?x=C1&amp;y=1</a>.</p>`},
-		"an address in brackets":   {"<https://a.example/{{ customer.id }}>", `<p><a href="https://a.example/C1">https://a.example/C1</a></p>`},
-		"a reference":              {"[a][b]!\n\n[b]: https://a.example/{{ customer.id }}", `<p><a href="https://a.example/C1">a</a>!</p>`},
-		"a picture":                {"x ![{{ customer.id }}](https://a.example/{{ customer.id }}.png \"t {{ customer.id }}\")", `<p>x <img src="https://a.example/C1.png" alt="C1" title="t C1"></p>`},
-		"emphasis beside Chinese":  {"中**{{ customer.id }}**文 a_{{ customer.id }}_b", `<p>中<strong>C1</strong>文 a_C1_b</p>`},
-		"code":                     {"`{{ customer.id }}`", `<p><code>C1</code></p>`},
-		"a code block":             {"```\n{{ customer.id }}\n\n  x\n```", "<pre><code>C1\n\n  x\n</code></pre>"},
-		"a heading":                {"## {{ customer.id }}", `<h2>C1</h2>`},
-		"a table":                  {"| a |\n|---|\n| {{ customer.name | upcase }} |", "<table>\n<thead>\n<tr>\n<th>a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>王小明</td>\n</tr>\n</tbody>\n</table>"},
-		"a quote":                  {"> {% if customer.id %}a{% endif %}\n> b", "<blockquote>\n<p>a\nb</p>\n</blockquote>"},
-		"Chinese lines join":       {"一\n二", `<p>一二</p>`},
-		"no paragraph for nothing": {"{% if event.title %}x{% endif %}\n\n- {% if event.title %}x{% endif %}\n- y", "<ul>\n<li>y</li>\n</ul>"},
-		"tags at the edges":        {"{% if customer.id %}a\n\nb{% else %}\nc\n\nd{% endif %}", "<p>a</p>\n<p>b</p>"},
-		"no list for nothing":      {"{% for x in also %}\n- {{ x.title }}\n{% endfor %}\nend", "<p>end</p>"},
-		"items between tags":       {"- a\n{% if customer.id %}\n- b\n{% else %}\n- c\n{% endif %}", "<ul>\n<li>a</li>\n<li>b</li>\n</ul>"},
-		"a list in a condition":    {"{% if customer.id %}\n- a\n{% endif %}\n- b", "<ul>\n<li>a</li>\n</ul>\n<ul>\n<li>b</li>\n</ul>"},
-		"tags in the table's HTML": {"<table><tr><td>a</td></tr>{% if customer.id %}<tr><td>b</td></tr>{% endif %}</table>", "<table><tbody><tr><td>a</td></tr><tr><td>b</td></tr></tbody></table>"},
-		"a button":                 {"[a](https://a.example/)", `<p><a class="button" href="https://a.example/">a</a></p>`},
-		"a guarded button":         {"{% if customer.id %}[a](https://a.example/){% endif %}", `<p><a class="button" href="https://a.example/">a</a></p>`},
-		"two links are no button":  {"[a](https://a.example/) [b](https://b.example/)", `<p><a href="https://a.example/">a</a> <a href="https://b.example/">b</a></p>`},
+		"a bare address":            {"see https://a.example/?x={{ customer.id }}&y=1.", `<p>see <a href="https://a.example/?x=C1&amp;y=1">https://a.example/?x=C1&amp;y=1</a>.</p>`},
+		"an address in brackets":    {"<https://a.example/{{ customer.id }}>", `<p><a href="https://a.example/C1">https://a.example/C1</a></p>`},
+		"a reference":               {"[a][b]!\n\n[b]: https://a.example/{{ customer.id }}", `<p><a href="https://a.example/C1">a</a>!</p>`},
+		"a picture":                 {"x ![{{ customer.id }}](https://a.example/{{ customer.id }}.png \"t {{ customer.id }}\")", `<p>x <img src="https://a.example/C1.png" alt="C1" title="t C1"></p>`},
+		"emphasis beside Chinese":   {"中**{{ customer.id }}**文 a_{{ customer.id }}_b", `<p>中<strong>C1</strong>文 a_C1_b</p>`},
+		"code":                      {"`{{ customer.id }}`", `<p><code>C1</code></p>`},
+		"a code block":              {"```\n{{ customer.id }}\n\n  x\n```", "<pre><code>C1\n\n  x\n</code></pre>"},
+		"a heading":                 {"## {{ customer.id }}", `<h2>C1</h2>`},
+		"a table":                   {"| a |\n|---|\n| {{ customer.name | upcase }} |", "<table>\n<thead>\n<tr>\n<th>a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>王小明</td>\n</tr>\n</tbody>\n</table>"},
+		"a quote":                   {"> {% if customer.id %}a{% endif %}\n> b", "<blockquote>\n<p>a\nb</p>\n</blockquote>"},
+		"Chinese lines join":        {"一\n二", `<p>一二</p>`},
+		"no paragraph for nothing":  {"{% if event.title %}x{% endif %}\n\n- {% if event.title %}x{% endif %}\n- y", "<ul>\n<li>y</li>\n</ul>"},
+		"tags at the edges":         {"{% if customer.id %}a\n\nb{% else %}\nc\n\nd{% endif %}", "<p>a</p>\n<p>b</p>"},
+		"no list for nothing":       {"{% for x in also %}\n- {{ x.title }}\n{% endfor %}\nend", "<p>end</p>"},
+		"items between tags":        {"- a\n{% if customer.id %}\n- b\n{% else %}\n- c\n{% endif %}", "<ul>\n<li>a</li>\n<li>b</li>\n</ul>"},
+		"a list in a condition":     {"{% if customer.id %}\n- a\n{% endif %}\n- b", "<ul>\n<li>a</li>\n</ul>\n<ul>\n<li>b</li>\n</ul>"},
+		"tags in the table's HTML":  {"<table><tr><td>a</td></tr>{% if customer.id %}<tr><td>b</td></tr>{% endif %}</table>", "<table><tbody><tr><td>a</td></tr><tr><td>b</td></tr></tbody></table>"},
+		"a value in a bare address": {"see https://a.example/?x={{ customer.name | append: \"a&b c\" }}", `<p>see <a href="https://a.example/?x=%E7%8E%8B%E5%B0%8F%E6%98%8Ea%26b%20c">https://a.example/?x=王小明a&amp;b c</a></p>`},
+		"a button":                  {"[a](https://a.example/)", `<p><a class="button" href="https://a.example/">a</a></p>`},
+		"a guarded button":          {"{% if customer.id %}[a](https://a.example/){% endif %}", `<p><a class="button" href="https://a.example/">a</a></p>`},
+		"two links are no button":   {"[a](https://a.example/) [b](https://b.example/)", `<p><a href="https://a.example/">a</a> <a href="https://b.example/">b</a></p>`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

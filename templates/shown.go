@@ -17,16 +17,7 @@ func (s *Set) Shows(d *care.Draft) Shown {
 	return out
 }
 
-// add notes a variable that is named anywhere in the template.
-func (s *Shown) add(path string) {
-	switch path {
-	case "links.unsubscribe":
-		s.Unsubscribe = true
-	case "links.survey":
-		s.Survey = true
-	case "links.rsvp":
-		s.RSVP = true
-	case "links.odometer":
-		s.Odometer = true
-	}
+// shownBy finds the links among the variables that a template names anywhere.
+func shownBy(named map[string]bool) Shown {
+	return Shown{Unsubscribe: named["links.unsubscribe"], Survey: named["links.survey"], RSVP: named["links.rsvp"], Odometer: named["links.odometer"]}
 }

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
 )
 
 // language is how a locale writes dates, numbers and distances. It is the template's own locale: a Chinese text has Chinese dates
@@ -99,67 +100,67 @@ func (l language) relative(days int, today care.Date) string {
 	return strconv.Itoa(days) + "天后"
 }
 
-var tradeFilters = map[string]*filter{
-	"date_local": {usage: "date_local", meaning: "the date in full", trade: true, apply: ofDate(func(s *state, d care.Date) string { return s.lang.long(d) })},
-	"date_short": {usage: "date_short", meaning: "the date without the year", trade: true, apply: ofDate(func(s *state, d care.Date) string { return s.lang.short(d) })},
-	"weekday": {usage: "weekday", meaning: "the day of the week", trade: true, apply: ofDate(func(s *state, d care.Date) string {
-		if s.lang.chinese {
+var tradeFilters = map[string]*liquid.Filter{
+	"date_local": {Usage: "date_local", Meaning: "the date in full", Apply: ofDate(func(s *liquid.State, d care.Date) string { return bound(s).lang.long(d) })},
+	"date_short": {Usage: "date_short", Meaning: "the date without the year", Apply: ofDate(func(s *liquid.State, d care.Date) string { return bound(s).lang.short(d) })},
+	"weekday": {Usage: "weekday", Meaning: "the day of the week", Apply: ofDate(func(s *liquid.State, d care.Date) string {
+		if bound(s).lang.chinese {
 			return weekdaysZh[d.Weekday()]
 		}
 		return d.Weekday().String()
 	})},
-	"lunar_date": {usage: "lunar_date", meaning: "the date of the Chinese calendar", trade: true, apply: ofDate(func(s *state, d care.Date) string {
-		if s.env.lunar != nil {
-			if text := s.env.lunar(d); text != "" {
+	"lunar_date": {Usage: "lunar_date", Meaning: "the date of the Chinese calendar", Apply: ofDate(func(s *liquid.State, d care.Date) string {
+		if bound(s).env.lunar != nil {
+			if text := bound(s).env.lunar(d); text != "" {
 				return text
 			}
 		}
-		return s.lang.long(d)
+		return bound(s).lang.long(d)
 	})},
-	"relative_days": {usage: "relative_days", meaning: "a date, or a number of days, as seen from today", trade: true, apply: relativeDays},
-	"date":          {usage: `date: "%Y-%m-%d"`, meaning: "the date in a form of your own: %Y %m %d %-m %-d %B %b %A %a %y %j", min: 1, max: 1, trade: true, apply: formatDate},
-	"km":            {usage: "km", meaning: "kilometres, with their unit", trade: true, apply: kilometres},
-	"money":         {usage: "money", meaning: `an amount in the dealer's currency, or in that of the argument: money: "USD"`, max: 1, trade: true, apply: money},
-	"mask":          {usage: "mask", meaning: "a number plate, e-mail address, phone number or id that strangers cannot read", trade: true, apply: ofText(masked)},
-	"phone":         {usage: "phone", meaning: "a phone number as people write it", trade: true, apply: ofText(phone)},
-	"salutation":    {usage: "salutation", meaning: "how to address a customer; customer.salutation is already one", trade: true, apply: func(_ *state, in value, _ []value) value { return in }},
+	"relative_days": {Usage: "relative_days", Meaning: "a date, or a number of days, as seen from today", Apply: relativeDays},
+	"date":          {Usage: `date: "%Y-%m-%d"`, Meaning: "the date in a form of your own: %Y %m %d %-m %-d %B %b %A %a %y %j", Min: 1, Max: 1, Apply: formatDate},
+	"km":            {Usage: "km", Meaning: "kilometres, with their unit", Apply: kilometres},
+	"money":         {Usage: "money", Meaning: `an amount in the dealer's currency, or in that of the argument: money: "USD"`, Max: 1, Apply: money},
+	"mask":          {Usage: "mask", Meaning: "a number plate, e-mail address, phone number or id that strangers cannot read", Apply: liquid.OfText(masked)},
+	"phone":         {Usage: "phone", Meaning: "a phone number as people write it", Apply: liquid.OfText(phone)},
+	"salutation":    {Usage: "salutation", Meaning: "how to address a customer; customer.salutation is already one", Apply: func(_ *liquid.State, in liquid.Value, _ []liquid.Value) liquid.Value { return in }},
 }
 
-func ofDate(f func(s *state, d care.Date) string) func(*state, value, []value) value {
-	return func(s *state, in value, _ []value) value {
+func ofDate(f func(s *liquid.State, d care.Date) string) func(*liquid.State, liquid.Value, []liquid.Value) liquid.Value {
+	return func(s *liquid.State, in liquid.Value, _ []liquid.Value) liquid.Value {
 		d, ok := asDate(in)
 		if !ok {
-			s.fail(codeRender, "a filter for dates was given a %s", kindNames[in.kind])
+			s.Fail(liquid.CodeRender, "a filter for dates was given a %s", in.Kind())
 			return in
 		}
-		return literalText(f(s, d))
+		return liquid.Literal(f(s, d))
 	}
 }
 
-func asDate(v value) (care.Date, bool) {
-	if v.kind == date {
-		return v.date, true
+func asDate(v liquid.Value) (care.Date, bool) {
+	if v.Kind() == liquid.KindDate {
+		return care.NewDate(v.Date()), true
 	}
-	d, err := care.ParseDate(v.text)
-	return d, v.kind == text && err == nil
+	d, err := care.ParseDate(v.String())
+	return d, v.Kind() == liquid.KindText && err == nil
 }
 
-func relativeDays(s *state, in value, _ []value) value {
-	if in.kind == number {
-		return literalText(s.lang.relative(int(in.num), s.today))
+func relativeDays(s *liquid.State, in liquid.Value, _ []liquid.Value) liquid.Value {
+	if in.Kind() == liquid.KindNumber {
+		return liquid.Literal(bound(s).lang.relative(int(in.Number()), bound(s).today))
 	}
 	d, ok := asDate(in)
-	if !ok || s.today.IsZero() {
-		s.fail(codeRender, "relative_days was given a %s", kindNames[in.kind])
+	if !ok || bound(s).today.IsZero() {
+		s.Fail(liquid.CodeRender, "relative_days was given a %s", in.Kind())
 		return in
 	}
-	return literalText(s.lang.relative(d.Sub(s.today), s.today))
+	return liquid.Literal(bound(s).lang.relative(d.Sub(bound(s).today), bound(s).today))
 }
 
-func formatDate(s *state, in value, args []value) value {
+func formatDate(s *liquid.State, in liquid.Value, args []liquid.Value) liquid.Value {
 	d, ok := asDate(in)
 	if !ok {
-		s.fail(codeRender, "the filter date was given a %s", kindNames[in.kind])
+		s.Fail(liquid.CodeRender, "the filter date was given a %s", in.Kind())
 		return in
 	}
 	t := time.Date(d.Year(), d.Month(), d.Day(), 0, 0, 0, 0, time.UTC)
@@ -177,7 +178,7 @@ func formatDate(s *state, in value, args []value) value {
 		}
 		b.WriteString(datePart(t, format[i], plain))
 	}
-	return literalText(b.String())
+	return liquid.Literal(b.String())
 }
 
 func datePart(t time.Time, c byte, plain bool) string {
@@ -210,24 +211,24 @@ func grouped(n float64) string {
 	return b.String()
 }
 
-func kilometres(s *state, in value, _ []value) value {
-	n := grouped(math.Round(in.number()))
-	if s.lang.chinese {
-		return literalText(n + "公里")
+func kilometres(s *liquid.State, in liquid.Value, _ []liquid.Value) liquid.Value {
+	n := grouped(math.Round(in.Number()))
+	if bound(s).lang.chinese {
+		return liquid.Literal(n + "公里")
 	}
-	return literalText(n + " km")
+	return liquid.Literal(n + " km")
 }
 
 var currencySigns = map[string]string{"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "HKD": "HK$", "TWD": "NT$"}
 
-func money(s *state, in value, args []value) value {
+func money(s *liquid.State, in liquid.Value, args []liquid.Value) liquid.Value {
 	currency := ""
 	if len(args) > 0 {
 		currency = args[0].String()
-	} else if s.draft.Dealer != nil {
-		currency = s.draft.Dealer.Currency
+	} else if bound(s).draft.Dealer != nil {
+		currency = bound(s).draft.Dealer.Currency
 	}
-	n := in.number()
+	n := in.Number()
 	cents := math.Round(math.Abs(n) * 100)
 	amount := grouped(math.Trunc(cents / 100))
 	if rest := math.Mod(cents, 100); rest != 0 {
@@ -240,7 +241,7 @@ func money(s *state, in value, args []value) value {
 	if n < 0 && cents > 0 {
 		sign = "-" + sign
 	}
-	return literalText(sign + amount)
+	return liquid.Literal(sign + amount)
 }
 
 // masked hides the middle: 沪A12345 → 沪A·1***5, wang@example.com → w***@example.com.
@@ -286,4 +287,37 @@ func phone(s string) string {
 		return "(" + n[:3] + ") " + n[3:6] + "-" + n[6:]
 	}
 	return s
+}
+
+// refusedFilters are Liquid's own that would do harm here, with what to do instead.
+var refusedFilters = map[string]string{
+	"escape": "remove it: every value is escaped for the place it stands in", "escape_once": "remove it: every value is escaped for the place it stands in",
+	"safe": "remove it: a value cannot bring its own HTML", "raw": "remove it: a value cannot bring its own HTML",
+	"h": "remove it: every value is escaped for the place it stands in", "strip_html": "remove it: values hold no HTML",
+	"newline_to_br": "remove it: a value is one line", "url_encode": "remove it: a value in a link is encoded by itself",
+	"url_decode": "remove it", "url_escape": "remove it: a value in a link is encoded by itself", "cgi_escape": "remove it: a value in a link is encoded by itself",
+	"json": "remove it: outside of quotes a value in webhook.json is written as JSON", "jsonify": "remove it: outside of quotes a value in webhook.json is written as JSON",
+	"markdownify": "write the Markdown in the template", "inspect": "remove it", "type": "remove it", "handleize": "remove it", "sha256": "remove it", "base64_encode": "remove it",
+	"where": "use {% if %} within the loop", "sum": "values of a loop cannot be added up", "t": "write a folder for each language",
+}
+
+// Filter describes a filter for the tables of docs/templates.md.
+type Filter struct {
+	Name, Usage, Meaning string
+	Trade                bool // ours, not one of Liquid's own
+}
+
+// Filters lists every filter, ours first, then by name.
+func Filters() []Filter {
+	var all []Filter
+	for _, trade := range []bool{true, false} {
+		table := liquid.Filters
+		if trade {
+			table = tradeFilters
+		}
+		for _, name := range sortedKeys(table) {
+			all = append(all, Filter{Name: name, Usage: table[name].Usage, Meaning: table[name].Meaning, Trade: trade})
+		}
+	}
+	return all
 }

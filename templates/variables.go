@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/templates/liquid"
 )
 
 // Variable is one of the catalogue: what a template may say, what it means and when it is there.
@@ -17,21 +18,7 @@ type Variable struct {
 	On      []string // triggers that have it; none = all
 	Maybe   string   // when it can be missing although the trigger has it; "" = never
 
-	get func(s *state) value
-}
-
-// hasFields reports whether the words can hang on the variable.
-func (v *Variable) hasFields(words []string) bool {
-	switch v.Type {
-	case "list":
-		if words[0] == "size" {
-			return len(words) == 1
-		}
-		return words[0] == "first" || words[0] == "last"
-	case "text":
-		return len(words) == 1 && words[0] == "size"
-	}
-	return false
+	get func(b *bindings) liquid.Value
 }
 
 var perVehicle = []string{
@@ -54,12 +41,8 @@ var alsoFields = []Variable{
 	{Name: "vehicle", Type: "text", Meaning: "the vehicle's model; vehicle.plate, vehicle.make and vehicle.model too"},
 }
 
-func alsoHas(words []string) bool {
-	if words[0] == "vehicle" {
-		return len(words) == 1 || len(words) == 2 && slices.Contains([]string{"id", "plate", "make", "model"}, words[1])
-	}
-	return len(words) == 1 && slices.ContainsFunc(alsoFields, func(f Variable) bool { return f.Name == words[0] })
-}
+// alsoItems are the names of alsoFields with those of the vehicle.
+var alsoItems = []string{"program", "title", "on", "vehicle", "vehicle.id", "vehicle.plate", "vehicle.make", "vehicle.model"}
 
 // Catalogue lists every variable by group, in the order of docs/templates.md.
 func Catalogue() []Variable { return slices.Clone(catalogue) }
@@ -75,117 +58,178 @@ var variables = func() map[string]*Variable {
 	return m
 }()
 
-func variableNames() []string {
+var variableNames = func() []string {
 	names := make([]string, len(catalogue))
 	for i := range catalogue {
 		names[i] = catalogue[i].Name
 	}
 	return names
+}()
+
+// bindings are what the variables and filters of one message read.
+type bindings struct {
+	draft     *care.Draft
+	env       *environment
+	lang      language
+	today     care.Date
+	subject   string
+	preheader string
 }
 
-func customerOf(f func(s *state, c *care.Customer) value) func(*state) value {
-	return func(s *state) value {
+// bound returns the bindings of a rendering.
+func bound(s *liquid.State) *bindings {
+	b, _ := s.Data.(*bindings)
+	return b
+}
+
+// dialect is what a book's templates can name.
+var dialect = func() *liquid.Language {
+	l := &liquid.Language{
+		Variables: make(map[string]*liquid.Variable, len(catalogue)), Names: variableNames, Filters: tradeFilters, Refused: refusedFilters,
+		Examples: liquid.Examples{Variable: "customer.salutation", Filter: "date_local", List: "also", Reference: reference},
+	}
+	for i := range catalogue {
+		v := &catalogue[i]
+		one := &liquid.Variable{Name: v.Name, Kind: kinds[v.Type], Get: func(s *liquid.State) liquid.Value { return v.get(bound(s)) }}
+		if wholeGroup[v.Maybe] {
+			one.Together, _, _ = strings.Cut(v.Name, ".")
+		}
+		if v.Name == "also" {
+			one.Items = alsoItems
+		}
+		l.Variables[v.Name] = one
+	}
+	return l
+}()
+
+var kinds = map[string]liquid.Kind{
+	"text": liquid.KindText, "number": liquid.KindNumber, "date": liquid.KindDate, "yes/no": liquid.KindBoolean, "list": liquid.KindList,
+}
+
+// wholeGroup are the reasons for which all of a group is missing at once.
+var wholeGroup = map[string]bool{"there is no forecast": true, "there was no visit": true}
+
+// reference is where the reader of a remedy finds the names.
+const reference = "docs/templates.md lists what there is"
+
+// suggest says "did you mean" with the nearest of the names, or where to find them.
+func suggest(word string, names []string) string {
+	if near := liquid.Nearest(word, names); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return reference
+}
+
+func dateValue(d care.Date) liquid.Value {
+	if d.IsZero() {
+		return liquid.Value{}
+	}
+	return liquid.Date(d.Year(), d.Month(), d.Day())
+}
+
+func customerOf(f func(s *bindings, c *care.Customer) liquid.Value) func(*bindings) liquid.Value {
+	return func(s *bindings) liquid.Value {
 		if s.draft.Customer == nil {
-			return value{}
+			return liquid.Value{}
 		}
 		return f(s, s.draft.Customer)
 	}
 }
 
-func vehicleOf(f func(v *care.Vehicle) value) func(*state) value {
-	return func(s *state) value {
+func vehicleOf(f func(v *care.Vehicle) liquid.Value) func(*bindings) liquid.Value {
+	return func(s *bindings) liquid.Value {
 		if v := s.draft.Occurrence.Subject.Vehicle; v != nil {
 			return f(v)
 		}
-		return value{}
+		return liquid.Value{}
 	}
 }
 
-func visitOf(f func(v *care.Visit) value) func(*state) value {
-	return func(s *state) value {
+func visitOf(f func(v *care.Visit) liquid.Value) func(*bindings) liquid.Value {
+	return func(s *bindings) liquid.Value {
 		if v := s.draft.Occurrence.Subject.Visit; v != nil {
 			return f(v)
 		}
-		return value{}
+		return liquid.Value{}
 	}
 }
 
-func dealerOf(f func(s *state, d *care.Dealer) value) func(*state) value {
-	return func(s *state) value {
+func dealerOf(f func(s *bindings, d *care.Dealer) liquid.Value) func(*bindings) liquid.Value {
+	return func(s *bindings) liquid.Value {
 		if s.draft.Dealer == nil {
-			return value{}
+			return liquid.Value{}
 		}
 		return f(s, s.draft.Dealer)
 	}
 }
 
-func advisorOf(f func(a *care.Advisor) string) func(*state) value {
-	return func(s *state) value {
+func advisorOf(f func(a *care.Advisor) string) func(*bindings) liquid.Value {
+	return func(s *bindings) liquid.Value {
 		if s.draft.Advisor == nil {
-			return value{}
+			return liquid.Value{}
 		}
-		return textValue(f(s.draft.Advisor))
+		return liquid.Text(f(s.draft.Advisor))
 	}
 }
 
-func eventOf(f func(s *state, e *care.Event) value) func(*state) value {
-	return func(s *state) value {
+func eventOf(f func(s *bindings, e *care.Event) liquid.Value) func(*bindings) liquid.Value {
+	return func(s *bindings) liquid.Value {
 		if e := s.draft.Occurrence.Subject.Event; e != nil {
 			return f(s, e)
 		}
-		return value{}
+		return liquid.Value{}
 	}
 }
 
-func bulletinOf(f func(s *state, b *care.Bulletin) value) func(*state) value {
-	return func(s *state) value {
+func bulletinOf(f func(s *bindings, b *care.Bulletin) liquid.Value) func(*bindings) liquid.Value {
+	return func(s *bindings) liquid.Value {
 		if b := s.draft.Occurrence.Subject.Bulletin; b != nil {
 			return f(s, b)
 		}
-		return value{}
+		return liquid.Value{}
 	}
 }
 
-func forecastOf(f func(o *care.Forecast) value) func(*state) value {
-	return func(s *state) value {
+func forecastOf(f func(o *care.Forecast) liquid.Value) func(*bindings) liquid.Value {
+	return func(s *bindings) liquid.Value {
 		if o := s.draft.Occurrence.Subject.Forecast; o != nil {
 			return f(o)
 		}
-		return value{}
+		return liquid.Value{}
 	}
 }
 
-func (s *state) in(t care.Text) value {
+func (s *bindings) in(t care.Text) liquid.Value {
 	if len(t) == 0 {
-		return value{}
+		return liquid.Value{}
 	}
 	if one, ok := t[s.lang.locale]; ok {
-		return textValue(one)
+		return liquid.Text(one)
 	}
-	return textValue(t.In(s.lang.locale, s.draft.Locale))
+	return liquid.Text(t.In(s.lang.locale, s.draft.Locale))
 }
 
-func textsValue(list0 []string) value {
+func textsValue(list0 []string) liquid.Value {
 	if len(list0) == 0 {
-		return value{}
+		return liquid.Value{}
 	}
-	items := make([]value, 0, len(list0))
+	items := make([]liquid.Value, 0, len(list0))
 	for _, one := range list0 {
-		if v := textValue(one); v.kind != missing {
+		if v := liquid.Text(one); v.Kind() != liquid.KindMissing {
 			items = append(items, v)
 		}
 	}
-	return value{kind: list, list: items}
+	return liquid.List(items)
 }
 
-func alsoValue(s *state) value {
+func alsoValue(s *bindings) liquid.Value {
 	also := s.draft.Occurrence.Subject.Also
-	items := make([]value, 0, len(also))
+	items := make([]liquid.Value, 0, len(also))
 	for _, o := range also {
-		items = append(items, value{kind: object, field: func(name string) value {
+		items = append(items, liquid.Object(func(name string) liquid.Value {
 			switch name {
 			case "program":
-				return textValue(o.Program)
+				return liquid.Text(o.Program)
 			case "title":
 				if p := s.env.program(o.Program); p != nil {
 					return s.in(p.Title)
@@ -195,32 +239,30 @@ func alsoValue(s *state) value {
 			case "vehicle":
 				return shortVehicle(o.Subject.Vehicle)
 			}
-			return value{}
-		}})
+			return liquid.Value{}
+		}))
 	}
-	return value{kind: list, list: items}
+	return liquid.List(items)
 }
 
 // shortVehicle is shown as its model and has fields as well.
-func shortVehicle(v *care.Vehicle) value {
+func shortVehicle(v *care.Vehicle) liquid.Value {
 	if v == nil {
-		return value{}
+		return liquid.Value{}
 	}
-	out := textValue(v.Model)
-	out.field = func(name string) value {
+	return liquid.TextWithFields(v.Model, func(name string) liquid.Value {
 		switch name {
 		case "id":
-			return textValue(v.ID)
+			return liquid.Text(v.ID)
 		case "plate":
-			return textValue(v.Plate)
+			return liquid.Text(v.Plate)
 		case "make":
-			return textValue(v.Make)
+			return liquid.Text(v.Make)
 		case "model":
-			return textValue(v.Model)
+			return liquid.Text(v.Model)
 		}
-		return value{}
-	}
-	return out
+		return liquid.Value{}
+	})
 }
 
 // salutationOf is the record's salutation, else the name as it is: a guess at Mr or Ms would be wrong for half of the customers.
@@ -252,27 +294,27 @@ func surnameOf(name string) string {
 	return name[:size]
 }
 
-func yearsOf(s *state) value {
+func yearsOf(s *bindings) liquid.Value {
 	o := s.draft.Occurrence
 	if v := o.Subject.Vehicle; v != nil && !v.DeliveredOn.IsZero() && !o.Due.IsZero() {
-		return countValue(max(o.Due.Year()-v.DeliveredOn.Year(), 0))
+		return liquid.Count(max(o.Due.Year()-v.DeliveredOn.Year(), 0))
 	}
-	return value{}
+	return liquid.Value{}
 }
 
-func dueDays(s *state) value {
+func dueDays(s *bindings) liquid.Value {
 	if o := s.draft.Occurrence; !o.Due.IsZero() && !s.today.IsZero() {
-		return numberValue(float64(o.Due.Sub(s.today)))
+		return liquid.Number(float64(o.Due.Sub(s.today)))
 	}
-	return value{}
+	return liquid.Value{}
 }
 
-func bookingLink(s *state) value {
+func bookingLink(s *bindings) liquid.Value {
 	if s.draft.Links.Booking != "" {
-		return textValue(s.draft.Links.Booking)
+		return liquid.Text(s.draft.Links.Booking)
 	}
 	if s.draft.Dealer != nil {
-		return textValue(s.draft.Dealer.BookingURL)
+		return liquid.Text(s.draft.Dealer.BookingURL)
 	}
-	return value{}
+	return liquid.Value{}
 }

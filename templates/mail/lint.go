@@ -1,4 +1,4 @@
-package templates
+package mail
 
 import (
 	"fmt"
@@ -10,11 +10,27 @@ import (
 
 	"github.com/andybalholm/cascadia"
 	"golang.org/x/net/html"
+
+	"github.com/carebell/carebell/templates/liquid"
 )
 
-// page checks the finished HTML of a mail: links, pictures, what mail clients do not show, and contrast.
-func (l *linter) page(t *template) {
-	doc, err := html.Parse(strings.NewReader(protectAll(t.page, t.tags)))
+// Linter says what is wrong with a finished page: links, pictures, what mail clients do not show, and contrast.
+type Linter struct {
+	Report liquid.Reporter
+	// Body is what the author wrote, and BodyAt where it begins.
+	Body   string
+	BodyAt liquid.Position
+	// Find returns where a text stands in the author's files, BodyAt if nowhere.
+	Find func(what string) liquid.Position
+	// Once reports whether something was not said yet: of a layout it is said once, not for each mail.
+	Once func(what string) bool
+	// Layout is the name of the page's layout, as the author wrote it.
+	Layout string
+}
+
+// Page checks a page that Compose made.
+func (l *Linter) Page(page string, t *liquid.Tags) {
+	doc, err := html.Parse(strings.NewReader(protectAll(page, t)))
 	if err != nil {
 		return // the page was parsed when it was made
 	}
@@ -24,103 +40,87 @@ func (l *linter) page(t *template) {
 		}
 		switch n.Data {
 		case "a":
-			l.href(t, n)
+			l.href(n)
 		case "img":
-			l.image(t, n)
+			l.image(n)
 		case "style":
 			if n.FirstChild != nil {
-				l.css(t, n.FirstChild.Data)
+				l.css(n.FirstChild.Data)
 			}
 		}
-		if why, ok := poorElements[n.Data]; ok && l.once(t.src.file+n.Data) {
-			l.report.warn(l.find(t, "<"+n.Data), "client-support", why, "<%s> is not shown by common mail clients", n.Data)
+		if why, ok := poorElements[n.Data]; ok && l.Once(l.BodyAt.File+n.Data) {
+			l.Report.Warn(l.Find("<"+n.Data), "client-support", why, "<%s> is not shown by common mail clients", n.Data)
 		}
 		if style := attribute(n, "style"); style != "" {
-			l.css(t, style)
+			l.css(style)
 		}
 	}
 	for _, dark := range []bool{false, true} {
-		l.contrast(t, doc, dark)
+		l.contrast(doc, dark)
 	}
 }
 
-// find returns where a text stands in the author's files: in the template, else in its layout.
-func (l *linter) find(t *template, what string) position {
-	layout := t.src.front.Layout
-	if layout == "" {
-		layout = "default"
-	}
-	for _, file := range []string{t.src.file, folder + "/_layouts/" + layout + ".html"} {
-		for i, line := range l.report.lines[file] {
-			if before, _, ok := strings.Cut(line, what); ok {
-				return position{file, i + 1, 1}.after(before)
-			}
-		}
-	}
-	return t.src.at
-}
-
-func (l *linter) href(t *template, n *html.Node) {
+func (l *Linter) href(n *html.Node) {
 	href := strings.TrimSpace(attribute(n, "href"))
-	if strings.ContainsFunc(href, isMark) {
-		if r := []rune(href)[0]; isMark(r) {
+	if strings.ContainsFunc(href, liquid.IsPlaceholder) {
+		if r := []rune(href)[0]; liquid.IsPlaceholder(r) {
 			return // checked when it is rendered
 		}
 	}
 	plain := strings.Map(func(r rune) rune {
-		if isMark(r) {
+		if liquid.IsPlaceholder(r) {
 			return 'x'
 		}
 		return r
 	}, href)
 	u, err := url.Parse(plain)
-	at := func() position {
+	at := func() liquid.Position {
 		// Markdown and HTML write an address differently; what comes before the first tag or special character is the same.
-		head := strings.FieldsFunc(href, func(r rune) bool { return isMark(r) || r == '&' || r == '%' })
+		head := strings.FieldsFunc(href, func(r rune) bool { return liquid.IsPlaceholder(r) || r == '&' || r == '%' })
 		if len(head) == 0 {
-			return t.src.at
+			return l.BodyAt
 		}
-		return l.find(t, head[0])
+		return l.Find(head[0])
 	}
 	switch {
 	case href == "" || href == "#":
-		l.report.fault(l.find(t, "]("+href+")"), "broken-link", "write the address: [words](https://…)", "a link leads nowhere")
+		l.Report.Fault(l.Find("]("+href+")"), "broken-link", "write the address: [words](https://…)", "a link leads nowhere")
 	case err != nil:
-		l.report.fault(at(), "broken-link", "write it like https://example.com/page", "the link %q is no address", plain)
+		l.Report.Fault(at(), "broken-link", "write it like https://example.com/page", "the link %q is no address", plain)
 	case u.Scheme == "":
-		l.report.fault(at(), "relative-link", "write it in full, with https://", "the link %q does not begin with https:// and leads nowhere from a mail", plain)
+		l.Report.Fault(at(), "relative-link", "write it in full, with https://", "the link %q does not begin with https:// and leads nowhere from a mail", plain)
 	case (u.Scheme == "http" || u.Scheme == "https") && (u.Host == "" || !strings.Contains(u.Host, ".")):
-		l.report.fault(at(), "broken-link", "write the whole address", "the link %q has no host that a customer could reach", plain)
+		l.Report.Fault(at(), "broken-link", "write the whole address", "the link %q has no host that a customer could reach", plain)
 	case u.Scheme == "http":
-		l.report.warn(at(), "plain-link", "write https://", "the link %q is not encrypted", plain)
+		l.Report.Warn(at(), "plain-link", "write https://", "the link %q is not encrypted", plain)
 	case u.Scheme != "https" && u.Scheme != "mailto" && u.Scheme != "tel" && u.Scheme != "sms":
-		l.report.fault(at(), "broken-link", "use https://, mailto: or tel:", "mail clients do not follow %s: links", u.Scheme)
+		l.Report.Fault(at(), "broken-link", "use https://, mailto: or tel:", "mail clients do not follow %s: links", u.Scheme)
 	}
 }
 
-func (l *linter) image(t *template, n *html.Node) {
+func (l *Linter) image(n *html.Node) {
 	src := attribute(n, "src")
-	head := strings.FieldsFunc(src, func(r rune) bool { return isMark(r) || r == '&' || r == '%' })
-	at := t.src.at
+	head := strings.FieldsFunc(src, func(r rune) bool { return liquid.IsPlaceholder(r) || r == '&' || r == '%' })
+	at := l.BodyAt
 	if len(head) > 0 {
-		at = l.find(t, head[0])
+		at = l.Find(head[0])
 	}
 	hasAlt := false
 	for _, a := range n.Attr {
 		hasAlt = hasAlt || a.Key == "alt"
 	}
 	linked := n.Parent != nil && n.Parent.Data == "a" && n.Parent.FirstChild == n && n.NextSibling == nil
-	if !hasAlt || attribute(n, "alt") == "" && (linked || strings.Contains(strings.Join(l.report.lines[t.src.file], "\n"), "![]")) {
-		l.report.warn(at, "image-alt", "say what it shows: ![words](https://…)", "a picture has no words for those who do not see it; many mail clients hide pictures at first")
+	if !hasAlt || attribute(n, "alt") == "" && (linked || strings.Contains(l.Body, "![]")) {
+		l.Report.Warn(at, "image-alt", "say what it shows: ![words](https://…)", "a picture has no words for those who do not see it; many mail clients hide pictures at first")
 	}
 	switch {
-	case strings.HasPrefix(src, "https://"), strings.HasPrefix(src, "cid:"), strings.ContainsFunc(src, isMark) && isMark([]rune(src)[0]):
+	case strings.HasPrefix(src, "https://"), strings.HasPrefix(src, "cid:"), strings.ContainsFunc(src, liquid.IsPlaceholder) && liquid.IsPlaceholder([]rune(src)[0]):
 	case strings.HasPrefix(src, "http://"):
-		l.report.warn(at, "plain-link", "write https://", "the picture %q is not encrypted; many mail clients do not load it", src)
+		l.Report.Warn(at, "plain-link", "write https://", "the picture %q is not encrypted; many mail clients do not load it", src)
 	case strings.HasPrefix(src, "data:"):
-		l.report.warn(at, "client-support", "put the picture on your web site and write its address", "Gmail and Outlook do not show pictures within the text (data:)")
+		l.Report.Warn(at, "client-support", "put the picture on your web site and write its address", "Gmail and Outlook do not show pictures within the text (data:)")
 	default:
-		l.report.fault(at, "relative-link", "write it in full, with https://", "the picture %q does not begin with https:// and is not found from a mail", src)
+		l.Report.Fault(at, "relative-link", "write it in full, with https://", "the picture %q does not begin with https:// and is not found from a mail", src)
 	}
 }
 
@@ -145,10 +145,10 @@ var poorCSS = []struct {
 	{regexp.MustCompile(`(?i)\bfloat\s*:\s*(left|right)`), "use a table"},
 }
 
-func (l *linter) css(t *template, css string) {
+func (l *Linter) css(css string) {
 	for _, p := range poorCSS {
-		if m := p.re.FindString(css); m != "" && l.once(p.re.String()+t.src.front.Layout) {
-			l.report.warn(l.find(t, strings.TrimSpace(m)), "client-support", p.instead, "common mail clients do not know %q", strings.TrimSpace(m))
+		if m := p.re.FindString(css); m != "" && l.Once(p.re.String()+l.Layout) {
+			l.Report.Warn(l.Find(strings.TrimSpace(m)), "client-support", p.instead, "common mail clients do not know %q", strings.TrimSpace(m))
 		}
 	}
 }
@@ -238,7 +238,7 @@ func styled(style, property string) string {
 }
 
 // contrast checks that words can be told from what is behind them (WCAG 2.2, 1.4.3: 4.5 to 1).
-func (l *linter) contrast(t *template, doc *html.Node, dark bool) {
+func (l *Linter) contrast(doc *html.Node, dark bool) {
 	var rules []darkRule
 	if dark {
 		if rules = darkRules(doc); len(rules) == 0 {
@@ -262,8 +262,8 @@ func (l *linter) contrast(t *template, doc *html.Node, dark bool) {
 					if class := attribute(n, "class"); class != "" {
 						what, needle = "."+class, `class="`+class
 					}
-					if l.once(fmt.Sprint("contrast", mode, what, t.src.front.Layout)) {
-						l.report.warn(l.find(t, needle), "contrast", "choose a darker or a lighter colour", "in %s mode the words of %s can hardly be read: contrast %.1f to 1, it should be 4.5", mode, what, got)
+					if l.Once(fmt.Sprint("contrast", mode, what, l.Layout)) {
+						l.Report.Warn(l.Find(needle), "contrast", "choose a darker or a lighter colour", "in %s mode the words of %s can hardly be read: contrast %.1f to 1, it should be 4.5", mode, what, got)
 					}
 				}
 			}
@@ -275,7 +275,7 @@ func (l *linter) contrast(t *template, doc *html.Node, dark bool) {
 	visit(doc, look{colour{0, 0, 0}, colour{255, 255, 255}})
 }
 
-func (l *linter) lookOf(n *html.Node, as look, rules []darkRule) look {
+func (l *Linter) lookOf(n *html.Node, as look, rules []darkRule) look {
 	styles := []string{attribute(n, "style")}
 	best := map[string]cascadia.Specificity{}
 	winner := map[string]string{}

@@ -1,4 +1,4 @@
-package templates
+package mail
 
 import (
 	"strconv"
@@ -6,35 +6,26 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"github.com/carebell/carebell/templates/liquid"
 )
 
-// twin makes the plain-text twin of a composed page, with the same marks. Line breaks are written as late as possible, so that they
+// Text makes the text alternative of a composed page, with the same placeholders. colon stands between the words of a button and its
+// address: ": ", or "：" where brackets are full-width as well. Line breaks are written as late as possible, so that they
 // fall into the block of the text they belong to and vanish with it.
-func twin(page string, chinese bool, t *tags) (string, error) {
+func Text(page, colon string, t *liquid.Tags) (string, error) {
 	doc, err := html.Parse(strings.NewReader(protectAll(page, t)))
 	if err != nil {
 		return "", err
 	}
-	w := &twinWriter{tags: t, colon: ": ", pending: -1}
-	if chinese {
-		w.colon = "："
-	}
+	w := &textWriter{tags: t, colon: colon, pending: -1}
 	w.node(doc)
 	return strings.TrimSpace(w.b.String()), nil
 }
 
-// protectAll wraps the control tags of a composed page for another trip through the HTML parser.
-func protectAll(page string, t *tags) string {
-	w := &walker{src: page, tags: t, report: &report{}, protect: true}
-	if !w.walk() {
-		return page
-	}
-	return w.out.String()
-}
-
-type twinWriter struct {
+type textWriter struct {
 	b       strings.Builder
-	tags    *tags
+	tags    *liquid.Tags
 	colon   string
 	pending int // line breaks owed before the next text; -1 at the very beginning
 	space   bool
@@ -43,7 +34,7 @@ type twinWriter struct {
 	inLoop  bool  // the list that follows is made by a loop: its empty line is written already
 }
 
-func (w *twinWriter) breaks(n int) {
+func (w *textWriter) breaks(n int) {
 	if w.pending >= 0 {
 		w.pending = max(w.pending, n)
 	}
@@ -51,7 +42,7 @@ func (w *twinWriter) breaks(n int) {
 }
 
 // flush writes what is owed.
-func (w *twinWriter) flush() {
+func (w *textWriter) flush() {
 	if w.pending > 0 {
 		w.b.WriteString(strings.Repeat("\n", w.pending) + w.indent)
 	} else if w.space && w.pending == 0 {
@@ -60,10 +51,10 @@ func (w *twinWriter) flush() {
 	w.pending, w.space = 0, false
 }
 
-func (w *twinWriter) words(s string) {
+func (w *textWriter) words(s string) {
 	for _, r := range s {
 		switch {
-		case isMark(r) && w.tags.at(r).control:
+		case liquid.IsPlaceholder(r) && w.tags.Of(r).Control:
 			w.control(r)
 		case r == ' ' || r == '\n' || r == '\t' || r == '\r':
 			w.space = w.pending == 0
@@ -75,34 +66,34 @@ func (w *twinWriter) words(s string) {
 }
 
 // control writes a control tag without what is owed. A tag made around a loop's list takes the empty line before the list with it.
-func (w *twinWriter) control(r rune) {
-	t := w.tags.at(r)
-	if t.made && t.args == "forloop.first" && w.pending > 1 {
+func (w *textWriter) control(r rune) {
+	t := w.tags.Of(r)
+	if t.Made && t.Args == "forloop.first" && w.pending > 1 {
 		w.b.WriteRune(r)
 		w.b.WriteString("\n")
 		w.pending, w.inLoop = 1, true
 		return
 	}
-	if w.space && w.pending == 0 && !strings.HasPrefix(t.name, "end") {
+	if w.space && w.pending == 0 && !strings.HasPrefix(t.Name, "end") {
 		w.b.WriteByte(' ')
 		w.space = false
 	}
 	w.b.WriteRune(r)
 }
 
-func (w *twinWriter) children(n *html.Node) {
+func (w *textWriter) children(n *html.Node) {
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		w.node(c)
 	}
 }
 
-func (w *twinWriter) node(n *html.Node) {
+func (w *textWriter) node(n *html.Node) {
 	switch n.Type {
 	case html.TextNode:
 		w.words(n.Data)
 	case html.CommentNode:
-		if mark, ok := strings.CutPrefix(n.Data, "carebell:"); ok {
-			w.words(mark)
+		if placeholder, ok := strings.CutPrefix(n.Data, protection); ok {
+			w.words(placeholder)
 		}
 	case html.ElementNode:
 		w.element(n)
@@ -111,7 +102,7 @@ func (w *twinWriter) node(n *html.Node) {
 	}
 }
 
-func (w *twinWriter) element(n *html.Node) {
+func (w *textWriter) element(n *html.Node) {
 	if hidden(n) {
 		return
 	}
@@ -156,7 +147,7 @@ func (w *twinWriter) element(n *html.Node) {
 	}
 }
 
-func (w *twinWriter) list(n *html.Node) {
+func (w *textWriter) list(n *html.Node) {
 	gap := 2
 	if len(w.lists) > 0 {
 		gap = 1
@@ -178,7 +169,7 @@ func (w *twinWriter) list(n *html.Node) {
 	w.breaks(gap)
 }
 
-func (w *twinWriter) item(n *html.Node) {
+func (w *textWriter) item(n *html.Node) {
 	w.breaks(1)
 	before, bullet := w.indent, "- "
 	if len(w.lists) > 0 {
@@ -198,7 +189,7 @@ func (w *twinWriter) item(n *html.Node) {
 }
 
 // link shows where a link leads, unless its words say so already.
-func (w *twinWriter) link(n *html.Node) {
+func (w *textWriter) link(n *html.Node) {
 	from := w.b.Len()
 	w.children(n)
 	href := attribute(n, "href")

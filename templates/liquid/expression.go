@@ -1,38 +1,38 @@
-package templates
+package liquid
 
 // expression is one of the nodes below.
-type expression interface{ eval(s *state) value }
+type expression interface{ eval(s *State) Value }
 
-type literal struct{ value value }
+type literal struct{ value Value }
 
-func (l literal) eval(*state) value { return l.value }
+func (l literal) eval(*State) Value { return l.value }
 
 // variable is one of the catalogue.
 type variable struct {
 	path    string
-	get     func(s *state) value
-	instead *program // from the front matter's defaults
+	get     func(s *State) Value
+	instead *Template // from the front matter's defaults
 }
 
-func (v *variable) eval(s *state) value {
+func (v *variable) eval(s *State) Value {
 	out := v.get(s)
-	if out.kind != missing {
-		if out.kind == list {
-			s.work(len(out.list)) // it was made anew
+	if out.kind != KindMissing {
+		if out.kind == KindList {
+			s.Work(len(out.list)) // it was made anew
 		}
 		return out
 	}
 	if v.instead != nil {
 		if s.depth < maxDepth {
 			s.depth++
-			out = textValue(s.inner(v.instead))
+			out = Text(s.inner(v.instead))
 			s.depth--
 		}
-		if out.kind != missing {
+		if out.kind != KindMissing {
 			return out
 		}
 	}
-	return value{text: v.path}
+	return Value{text: v.path}
 }
 
 // loopItem is the variable of a loop, counted from the outermost.
@@ -41,9 +41,9 @@ type loopItem struct {
 	slot int
 }
 
-func (l loopItem) eval(s *state) value {
+func (l loopItem) eval(s *State) Value {
 	out := s.loops[l.slot].item
-	if out.kind == missing {
+	if out.kind == KindMissing {
 		out.text = l.name
 	}
 	return out
@@ -55,23 +55,23 @@ type loopField struct {
 	name string
 }
 
-func (l loopField) eval(s *state) value {
+func (l loopField) eval(s *State) Value {
 	at := &s.loops[l.slot]
 	switch l.name {
 	case "index":
-		return numberValue(float64(at.index + 1))
+		return Number(float64(at.index + 1))
 	case "index0":
-		return numberValue(float64(at.index))
+		return Number(float64(at.index))
 	case "rindex":
-		return numberValue(float64(at.length - at.index))
+		return Number(float64(at.length - at.index))
 	case "rindex0":
-		return numberValue(float64(at.length - at.index - 1))
+		return Number(float64(at.length - at.index - 1))
 	case "length":
-		return numberValue(float64(at.length))
+		return Number(float64(at.length))
 	case "first":
-		return boolValue(at.index == 0)
+		return Bool(at.index == 0)
 	default: // last
-		return boolValue(at.index == at.length-1)
+		return Bool(at.index == at.length-1)
 	}
 }
 
@@ -82,13 +82,13 @@ type property struct {
 	name string
 }
 
-func (p property) eval(s *state) value {
+func (p property) eval(s *State) Value {
 	of := p.of.eval(s)
-	s.work(1 + len(of.text)/16)
+	s.Work(1 + len(of.text)/16)
 	out := of.property(p.name)
-	if out.kind == missing {
+	if out.kind == KindMissing {
 		out.text = of.text
-		if of.kind != missing {
+		if of.kind != KindMissing {
 			out.text = describe(p)
 		}
 	}
@@ -97,15 +97,15 @@ func (p property) eval(s *state) value {
 
 type index struct{ of, at expression }
 
-func (i index) eval(s *state) value {
+func (i index) eval(s *State) Value {
 	of, at := i.of.eval(s), i.at.eval(s)
-	var out value
-	if at.kind == number {
+	var out Value
+	if at.kind == KindNumber {
 		out = of.index(int(at.num))
-	} else if at.kind == text {
+	} else if at.kind == KindText {
 		out = of.property(at.text)
 	}
-	if out.kind == missing {
+	if out.kind == KindMissing {
 		out.text = describe(i)
 	}
 	return out
@@ -130,33 +130,33 @@ func describe(e expression) string {
 
 type filtered struct {
 	in     expression
-	filter *filter
+	filter *Filter
 	args   []expression
 }
 
-func (f *filtered) eval(s *state) value {
+func (f *filtered) eval(s *State) Value {
 	in := f.in.eval(s)
-	if in.kind == missing && !f.filter.takesMissing {
+	if in.kind == KindMissing && !f.filter.TakesMissing {
 		return in
 	}
 	// The arguments lie on a stack of the state: what is handed to a function that is not known here would be allocated.
 	base := len(s.args)
 	for _, a := range f.args {
 		v := a.eval(s)
-		if v.kind == missing && !f.filter.takesMissing {
+		if v.kind == KindMissing && !f.filter.TakesMissing {
 			s.args = s.args[:base]
 			return v
 		}
 		s.args = append(s.args, v)
 	}
-	s.work(8 + len(in.text)/16 + len(in.list))
-	out := f.filter.apply(s, in, s.args[base:])
+	s.Work(8 + len(in.text)/16 + len(in.list))
+	out := f.filter.Apply(s, in, s.args[base:])
 	s.args = s.args[:base]
-	if len(out.text) > maxOutput || len(out.list) > maxOutput {
-		s.fail(codeTooLarge, "a filter made more than %d KiB", maxOutput>>10)
-		return value{kind: text}
+	if len(out.text) > MaxOutput || len(out.list) > MaxOutput {
+		s.Fail(CodeTooLarge, "a filter made more than %d KiB", MaxOutput>>10)
+		return Value{kind: KindText}
 	}
-	if out.kind == missing && out.text == "" {
+	if out.kind == KindMissing && out.text == "" {
 		out.text = describe(f)
 	}
 	return out
@@ -167,17 +167,17 @@ type comparison struct {
 	a, b expression
 }
 
-func (c comparison) eval(s *state) value {
+func (c comparison) eval(s *State) Value {
 	a, b := c.a.eval(s), c.b.eval(s)
-	s.work(2 + len(a.text)/64 + len(a.list))
+	s.Work(2 + len(a.text)/64 + len(a.list))
 	switch c.op {
 	case "==":
-		return boolValue(a.equal(b))
+		return Bool(a.equal(b))
 	case "!=", "<>":
-		return boolValue(!a.equal(b))
+		return Bool(!a.equal(b))
 	case "contains":
-		s.work(len(a.text) / 16)
-		return boolValue(a.contains(b))
+		s.Work(len(a.text) / 16)
+		return Bool(a.contains(b))
 	}
 	order, ok := a.compare(b)
 	switch c.op {
@@ -190,7 +190,7 @@ func (c comparison) eval(s *state) value {
 	default:
 		ok = ok && order >= 0
 	}
-	return boolValue(ok)
+	return Bool(ok)
 }
 
 type logic struct {
@@ -198,9 +198,9 @@ type logic struct {
 	a, b expression
 }
 
-func (l logic) eval(s *state) value {
+func (l logic) eval(s *State) Value {
 	if a := l.a.eval(s).truth(); a != l.and {
-		return boolValue(a)
+		return Bool(a)
 	}
-	return boolValue(l.b.eval(s).truth())
+	return Bool(l.b.eval(s).truth())
 }

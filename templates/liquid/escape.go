@@ -1,4 +1,4 @@
-package templates
+package liquid
 
 import (
 	"strings"
@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// cleaned makes one harmless line of a value: control characters, the line and paragraph separators and the bidirectional controls
+// Clean makes one harmless line of a value: control characters, the line and paragraph separators and the bidirectional controls
 // of Unicode turn into a space or vanish, so that no value starts a new header, line or direction. JSON can carry line breaks
 // (breaks), and a system may need them.
-func cleaned(s string, breaks bool) string {
+func Clean(s string, breaks bool) string {
 	i := 0
 	for i < len(s) && (s[i] >= ' ' && s[i] < 0x7f) {
 		i++
@@ -51,7 +51,7 @@ func harmful(r rune) bool {
 	case r >= 0x200e && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
 		return true
 	}
-	return isMark(r)
+	return IsPlaceholder(r)
 }
 
 // appendHTML escapes for HTML text and for attributes in double quotes (WHATWG HTML, 13.3).

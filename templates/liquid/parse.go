@@ -1,4 +1,4 @@
-package templates
+package liquid
 
 import (
 	"fmt"
@@ -13,16 +13,19 @@ const (
 	maxDepth   = 32
 )
 
-// parser reads the expressions of one tag.
-type parser struct {
+// exprParser reads the expressions of one tag.
+type exprParser struct {
 	src    string
 	at     int // of the token
 	end    int // behind it
 	kind   byte
 	word   string // the token: an identifier or operator, a string's contents, a number
-	scope  *scope
+	in     *Parser
 	failed *syntaxError
 	depth  int
+	// mixed says that the condition is not what it looks like to who reads and before or; mixedAt is the place of that and.
+	mixed   bool
+	mixedAt int
 }
 
 // syntaxError says what is wrong at a byte of the tag's args.
@@ -41,20 +44,20 @@ const (
 	tokenRange  = 'r'
 )
 
-func newParser(src string, sc *scope) *parser {
-	p := &parser{src: src, scope: sc}
+func newExprParser(src string, in *Parser) *exprParser {
+	p := &exprParser{src: src, in: in}
 	p.next()
 	return p
 }
 
-func (p *parser) fail(at int, rule, remedy, format string, args ...any) {
+func (p *exprParser) fail(at int, rule, remedy, format string, args ...any) {
 	if p.failed == nil {
 		p.failed = &syntaxError{at, rule, fmt.Sprintf(format, args...), remedy}
 	}
 	p.kind, p.word, p.end = tokenEnd, "", len(p.src)
 }
 
-func (p *parser) next() {
+func (p *exprParser) next() {
 	i := p.end
 	for i < len(p.src) && isSpace(p.src[i]) {
 		i++
@@ -93,12 +96,12 @@ func (p *parser) next() {
 	}
 }
 
-func (p *parser) token(kind byte, n int) {
+func (p *exprParser) token(kind byte, n int) {
 	p.kind, p.end = kind, p.at+n
 	p.word = p.src[p.at:p.end]
 }
 
-func (p *parser) readString(quote byte) {
+func (p *exprParser) readString(quote byte) {
 	i := strings.IndexByte(p.src[p.at+1:], quote)
 	if i < 0 {
 		p.fail(p.at, "syntax", "close it with "+string(quote), "this quoted word is never closed")
@@ -108,7 +111,7 @@ func (p *parser) readString(quote byte) {
 	p.word = p.src[p.at+1 : p.end-1]
 }
 
-func (p *parser) readNumber() {
+func (p *exprParser) readNumber() {
 	n := 1
 	for p.at+n < len(p.src) {
 		c := p.src[p.at+n]
@@ -120,7 +123,7 @@ func (p *parser) readNumber() {
 	p.token(tokenNumber, n)
 }
 
-func (p *parser) readOperator() {
+func (p *exprParser) readOperator() {
 	for _, op := range []string{"==", "!=", "<>", "<=", ">=", "<", ">"} {
 		if strings.HasPrefix(p.src[p.at:], op) {
 			p.token(tokenOp, len(op))
@@ -130,27 +133,27 @@ func (p *parser) readOperator() {
 	p.fail(p.at, "syntax", "write == to compare; values cannot be set in a template", "%q cannot stand here", string(p.src[p.at]))
 }
 
-// condition reads a and b or c, from left to right as Liquid engines for Go do, and nothing may follow.
-func (p *parser) condition() expression {
+// condition reads a and b or c from right to left, as Shopify's Liquid does: a and (b or c). There is no precedence.
+func (p *exprParser) condition() expression {
+	e := p.relation()
+	if p.kind != tokenWord || p.word != "and" && p.word != "or" {
+		return e
+	}
 	if p.depth++; p.depth > maxDepth {
-		p.fail(p.at, "too-deep", "make it simpler", "the brackets are nested more than %d deep", maxDepth)
-		return literal{}
+		p.fail(p.at, "too-deep", "make it simpler", "there are more than %d and/or in one condition", maxDepth)
+		return e
 	}
 	defer func() { p.depth-- }()
-	e := p.relation()
-	for n := 0; p.kind == tokenWord && (p.word == "and" || p.word == "or"); n++ {
-		if n > maxDepth {
-			p.fail(p.at, "too-deep", "make it simpler", "there are more than %d and/or in one condition", maxDepth)
-			break
-		}
-		and := p.word == "and"
-		p.next()
-		e = logic{and, e, p.relation()}
+	and, at := p.word == "and", p.at
+	p.next()
+	rest := p.condition()
+	if l, ok := rest.(logic); ok && and && !l.and {
+		p.mixed, p.mixedAt = true, at
 	}
-	return e
+	return logic{and, e, rest}
 }
 
-func (p *parser) relation() expression {
+func (p *exprParser) relation() expression {
 	e := p.filters()
 	if p.kind == tokenOp || p.kind == tokenWord && p.word == "contains" {
 		op := p.word
@@ -160,7 +163,7 @@ func (p *parser) relation() expression {
 	return e
 }
 
-func (p *parser) filters() expression {
+func (p *exprParser) filters() expression {
 	e := p.primary()
 	for n := 1; p.kind == '|'; n++ {
 		if n > maxFilters {
@@ -170,7 +173,7 @@ func (p *parser) filters() expression {
 		p.next()
 		name, at := p.word, p.at
 		if p.kind != tokenWord {
-			p.fail(at, "syntax", "name a filter, such as date_local", "no filter stands behind the |")
+			p.fail(at, "syntax", "name a filter, such as "+p.in.Language.Examples.Filter, "no filter stands behind the |")
 			break
 		}
 		p.next()
@@ -191,35 +194,35 @@ func (p *parser) filters() expression {
 	return e
 }
 
-func (p *parser) resolveFilter(f *filtered, name string, at int) {
-	known, ok := filters[name]
-	if !ok {
-		if why, refused := refusedFilters[name]; refused {
+func (p *exprParser) resolveFilter(f *filtered, name string, at int) {
+	known := p.in.Language.filter(name)
+	if known == nil {
+		if why, refused := p.in.Language.Refused[name]; refused {
 			p.fail(at, "refused-filter", why, "the filter %s cannot be used", name)
 			return
 		}
-		p.fail(at, "unknown-filter", suggest(name, filterNames()), "there is no filter %s", name)
+		p.fail(at, "unknown-filter", p.in.Language.suggest(name, p.in.Language.filterNames()), "there is no filter %s", name)
 		return
 	}
 	f.filter = known
-	if len(f.args) < known.min || len(f.args) > known.max {
-		p.fail(at, "filter-arguments", "write "+known.usage, "the filter %s takes %s, not %d", name, argumentCount(known), len(f.args))
+	if len(f.args) < known.Min || len(f.args) > known.Max {
+		p.fail(at, "filter-arguments", "write "+known.Usage, "the filter %s takes %s, not %d", name, argumentCount(known), len(f.args))
 	}
 }
 
-func argumentCount(f *filter) string {
+func argumentCount(f *Filter) string {
 	switch {
-	case f.max == 0:
+	case f.Max == 0:
 		return "no argument"
-	case f.min == f.max && f.min == 1:
+	case f.Min == f.Max && f.Min == 1:
 		return "1 argument"
-	case f.min == f.max:
-		return strconv.Itoa(f.min) + " arguments"
+	case f.Min == f.Max:
+		return strconv.Itoa(f.Min) + " arguments"
 	}
-	return fmt.Sprintf("%d to %d arguments", f.min, f.max)
+	return fmt.Sprintf("%d to %d arguments", f.Min, f.Max)
 }
 
-func (p *parser) primary() expression {
+func (p *exprParser) primary() expression {
 	if p.depth++; p.depth > 2*maxDepth {
 		p.fail(p.at, "too-deep", "make it simpler", "the brackets are nested too deep")
 		return literal{}
@@ -228,7 +231,7 @@ func (p *parser) primary() expression {
 	var e expression
 	switch p.kind {
 	case tokenString:
-		e = literal{literalText(p.word)}
+		e = literal{Literal(p.word)}
 		p.next()
 		return e
 	case tokenNumber:
@@ -236,43 +239,43 @@ func (p *parser) primary() expression {
 		if err != nil {
 			p.fail(p.at, "syntax", "write it like 12 or 0.5", "%s is no number", p.word)
 		}
-		e = literal{numberValue(n)}
+		e = literal{Number(n)}
 		p.next()
 		if p.kind == tokenRange {
 			p.refuseRange()
 		}
 		return e
 	case '(':
+		at := p.at
 		p.next()
-		e = p.condition()
+		if p.kind == tokenNumber || p.kind == tokenWord {
+			p.primary()
+		}
 		if p.kind == tokenRange {
 			p.refuseRange()
-		} else if p.kind != ')' {
-			p.fail(p.at, "syntax", "close the bracket with )", "a bracket is not closed")
 		}
-		p.next()
-		return e
+		p.fail(at, "parentheses", "write one {% if %} within another; and/or are read from right to left", "parentheses cannot be used")
 	case tokenWord:
 		return p.path()
 	case tokenEnd:
-		p.fail(p.at, "syntax", "write a variable, such as customer.salutation", "something is missing here")
+		p.fail(p.at, "syntax", "write a variable, such as "+p.in.Language.Examples.Variable, "something is missing here")
 	case tokenRange:
 		p.refuseRange()
 	default:
-		p.fail(p.at, "syntax", "write a variable, such as customer.salutation", "%q cannot stand here", p.word)
+		p.fail(p.at, "syntax", "write a variable, such as "+p.in.Language.Examples.Variable, "%q cannot stand here", p.word)
 	}
 	return literal{}
 }
 
-func (p *parser) refuseRange() {
-	p.fail(p.at, "range", "loop over a list, such as also", "a range (a..b) cannot be used")
+func (p *exprParser) refuseRange() {
+	p.fail(p.at, "range", "loop over a list, such as "+p.in.Language.Examples.List, "a range (a..b) cannot be used")
 }
 
 // path reads a variable with what hangs on it: vehicle.warranty.until, also[0].title.
-func (p *parser) path() expression {
+func (p *exprParser) path() expression {
 	switch p.word {
 	case "true", "false":
-		e := literal{boolValue(p.word == "true")}
+		e := literal{Bool(p.word == "true")}
 		p.next()
 		return e
 	case "nil", "null":
@@ -280,7 +283,7 @@ func (p *parser) path() expression {
 		return literal{}
 	case "blank", "empty":
 		p.next()
-		return literal{literalText("")}
+		return literal{Literal("")}
 	}
 	at := p.at
 	words := []string{p.word}
@@ -330,10 +333,10 @@ func (p *parser) path() expression {
 	return literal{}
 }
 
-func (p *parser) resolve(words []string, at int) expression {
-	e, rest := p.scope.lookup(words)
+func (p *exprParser) resolve(words []string, at int) expression {
+	e, rest := p.in.lookup(words)
 	if e == nil {
-		p.fail(at, "unknown-variable", p.scope.suggest(strings.Join(words, ".")), "there is no variable %s", strings.Join(words, "."))
+		p.fail(at, "unknown-variable", p.in.suggestVariable(strings.Join(words, ".")), "there is no variable %s", strings.Join(words, "."))
 		return literal{}
 	}
 	for _, w := range rest {
@@ -343,7 +346,7 @@ func (p *parser) resolve(words []string, at int) expression {
 }
 
 // finish reports whatever is left over behind a complete expression.
-func (p *parser) finish() {
+func (p *exprParser) finish() {
 	if p.failed == nil && p.kind != tokenEnd {
 		p.fail(p.at, "syntax", "remove it, or put a | before a filter", "%q is too much here", p.word)
 	}

@@ -1,4 +1,4 @@
-package templates
+package mail
 
 import (
 	"bytes"
@@ -14,15 +14,17 @@ import (
 	"github.com/yuin/goldmark/renderer/html"
 	goldtext "github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
+
+	"github.com/carebell/carebell/templates/liquid"
 )
 
-// maxNesting bounds quotes and lists within each other; Markdown's time grows with its square.
-const maxNesting = 32
+// MaxNesting bounds quotes and lists within each other; Markdown's time grows with its square.
+const MaxNesting = 32
 
-// markdown turns a body with marks into HTML with the same marks. Control tags that have a line to themselves stand between
+// Markdown turns a body with placeholders into HTML with the same placeholders. Control tags that have a line to themselves stand between
 // paragraphs and list items, a paragraph that is one {% if %} as a whole is left out as a whole, and a link alone in its paragraph
 // becomes a button.
-func markdown(src string, t *tags, k skips) (string, error) {
+func Markdown(src string, t *liquid.Tags, k liquid.Skips) (string, error) {
 	blocks := &controlLines{tags: t}
 	md := goldmark.New(
 		goldmark.WithExtensions(extension.Table, extension.Strikethrough, extension.TaskList, linkify, extension.NewCJK(extension.WithEastAsianLineBreaks(), extension.WithEscapedSpace())),
@@ -36,17 +38,17 @@ func markdown(src string, t *tags, k skips) (string, error) {
 	if err := md.Convert([]byte(ownLines(src, t)), &b); err != nil {
 		return "", err
 	}
-	return encodedMark.ReplaceAllStringFunc(b.String(), decodeMark), nil
+	return encodedPlaceholder.ReplaceAllStringFunc(b.String(), decodePlaceholder), nil
 }
 
 // linkify makes links of bare addresses, which may go on with tags.
 var linkify = extension.NewLinkify(extension.WithLinkifyURLRegexp(regexp.MustCompile(
 	`^https?://[-a-zA-Z0-9@:%._+~#=]{1,256}\.[a-z]+(?::\d+)?(?:[/#?][-a-zA-Z0-9@:%_+.~#$!?&/=();,'\x{F0000}-\x{FFFFD}]*)?`)))
 
-// Markdown percent-encodes what is not ASCII in a link's address; a mark there is four bytes.
-var encodedMark = regexp.MustCompile(`%F3%B[0-9A-F]%[89AB][0-9A-F]%[89AB][0-9A-F]`)
+// Markdown percent-encodes what is not ASCII in a link's address; a placeholder there is four bytes.
+var encodedPlaceholder = regexp.MustCompile(`%F3%B[0-9A-F]%[89AB][0-9A-F]%[89AB][0-9A-F]`)
 
-func decodeMark(s string) string {
+func decodePlaceholder(s string) string {
 	var b [4]byte
 	for i := range b {
 		b[i] = unhex(s[3*i+1])<<4 | unhex(s[3*i+2])
@@ -61,9 +63,9 @@ func unhex(c byte) byte {
 	return c - 'A' + 10
 }
 
-// tooLarge returns the line from which a body is more than Markdown should be asked to read, with what is wrong; 0 = none. Its time
+// TooLarge returns the line from which a body is more than Markdown should be asked to read, with what is wrong; 0 = none. Its time
 // grows with the square of nesting and with rows times columns of tables, which are filled up: 64 KiB of bars took minutes.
-func tooLarge(src string) (line int, what string) {
+func TooLarge(src string) (line int, what string) {
 	n, widest := 0, 0
 	for line := range strings.SplitSeq(src, "\n") {
 		n++
@@ -79,7 +81,7 @@ func tooLarge(src string) (line int, what string) {
 		special := strings.Count(line, "[") + (strings.Count(line, "*")+strings.Count(line, "_")+strings.Count(line, "~")+strings.Count(line, "`")+strings.Count(line, "<"))/4
 		widest = max(widest, strings.Count(line, "|"))
 		switch {
-		case depth > maxNesting || special > 8*maxNesting || strings.HasPrefix(line, strings.Repeat(" ", 8*maxNesting)):
+		case depth > MaxNesting || special > 8*MaxNesting || strings.HasPrefix(line, strings.Repeat(" ", 8*MaxNesting)):
 			return n, "quotes, lists or brackets are nested too deep here"
 		case widest > maxColumns || widest*n > maxCells:
 			return n, "the table is too large"
@@ -104,22 +106,22 @@ type block struct {
 }
 
 // blocksOf finds the blocks of a text; tags that do not fit are left to the builder to report.
-func blocksOf(src string, t *tags) []block {
+func blocksOf(src string, t *liquid.Tags) []block {
 	var all []block
 	var open []int
 	for i, r := range src {
-		if !isMark(r) || !t.at(r).control {
+		if !liquid.IsPlaceholder(r) || !t.Of(r).Control {
 			continue
 		}
-		switch name := t.at(r).name; {
-		case name == "if" || name == "unless" || name == "case" || name == "for":
+		switch one := t.Of(r); {
+		case one.Opens() > 0:
 			open = append(open, len(all))
 			all = append(all, block{at: []int{i}})
 		case len(open) == 0:
-		case name == "else" || name == "elsif" || name == "when":
+		case one.Name == "else" || one.Name == "elsif" || one.Name == "when":
 			b := &all[open[len(open)-1]]
 			b.at = append(b.at, i)
-		case strings.HasPrefix(name, "end"):
+		case one.Opens() < 0:
 			b := &all[open[len(open)-1]]
 			b.at, b.closed = append(b.at, i), true
 			open = open[:len(open)-1]
@@ -129,7 +131,7 @@ func blocksOf(src string, t *tags) []block {
 }
 
 // ownLines gives tags at the edges of lines a line of their own when their block spans several lines.
-func ownLines(src string, t *tags) string {
+func ownLines(src string, t *liquid.Tags) string {
 	var cut map[int]bool
 	for _, b := range blocksOf(src, t) {
 		if !b.closed || !strings.Contains(src[b.at[0]:b.at[len(b.at)-1]], "\n") {
@@ -178,7 +180,7 @@ func ownLines(src string, t *tags) string {
 	return out.String()
 }
 
-func atEdge(src string, at int, t *tags) bool {
+func atEdge(src string, at int, t *liquid.Tags) bool {
 	start := strings.LastIndexByte(src[:at], '\n') + 1
 	end := strings.IndexByte(src[at:], '\n')
 	if end < 0 {
@@ -186,14 +188,14 @@ func atEdge(src string, at int, t *tags) bool {
 	} else {
 		end += at
 	}
-	before, behind := strings.TrimSpace(src[start:at]), strings.TrimSpace(src[at+4:end])
-	return before == "" || behind == "" || onlyControl(before, t) || onlyControl(behind, t)
+	before, behind := strings.TrimSpace(src[start:at]), strings.TrimSpace(src[at+liquid.PlaceholderSize:end])
+	return before == "" || behind == "" || t.OnlyControl(before) || t.OnlyControl(behind)
 }
 
 // controlBlock is a line of control tags between blocks.
 type controlBlock struct {
 	ast.BaseBlock
-	marks string
+	placeholders string
 }
 
 var kindControl = ast.NewNodeKind("ControlTags")
@@ -205,20 +207,20 @@ func (*controlBlock) Kind() ast.NodeKind { return kindControl }
 func (n *controlBlock) Dump(source []byte, level int) { ast.DumpHelper(n, source, level, nil, nil) }
 
 // controlLines parses and renders controlBlock.
-type controlLines struct{ tags *tags }
+type controlLines struct{ tags *liquid.Tags }
 
-// Trigger returns the first byte of every mark.
+// Trigger returns the first byte of every placeholder.
 func (*controlLines) Trigger() []byte { return []byte{0xF3} }
 
 // Open takes a line of nothing but control tags.
 func (c *controlLines) Open(_ ast.Node, reader goldtext.Reader, _ goldparser.Context) (ast.Node, goldparser.State) {
 	line, segment := reader.PeekLine()
 	only := strings.TrimSpace(string(line))
-	if !onlyControl(only, c.tags) {
+	if !c.tags.OnlyControl(only) {
 		return nil, goldparser.NoChildren
 	}
 	reader.Advance(segment.Len() - 1)
-	return &controlBlock{marks: strings.ReplaceAll(only, " ", "")}, goldparser.NoChildren
+	return &controlBlock{placeholders: strings.ReplaceAll(only, " ", "")}, goldparser.NoChildren
 }
 
 // Continue ends the block after its line.
@@ -235,11 +237,11 @@ func (*controlLines) CanInterruptParagraph() bool { return true }
 // CanAcceptIndentedLine is true: people indent what stands in a block.
 func (*controlLines) CanAcceptIndentedLine() bool { return true }
 
-// RegisterFuncs writes the marks as they are.
+// RegisterFuncs writes the placeholders as they are.
 func (c *controlLines) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
 	r.Register(kindControl, func(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if one, ok := n.(*controlBlock); ok && entering {
-			_, _ = w.WriteString(one.marks)
+			_, _ = w.WriteString(one.placeholders)
 			_ = w.WriteByte('\n')
 		}
 		return ast.WalkContinue, nil
@@ -248,8 +250,8 @@ func (c *controlLines) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
 
 // arranger mends what a tag between blocks does to the document.
 type arranger struct {
-	tags  *tags
-	skips skips
+	tags  *liquid.Tags
+	skips liquid.Skips
 }
 
 // Transform hoists, merges and makes buttons.
@@ -287,25 +289,25 @@ func (a *arranger) hoist(p ast.Node, src []byte) {
 	words := string(bytes.TrimSpace(p.Lines().Value(src)))
 	found := false
 	for _, b := range blocksOf(words, a.tags) {
-		found = found || b.closed && len(b.at) == 2 && b.at[0] == 0 && b.at[1] == len(words)-4
+		found = found || b.closed && len(b.at) == 2 && b.at[0] == 0 && b.at[1] == len(words)-liquid.PlaceholderSize
 	}
-	if !found || first == last && first.Segment.Len() < 8 {
+	if !found || first == last && first.Segment.Len() < 2*liquid.PlaceholderSize {
 		return
 	}
 	open, size := utf8.DecodeRune(first.Segment.Value(src))
 	shut, _ := utf8.DecodeLastRune(bytes.TrimRight(last.Segment.Value(src), " \t"))
-	if !isMark(open) || !isMark(shut) || size != 4 {
+	if !liquid.IsPlaceholder(open) || !liquid.IsPlaceholder(shut) || size != liquid.PlaceholderSize {
 		return
 	}
-	first.Segment.Start += 4
-	last.Segment.Stop -= 4
+	first.Segment.Start += liquid.PlaceholderSize
+	last.Segment.Stop -= liquid.PlaceholderSize
 	around := p
 	if item := p.Parent(); item.Kind() == ast.KindListItem && item.ChildCount() == 1 {
 		around = item
 	}
 	parent := around.Parent()
-	parent.InsertBefore(parent, around, &controlBlock{marks: string(open)})
-	parent.InsertAfter(parent, around, &controlBlock{marks: string(shut)})
+	parent.InsertBefore(parent, around, &controlBlock{placeholders: string(open)})
+	parent.InsertAfter(parent, around, &controlBlock{placeholders: string(shut)})
 }
 
 // button marks a link that is alone in its paragraph.
@@ -323,7 +325,7 @@ func button(p ast.Node, src []byte) {
 			link = n
 		case *ast.Text:
 			for _, r := range string(n.Segment.Value(src)) {
-				if !isMark(r) && r != ' ' {
+				if !liquid.IsPlaceholder(r) && r != ' ' {
 					return
 				}
 			}
@@ -350,7 +352,7 @@ func (a *arranger) mergeLists(parent ast.Node) {
 		depth, until := 0, ast.Node(nil)
 		for m := n.NextSibling(); m != nil; m = m.NextSibling() {
 			if tags, ok := m.(*controlBlock); ok {
-				if depth = a.deepen(depth, tags.marks); depth < 0 {
+				if depth = a.deepen(depth, tags.placeholders); depth < 0 {
 					break
 				}
 			} else if other, ok := m.(*ast.List); !ok || other.Marker != list.Marker {
@@ -386,18 +388,13 @@ func (a *arranger) closes(n ast.Node) bool {
 	if !ok {
 		return false
 	}
-	r, _ := utf8.DecodeLastRuneInString(c.marks)
-	return strings.HasPrefix(a.tags.at(r).name, "end")
+	r, _ := utf8.DecodeLastRuneInString(c.placeholders)
+	return a.tags.Of(r).Opens() < 0
 }
 
-func (a *arranger) deepen(depth int, marks string) int {
-	for _, r := range marks {
-		switch name := a.tags.at(r).name; {
-		case name == "if" || name == "unless" || name == "case" || name == "for":
-			depth++
-		case strings.HasPrefix(name, "end"):
-			depth--
-		}
+func (a *arranger) deepen(depth int, placeholders string) int {
+	for _, r := range placeholders {
+		depth += a.tags.Of(r).Opens()
 	}
 	return depth
 }
@@ -414,14 +411,32 @@ func (a *arranger) loopLists(parent ast.Node) {
 		if !ok1 || !ok2 {
 			continue
 		}
-		opener, _ := utf8.DecodeLastRuneInString(before.marks)
-		end, _ := utf8.DecodeRuneInString(behind.marks)
-		if a.tags.at(opener).name != "for" || a.tags.at(end).name != "endfor" {
+		opener, _ := utf8.DecodeLastRuneInString(before.placeholders)
+		end, _ := utf8.DecodeRuneInString(behind.placeholders)
+		if a.tags.Of(opener).Name != "for" || a.tags.Of(end).Name != "endfor" {
 			continue
 		}
-		before.marks += a.tags.made("if", "forloop.first")
-		list.InsertBefore(list, list.FirstChild(), &controlBlock{marks: a.tags.made("endif", "")})
-		list.AppendChild(list, &controlBlock{marks: a.tags.made("if", "forloop.last")})
-		behind.marks = a.tags.made("endif", "") + behind.marks
+		before.placeholders += a.tags.Make("if", "forloop.first")
+		list.InsertBefore(list, list.FirstChild(), &controlBlock{placeholders: a.tags.Make("endif", "")})
+		list.AppendChild(list, &controlBlock{placeholders: a.tags.Make("if", "forloop.last")})
+		behind.placeholders = a.tags.Make("endif", "") + behind.placeholders
 	}
+}
+
+// skip puts a condition around a paragraph or heading, or around its list item if that is all the item has.
+func (a *arranger) skip(p ast.Node, src []byte) {
+	if len(a.skips) == 0 || p.Lines().Len() == 0 {
+		return
+	}
+	needs := a.skips.Condition(string(p.Lines().Value(src)), a.tags)
+	if needs == "" {
+		return
+	}
+	around := p
+	if item := p.Parent(); item.Kind() == ast.KindListItem && item.ChildCount() == 1 {
+		around = item
+	}
+	parent := around.Parent()
+	parent.InsertBefore(parent, around, &controlBlock{placeholders: a.tags.Make("if", needs)})
+	parent.InsertAfter(parent, around, &controlBlock{placeholders: a.tags.Make("endif", "")})
 }
