@@ -31,7 +31,7 @@ func (c *compiler) run() *template {
 	if !ok {
 		return nil
 	}
-	c.t.src, ok = readSource(c.file, text, c.t.channel, &c.report)
+	c.t.src, ok = readSource(c.loader.decode(), c.file, text, c.t.channel, &c.report)
 	if !ok {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (c *compiler) run() *template {
 	c.over = map[string]bool{}
 	var own *override
 	if c.override != "" {
-		if own, ok = readOverride(c.loader.fsys, c.override, c.t.channel, &c.report); !ok {
+		if own, ok = readOverride(c.loader.decode(), c.loader.fsys, c.override, c.t.channel, &c.report); !ok {
 			return nil
 		}
 		c.overSrc = &own.src
@@ -105,13 +105,13 @@ func (c *compiler) skips() {
 
 func (c *compiler) defaults() {
 	for _, item := range c.t.src.front.Defaults {
-		name := fmt.Sprint(item.Key)
+		name := item.Name
 		at := c.t.src.where("$.defaults." + quotePath(name))
 		if _, ok := variables[name]; !ok {
 			c.report.fault(at, "unknown-variable", suggest(name, variableNames()), "there is no variable %s", name)
 			continue
 		}
-		c.scope.instead[name] = c.build(c.scan.scan(fmt.Sprint(item.Value), at), inText)
+		c.scope.instead[name] = c.build(c.scan.scan(item.Value, at), inText)
 	}
 }
 
@@ -234,8 +234,7 @@ func (c *compiler) sms() {
 		}
 		one := gateway{name: name, template: g.Template, text: g.Text}
 		for _, p := range g.Params {
-			param := fmt.Sprint(p.Key)
-			one.params = append(one.params, header{param, c.value(fmt.Sprint(p.Value), path+".params."+quotePath(param), inLine)})
+			one.params = append(one.params, header{p.Name, c.value(p.Value, path+".params."+quotePath(p.Name), inLine)})
 		}
 		c.t.gateways = append(c.t.gateways, one)
 	}
@@ -258,12 +257,12 @@ func (c *compiler) webhook() {
 		c.report.fault(src.where("$.method"), "method", "write POST, PUT or PATCH", "a webhook cannot use the method %s", c.t.method)
 	}
 	for _, h := range src.front.Headers {
-		name := fmt.Sprint(h.Key)
+		name := h.Name
 		path := "$.headers." + quotePath(name)
 		if !httpguts.ValidHeaderFieldName(name) || reservedHeader(name) {
 			c.report.fault(src.where(path), "header", "choose another name, such as X-Team", "the header %q cannot be set", name)
 		}
-		c.t.headers = append(c.t.headers, header{http.CanonicalHeaderKey(name), c.value(fmt.Sprint(h.Value), path, inLine)})
+		c.t.headers = append(c.t.headers, header{http.CanonicalHeaderKey(name), c.value(h.Value, path, inLine)})
 	}
 }
 

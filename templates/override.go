@@ -57,13 +57,13 @@ func (s *scanner) block(one tag, rest string, after position) (string, int) {
 }
 
 // readOverride reads a dealer's file: front matter and blocks, nothing else.
-func readOverride(fsys fs.FS, file string, ch care.Channel, r *report) (*override, bool) {
+func readOverride(decode care.FileDecoder, fsys fs.FS, file string, ch care.Channel, r *report) (*override, bool) {
 	text, ok := readText(fsys, file, r)
 	if !ok {
 		return nil, false
 	}
 	o := &override{pieces: map[string]*piece{}}
-	if o.src, ok = readSource(file, text, ch, r); !ok {
+	if o.src, ok = readSource(decode, file, text, ch, r); !ok {
 		return nil, false
 	}
 	body, at := o.src.body, o.src.at
@@ -113,9 +113,13 @@ func (c *compiler) apply(o *override) {
 		c.over[one.key] = true
 	}
 	base.Defaults = append(slices.Clone(base.Defaults), o.src.front.Defaults...)
-	for _, key := range []string{"gateway", "method", "headers"} {
-		if at := o.src.where("$." + key); at.line > 1 {
-			c.report.fault(at, "override", "remove it", "a dealer's file cannot change %s", key)
+	front := &o.src.front
+	for _, one := range []struct {
+		key   string
+		given bool
+	}{{"gateway", front.Gateway != nil}, {"method", front.Method != ""}, {"headers", front.Headers != nil}} {
+		if one.given {
+			c.report.fault(o.src.where("$."+one.key), "override", "remove it", "a dealer's file cannot change %s", one.key)
 		}
 	}
 	c.scan.pieces = o.pieces
