@@ -177,7 +177,8 @@ func holder() string {
 func (d *Daemon) listen(ctx context.Context) error {
 	set := d.env.Settings
 	private := &console.Private{
-		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(), Desk: desk{d}, Pages: d.parts.Pages,
+		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(),
+		Hosts: console.NewHosts(set.Listen, set.ConsoleURL...), Desk: desk{d}, Pages: d.parts.Pages,
 		TrustedProxies: set.TrustedProxies, Now: d.env.Now, Log: d.log,
 	}
 	if err := d.bind(ctx, "private", set.Listen, private.Handler()); err != nil {
