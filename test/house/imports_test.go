@@ -101,22 +101,29 @@ func forbidden(s source, here storey, p string) string {
 	return ""
 }
 
-// checkCare holds that the vocabulary is standard library only and does no I/O; care/contact may use libraries for
-// phone numbers and addresses, and therefore care must not import it.
+// bookish are the parts of the vocabulary that may use libraries: for phone numbers and addresses, and for the catalogues of
+// texts. care itself must not import them.
+var bookish = []string{"contact", "texts"}
+
+// isBookish reports whether an import path lies in one of them.
+func isBookish(p string) bool {
+	return slices.ContainsFunc(bookish, func(name string) bool { return strings.HasPrefix(p+"/", module+"/care/"+name+"/") })
+}
+
+// checkCare holds that the vocabulary is standard library only, but for its bookish parts, and does no I/O.
 func checkCare(all []source) []string {
 	var broken []string
 	for _, s := range all {
 		if room(s.importPath()) != "care" || s.test {
 			continue
 		}
-		contact := strings.HasPrefix(s.importPath()+"/", module+"/care/contact/")
 		for _, p := range s.imports {
 			switch {
 			case slices.Contains(worldly, p):
 				broken = append(broken, fmt.Sprintf("%s imports %s: the vocabulary does no I/O; do it in the package that needs it", s.name, p))
-			case contact:
-			case strings.HasPrefix(p+"/", module+"/care/contact/"):
-				broken = append(broken, fmt.Sprintf("%s imports %s: care must stay free of libraries; call care/contact from the package that needs it", s.name, p))
+			case isBookish(s.importPath()):
+			case isBookish(p):
+				broken = append(broken, fmt.Sprintf("%s imports %s: care must stay free of libraries; call it from the package that needs it", s.name, p))
 			case !own(p) && !standard(p):
 				broken = append(broken, fmt.Sprintf("%s imports %s: care is standard library only; use the library in care/contact or in a package above", s.name, p))
 			}

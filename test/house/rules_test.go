@@ -84,6 +84,7 @@ func TestRulesBite(t *testing.T) {
 				"care/x.go":         code("care", "github.com/nyaruka/phonenumbers", module+"/care/contact", "os", "time"),
 				"care/x_test.go":    code("care", "pgregory.net/rapid", "os"),
 				"care/contact/x.go": code("contact", "github.com/nyaruka/phonenumbers", module+"/care"),
+				"care/texts/x.go":   code("texts", "github.com/nicksnyder/go-i18n/v2/i18n", module+"/care"),
 			},
 			[]string{"care/x.go imports " + module + "/care/contact: care must stay", "care/x.go imports github.com/nyaruka/phonenumbers: care is standard", "care/x.go imports os: the vocabulary does no I/O"},
 		},
