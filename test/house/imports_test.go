@@ -13,7 +13,9 @@ type storey int
 const (
 	cellar  storey = iota // care: the vocabulary
 	middle                // packages that do not know each other
-	wiring                // daemon: the only place that joins them
+	deeds                 // service: what people and programs can ask and do, over the middle row
+	doors                 // web: everything over HTTP, inbound
+	wiring                // daemon: the runtime that joins them
 	binary                // cmd
 	outdoor               // test: may look at everything, and nobody looks at it
 )
@@ -24,6 +26,9 @@ var rooms = map[string]storey{
 
 	"channels": middle, "config": middle, "console": middle, "delivery": middle,
 	"intake": middle, "scheduler": middle, "store": middle, "templates": middle,
+
+	"service": deeds,
+	"web":     doors,
 
 	"daemon": wiring,
 	"cmd":    binary,
@@ -94,7 +99,7 @@ func forbidden(s source, here storey, p string) string {
 	case from == to:
 		// A package's own parts may know each other; the compiler refuses circles.
 	case here == middle && there == middle:
-		return "the middle row does not import each other; declare a small interface where it is used and join the two in daemon"
+		return "the middle row does not import each other; declare a small interface where it is used and join the two in service or daemon"
 	case there > here:
 		return "imports run downwards only; declare a small interface here and let daemon hand in the implementation"
 	}
