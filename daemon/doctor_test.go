@@ -11,11 +11,12 @@ import (
 
 	"github.com/carebell/carebell/channels/channeltest"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/service/carebook"
 )
 
 func TestDoctorReadsTheAccounts(t *testing.T) {
 	t.Parallel()
-	checked, _, err := CheckBook(BookOptions{Now: time.Now})
+	checked, _, err := carebook.Check(carebook.Options{Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
