@@ -22,7 +22,7 @@ func TestRender(t *testing.T) {
 		"{{ list[0] }} {{ list[-1] }} {{ list.size }}":                                  "刹车片 雨刮 2",
 		"{% for i in list reversed %}{{ i }}{% endfor %}":                               "雨刮刹车片",
 		"{% for i in gone %}x{% else %}none{% endfor %}":                                "none",
-		`{{ gone | default: "x" }}{{ name | size }}`:                         "x3",
+		`{{ gone | default: "x" }}{{ name | size }}`:                                    "x3",
 		`{% if day > "2026-12-01" and day != gone %}x{% endif %}`:                       "x",
 		"{% case count %}{% when 9, 10 %}a{% endcase %}":                                "a",
 		"a {%- comment -%} {{ gone }} {% endcomment %} b":                               "a b",
