@@ -8,12 +8,14 @@ MAKEFLAGS += --no-print-directory
 # Exact versions: the gate must say the same tomorrow. golangci-lint takes 75 s to build on two cores and is then kept.
 GOLANGCI_VERSION := v2.15.0
 GOFUMPT_VERSION  := v0.12.0
+VULNCHECK_VERSION := v1.9.0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 TOOLS   := $(CURDIR)/bin/tools
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 GOFUMPT  := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
+VULNCHECK := $(TOOLS)/govulncheck-$(VULNCHECK_VERSION)
 
 # Build tags under which test code hides; the linters and vet must see it too.
 TAGS := e2e,faults,screens,failpoints
@@ -44,8 +46,8 @@ deps-deploy: ## the same for the check of deploy/
 
 ## The gate
 
-.PHONY: check format vet lint rules modules
-check: format vet lint rules modules ## everything but the tests: format, vet, lint, import rules, modules
+.PHONY: check format vet lint rules modules vulns
+check: format vet lint rules modules vulns ## everything but the tests: format, vet, lint, import rules, modules, known weaknesses
 
 format: $(GOFUMPT)
 	@echo "format: gofumpt $(GOFUMPT_VERSION)"
@@ -72,6 +74,9 @@ modules:
 	@$(GO) mod tidy -diff
 	@$(GO) mod verify
 	@cd deploy/check && $(GO) mod tidy -diff && $(GO) mod verify
+
+vulns: $(VULNCHECK)
+	@.ci/vulns $(VULNCHECK) ./...
 
 .PHONY: fmt
 fmt: $(GOFUMPT) ## format all Go code
@@ -108,11 +113,13 @@ build: ## the static binary: bin/carebell
 	$(BUILD) -o bin/carebell ./cmd/carebell
 
 .PHONY: dist
-dist: ## the static binaries for Linux on amd64 and arm64, with checksums: dist/
+dist: ## the static binaries for Linux on amd64 and arm64, with licences and checksums: dist/
 	@mkdir -p dist
 	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/carebell-linux-amd64 ./cmd/carebell
 	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/carebell-linux-arm64 ./cmd/carebell
-	cd dist && sha256sum carebell-linux-* > SHA256SUMS
+	cp LICENSE NOTICE dist/
+	deploy/licences dist/carebell-linux-amd64 > dist/THIRD_PARTY_LICENSES
+	cd dist && sha256sum carebell-linux-* LICENSE NOTICE THIRD_PARTY_LICENSES > SHA256SUMS
 
 .PHONY: deploy
 deploy: deps-deploy build dist ## build and check every deploy artifact: systemd, Kubernetes, container, Prometheus, Grafana
@@ -146,3 +153,8 @@ $(GOFUMPT):
 	@echo "building gofumpt $(GOFUMPT_VERSION)"
 	@mkdir -p $(TOOLS)/tmp && GOFLAGS= GOBIN=$(TOOLS)/tmp $(GO) install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
 	@mv $(TOOLS)/tmp/gofumpt $@
+
+$(VULNCHECK):
+	@echo "building govulncheck $(VULNCHECK_VERSION)"
+	@mkdir -p $(TOOLS)/tmp && GOFLAGS= GOBIN=$(TOOLS)/tmp $(GO) install golang.org/x/vuln/cmd/govulncheck@$(VULNCHECK_VERSION)
+	@mv $(TOOLS)/tmp/govulncheck $@

@@ -21,7 +21,6 @@ type Birthday struct {
 	Year  int16
 	Month uint8
 	Day   uint8 // 0 with Eve
-	bad   bool
 }
 
 // ParseBirthday reads the forms of the customer record. A lunar date is checked for shape only (month 1-12, day 1-30): whether
@@ -101,17 +100,18 @@ func (b Birthday) String() string {
 // MarshalJSON writes the birthday as a string.
 func (b Birthday) MarshalJSON() ([]byte, error) { return json.Marshal(b.String()) }
 
-// UnmarshalJSON reads a birthday and never fails; Decode reports what is none.
+// UnmarshalJSON reads the forms of the customer record; null and "" are none. With an error the birthday stays as it was.
 func (b *Birthday) UnmarshalJSON(raw []byte) error {
-	*b = Birthday{}
 	if string(raw) == "null" || string(raw) == `""` {
+		*b = Birthday{}
 		return nil
 	}
-	b.bad = true
-	if len(raw) > 2 && raw[0] == '"' {
-		if v, err := ParseBirthday(string(raw[1 : len(raw)-1])); err == nil {
-			*b = v
-		}
+	if len(raw) <= 2 || raw[0] != '"' {
+		return errBirthday
 	}
-	return nil
+	v, err := ParseBirthday(string(raw[1 : len(raw)-1]))
+	if err == nil {
+		*b = v
+	}
+	return err
 }

@@ -2,10 +2,12 @@ package care
 
 import (
 	"encoding/json"
+	"errors"
 	"time"
 )
 
-// Customer is the record at care:customer:<id>, written by the dealership's systems. carebell never changes it; Decode reads it.
+// Customer is the record at care:customer:<id>, written by the dealership's systems. carebell never changes it;
+// care/record reads it.
 type Customer struct {
 	ID          string              `json:"id"`
 	Dealer      string              `json:"dealer,omitempty"`
@@ -25,7 +27,7 @@ type Customer struct {
 	Holds       []Hold              `json:"holds,omitempty"`
 	Vehicles    []Vehicle           `json:"vehicles,omitempty"`
 
-	// Closed is set by Decode when consent, preferences, holds or sold_on could not be read: only safety goes.
+	// Closed is set by care/record when consent, preferences, holds or sold_on could not be read: only safety goes.
 	Closed bool `json:"-"`
 }
 
@@ -131,7 +133,6 @@ type Warranty struct {
 // Window is a span of the day [From, To) in minutes after midnight; it may wrap around midnight. From == To is no window.
 type Window struct {
 	From, To int16
-	bad      bool
 }
 
 // ParseWindow reads "21:00-09:00"; "" and "none" are no window.
@@ -157,7 +158,7 @@ func ParseWindow(s string) (Window, bool) {
 }
 
 // IsZero reports whether there is no window.
-func (w Window) IsZero() bool { return w.From == w.To && !w.bad }
+func (w Window) IsZero() bool { return w.From == w.To }
 
 // Contains reports whether the minute after midnight lies in the window.
 func (w Window) Contains(minute int) bool {
@@ -174,7 +175,7 @@ func (w Window) Contains(minute int) bool {
 
 // String returns "21:00-09:00", or "" for no window.
 func (w Window) String() string {
-	if w.IsZero() || w.bad {
+	if w.IsZero() {
 		return ""
 	}
 	b := make([]byte, 0, 11)
@@ -190,19 +191,17 @@ func (w Window) String() string {
 // MarshalJSON writes the window as a string.
 func (w Window) MarshalJSON() ([]byte, error) { return json.Marshal(w.String()) }
 
-// UnmarshalJSON reads a window and never fails; Decode reports what is none, and fails closed.
+// UnmarshalJSON reads what ParseWindow does; null is no window. With an error the window stays as it was.
 func (w *Window) UnmarshalJSON(b []byte) error {
-	*w = Window{bad: true}
 	var s *string
 	if json.Unmarshal(b, &s) != nil {
-		return nil
+		return errWindow
 	}
 	if s == nil {
 		*w = Window{}
-	} else if v, ok := ParseWindow(*s); ok {
-		*w = v
+		return nil
 	}
-	return nil
+	return w.UnmarshalText([]byte(*s))
 }
 
 // UnmarshalText reads a window of a care book, strictly.
@@ -214,3 +213,17 @@ func (w *Window) UnmarshalText(b []byte) error {
 	*w = v
 	return nil
 }
+
+// Defect is something in a customer record that could not be used.
+type Defect struct {
+	Path    string `json:"path"` // JSON path, e.g. $.vehicles[1].delivered_on
+	Message string `json:"message"`
+	Closed  bool   `json:"closed,omitempty"` // only safety goes until it is mended
+}
+
+// Why a customer has no record that could be planned.
+var (
+	ErrNotJSON = errors.New("the record is not a JSON object")
+	ErrNoID    = errors.New("the record has no valid id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -")
+	ErrGone    = errors.New("the customer's record is gone") // its key is no longer there: everything still due for it ends
+)

@@ -13,9 +13,6 @@ type Date struct {
 	day   uint8
 }
 
-// badMonth marks a date that stood in a record but could not be read; see Date.Invalid.
-const badMonth = 0xff
-
 var errNoSuchDate = errors.New("no such date: write YYYY-MM-DD")
 
 // NewDate returns the date, or the zero Date if there is no such day in the Gregorian calendar between the years 1 and 9999.
@@ -91,9 +88,6 @@ func (d Date) Day() int { return int(d.day) }
 
 // IsZero reports whether there is no date.
 func (d Date) IsZero() bool { return d == Date{} }
-
-// Invalid reports whether the date stood in a record but could not be read. Decode clears such dates and reports them.
-func (d Date) Invalid() bool { return d.month == badMonth }
 
 // Days returns the days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant's days_from_civil).
 func (d Date) Days() int {
@@ -213,7 +207,7 @@ func wallMinutes(t time.Time) int {
 
 // String returns YYYY-MM-DD, or "" for no date.
 func (d Date) String() string {
-	if d.IsZero() || d.Invalid() {
+	if d.IsZero() {
 		return ""
 	}
 	return string(d.append(make([]byte, 0, 10)))
@@ -227,25 +221,26 @@ func (d Date) append(b []byte) []byte {
 
 // MarshalJSON writes the date as a JSON string, no date as null.
 func (d Date) MarshalJSON() ([]byte, error) {
-	if d.IsZero() || d.Invalid() {
+	if d.IsZero() {
 		return []byte("null"), nil
 	}
 	return append(d.append(append(make([]byte, 0, 12), '"')), '"'), nil
 }
 
-// UnmarshalJSON reads a date and never fails: what is not one becomes Invalid, so that a record's other fields are still read.
+// UnmarshalJSON reads "YYYY-MM-DD"; null and "" are no date. With an error the date stays as it was.
 func (d *Date) UnmarshalJSON(b []byte) error {
-	*d = Date{}
 	if string(b) == "null" || string(b) == `""` {
+		*d = Date{}
 		return nil
 	}
-	*d = Date{month: badMonth}
-	if len(b) == 12 && b[0] == '"' {
-		if date, err := ParseDate(string(b[1:11])); err == nil {
-			*d = date
-		}
+	if len(b) != 12 || b[0] != '"' {
+		return errNoSuchDate
 	}
-	return nil
+	date, err := ParseDate(string(b[1:11]))
+	if err == nil {
+		*d = date
+	}
+	return err
 }
 
 // MarshalText writes YYYY-MM-DD.

@@ -12,6 +12,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/email"
 	"github.com/carebell/carebell/channels/email/mailbox"
+	"github.com/carebell/carebell/channels/httpclient"
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/store"
 )
@@ -213,17 +214,35 @@ func (e *Env) doctorPostbox(ctx context.Context, tell func(Finding)) {
 	tell(Finding{OK: true, What: fmt.Sprintf("the mailbox of returned mail, %s, lets us in: %d mails are waiting", box, waiting)})
 }
 
-// reachURL names the host only: the rest of an endpoint's URL may be a secret.
+// reachURL tries an endpoint as its channel would: directly, or through the proxy that the environment names. It names the hosts only: the
+// rest of an endpoint's URL, and a proxy's, may be a secret.
 func reachURL(ctx context.Context, what, raw string) Finding {
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Hostname() == "" {
 		return Finding{What: what + ": its URL cannot be read", Remedy: "write http(s)://host/path"}
 	}
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	return reach(ctx, what, net.JoinHostPort(u.Hostname(), port))
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	what += " " + net.JoinHostPort(u.Hostname(), port)
+	via, err := httpclient.Probe(ctx, u)
+	switch {
+	case via == "" && err != nil:
+		return Finding{What: what + " does not answer", Remedy: "check the address, the port and the firewall; behind a proxy set HTTPS_PROXY and HTTP_PROXY"}
+	case via == "":
+		return Finding{OK: true, What: what + " answers"}
+	case err != nil:
+		return Finding{
+			What:   fmt.Sprintf("%s cannot be reached through the proxy %s: %v", what, via, err),
+			Remedy: "check HTTPS_PROXY and HTTP_PROXY, let the proxy pass this host, or name the host in NO_PROXY",
+		}
+	case u.Scheme == "http":
+		return Finding{OK: true, What: what + " is asked through the proxy " + via + ", which answers"}
+	}
+	return Finding{OK: true, What: what + " answers through the proxy " + via}
 }
 
 func reach(ctx context.Context, what, address string) Finding {

@@ -1,10 +1,15 @@
 package daemon
 
 import (
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/carebell/carebell/channels/channeltest"
 	"github.com/carebell/carebell/config"
 )
 
@@ -36,5 +41,48 @@ func TestDoctorReadsTheAccounts(t *testing.T) {
 		if want == "" && got != "" || !strings.Contains(got, want) || strings.Contains(got, "canary") {
 			t.Errorf("%s: doctor says %q, want %q", list, got, want)
 		}
+	}
+}
+
+// TestDoctorTriesThroughTheProxy: what the channels can reach only through a proxy, doctor tries through it too, and says so.
+func TestDoctorTriesThroughTheProxy(t *testing.T) { //nolint:paralleltest // it sets the environment
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	proxy := channeltest.NewProxy(t)
+	proxy.Knows("hooks.example.com:443", ln.Addr().String())
+	t.Setenv("HTTP_PROXY", proxy.URL())
+	t.Setenv("HTTPS_PROXY", strings.Replace(proxy.URL(), "http://", "http://care:canary@", 1))
+	t.Setenv("NO_PROXY", "")
+	doctor := func(url string) (told []string) {
+		env := &Env{Settings: &config.Settings{Webhook: config.Webhook{URL: config.NewSecret(url)}}, Now: time.Now}
+		env.doctorChannels(t.Context(), nil, func(f Finding) {
+			mark := "- "
+			if f.OK {
+				mark = "+ "
+			}
+			told = append(told, mark+f.What)
+			if strings.Contains(f.What+f.Remedy, "canary") {
+				t.Errorf("a secret is told: %+v", f)
+			}
+		})
+		return told
+	}
+	at := proxy.Address()
+	for url, want := range map[string]string{
+		"https://hooks.example.com/canary":  "+ webhook endpoint hooks.example.com:443 answers through the proxy " + at,
+		"https://other.example.com/canary":  "- webhook endpoint other.example.com:443 cannot be reached through the proxy " + at + ": the proxy refused the connection with status 502",
+		"http://hooks.example.com/canary":   "+ webhook endpoint hooks.example.com:80 is asked through the proxy " + at + ", which answers",
+		"http://" + ln.Addr().String() + "": "+ webhook endpoint " + ln.Addr().String() + " answers",
+	} {
+		if diff := cmp.Diff([]string{want}, doctor(url)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", url, diff)
+		}
+	}
+	proxy.Refuse(http.StatusProxyAuthRequired)
+	if got := doctor("https://hooks.example.com/canary"); len(got) != 1 || !strings.HasSuffix(got[0], "with status 407") {
+		t.Errorf("%q", got)
 	}
 }

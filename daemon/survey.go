@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/store"
 )
@@ -155,7 +156,7 @@ func (p *parcel) open() []*care.Facts {
 			continue
 		}
 		f := &care.Facts{}
-		f.Customer, f.Defects, f.Err = care.Decode(line)
+		f.Customer, f.Defects, f.Err = record.Decode(line)
 		if f.ID = fmt.Sprintf("%s:%d", p.name, n); f.Customer != nil {
 			f.ID = f.Customer.ID
 		}

@@ -131,7 +131,7 @@ func (b *batch) take() []Patch {
 	for _, p := range b.order {
 		from := len(o.b)
 		whole := p.record(&o)
-		patches = append(patches, Patch{ID: p.text[fID], Record: o.b[from:len(o.b):len(o.b)], Rows: p.rows, valid: true, whole: whole})
+		patches = append(patches, Patch{ID: p.text[fID], Record: o.b[from:len(o.b):len(o.b)], Rows: p.rows, whole: whole})
 		p.reset()
 	}
 	b.size = len(o.b)

@@ -18,6 +18,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/intake"
 )
 
@@ -154,8 +155,8 @@ func TestDealership(t *testing.T) {
 					t.Errorf("stats: got %+v", stats)
 				}
 				got := map[string]customer{}
-				for id, record := range store {
-					c, defects, err := care.Decode(record)
+				for id, raw := range store {
+					c, defects, err := record.Decode(raw)
 					if err != nil || len(defects) > 0 {
 						t.Fatalf("%s: %v %v", id, err, defects)
 					}

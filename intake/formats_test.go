@@ -9,7 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/xuri/excelize/v2"
 
-	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/intake"
 )
 
@@ -161,7 +161,7 @@ func TestVCard(t *testing.T) {
 	if len(got) != 2 || stats.Rows != 2 || stats.Customers != 2 {
 		t.Errorf("two cards: got %v, %+v", got, stats)
 	}
-	if _, defects, err := care.Decode([]byte(got["C2"])); err != nil || len(defects) > 0 {
+	if _, defects, err := record.Decode([]byte(got["C2"])); err != nil || len(defects) > 0 {
 		t.Errorf("got %s: %v %v", got["C2"], defects, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/intake"
 )
 
@@ -33,7 +34,7 @@ func read(t *testing.T, name, text string, change ...func(*intake.Options)) (map
 	}
 	got := map[string]string{}
 	for id, r := range store {
-		if _, defects, err := care.Decode(r); err != nil || len(defects) > 0 {
+		if _, defects, err := record.Decode(r); err != nil || len(defects) > 0 {
 			t.Errorf("%s: %s: %v %v", id, r, err, defects)
 		}
 		got[id] = string(r)
@@ -486,7 +487,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		for id, r := range store {
-			if c, defects, err := care.Decode(r); err != nil || len(defects) > 0 || c.ID != id {
+			if c, defects, err := record.Decode(r); err != nil || len(defects) > 0 || c.ID != id {
 				t.Errorf("%s: %s: %v %v", id, r, err, defects)
 			}
 		}

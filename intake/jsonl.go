@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 )
 
 // maxRecord bounds one record of a JSONL file.
@@ -54,7 +55,7 @@ func (d *reading) jsonl(ctx context.Context, in io.Reader) error {
 
 // record checks one record and brings its phone, e-mail address, dealer, advisor and makes into the form that rows have.
 func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
-	c, defects, err := care.Decode(line)
+	c, defects, err := record.Decode(line)
 	switch {
 	case errors.Is(err, care.ErrNoID):
 		var raw struct {

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // ErrRecord says that the record that a patch should go into cannot be read: it stays as it is.
@@ -24,9 +27,6 @@ func MergeRecord(old []byte, patch Patch) ([]byte, error) {
 	case patch.whole && bytes.Equal(old, patch.Record):
 		return old, nil // as most rows of a nightly export
 	}
-	if !patch.valid && !json.Valid(patch.Record) {
-		return nil, fmt.Errorf("patch of customer %s: %w", patch.ID, errObject)
-	}
 	var m merger
 	set, err := m.members(patch.Record)
 	if err != nil {
@@ -35,9 +35,6 @@ func MergeRecord(old []byte, patch Patch) ([]byte, error) {
 	if missing {
 		merged, _, err := m.object(nil, nil, set)
 		return merged, err
-	}
-	if !json.Valid(old) {
-		return nil, ErrRecord
 	}
 	record, err := m.members(old)
 	if err != nil {
@@ -52,6 +49,8 @@ func MergeRecord(old []byte, patch Patch) ([]byte, error) {
 
 // merger holds the members of all objects that one merge looks into, in few pieces of memory.
 type merger struct {
+	dec   jsontext.Decoder
+	raw   bytes.Buffer // what dec reads
 	arena []member
 	items []json.RawMessage
 }
@@ -64,66 +63,55 @@ type member struct {
 
 var errObject = errors.New("not a JSON object")
 
-// members parts a JSON object and keeps the order. raw must be valid JSON: what comes from outside is checked once, as a whole.
+// begin makes raw the document to read and reports whether it is an object, or a list.
+func (m *merger) begin(raw []byte, kind jsontext.Kind) bool {
+	// What encoding/json takes is taken: the records that exist may have a name twice, and broken characters.
+	m.raw = *bytes.NewBuffer(raw)
+	m.dec.Reset(&m.raw, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	token, err := m.dec.ReadToken()
+	return err == nil && token.Kind() == kind
+}
+
+// next cuts the next value, or the name of a member, out of raw. It is checked as a whole.
+func (m *merger) next(raw []byte) ([]byte, error) {
+	value, err := m.dec.ReadValue()
+	end := int(m.dec.InputOffset())
+	return raw[end-len(value) : end : end], err
+}
+
+// end reports whether the object or list ends here, and the document with it.
+func (m *merger) end() bool {
+	if _, err := m.dec.ReadToken(); err != nil {
+		return false
+	}
+	_, err := m.dec.ReadToken()
+	return err == io.EOF //nolint:errorlint // jsontext documents io.EOF itself
+}
+
+// members parts a JSON object and keeps the order.
 func (m *merger) members(raw []byte) ([]member, error) {
-	i := blanks(raw, 0)
-	if i >= len(raw) || raw[i] != '{' {
+	if !m.begin(raw, jsontext.KindBeginObject) {
 		return nil, errObject
 	}
 	if cap(m.arena)-len(m.arena) < 8 {
 		m.arena = make([]member, 0, 48) // the slices of the old one stay good
 	}
 	from := len(m.arena)
-	for i = blanks(raw, i+1); raw[i] != '}'; i = blanks(raw, i) {
-		if raw[i] == ',' {
-			i = blanks(raw, i+1)
+	for m.dec.PeekKind() != jsontext.KindEndObject {
+		name, err := m.next(raw)
+		if err != nil {
+			return nil, errObject
 		}
-		end := value(raw, i)
-		name := unquoted(raw[i:end])
-		start := blanks(raw, blanks(raw, end)+1) // behind the colon
-		i = value(raw, start)
-		m.arena = append(m.arena, member{name, raw[start:i:i]})
+		value, err := m.next(raw)
+		if err != nil {
+			return nil, errObject
+		}
+		m.arena = append(m.arena, member{unquoted(name), value})
+	}
+	if !m.end() {
+		return nil, errObject
 	}
 	return m.arena[from:len(m.arena):len(m.arena)], nil
-}
-
-// blanks returns where the next character stands that is no white space.
-func blanks(raw []byte, i int) int {
-	for i < len(raw) && (raw[i] == ' ' || raw[i] == '\n' || raw[i] == '\r' || raw[i] == '\t') {
-		i++
-	}
-	return i
-}
-
-// value returns where the value that begins at i ends.
-func value(raw []byte, i int) int {
-	for depth := 0; i < len(raw); i++ {
-		switch raw[i] {
-		case '"':
-			for i++; raw[i] != '"'; i++ {
-				if raw[i] == '\\' {
-					i++
-				}
-			}
-			if depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i // the end of what is around a number, true, false or null
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',', ' ', '\n', '\r', '\t':
-			if depth == 0 {
-				return i
-			}
-		}
-	}
-	return i
 }
 
 // unquoted returns the text of a JSON string, a part of raw where it can, and nil if it is none.
@@ -261,19 +249,19 @@ func equal(a, b []byte) bool { return len(b) > 0 && bytes.Equal(a, b) }
 
 // elements parts a JSON list; what is no list has none.
 func (m *merger) elements(raw []byte) []json.RawMessage {
-	if raw[0] != '[' {
+	if !m.begin(raw, jsontext.KindBeginArray) {
 		return nil
 	}
 	if cap(m.items)-len(m.items) < 2 {
 		m.items = make([]json.RawMessage, 0, 16)
 	}
 	from := len(m.items)
-	for i := blanks(raw, 1); raw[i] != ']'; i = blanks(raw, i) {
-		if raw[i] == ',' {
-			i = blanks(raw, i+1)
+	for m.dec.PeekKind() != jsontext.KindEndArray {
+		item, err := m.next(raw)
+		if err != nil {
+			break // it is a part of a document that was read as a whole
 		}
-		end := value(raw, i)
-		m.items, i = append(m.items, raw[i:end:end]), end
+		m.items = append(m.items, item)
 	}
 	return m.items[from:len(m.items):len(m.items)]
 }

@@ -43,7 +43,6 @@ type Patch struct {
 	Record []byte // a JSON object that has only the fields to set; MergeRecord joins it with the record
 	Rows   int    // that it came from
 
-	valid bool // Record was written here: it need not be checked
 	whole bool // the record of a customer who is not there yet is Record, byte by byte
 }
 
@@ -77,7 +76,7 @@ type reading struct {
 	seen    seen
 }
 
-// Read reads a file and hands batches of patches to apply, rows of one customer in one patch as far as they are in one batch. The
+// Read reads a file and passes batches of patches to apply, rows of one customer in one patch as far as they are in one batch. The
 // format follows from the name's ending, else from the first bytes. apply may keep the patches. An error of apply or of the reader ends it; what was applied
 // before stays. Reading the same file again changes nothing the second time.
 func Read(ctx context.Context, r io.Reader, name string, opt Options, apply func([]Patch) error) (*Stats, error) {
@@ -234,7 +233,7 @@ func (d *reading) row(ctx context.Context, rows *rows, cells []string, line int)
 	return nil
 }
 
-// room hands over a full batch before a customer who is not in it: rows of one customer that follow each other stay together.
+// room passes on a full batch before a customer who is not in it: rows of one customer that follow each other stay together.
 func (d *reading) room(ctx context.Context, id string) error {
 	if len(d.batch.order)+len(d.batch.raw) < d.opt.Batch || d.batch.has(id) {
 		return nil
@@ -242,7 +241,7 @@ func (d *reading) room(ctx context.Context, id string) error {
 	return d.flush(ctx)
 }
 
-// flush hands over what was gathered.
+// flush passes on what was gathered.
 func (d *reading) flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -29,7 +29,7 @@ type hashes struct {
 
 // part is an open table: a number stands at its place or, if that is taken, behind it. 0 is a free place.
 type part struct {
-	slots []uint64
+	cells []uint64
 	n     int
 }
 
@@ -41,30 +41,30 @@ func (s *hashes) add(h uint64) {
 }
 
 func (p *part) add(h uint64) bool {
-	if p.n*4 >= len(p.slots)*3 {
-		old := p.slots
-		p.slots = make([]uint64, max(16, len(old)*3/2))
+	if p.n*4 >= len(p.cells)*3 {
+		old := p.cells
+		p.cells = make([]uint64, max(16, len(old)*3/2))
 		for _, h := range old {
 			if h != 0 {
-				p.slots[p.find(h)] = h
+				p.cells[p.find(h)] = h
 			}
 		}
 	}
 	at := p.find(h)
-	if p.slots[at] != 0 {
+	if p.cells[at] != 0 {
 		return false
 	}
-	p.slots[at] = h
+	p.cells[at] = h
 	p.n++
 	return true
 }
 
 // find returns where h stands, or the free place where it would.
 func (p *part) find(h uint64) int {
-	high, _ := bits.Mul64(h, uint64(len(p.slots)))
+	high, _ := bits.Mul64(h, uint64(len(p.cells)))
 	at := int(high)
-	for p.slots[at] != 0 && p.slots[at] != h {
-		if at++; at == len(p.slots) {
+	for p.cells[at] != 0 && p.cells[at] != h {
+		if at++; at == len(p.cells) {
 			at = 0
 		}
 	}

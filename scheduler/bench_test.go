@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 )
 
 // benchRecords are records like that of the specification, with dates all over the year.
@@ -52,7 +53,7 @@ func BenchmarkPlan(b *testing.B) {
 	b.Run("sweep with decoding", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			c, defects, err := care.Decode(records[i%len(records)])
+			c, defects, err := record.Decode(records[i%len(records)])
 			if err != nil {
 				b.Fatal(err)
 			}

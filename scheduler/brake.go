@@ -19,28 +19,28 @@ func Runaway(planned int, usual float64) bool {
 type Brake interface {
 	// Usual is how many messages the dealer's program sent per day, over the last 14 days.
 	Usual(ctx context.Context, dealer, program string) (float64, error)
-	// EngageBrake engages the brake and reports whether it stands now: not if an operator said go a short while ago.
-	EngageBrake(ctx context.Context, dealer, program string, planned int, usual float64) (stands bool, err error)
+	// EngageBrake engages the brake and reports whether it is engaged now: not if an operator said go a short while ago.
+	EngageBrake(ctx context.Context, dealer, program string, planned int, usual float64) (engaged bool, err error)
 }
 
 // tally counts what each dealer's program sends on each local day, as far as a sweep has come. An engaged brake holds back what is
 // counted after it, and at sending also what was queued before: at most what the brake allows slips through.
 type tally struct {
 	mu     sync.Mutex
-	days   map[slot]map[care.Date]int
-	usual  map[slot]float64
-	judged map[slot]bool // the brake stands, or the operator let it go
+	days   map[dealerProgram]map[care.Date]int
+	usual  map[dealerProgram]float64
+	judged map[dealerProgram]bool // engaged, or let go by the operator
 }
 
 func newTally() *tally {
-	return &tally{days: map[slot]map[care.Date]int{}, usual: map[slot]float64{}, judged: map[slot]bool{}}
+	return &tally{days: map[dealerProgram]map[care.Date]int{}, usual: map[dealerProgram]float64{}, judged: map[dealerProgram]bool{}}
 }
 
 // add counts a message for the local day it leaves on and returns that day's number.
 func (t *tally) add(o *care.Occurrence, day care.Date) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := slot{o.Dealer, o.Program}
+	key := dealerProgram{o.Dealer, o.Program}
 	days := t.days[key]
 	if days == nil {
 		days = map[care.Date]int{}
@@ -52,8 +52,8 @@ func (t *tally) add(o *care.Occurrence, day care.Date) int {
 
 // judge engages the brake for every program of the batch that is running away. It returns the operator's stops with those that
 // stand now, and whether there are any.
-func (t *tally) judge(ctx context.Context, b Brake, op *care.Operator, busiest map[slot]int) (*care.Operator, bool, error) {
-	engaged := map[slot]bool{}
+func (t *tally) judge(ctx context.Context, b Brake, op *care.Operator, busiest map[dealerProgram]int) (*care.Operator, bool, error) {
+	engaged := map[dealerProgram]bool{}
 	for key, planned := range busiest {
 		// Nothing is asked of the store for the many programs that could not run away whatever is usual.
 		if planned <= 100 || t.known(key) || op.Braked(key.dealer, key.program) {
@@ -66,14 +66,14 @@ func (t *tally) judge(ctx context.Context, b Brake, op *care.Operator, busiest m
 		if !Runaway(planned, usual) {
 			continue
 		}
-		stands, err := b.EngageBrake(ctx, key.dealer, key.program, planned, usual)
+		on, err := b.EngageBrake(ctx, key.dealer, key.program, planned, usual)
 		if err != nil {
 			return op, false, fmt.Errorf("engage the brake of %s/%s: %w", key.dealer, key.program, err)
 		}
 		t.mu.Lock()
 		t.judged[key] = true
 		t.mu.Unlock()
-		engaged[key] = stands
+		engaged[key] = on
 	}
 	out := &care.Operator{}
 	if op != nil {
@@ -81,8 +81,8 @@ func (t *tally) judge(ctx context.Context, b Brake, op *care.Operator, busiest m
 	}
 	out.Brakes = maps.Clone(out.Brakes)
 	holds := false
-	for key, stands := range engaged {
-		if stands {
+	for key, on := range engaged {
+		if on {
 			if out.Brakes == nil {
 				out.Brakes = map[string]bool{}
 			}
@@ -96,13 +96,13 @@ func (t *tally) judge(ctx context.Context, b Brake, op *care.Operator, busiest m
 	return out, true, nil
 }
 
-func (t *tally) known(key slot) bool {
+func (t *tally) known(key dealerProgram) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.judged[key]
 }
 
-func (t *tally) usually(ctx context.Context, b Brake, key slot) (float64, error) {
+func (t *tally) usually(ctx context.Context, b Brake, key dealerProgram) (float64, error) {
 	t.mu.Lock()
 	usual, ok := t.usual[key]
 	t.mu.Unlock()

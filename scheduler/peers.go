@@ -21,11 +21,11 @@ type Peers struct {
 
 	mu     sync.Mutex
 	served map[uint64]string // household key → the lowest customer id
-	queues map[slot]*queue
-	placed bool
+	queues map[dealerProgram]*queue
+	assigned bool
 }
 
-type slot struct{ dealer, program string }
+type dealerProgram struct{ dealer, program string }
 
 // queue is who wants the capacity of a dealer's program.
 type queue struct {
@@ -46,7 +46,7 @@ type want struct {
 
 // NewPeers returns an empty record of peers.
 func (p *Planner) NewPeers() *Peers {
-	return &Peers{planner: p, served: map[uint64]string{}, queues: map[slot]*queue{}}
+	return &Peers{planner: p, served: map[uint64]string{}, queues: map[dealerProgram]*queue{}}
 }
 
 // NeedsPeers reports whether any message of the window depends on other customers: if not, one pass is enough.
@@ -143,7 +143,7 @@ func (s *Peers) addWant(f *care.Facts, o *care.Occurrence, prog *program, now ti
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := slot{o.Dealer, o.Program}
+	key := dealerProgram{o.Dealer, o.Program}
 	q := s.queues[key]
 	if q == nil {
 		q = &queue{days: map[string]care.Date{}, used: map[care.Date]int{}}
@@ -152,12 +152,12 @@ func (s *Peers) addWant(f *care.Facts, o *care.Occurrence, prog *program, now ti
 	if _, ok := q.days[w.id]; ok {
 		return
 	}
-	if !s.placed {
+	if !s.assigned {
 		q.days[w.id] = w.day
 		q.wants = append(q.wants, w)
 		return
 	}
-	// After everybody has a place, who comes late takes the first that is free.
+	// After everybody has a day, a latecomer takes the first that is free.
 	q.days[w.id] = q.free(&prog.schedule, prog.Capacity.PerDay, w)
 	q.used[q.days[w.id]]++
 }
@@ -214,12 +214,12 @@ func (q *queue) place(s *schedule, perDay int) {
 	q.wants = nil
 }
 
-// settle gives everybody a place, once.
-func (s *Peers) settle() {
-	if s.placed {
+// assign gives everybody a day, once.
+func (s *Peers) assign() {
+	if s.assigned {
 		return
 	}
-	s.placed = true
+	s.assigned = true
 	for key, q := range s.queues {
 		prog := s.planner.byName[key.program]
 		q.place(&prog.schedule, prog.Capacity.PerDay)
@@ -230,8 +230,8 @@ func (s *Peers) settle() {
 func (s *Peers) day(o *care.Occurrence) (day care.Date, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settle()
-	q := s.queues[slot{o.Dealer, o.Program}]
+	s.assign()
+	q := s.queues[dealerProgram{o.Dealer, o.Program}]
 	if q == nil {
 		return care.Date{}, false
 	}

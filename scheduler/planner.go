@@ -17,7 +17,7 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// Capabilities tell the planner what the rest of the house can do. A nil function means yes, or for the addresses: what stands
+// Capabilities tell the planner what the rest of carebell can do. A nil function means yes, or for the addresses: what stands
 // in the record is taken as it is and nothing is suppressed.
 type Capabilities struct {
 	// Template reports whether the template can be rendered for the channel in one of the locales, the first that fits.
@@ -89,7 +89,7 @@ func New(book *care.Book, can Capabilities) (*Planner, []care.Problem) {
 func (p *Planner) LongestExpiry() time.Duration { return p.longest }
 
 // Plan returns every occurrence of the customer whose release lies in [r.From, r.To), with its verdict as known at r.Now, ordered
-// by release, customer, program, vehicle and step. Times are in the recipient's zone. Occurrences in the ledger that are settled
+// by release, customer, program, vehicle and step. Times are in the recipient's zone. Occurrences in the ledger that are over
 // keep their planned release and say what became of them: send if they went or may have gone, else skip with the reason.
 func (p *Planner) Plan(f *care.Facts, r Request) []*care.Occurrence {
 	if r.Now.IsZero() {
@@ -122,7 +122,7 @@ func Sort(list []*care.Occurrence) {
 	})
 }
 
-// Defects returns what planning finds wrong with a record, beside what care.Decode found: a dealer that is not in the book (the
+// Defects returns what planning finds wrong with a record, beside what care/record found: a dealer that is not in the book (the
 // customer is not planned at all), a time zone or locale that does not exist (the dealer's is used).
 func (p *Planner) Defects(f *care.Facts) []care.Defect {
 	c := f.Customer

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -40,11 +41,11 @@ func newPlanner(t testing.TB, d *care.Dealer, programs ...*care.Program) *Planne
 	return p
 }
 
-func facts(t testing.TB, record string) *care.Facts {
+func facts(t testing.TB, raw string) *care.Facts {
 	t.Helper()
-	c, defects, err := care.Decode([]byte(record))
+	c, defects, err := record.Decode([]byte(raw))
 	if err != nil {
-		t.Fatalf("%v: %s", err, record)
+		t.Fatalf("%v: %s", err, raw)
 	}
 	return &care.Facts{ID: c.ID, Customer: c, Defects: defects}
 }

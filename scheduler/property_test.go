@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
@@ -113,10 +114,10 @@ func drawReadings(t *rapid.T, name, format string) string {
 	return out
 }
 
-func decode(t *rapid.T, record string) *care.Facts {
-	c, defects, err := care.Decode([]byte(record))
+func decode(t *rapid.T, raw string) *care.Facts {
+	c, defects, err := record.Decode([]byte(raw))
 	if err != nil || len(defects) > 0 {
-		t.Fatal(err, defects, record)
+		t.Fatal(err, defects, raw)
 	}
 	return &care.Facts{ID: c.ID, Customer: c}
 }

@@ -41,9 +41,9 @@ type candidate struct {
 	emptied  *channelGate   // the gate that left none
 	lead     care.Channel   // the channel whose quiet hours count
 
-	planned time.Time  // the release before it was late
+	planned time.Time  // the release before it was overdue
 	shown   time.Time  // the release before the cap
-	done    bool       // the ledger says that it is settled
+	done    bool       // the ledger says that it is over
 	sending bool       // it is being handed over right now
 	merged  *candidate // the message it goes with
 	capped  bool       // the cap leaves no room before it expires
@@ -283,7 +283,7 @@ func (r *run) found(p *program, s *span, d due) {
 // decide gives every candidate its verdict.
 func (r *run) decide() {
 	for _, c := range r.candidates {
-		r.settle(c)
+		r.judge(c)
 	}
 	r.merge()
 	r.stranded()

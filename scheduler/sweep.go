@@ -62,7 +62,7 @@ type Observer struct {
 	Replanned func(customers int)
 }
 
-// SweeperConfig joins the sweeper with the house.
+// SweeperConfig is everything a Sweeper is made of.
 type SweeperConfig struct {
 	Planner   func() *Planner // the planner of the book as it is now
 	Source    Source
@@ -223,13 +223,13 @@ func (j *job) brake(ctx context.Context, batch []*care.Facts, plans [][]*care.Oc
 	if j.s.cfg.Brake == nil {
 		return nil
 	}
-	busiest := map[slot]int{}
+	busiest := map[dealerProgram]int{}
 	for i, f := range batch {
 		for _, o := range plans[i] {
 			if _, known := f.Ledger[o.ID]; o.Verdict != care.Send || known && j.goesOn {
 				continue
 			}
-			key := slot{o.Dealer, o.Program}
+			key := dealerProgram{o.Dealer, o.Program}
 			busiest[key] = max(busiest[key], j.tally.add(o, j.day(f, o)))
 		}
 	}

@@ -59,7 +59,7 @@ type span struct {
 
 func (s *span) has(d care.Date) bool { return !d.Before(s.lo) && !d.After(s.hi) && !d.IsZero() }
 
-// triggers finds the rounds of the program whose date lies in the span and hands each to found.
+// triggers finds the rounds of the program whose date lies in the span and calls found with each.
 func (r *run) triggers(p *program, s *span) {
 	switch p.Trigger.On {
 	case care.OnBirthday:

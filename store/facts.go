@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	carerecord "github.com/carebell/carebell/care/record" // record is a function of the tests here
 )
 
 // ledgerKept is how long the ledger remembers an occurrence.
@@ -348,7 +349,7 @@ func (r *reader) customer(f *care.Facts, record, overlay value) {
 	case record.err != nil:
 		f.Err = care.ErrNotJSON // of another type than a string
 	default:
-		f.Customer, f.Defects, f.Err = care.Decode(r.raw(record.text))
+		f.Customer, f.Defects, f.Err = carerecord.Decode(r.raw(record.text))
 		if f.Err == nil && f.Customer.ID != f.ID {
 			f.Customer, f.Err = nil, fmt.Errorf("%w: the id in the record is not the one in its key", care.ErrNoID)
 		}

@@ -2,6 +2,7 @@ package templates
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -183,7 +184,7 @@ func (r *rendering) webhook(t *template, m *care.Message) error {
 		return err
 	}
 	out = bytes.TrimSpace(out)
-	if !care.ValidJSON(out) {
+	if !json.Valid(out) {
 		return contentError(liquid.CodeRender, "the webhook's body came out as no JSON: look for a comma too many or too few around {%% if %%}")
 	}
 	m.Body = bytes.Clone(out)

@@ -121,7 +121,7 @@ func suggest(word string, names []string) string {
 }
 
 func dateValue(d care.Date) liquid.Value {
-	if d.IsZero() || d.Invalid() {
+	if d.IsZero() {
 		return liquid.Value{}
 	}
 	return liquid.Date(d.Year(), d.Month(), d.Day())

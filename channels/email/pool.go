@@ -13,6 +13,8 @@ import (
 
 	"github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
+
+	"github.com/carebell/carebell/channels"
 )
 
 // upstream is one server with its connections.
@@ -21,7 +23,7 @@ type upstream struct {
 	client  *mail.Client
 	slots   chan struct{} // one per connection that may be in use
 	idleFor time.Duration
-	down    atomic.Int64 // until when it goes last, in Unix nanoseconds
+	rest    channels.Rest // after it could not be reached
 	tls     *tls.Config
 
 	mu     sync.Mutex

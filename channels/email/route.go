@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels"
 )
 
 // Route names the server that a message goes through first: the next one in turn, by weight, of those that take messages now and did not
@@ -12,12 +13,12 @@ func (s *Sender) Route(_ *care.Message, open func(server string) bool) string {
 	if len(s.servers) == 1 {
 		return s.servers[0].Name
 	}
-	now := s.cfg.Clock().UnixNano()
+	now := s.cfg.Clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, fits := range []func(*upstream) bool{
-		func(up *upstream) bool { return up.down.Load() <= now && open(up.Name) },
-		func(up *upstream) bool { return up.down.Load() <= now },
+		func(up *upstream) bool { return !up.rest.Lasts(now) && open(up.Name) },
+		func(up *upstream) bool { return !up.rest.Lasts(now) },
 	} {
 		if i := s.turn(fits); i >= 0 {
 			return s.servers[i].Name
@@ -57,15 +58,6 @@ func (s *Sender) order(routed string) []*upstream {
 		first = s.turn(func(*upstream) bool { return true })
 		s.mu.Unlock()
 	}
-	var out, down []*upstream
-	now := s.cfg.Clock().UnixNano()
-	for i := range s.servers {
-		up := s.servers[(first+i)%len(s.servers)]
-		if up.down.Load() > now {
-			down = append(down, up)
-			continue
-		}
-		out = append(out, up)
-	}
-	return append(out, down...)
+	turned := append(slices.Clone(s.servers[first:]), s.servers[:first]...)
+	return channels.RestingLast(turned, func(up *upstream) *channels.Rest { return &up.rest }, s.cfg.Clock())
 }

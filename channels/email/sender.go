@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/wneessen/go-mail"
 
@@ -80,7 +79,7 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 			return s.receipt(m, l.yes, tries), nil
 		}
 		if v.failed {
-			up.down.Store(s.cfg.Clock().Add(restAfterFailure).UnixNano())
+			up.rest.Begin(s.cfg.Clock())
 		}
 		// A server that is only busy says more about when to try again than one that needs a person.
 		if first == nil || first.Kind == care.KindOperator {
@@ -125,9 +124,6 @@ func (s *Sender) receipt(m *care.Message, yes string, tries int) care.Receipt {
 	}
 	return r
 }
-
-// restAfterFailure is how long a server that could not be reached goes last: nobody waits for a dead one with every message.
-const restAfterFailure = 30 * time.Second
 
 // send takes one message through a connection of this server, through a second one if the first turns out to be dead. tries
 // counts dialogues.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // aliyun speaks Dysmsapi SendSms of 2017-05-25 (help.aliyun.com, documents 55284, 101346, 2593177). It is not idempotent: after a
@@ -66,9 +67,13 @@ func (y *aliyun) send(ctx context.Context, m *care.Message, _ string) (outcome, 
 	if signature == "" {
 		return outcome{}, content("no_signature", "the dealer has no sms_signature, which this gateway demands")
 	}
+	to, err := y.number(m.To, m.Country)
+	if err != nil {
+		return outcome{}, err
+	}
 	t := y.template(m)
 	query := url.Values{
-		"PhoneNumbers": {strings.TrimPrefix(digits(m.To), chinaPrefix(m.To))}, "SignName": {signature}, "TemplateCode": {t.Template},
+		"PhoneNumbers": {to}, "SignName": {signature}, "TemplateCode": {t.Template},
 		"OutId": {m.WireID()},
 	}
 	if len(t.Params) > 0 {
@@ -79,7 +84,7 @@ func (y *aliyun) send(ctx context.Context, m *care.Message, _ string) (outcome, 
 		query.Set("TemplateParam", string(params))
 	}
 	target := strings.TrimRight(y.URL, "/") + "/?" + acs3Query(query)
-	a, err := y.client.Do(ctx, &channels.Request{
+	a, err := y.client.Do(ctx, &httpclient.Request{
 		Method: http.MethodPost, URL: target, Header: http.Header{"Accept": {"application/json"}},
 		Prepare: func(r *http.Request) error { return y.sign(r, "SendSms") },
 	})
@@ -87,14 +92,6 @@ func (y *aliyun) send(ctx context.Context, m *care.Message, _ string) (outcome, 
 		return outcome{}, err
 	}
 	return y.read(a)
-}
-
-// chinaPrefix is what Aliyun wants cut from numbers of the mainland; others keep their country's code.
-func chinaPrefix(to string) string {
-	if strings.HasPrefix(to, "+861") && len(to) == 14 {
-		return "86"
-	}
-	return ""
 }
 
 // cleaned makes parameters fit for one line of a text message.
@@ -161,7 +158,7 @@ func hmac256(key []byte, text string) []byte {
 	return mac.Sum(nil)
 }
 
-func (y *aliyun) read(a *channels.Answer) (outcome, error) {
+func (y *aliyun) read(a *httpclient.Answer) (outcome, error) {
 	var answer struct{ Code, BizId string }
 	err := json.Unmarshal(a.Body, &answer)
 	switch {
@@ -173,7 +170,7 @@ func (y *aliyun) read(a *channels.Answer) (outcome, error) {
 			kind = aliyunCodes.kind(answer.Code)
 		}
 		e := fail(kind, answer.Code, a)
-		e.RetryAfter = max(aliyunWait[answer.Code], channels.RetryAfter(a.Header, y.clock()))
+		e.RetryAfter = max(aliyunWait[answer.Code], httpclient.RetryAfter(a.Header, y.clock()))
 		return outcome{}, e
 	case a.Status < 300:
 		return outcome{}, unclear(a)
@@ -184,13 +181,17 @@ func (y *aliyun) read(a *channels.Answer) (outcome, error) {
 // ask calls QuerySendDetails, which lists what went to a number on a day of Aliyun's clock, with our OutId, for 30 days (help.aliyun.com,
 // api-dysmsapi-2017-05-25-querysenddetails). One number hears at most ten texts a day, so that the first page has them all.
 func (y *aliyun) ask(ctx context.Context, q *Question) (care.Receipt, error) {
+	to, err := y.number(q.To, q.Country)
+	if err != nil {
+		return care.Receipt{}, ErrUnknown // nothing was ever sent to it
+	}
 	at := q.At.In(shanghai)
 	days := []string{at.Format("20060102")}
 	if next := at.Add(askedLate).Format("20060102"); next != days[0] {
 		days = append(days, next) // it may have gone after midnight
 	}
 	for _, day := range days {
-		if r, err := y.askDay(ctx, q, day); !errors.Is(err, ErrUnknown) {
+		if r, err := y.askDay(ctx, q, to, day); !errors.Is(err, ErrUnknown) {
 			return r, err
 		}
 	}
@@ -200,11 +201,11 @@ func (y *aliyun) ask(ctx context.Context, q *Question) (care.Receipt, error) {
 // askedLate is how long after an attempt its message may have gone at most.
 const askedLate = 10 * time.Minute
 
-func (y *aliyun) askDay(ctx context.Context, q *Question, day string) (care.Receipt, error) {
+func (y *aliyun) askDay(ctx context.Context, q *Question, to, day string) (care.Receipt, error) {
 	query := url.Values{
-		"PhoneNumber": {strings.TrimPrefix(digits(q.To), chinaPrefix(q.To))}, "SendDate": {day}, "PageSize": {"50"}, "CurrentPage": {"1"},
+		"PhoneNumber": {to}, "SendDate": {day}, "PageSize": {"50"}, "CurrentPage": {"1"},
 	}
-	a, err := y.client.Do(ctx, &channels.Request{
+	a, err := y.client.Do(ctx, &httpclient.Request{
 		Method: http.MethodPost, URL: strings.TrimRight(y.URL, "/") + "/?" + acs3Query(query), Header: http.Header{"Accept": {"application/json"}},
 		Repeat: true, Prepare: func(r *http.Request) error { return y.sign(r, "QuerySendDetails") },
 	})
@@ -294,7 +295,7 @@ func (y *aliyun) callback(in *inbound) (*Callback, error) {
 			continue
 		}
 		r := y.receipt(e.Out, foreign(e.Biz))
-		r.To = y.plus(e.Phone)
+		r.To = chinese(e.Phone)
 		r.At, r.Parts, r.Code = localTime(e.Report, r.At), number(rawText(e.Size)), short(e.Code)
 		r.State = care.StateDelivered
 		if !*e.Success {
@@ -307,11 +308,3 @@ func (y *aliyun) callback(in *inbound) (*Callback, error) {
 
 // rawText returns a JSON string or number as text.
 func rawText(raw json.RawMessage) string { return strings.Trim(string(raw), `" `) }
-
-// chinese completes a number of the mainland.
-func chinese(n string) string {
-	if len(n) == 11 && n[0] == '1' {
-		return "+86" + n
-	}
-	return n
-}

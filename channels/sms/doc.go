@@ -17,7 +17,8 @@
 //	format: json                               # json, form or text: how placeholders in the body are escaped, and Content-Type
 //	body: '{"to": "{to}", "text": "{text}", "ref": "{id}"}'
 //	headers: {X-App: carebell}
-//	number: e164                               # e164 (+86…), digits (86…) or national (without the country's code)
+//	number: e164                               # e164 (+86…), digits (86…) or national (138…: without the calling code of the
+//	                                           # dealer's country). A number that would be another one in that form is refused
 //	signature: add                             # add 【signature】 to the text; none: the gateway does it, or {signature} is used
 //	templates: false                           # true: the gateway wants an approved template: {template}, {params} (a JSON object,
 //	                                           # in json without quotes), {param:NAME}

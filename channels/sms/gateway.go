@@ -9,6 +9,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // gateway is one way to send: a driver with its settings.
@@ -31,7 +32,7 @@ type outcome struct {
 // provider is what every driver has.
 type provider struct {
 	Gateway
-	client *channels.Client
+	client *httpclient.Client
 	clock  func() time.Time
 	public string // base of callback URLs, "" = none
 	token  string // goes into callback URLs that are not signed
@@ -58,7 +59,7 @@ func (p *provider) callbackURL(query string) string {
 }
 
 // fail builds the error for a gateway's refusal.
-func fail(kind care.Kind, code string, a *channels.Answer) *care.Error {
+func fail(kind care.Kind, code string, a *httpclient.Answer) *care.Error {
 	e := &care.Error{Kind: kind, Code: short(code), Err: errors.New("the gateway refused")}
 	if a != nil {
 		e.Tries = a.Tries
@@ -67,7 +68,7 @@ func fail(kind care.Kind, code string, a *channels.Answer) *care.Error {
 }
 
 // unclear is a yes by its status whose body cannot be read: the message may have been taken.
-func unclear(a *channels.Answer) *care.Error {
+func unclear(a *httpclient.Answer) *care.Error {
 	return &care.Error{
 		Kind: care.KindUncertain, Code: "http " + strconv.Itoa(a.Status), Tries: a.Tries,
 		Err: errors.New("the gateway's answer cannot be read"),
@@ -102,9 +103,9 @@ func foreign(id string) string {
 }
 
 // statusError classes an answer by its HTTP status alone, where the provider says nothing better.
-func statusError(a *channels.Answer, now time.Time) *care.Error {
+func statusError(a *httpclient.Answer, now time.Time) *care.Error {
 	e := fail(care.KindRetry, "http "+strconv.Itoa(a.Status), a)
-	e.RetryAfter = channels.RetryAfter(a.Header, now)
+	e.RetryAfter = httpclient.RetryAfter(a.Header, now)
 	switch {
 	case a.Status == 401, a.Status == 403, a.Status == 404, a.Status == 407, a.Status == 402:
 		e.Kind = care.KindOperator // wrong URL, credentials or an empty account: no message will pass

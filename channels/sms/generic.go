@@ -19,6 +19,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // generic is a gateway that a file describes.
@@ -48,12 +49,12 @@ func newGeneric(p provider, spec *Spec) (gateway, error) {
 func (g *generic) plain() bool { return !g.spec.Templates }
 
 // values are what the placeholders stand for.
-func (g *generic) values(m *care.Message, text string) map[string]string {
+func (g *generic) values(m *care.Message, to, text string) map[string]string {
 	if g.spec.Signature == "none" && g.plain() {
 		text = Compose(WithNotice(string(m.Text), m.Class, StyleFor(m.Country)), "", StyleFor(m.Country))
 	}
 	v := map[string]string{
-		"to": g.number(m), "text": text, "id": m.WireID(), "from": g.From, "signature": channels.OneLine(m.Signature), "country": m.Country,
+		"to": to, "text": text, "id": m.WireID(), "from": g.From, "signature": channels.OneLine(m.Signature), "country": m.Country,
 		"user": g.User, "password": g.Password, "timestamp": strconv.FormatInt(g.clock().Unix(), 10),
 	}
 	if t := g.template(m); t.Template != "" {
@@ -68,24 +69,12 @@ func (g *generic) values(m *care.Message, text string) map[string]string {
 	return v
 }
 
-// callingCodes are those of countries whose gateways commonly want numbers without them.
-var callingCodes = map[string]string{"": "86", "CN": "86", "US": "1", "CA": "1", "HK": "852", "MO": "853", "TW": "886"}
-
-func (g *generic) number(m *care.Message) string {
-	switch g.spec.Number {
-	case "digits":
-		return digits(m.To)
-	case "national":
-		if code := callingCodes[strings.ToUpper(m.Country)]; code != "" {
-			return strings.TrimPrefix(digits(m.To), code)
-		}
-		return digits(m.To)
-	}
-	return m.To
-}
-
 func (g *generic) send(ctx context.Context, m *care.Message, text string) (outcome, error) {
-	values := g.values(m, text)
+	to, err := g.number(m.To, m.Country)
+	if err != nil {
+		return outcome{}, err
+	}
+	values := g.values(m, to, text)
 	header := http.Header{"User-Agent": {"carebell"}}
 	for name, value := range g.spec.Headers {
 		header.Set(name, value)
@@ -110,7 +99,7 @@ func (g *generic) send(ctx context.Context, m *care.Message, text string) (outco
 	}
 	target := fill(g.url, func(name string) string { return escapeURL(values[name]) })
 	g.authorize(header, target, body, values)
-	a, err := g.client.Do(ctx, &channels.Request{Method: g.spec.Method, URL: target, Header: header, Body: body})
+	a, err := g.client.Do(ctx, &httpclient.Request{Method: g.spec.Method, URL: target, Header: header, Body: body})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -157,7 +146,7 @@ func (g *generic) authorize(header http.Header, target string, body []byte, valu
 }
 
 // read classes an answer: by its code if the file says where that is, else by the HTTP status.
-func (g *generic) read(a *channels.Answer) (outcome, error) {
+func (g *generic) read(a *httpclient.Answer) (outcome, error) {
 	status := "http " + strconv.Itoa(a.Status)
 	yes := slices.Contains(g.spec.Answer.Status, a.Status)
 	doc, err := decode(a.Body)
@@ -196,8 +185,8 @@ func (g *generic) read(a *channels.Answer) (outcome, error) {
 	return outcome{id: g.id.text(doc), parts: number(g.parts.text(doc)), tries: a.Tries}, nil
 }
 
-func (g *generic) refusal(kind care.Kind, code string, a *channels.Answer) *care.Error {
+func (g *generic) refusal(kind care.Kind, code string, a *httpclient.Answer) *care.Error {
 	e := fail(kind, code, a)
-	e.RetryAfter = channels.RetryAfter(a.Header, g.clock())
+	e.RetryAfter = httpclient.RetryAfter(a.Header, g.clock())
 	return e
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // kannel speaks to smsbox's sendsms (Kannel user guide, "Sending SMS messages"; gw/smsbox.c).
@@ -53,7 +53,7 @@ func (k *kannel) send(ctx context.Context, m *care.Message, text string) (outcom
 	target := *k.target
 	var room [1 << 10]byte // enough for nearly all, and no garbage
 	target.RawQuery = string(k.query(room[:0], m, text))
-	a, err := k.client.Do(ctx, &channels.Request{Method: http.MethodGet, Target: &target})
+	a, err := k.client.Do(ctx, &httpclient.Request{Method: http.MethodGet, Target: &target})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -104,7 +104,7 @@ func appendQuery(b []byte, s string) []byte {
 	return b
 }
 
-func (k *kannel) read(a *channels.Answer) (outcome, error) {
+func (k *kannel) read(a *httpclient.Answer) (outcome, error) {
 	body := bytes.TrimSpace(a.Body)
 	switch {
 	case a.Status == http.StatusAccepted && (bytes.HasPrefix(body, []byte("0:")) || bytes.HasPrefix(body, []byte("3:"))):

@@ -1,7 +1,6 @@
 package sms
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,30 +79,4 @@ func (p *provider) reply(id, from, to, text string) Reply {
 	r := Reply{Gateway: p.Name, ID: id, From: p.plus(from), To: to, Text: strings.TrimSpace(channels.Lines(text)), At: p.clock()}
 	r.OptOut, r.OptIn = OptWord(r.Text)
 	return r
-}
-
-// plus completes a number that a gateway passes without its plus. Eleven digits that begin with 1 may be a mobile number of China
-// or a number of North America: they are Chinese unless the gateway is there for the US or Canada only.
-func (p *provider) plus(number string) string {
-	n := strings.Map(func(r rune) rune {
-		if (r >= '0' && r <= '9') || r == '+' {
-			return r
-		}
-		return -1
-	}, number)
-	switch {
-	case n == "" || n[0] == '+':
-		return n
-	case strings.HasPrefix(n, "00"):
-		return "+" + n[2:]
-	case len(n) == 11 && n[0] == '1' && n[1] >= '3' && !p.northAmerican():
-		return "+86" + n
-	}
-	return "+" + n
-}
-
-func (p *provider) northAmerican() bool {
-	return len(p.Countries) > 0 && !slices.ContainsFunc(p.Countries, func(c string) bool {
-		return !strings.EqualFold(c, "US") && !strings.EqualFold(c, "CA")
-	})
 }

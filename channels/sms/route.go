@@ -16,7 +16,7 @@ func (s *Sender) Route(m *care.Message, _ func(gateway string) bool) string {
 func (s *Sender) ways(m *care.Message) []*route {
 	all := s.candidates(m.To, m.Country, m.Dealer)
 	i := slices.IndexFunc(all, func(r *route) bool { return r.Name == m.Gateway })
-	if i > 0 && all[i].down.Load() <= s.cfg.Clock().UnixNano() {
+	if i > 0 && !all[i].rest.Lasts(s.cfg.Clock()) {
 		first := all[i]
 		copy(all[1:i+1], all[:i])
 		all[0] = first

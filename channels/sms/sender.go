@@ -13,12 +13,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // Gateway is one gateway with its account, and what it is for.
@@ -65,13 +65,9 @@ type Sender struct {
 type route struct {
 	Gateway
 	gateway gateway
-	client  *channels.Client
-	// down is until when the gateway goes last, in Unix nanoseconds: nobody waits for a dead gateway with every message.
-	down atomic.Int64
+	client  *httpclient.Client
+	rest    channels.Rest // after a failure of its own, see sick
 }
-
-// restAfterFailure is how long a gateway that did not answer or let nobody in goes last.
-const restAfterFailure = 30 * time.Second
 
 // New checks the settings and reads the gateway files. It connects to nothing.
 func New(cfg Config) (*Sender, error) {
@@ -95,7 +91,7 @@ func New(cfg Config) (*Sender, error) {
 		if BuiltIn(g.Name) && g.Driver != g.Name {
 			return nil, fmt.Errorf("sms: gateway %s: the account of %s must not be named like another provider", g.Name, g.Driver)
 		}
-		client := channels.NewClient(channels.ClientConfig{Connections: cmp.Or(g.Connections, cfg.Connections), Timeout: cfg.Timeout, TLS: cfg.TLS})
+		client := httpclient.New(httpclient.Config{Connections: cmp.Or(g.Connections, cfg.Connections), Timeout: cfg.Timeout, TLS: cfg.TLS})
 		p := provider{Gateway: g, client: client, clock: cfg.Clock, public: cfg.PublicURL, token: CallbackToken(cfg.Secret, g.Name)}
 		driver, err := s.driver(p)
 		if err != nil {
@@ -161,19 +157,16 @@ func (s *Sender) route(name string) *route {
 
 // candidates returns the gateways that are meant for a message, those that failed just now last.
 func (s *Sender) candidates(to, country, dealer string) []*route {
-	var up, down []*route
-	now := s.cfg.Clock().UnixNano()
+	var meant []*route
 	for _, r := range s.gateways {
-		switch {
-		case !r.fits(to, country, dealer):
-		case r.down.Load() > now:
-			down = append(down, r)
-		default:
-			up = append(up, r)
+		if r.fits(to, country, dealer) && r.writes(to, country) {
+			meant = append(meant, r)
 		}
 	}
-	return append(up, down...)
+	return channels.RestingLast(meant, (*route).resting, s.cfg.Clock())
 }
+
+func (r *route) resting() *channels.Rest { return &r.rest }
 
 // fits reports whether a gateway is meant for this number, country and dealer.
 func (r *route) fits(to, country, dealer string) bool {
@@ -236,16 +229,26 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 			break
 		}
 		if sick(e) {
-			r.down.Store(s.cfg.Clock().Add(restAfterFailure).UnixNano())
+			r.rest.Begin(s.cfg.Clock())
 		}
 	}
 	if last == nil {
-		last = &care.Error{Kind: care.KindContent, Code: "no_gateway", Err: errors.New("no gateway is meant for this number, country and dealer")}
+		last = s.nobody(m)
 	}
 	if tries > 1 {
 		last.Tries = tries
 	}
 	return care.Receipt{}, last
+}
+
+// nobody says why no gateway was asked.
+func (s *Sender) nobody(m *care.Message) *care.Error {
+	for _, r := range s.gateways {
+		if r.fits(m.To, m.Country, m.Dealer) {
+			return otherNumber()
+		}
+	}
+	return content("no_gateway", "no gateway is meant for this number, country and dealer")
 }
 
 // standIn reports whether another gateway may be tried: this one has not taken the message, and it lies at the gateway.
@@ -286,27 +289,3 @@ func (r *route) send(ctx context.Context, m *care.Message, maxParts int) (outcom
 func content(code, cause string) *care.Error {
 	return &care.Error{Kind: care.KindContent, Code: code, Err: errors.New(cause)}
 }
-
-func (s *Sender) check(m *care.Message) error {
-	if !e164(m.To) {
-		return &care.Error{Kind: care.KindRecipient, Code: "bad_number", Err: errors.New("the customer's number is not in E.164 form")}
-	}
-	if !care.ValidID(m.WireID()) {
-		return content("bad_id", "the message's id is none")
-	}
-	if !s.allowed(m.To) {
-		return content("country", "numbers of this country are not written to")
-	}
-	return nil
-}
-
-// e164 reports whether s is + and 7 to 15 digits (ITU-T E.164).
-func e164(s string) bool {
-	if len(s) < 8 || len(s) > 16 || s[0] != '+' || s[1] == '0' {
-		return false
-	}
-	return strings.Trim(s[1:], "0123456789") == ""
-}
-
-// digits is a number without its plus.
-func digits(to string) string { return strings.TrimPrefix(to, "+") }

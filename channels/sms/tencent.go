@@ -13,6 +13,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // tencent speaks Tencent Cloud SMS SendSms of 2021-01-11 (tencentcloud-sdk-go sms/v20210111; documents api/382/59178 and 5809).
@@ -75,7 +76,7 @@ func (q *tencent) send(ctx context.Context, m *care.Message, _ string) (outcome,
 		return outcome{}, content("bad_params", "the template's parameters cannot be written")
 	}
 	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
-	a, err := q.client.Do(ctx, &channels.Request{
+	a, err := q.client.Do(ctx, &httpclient.Request{
 		Method: http.MethodPost, URL: q.URL, Header: header, Body: body,
 		Prepare: func(r *http.Request) error {
 			q.sign(r, body)
@@ -138,7 +139,7 @@ func tc3(id, secret, service, host, contentType, action string, at time.Time, bo
 }
 
 // read reads the status of the one number. Errors come with HTTP 200 too.
-func (q *tencent) read(a *channels.Answer) (outcome, error) {
+func (q *tencent) read(a *httpclient.Answer) (outcome, error) {
 	var answer struct {
 		Response struct {
 			Error *struct{ Code string }
@@ -159,7 +160,7 @@ func (q *tencent) read(a *channels.Answer) (outcome, error) {
 		return outcome{id: serial, tries: a.Tries}, nil
 	case code != "" && code != "Ok":
 		e := fail(tencentCodes.kind(code), code, a)
-		e.RetryAfter = max(tencentWait[code], channels.RetryAfter(a.Header, q.clock()))
+		e.RetryAfter = max(tencentWait[code], httpclient.RetryAfter(a.Header, q.clock()))
 		return outcome{}, e
 	case a.Status < 300:
 		return outcome{}, unclear(a)
@@ -186,7 +187,7 @@ func (q *tencent) callback(in *inbound) (*Callback, error) {
 		for _, e := range reports {
 			r := q.receipt(e.Context, foreign(e.SID))
 			r.At = localTime(e.At, r.At)
-			r.Code, r.To = short(e.Code), international(e.Nation, e.Mobile)
+			r.Code, r.To = short(e.Code), ofNation(e.Nation, e.Mobile)
 			switch e.Status {
 			case "SUCCESS":
 				r.State = care.StateDelivered
@@ -212,7 +213,7 @@ func (q *tencent) callback(in *inbound) (*Callback, error) {
 	if err := json.Unmarshal(in.body, &reply); err != nil || reply.Mobile == "" {
 		return nil, ErrUnreadable
 	}
-	r := q.reply("", international(reply.Nation, reply.Mobile), reply.Extend, reply.Text)
+	r := q.reply("", ofNation(reply.Nation, reply.Mobile), reply.Extend, reply.Text)
 	if reply.Time > 0 && reply.Time < 1<<33 {
 		r.At = time.Unix(reply.Time, 0).UTC()
 	}
@@ -220,10 +221,10 @@ func (q *tencent) callback(in *inbound) (*Callback, error) {
 	return c, nil
 }
 
-// international joins a country's code and a number of it.
-func international(nation, mobile string) string {
+// ofNation joins a country's calling code and a number of it.
+func ofNation(nation, mobile string) string {
 	if nation != "" && mobile != "" && mobile[0] != '+' {
-		mobile = "+" + strings.TrimPrefix(nation, "+") + mobile
+		return "+" + strings.TrimPrefix(nation, "+") + mobile
 	}
 	return chinese(mobile)
 }

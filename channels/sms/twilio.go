@@ -16,7 +16,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // twilio speaks the Programmable Messaging API of 2010-04-01 (twilio/twilio-oai, spec/json/twilio_api_v2010.json). It has no
@@ -71,14 +71,14 @@ func (t *twilio) send(ctx context.Context, m *care.Message, text string) (outcom
 		"Accept":        {"application/json"},
 	}
 	target := strings.TrimRight(t.URL, "/") + "/2010-04-01/Accounts/" + url.PathEscape(t.User) + "/Messages.json"
-	a, err := t.client.Do(ctx, &channels.Request{Method: http.MethodPost, URL: target, Header: header, Body: []byte(form.Encode())})
+	a, err := t.client.Do(ctx, &httpclient.Request{Method: http.MethodPost, URL: target, Header: header, Body: []byte(form.Encode())})
 	if err != nil {
 		return outcome{}, err
 	}
 	return t.read(a)
 }
 
-func (t *twilio) read(a *channels.Answer) (outcome, error) {
+func (t *twilio) read(a *httpclient.Answer) (outcome, error) {
 	var answer struct {
 		SID       string      `json:"sid"`
 		Status    any         `json:"status"` // a word, or in an error the HTTP status

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // vonage speaks Vonage's SMS API (Nexmo/api-specification, definitions/sms.yml). HTTP 200 says nothing there: each part has a
@@ -45,8 +47,12 @@ func newVonage(p provider) (gateway, error) {
 func (v *vonage) plain() bool { return true }
 
 func (v *vonage) send(ctx context.Context, m *care.Message, text string) (outcome, error) {
+	to, err := contact.Digits(m.To, "") // it always expects the calling code (definitions/sms.yml, to)
+	if err != nil {
+		return outcome{}, otherNumber()
+	}
 	form := url.Values{
-		"api_key": {v.User}, "api_secret": {v.Password}, "from": {digits(v.From)}, "to": {digits(m.To)}, "text": {text},
+		"api_key": {v.User}, "api_secret": {v.Password}, "from": {strings.TrimPrefix(v.From, "+")}, "to": {to}, "text": {text},
 		"type": {"unicode"}, "client-ref": {m.WireID()},
 	}
 	if _, ok := gsmLength(text); ok {
@@ -59,14 +65,14 @@ func (v *vonage) send(ctx context.Context, m *care.Message, text string) (outcom
 		form.Set("callback", receipt)
 	}
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
-	a, err := v.client.Do(ctx, &channels.Request{Method: http.MethodPost, URL: v.URL, Header: header, Body: []byte(form.Encode())})
+	a, err := v.client.Do(ctx, &httpclient.Request{Method: http.MethodPost, URL: v.URL, Header: header, Body: []byte(form.Encode())})
 	if err != nil {
 		return outcome{}, err
 	}
 	return v.read(a)
 }
 
-func (v *vonage) read(a *channels.Answer) (outcome, error) {
+func (v *vonage) read(a *httpclient.Answer) (outcome, error) {
 	if a.Status < 200 || a.Status >= 300 {
 		return outcome{}, statusError(a, v.clock())
 	}
@@ -144,7 +150,7 @@ func full(msisdn string) string {
 	if msisdn == "" {
 		return ""
 	}
-	return "+" + digits(msisdn)
+	return "+" + strings.TrimPrefix(msisdn, "+")
 }
 
 func (v *vonage) fields(in *inbound) func(string) string {

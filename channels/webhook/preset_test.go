@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 func TestPresetOf(t *testing.T) {
@@ -87,7 +87,7 @@ func TestBotAnswers(t *testing.T) {
 		{Feishu, `{"code":11232}`, care.KindRetry},
 		{Feishu, `{"code":4711}`, care.KindRetry},
 	} {
-		e := judge(&channels.Answer{Status: 200, Body: []byte(tt.body)}, tt.preset, time.Time{})
+		e := judge(&httpclient.Answer{Status: 200, Body: []byte(tt.body)}, tt.preset, time.Time{})
 		switch {
 		case e == nil && tt.kind != "", e != nil && e.Kind != tt.kind:
 			t.Errorf("%s %s: %v, want %q", tt.preset, tt.body, e, tt.kind)

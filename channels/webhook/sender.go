@@ -17,6 +17,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/httpclient"
 )
 
 // Timeout is how long a message with its repeats may take unless a Config says otherwise (Standard Webhooks: 15 to 30 s).
@@ -42,7 +43,7 @@ type Sender struct {
 	cfg       Config
 	keys      []*signer
 	botSecret string
-	client    *channels.Client
+	client    *httpclient.Client
 	known     sync.Map // URL → *target: the endpoints of messages, read once
 	count     atomic.Int32
 }
@@ -110,9 +111,9 @@ func New(cfg Config) (*Sender, error) {
 		}
 		s.keys = append(s.keys, newSigner(key))
 	}
-	s.client = channels.NewClient(channels.ClientConfig{
+	s.client = httpclient.New(httpclient.Config{
 		Connections: cfg.Connections, Timeout: cfg.Timeout, IdleTimeout: 90 * time.Second, // a repeat is harmless here
-		Guard: channels.NewGuard(allowed), TLS: cfg.TLS,
+		Guard: httpclient.NewGuard(allowed), TLS: cfg.TLS,
 	})
 	return s, nil
 }
@@ -134,7 +135,7 @@ func content(code, cause string) *care.Error {
 }
 
 // Send posts a message to m.To, or to the configured endpoint. The body is the template's, else an envelope {type, timestamp,
-// data}. An error is a *care.Error whose code is "http <status>", the bot's own code, or a word of channels.Client.
+// data}. An error is a *care.Error whose code is "http <status>", the bot's own code, or a word of httpclient.Client.
 func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
 	req, preset, err := s.request(m)
 	if err != nil {
@@ -223,7 +224,7 @@ func (s *Sender) Post(ctx context.Context, e Event) error {
 	return err
 }
 
-func (s *Sender) request(m *care.Message) (*channels.Request, Preset, error) {
+func (s *Sender) request(m *care.Message) (*httpclient.Request, Preset, error) {
 	id := m.WireID()
 	if !care.ValidID(id) {
 		return nil, "", content("bad_id", "the message's id is none")
@@ -263,7 +264,7 @@ func (s *Sender) request(m *care.Message) (*channels.Request, Preset, error) {
 	if method == http.MethodGet {
 		body = nil
 	}
-	return &channels.Request{
+	return &httpclient.Request{
 		Method: method, URL: raw, Target: t.url, Header: header, Body: body,
 		Repeat:  !preset.bot(), // a bot checks no id: a repeat would be a second post
 		Prepare: func(r *http.Request) error { return s.sign(r, preset, id, body) },
@@ -336,7 +337,7 @@ func token(s string) bool {
 }
 
 // judge classes an answer.
-func judge(a *channels.Answer, p Preset, now time.Time) *care.Error {
+func judge(a *httpclient.Answer, p Preset, now time.Time) *care.Error {
 	if a.Status >= 200 && a.Status < 300 {
 		if !p.bot() {
 			return nil
@@ -348,7 +349,7 @@ func judge(a *channels.Answer, p Preset, now time.Time) *care.Error {
 		return e
 	}
 	e := &care.Error{
-		Kind: care.KindRetry, Code: "http " + strconv.Itoa(a.Status), RetryAfter: channels.RetryAfter(a.Header, now), Tries: a.Tries, Reached: a.Reached,
+		Kind: care.KindRetry, Code: "http " + strconv.Itoa(a.Status), RetryAfter: httpclient.RetryAfter(a.Header, now), Tries: a.Tries, Reached: a.Reached,
 		Err: errors.New("the endpoint refused"),
 	}
 	switch a.Status {

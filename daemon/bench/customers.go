@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/scheduler"
@@ -226,7 +227,7 @@ func (w *world) halfYear(ctx context.Context, n int) (size, messages int, err er
 	for i := range n {
 		raw := person(w.day, i, "")
 		size += len(raw)
-		c, _, err := care.Decode(raw)
+		c, _, err := record.Decode(raw)
 		if err != nil {
 			return 0, 0, err
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/care/token"
 	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/scheduler"
@@ -38,7 +39,7 @@ func planned(b *testing.B, ch care.Channel) (checked *daemon.Checked, f *care.Fa
 	if o = w.due(7, raw, program); o == nil || o.Channel != ch {
 		b.Fatalf("the plan has nothing on %s: %+v", ch, o)
 	}
-	c, defects, err := care.Decode(raw)
+	c, defects, err := record.Decode(raw)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func BenchmarkSweep(b *testing.B) {
 	records, all := make([][]byte, 5000), make([]*care.Facts, 5000)
 	for i := range records {
 		records[i] = person(w.day, i, "")
-		c, defects, err := care.Decode(records[i])
+		c, defects, err := record.Decode(records[i])
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -75,7 +76,7 @@ func BenchmarkSweep(b *testing.B) {
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			if _, _, err := care.Decode(records[i%len(records)]); err != nil {
+			if _, _, err := record.Decode(records[i%len(records)]); err != nil {
 				b.Fatal(err)
 			}
 		}

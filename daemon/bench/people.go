@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/scheduler"
 )
@@ -105,7 +106,7 @@ func (w *world) load(ctx context.Context, n int, ch care.Channel) error {
 
 // due returns what the plan has for a customer up to now, for one program ("" = any): the first that may be sent.
 func (w *world) due(i int, raw []byte, program string) *care.Occurrence {
-	c, defects, err := care.Decode(raw)
+	c, defects, err := record.Decode(raw)
 	if err != nil {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/test/peers"
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
@@ -77,7 +78,7 @@ func TestImportOfADealership(t *testing.T) {
 	vehicles := 0
 	for id, w := range want.Customers {
 		raw := redis.CLI("GET", "care:customer:"+id)
-		c, defects, err := care.Decode([]byte(raw))
+		c, defects, err := record.Decode([]byte(raw))
 		if err != nil || len(defects) > 0 {
 			t.Errorf("%s: %v %v", id, err, defects)
 			continue

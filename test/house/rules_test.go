@@ -84,8 +84,14 @@ func TestRulesBite(t *testing.T) {
 				"care/x.go":         code("care", "github.com/nyaruka/phonenumbers", module+"/care/contact", "os", "time"),
 				"care/x_test.go":    code("care", "pgregory.net/rapid", "os"),
 				"care/contact/x.go": code("contact", "github.com/nyaruka/phonenumbers", module+"/care"),
+				"care/record/x.go":  code("record", "github.com/go-json-experiment/json", module+"/care", "net"),
+				"care/token/x.go":   code("token", module+"/care/record"),
 			},
-			[]string{"care/x.go imports " + module + "/care/contact: care must stay", "care/x.go imports github.com/nyaruka/phonenumbers: care is standard", "care/x.go imports os: the vocabulary does no I/O"},
+			[]string{
+				"care/record/x.go imports net: the vocabulary does no I/O",
+				"care/token/x.go imports " + module + "/care/record: care must stay",
+				"care/x.go imports " + module + "/care/contact: care must stay", "care/x.go imports github.com/nyaruka/phonenumbers: care is standard", "care/x.go imports os: the vocabulary does no I/O",
+			},
 		},
 		"libraries out of their place": {
 			checkLibraries,

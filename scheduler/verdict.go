@@ -1,0 +1,360 @@
+package scheduler
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
+
+// judge gives a candidate the verdict that it has by itself; what depends on the customer's other messages comes after.
+func (r *run) judge(c *candidate) {
+	o, now := c.occ, r.request.Now
+	entry, known := r.facts.Ledger[o.ID]
+	r.filter(c)
+	if known && !r.focused(c) {
+		c.sending = entry.State == care.StateSending
+		if !r.open(entry) {
+			r.recorded(c, entry)
+			return
+		}
+	}
+	r.apply(c, r.pass(c, o.Scheduled, ""))
+	c.planned = o.Release
+	if o.Release.Before(now) && r.sweeping() {
+		r.overdue(c)
+	}
+}
+
+// sweeping reports whether the request looks back: then what is overdue goes now. A plan of the days to come, as known at their
+// beginning, leaves what should have gone before to the days before.
+func (r *run) sweeping() bool { return r.request.From.Before(r.request.Now) }
+
+// overdue asks again as of now for a message whose time has come and gone. If it may go now it keeps its release, so that its place
+// in the queue does not change with every sweep.
+func (r *run) overdue(c *candidate) {
+	o, now := c.occ, r.request.Now
+	planned, reason, sent := o.Release, o.Reason, o.Verdict == care.Send
+	out := r.pass(c, now, "")
+	if out.at.Equal(now) || out.verdict == care.Skip {
+		out.at = planned
+		if out.verdict == care.Send && sent {
+			out.reason = reason
+		}
+	}
+	r.apply(c, out)
+}
+
+// open reports whether an occurrence with this ledger entry is still to be decided: it is in the queue, or it was taken out of the
+// queue to go with a message that has not gone yet.
+func (r *run) open(e care.LedgerEntry) bool {
+	return e.State.Pending() || r.riding(e)
+}
+
+// riding reports whether the ledger says that an occurrence goes with another message, which is still to go or not named.
+func (r *run) riding(e care.LedgerEntry) bool {
+	if e.State != care.StateSkipped || e.Reason != "merged" {
+		return false
+	}
+	return e.Merged == "" || r.facts.Ledger[e.Merged].State.Pending()
+}
+
+// recorded takes the verdict from the ledger.
+func (r *run) recorded(c *candidate, e care.LedgerEntry) {
+	o := c.occ
+	c.done = true
+	if e.Channel != "" {
+		c.lead = e.Channel
+		o.Channel, o.Channels = e.Channel, []care.Channel{e.Channel}
+	}
+	// It is shown where it was planned, so that a window shows it whether there is a ledger or not.
+	if out := r.pass(c, o.Scheduled, ""); out.verdict == care.Send {
+		o.Release = out.at
+	} else if release, ok := r.quiet(c, o.Scheduled); ok && release.Before(o.Expires) {
+		o.Release = release
+	}
+	if e.State.Counts() {
+		o.Verdict = care.Send
+		return
+	}
+	o.Verdict, o.Over, o.Reason = care.Skip, true, cmp.Or(e.Reason, string(e.State))
+}
+
+// outcome is what the gates say of a release.
+type outcome struct {
+	at      time.Time
+	verdict care.Verdict
+	reason  string
+	over    bool
+	answer  answer // of the gate that had the last word
+}
+
+// pass takes a release through quiet hours and gates, from one moment it is put off to to the next, until it may go or never
+// will. The reason is that of what put it off before, if anything did.
+func (r *run) pass(c *candidate, t time.Time, reason string) outcome {
+	// A message that never goes is shown where it would have left: a moment at which it was still worth sending, so that every
+	// window that is planned shows it once.
+	first := t
+	for turn := range 100 { // each is later than the one before; no record has as many holds that matter
+		next, fits := r.quiet(c, t)
+		if !fits || !next.Before(c.occ.Expires) {
+			return outcome{at: first, verdict: care.Skip, reason: cmp.Or(reason, "expired"), over: reason == ""}
+		}
+		if t = next; turn == 0 {
+			first = t
+		}
+		if r.mourning(c.program, t) {
+			t = care.DateOf(t.In(r.location())).AddDays(1).At(0, 0, r.location())
+			continue
+		}
+		g, a := r.ask(c, t)
+		switch {
+		case g == nil:
+			return outcome{at: t, verdict: care.Send, reason: reason}
+		case g.effect != putOff:
+			return outcome{at: t, verdict: care.Skip, reason: a.reason, over: g.effect == over, answer: a}
+		case !a.until.After(t):
+			return outcome{at: first, verdict: care.Skip, reason: a.reason, answer: a}
+		}
+		t, reason = a.until, a.reason
+	}
+	return outcome{at: first, verdict: care.Skip, reason: reason}
+}
+
+// apply writes an outcome into the occurrence.
+func (r *run) apply(c *candidate, out outcome) {
+	o := c.occ
+	o.Release, o.Verdict, o.Reason, o.Over = out.at, out.verdict, out.reason, out.over
+	o.Channel, o.Channels = "", nil
+	if len(c.channels) > 0 {
+		o.Channel, o.Channels = c.channels[0], c.channels
+	}
+}
+
+// merge lets the dues of one group that leave within 72 hours go as one message, at the earliest of them, by the template of the
+// highest priority (design A5.5). Only what may go by itself is merged: a message must not say what its own gates forbid.
+func (r *run) merge() {
+	var members []*candidate
+	for _, c := range r.candidates {
+		if c.program.Merge != "" && !c.done && c.occ.Verdict == care.Send {
+			members = append(members, c)
+		}
+	}
+	if len(members) < 2 {
+		return
+	}
+	slices.SortFunc(members, func(a, b *candidate) int {
+		return cmp.Or(cmp.Compare(a.program.Merge, b.program.Merge), rank(a.occ, b.occ))
+	})
+	for len(members) > 0 {
+		first := members[0]
+		n := 1
+		for n < len(members) && members[n].program.Merge == first.program.Merge &&
+			members[n].occ.Release.Sub(first.occ.Release) <= grouped {
+			n++
+		}
+		if n > 1 {
+			r.combine(members[:n])
+		}
+		members = members[n:]
+	}
+}
+
+// stranded decides what went with another message, as the ledger has it, when there is no such message any more.
+func (r *run) stranded() {
+	for _, c := range r.candidates {
+		if c.merged == nil && !c.done && !r.focused(c) {
+			if e, ok := r.facts.Ledger[c.occ.ID]; ok && r.riding(e) {
+				r.recorded(c, e)
+			}
+		}
+	}
+}
+
+// combine makes one message of a group, which is ordered by release.
+func (r *run) combine(group []*candidate) {
+	carrier := group[0]
+	for _, c := range group[1:] {
+		if c.program.Priority > carrier.program.Priority {
+			carrier = c
+		}
+	}
+	if earliest := group[0].occ.Release; earliest.Before(carrier.occ.Release) {
+		out := r.pass(carrier, earliest, "")
+		if out.verdict != care.Send {
+			return // it may not go that early: each goes by itself
+		}
+		r.apply(carrier, out)
+	}
+	for _, c := range group {
+		if c != carrier {
+			c.merged = carrier
+			c.occ.Verdict, c.occ.Reason, c.occ.Over = care.Skip, "merged", true
+			carrier.occ.Subject.Also = append(carrier.occ.Subject.Also, c.occ)
+		}
+	}
+}
+
+// served orders messages by who is served first: release, class, priority, program, vehicle, step (design A5.4). What is overdue
+// leaves now, whenever it should have left: there the class comes first and then the release it had.
+func (r *run) served(a, b *candidate) int {
+	now := r.request.Now
+	return cmp.Or(
+		later(a.occ.Release, now).Compare(later(b.occ.Release, now)), cmp.Compare(a.occ.Class.Rank(), b.occ.Class.Rank()),
+		a.planned.Compare(b.planned), rank(a.occ, b.occ),
+	)
+}
+
+// rank orders messages by release, class, priority, program, vehicle, step.
+func rank(a, b *care.Occurrence) int {
+	return cmp.Or(
+		a.Release.Compare(b.Release), cmp.Compare(a.Class.Rank(), b.Class.Rank()), cmp.Compare(b.Priority, a.Priority),
+		cmp.Compare(a.Program, b.Program), cmp.Compare(a.Vehicle, b.Vehicle), cmp.Compare(a.Step, b.Step), cmp.Compare(a.Cycle, b.Cycle),
+	)
+}
+
+// week is the span that a cap counts over.
+const week = 168 * time.Hour
+
+// limit serves the customer's messages in their order of rank and puts off those that are too many (design A5.4).
+func (r *run) limit() {
+	most, limited := capOf(r.customer.Grade, r.dealer.Dealer, r.prefs.MaxPerWeek)
+	if !limited {
+		return
+	}
+	limit := most.Limit
+	var waiting []*candidate
+	for _, c := range r.candidates {
+		if o := c.occ; !c.done && !c.sending && o.Verdict == care.Send && o.Class != care.Safety && o.Channel.ToPerson() && !o.Release.Before(r.request.From) {
+			waiting = append(waiting, c)
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	for _, c := range waiting {
+		c.shown = c.occ.Release
+	}
+	first := r.served
+	slices.SortFunc(waiting, first)
+	counted := r.counted()
+	for len(waiting) > 0 {
+		c := waiting[0]
+		waiting = waiting[1:]
+		at := later(c.occ.Release, r.request.Now)
+		lifts, ok := room(counted, limit, at)
+		if ok {
+			counted = append(counted, at)
+			continue
+		}
+		if r.divert(c) {
+			continue
+		}
+		out := outcome{verdict: care.Skip, reason: "capped"}
+		if limit > 0 {
+			out = r.pass(c, lifts, "capped")
+		}
+		if out.verdict == care.Skip {
+			out.at, out.over = c.shown, out.over && out.reason != "capped"
+			c.capped = out.reason == "capped"
+			r.apply(c, out)
+			continue
+		}
+		r.apply(c, out)
+		c.planned = out.at
+		i, _ := slices.BinarySearchFunc(waiting, c, first)
+		waiting = slices.Insert(waiting, i, c)
+	}
+}
+
+// divert lets a capped message go to a system, where caps do not apply, if the program has such a channel.
+func (r *run) divert(c *candidate) bool {
+	if !slices.Contains(c.channels, care.Webhook) {
+		return false
+	}
+	c.channels, c.lead = []care.Channel{care.Webhook}, care.Webhook
+	r.apply(c, r.pass(c, c.occ.Scheduled, ""))
+	if c.occ.Release.Before(r.request.Now) && r.sweeping() {
+		r.overdue(c)
+	}
+	return true
+}
+
+// counted returns the moments of the messages that count against the cap already, but for the one that is asked about.
+func (r *run) counted() []time.Time {
+	var out []time.Time
+	for id, e := range r.facts.Ledger {
+		if e.State.Counts() && e.Class != care.Safety && e.Channel.ToPerson() && (r.focus == nil || r.focus.ID != id) {
+			out = append(out, e.At)
+		}
+	}
+	return out
+}
+
+// room reports whether one more message fits at the moment t; if not, when it will.
+func room(counted []time.Time, limit int, t time.Time) (lifts time.Time, ok bool) {
+	var recent []time.Time
+	for _, at := range counted {
+		if at.After(t.Add(-week)) && !at.After(t) {
+			recent = append(recent, at)
+		}
+	}
+	if len(recent) < limit {
+		return t, true
+	}
+	if limit == 0 {
+		return time.Time{}, false
+	}
+	slices.SortFunc(recent, time.Time.Compare)
+	return recent[len(recent)-limit].Add(week), false
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// finish puts the times on the recipient's clock and adds what was asked for.
+func (r *run) finish(c *candidate) {
+	o, loc := c.occ, r.location()
+	o.Scheduled, o.Release, o.Expires = o.Scheduled.In(loc), o.Release.In(loc), o.Expires.In(loc)
+	if v := o.Subject.Vehicle; v != nil {
+		if f, ok := forecast(v, r.dealer.Dealer, r.odometer(c.vehicle), care.DateOf(o.Release)); ok {
+			o.Subject.Forecast = &f
+		}
+	}
+	if r.request.Explain {
+		r.explain(c)
+	}
+}
+
+// explain asks every gate for its answer at the release, the one that decided or not.
+func (r *run) explain(c *candidate) {
+	o := c.occ
+	for i := range gates {
+		g := &gates[i]
+		if k := slices.IndexFunc(channelGates, func(cg channelGate) bool { return cg.name == g.name }); k >= 0 {
+			for _, ch := range r.order(c) {
+				pass := channelGates[k].pass(r, c, ch)
+				o.Gates = append(o.Gates, gateAnswer(g.name, ch, answer{stop: !pass}))
+			}
+			continue
+		}
+		a := g.answer(r, c, o.Release)
+		if o.Reason == g.name && o.Verdict == care.Skip && !a.stop {
+			a.stop = true // it stopped at another moment: the release it was put off to, or what the ledger remembers
+		}
+		o.Gates = append(o.Gates, gateAnswer(g.name, "", a))
+	}
+}
+
+func gateAnswer(name string, ch care.Channel, a answer) care.GateAnswer {
+	out := care.GateAnswer{Gate: name, Channel: ch, Pass: !a.stop, Detail: a.detail}
+	if a.stop {
+		out.Reason = cmp.Or(a.reason, name)
+	}
+	return out
+}
