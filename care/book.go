@@ -19,7 +19,13 @@ type Book struct {
 	Default   bool   // the book the binary carries: its dealer sends nothing
 	// Locate finds where a value stands: file below the book, YAML path such as $.steps[1].offset.
 	Locate func(file, path string) (line, column int, excerpt string) `json:"-"`
+	// Decode reads the files that others than config own.
+	Decode FileDecoder `json:"-"`
 }
+
+// FileDecoder reads a file of YAML into a pointer, which keeps what the file leaves out. It returns all faults at once, and a function
+// that says where the value at a YAML path stands. Package config/yaml has one; packages that must not import it are handed it.
+type FileDecoder func(file string, text []byte, into any) (locate func(path string) (line, column int, excerpt string), problems []Problem)
 
 // Dealer returns the dealer with this id; with one dealer in the book, "" names it. nil if there is none.
 func (b *Book) Dealer(id string) *Dealer {

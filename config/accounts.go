@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"github.com/carebell/carebell/config/yaml"
 )
 
 // Account is one SMS gateway with what it asks of us and what it is for: an entry of CARE_SMS_ACCOUNTS.
@@ -50,12 +50,9 @@ func (s *SMS) Routes() ([]Account, error) {
 		return nil, errors.New("CARE_SMS_ACCOUNTS and CARE_SMS_GATEWAY are both set: keep one")
 	}
 	var all []Account
-	if err := yaml.UnmarshalWithOptions([]byte(s.Accounts.Reveal()), &all, yaml.Strict()); err != nil {
-		line := 1
-		if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil && e.GetToken().Position != nil {
-			line = e.GetToken().Position.Line
-		}
-		return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: line %d: write a list of gateways in YAML, each with name, gateway, url, user, password, from, region, countries, prefixes, dealers, connections, rate", line)
+	if _, problems := yaml.Decode("CARE_SMS_ACCOUNTS", []byte(s.Accounts.Reveal()), &all); len(problems) > 0 {
+		// Only the line is told: a password may stand where a name should.
+		return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: line %d: write a list of gateways in YAML, each with name, gateway, url, user, password, from, region, countries, prefixes, dealers, connections, rate", max(problems[0].Line, 1))
 	}
 	if len(all) == 0 {
 		return nil, errors.New("CARE_SMS_ACCOUNTS: the list is empty")

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/config/yaml"
 )
 
 //go:embed all:book
@@ -91,17 +92,21 @@ func WriteDefault(dir string) error {
 type reader struct {
 	files    fs.FS
 	book     *care.Book
-	docs     map[string]*document
+	docs     map[string]*yaml.Document
 	problems []care.Problem
+	told     map[string]int // how many faults of each file
 }
+
+// maxTold bounds the faults that are told of one file: whoever corrects a hundred reads the book anew.
+const maxTold = 100
 
 // ReadBook reads a book strictly: all problems, in the order of files and lines. It always returns a book, with what could be
 // read. Texts, schedules and audiences are checked by the packages that run them.
 func ReadBook(fsys fs.FS) (*care.Book, []care.Problem) {
-	r := &reader{files: fsys, book: &care.Book{Files: fsys}, docs: map[string]*document{}}
+	r := &reader{files: fsys, book: &care.Book{Files: fsys, Decode: yaml.Decode}, docs: map[string]*yaml.Document{}, told: map[string]int{}}
 	r.book.Locate = func(file, at string) (int, int, string) {
 		if doc := r.docs[file]; doc != nil {
-			return doc.locate(at)
+			return doc.Locate(at)
 		}
 		return 0, 0, ""
 	}
@@ -175,9 +180,9 @@ func (r *reader) read(names []string) {
 				r.book.Bulletins = append(r.book.Bulletins, b)
 			}
 		case folder == "" && !strings.EqualFold(path.Ext(base), ".md") && base != "LICENSE":
-			r.warn(name, "unknown-file", "this file is not read", suggest(base, []string{"dealers.yaml"}))
+			r.warn(name, "unknown-file", "this file is not read", yaml.Suggest(base, []string{"dealers.yaml"}))
 		case folder != "" && !slices.Contains(folders, topFolder(name)):
-			r.warn(name, "unknown-file", fmt.Sprintf("nothing in the folder %s is read", topFolder(name)), suggest(topFolder(name), folders))
+			r.warn(name, "unknown-file", fmt.Sprintf("nothing in the folder %s is read", topFolder(name)), yaml.Suggest(topFolder(name), folders))
 		}
 	}
 	if !dealers {
@@ -200,28 +205,31 @@ func (r *reader) yaml(name string) bool {
 
 // decode reads one file and reports whether its value is worth checking: of a file that is no YAML, or empty, nothing is.
 func (r *reader) decode(name string, text []byte, into any) bool {
-	doc, problems := parse(name, text)
+	doc := yaml.Parse(name, text)
 	r.docs[name] = doc
-	if len(problems) == 0 {
-		problems = doc.decode(into)
-	}
-	r.problems = append(r.problems, problems...)
-	for _, p := range problems {
-		if p.Rule == "yaml-syntax" || p.Rule == "empty-file" || p.Rule == "wrong-type" && strings.HasPrefix(p.Message, whole+" ") {
-			return false
+	problems := doc.Decode(into, func(item any) {
+		if d, ok := item.(*care.Dealer); ok {
+			*d = *defaultDealer()
 		}
-	}
-	return true
+	})
+	r.problems = append(r.problems, problems...)
+	return yaml.Usable(problems)
 }
 
 // add reports a fault at a YAML path of a file; "" is the whole file.
 func (r *reader) add(file, at, rule, message, remedy string) {
-	p := care.Problem{Severity: care.Fault, Rule: rule, File: file, Message: message, Remedy: remedy}
-	if doc := r.docs[file]; doc != nil && at != "" {
-		if rule == "missing-field" && doc.refused(at) {
+	if r.told[file]++; r.told[file] > maxTold {
+		if r.told[file] > maxTold+1 {
 			return
 		}
-		p.Line, p.Column, p.Excerpt = doc.locate(at)
+		at, rule, message, remedy = "", "more-faults", "there are more faults than are told at once", "correct these first"
+	}
+	p := care.Problem{Severity: care.Fault, Rule: rule, File: file, Message: message, Remedy: remedy}
+	if doc := r.docs[file]; doc != nil && at != "" {
+		if rule == "missing-field" && doc.Refused(at) {
+			return
+		}
+		p.Line, p.Column, p.Excerpt = doc.Locate(at)
 	}
 	r.problems = append(r.problems, p)
 }

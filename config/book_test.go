@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -309,6 +310,31 @@ func TestWindows(t *testing.T) {
 	}
 	if line, column, _ := book.Locate("programs/maintenance.yaml", "$.steps[2].offset"); line != 14 || column != 29 {
 		t.Errorf("Locate: got %d:%d, want 14:29", line, column)
+	}
+}
+
+// TestHostileBook: what a book is decoded into takes no more room than what is written.
+func TestHostileBook(t *testing.T) { //nolint:paralleltest // it measures the process
+	intervals := "    intervals: *i\n"
+	for name, tt := range map[string]struct{ text, want string }{
+		"dealers without a word": {"dealers:\n" + strings.Repeat("  - {}\n", 24_000), "the file comes to more than 150000 values"},
+		"some of them":           {"dealers:\n" + strings.Repeat("  - {}\n", 2_000), "there are more faults than are told at once"},
+		"aliased intervals":      {"dealers:\n  - intervals: &i\n" + strings.Repeat("    - {}\n", 5_000) + strings.Repeat("  - dealer: d\n"+intervals, 2_500), "the file comes to more than 150000 values"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := good(t)
+			files["dealers.yaml"] = &fstest.MapFile{Data: []byte(tt.text)}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, problems := config.ReadBook(files)
+			runtime.ReadMemStats(&after)
+			if !strings.Contains(report(problems), tt.want) || len(problems) > 300 {
+				t.Errorf("%d problems, want one of %q", len(problems), tt.want)
+			}
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 48<<20 {
+				t.Errorf("took %d KiB", allocated>>10)
+			}
+		})
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/config/yaml"
 )
 
 const dealersFile = "dealers.yaml"
@@ -29,7 +30,7 @@ type dealerCheck struct {
 func (r *reader) checkDealers() {
 	seen := map[string]bool{}
 	for i, d := range r.book.Dealers {
-		c := dealerCheck{r, d, index("$.dealers", i)}
+		c := dealerCheck{r, d, yaml.Index("$.dealers", i)}
 		c.id(d.Dealer, "dealer", seen)
 		c.identity()
 		c.reach()
@@ -72,7 +73,7 @@ func (c dealerCheck) identity() {
 		c.bad(isZone(d.TimeZone), "time_zone", fmt.Sprintf("%q is no time zone", d.TimeZone), "write an IANA zone such as Asia/Shanghai or America/New_York")
 	}
 	if c.missing(d.Locale != "", "locale", "write zh-CN or en") {
-		c.bad(isLocale(d.Locale), "locale", fmt.Sprintf("%q is no language", d.Locale), "write zh-CN, en or the like")
+		c.bad(yaml.IsLocale(d.Locale), "locale", fmt.Sprintf("%q is no language", d.Locale), "write zh-CN, en or the like")
 	}
 	if c.missing(d.Country != "", "country", "write two letters such as CN: phone numbers without + are read as its numbers") {
 		c.bad(isCountry(d.Country), "country", fmt.Sprintf("%q is no country", d.Country), "write two capital letters of ISO 3166 such as CN, US or GB")
@@ -80,7 +81,7 @@ func (c dealerCheck) identity() {
 	c.bad(d.Currency == "" || isCurrency(d.Currency), "currency", fmt.Sprintf("%q is no currency", d.Currency), "write three capital letters of ISO 4217 such as CNY")
 	for _, ch := range slices.Sorted(maps.Keys(d.Prices)) {
 		if !care.Channel(ch).Known() {
-			c.add(dealersFile, key(c.at+".prices", ch), "unknown-name", fmt.Sprintf("%q is no channel", ch), suggest(ch, words(care.Channels)))
+			c.add(dealersFile, yaml.Key(c.at+".prices", ch), "unknown-name", fmt.Sprintf("%q is no channel", ch), yaml.Suggest(ch, words(care.Channels)))
 		}
 		c.bad(d.Prices[ch] >= 0, "prices."+ch, "a price is negative", "write what one costs, or 0")
 	}
@@ -98,7 +99,7 @@ func (c dealerCheck) reach() {
 		if s := d.SMSSignature[l]; strings.ContainsAny(s, "【】[]\r\n") {
 			at := c.at + ".sms_signature"
 			if l != "" {
-				at = key(at, l)
+				at = yaml.Key(at, l)
 			}
 			c.add(dealersFile, at, "bad-value", "the signature has brackets or a line end", "write the bare name: 【】 is put around it when it is sent")
 		}
@@ -111,7 +112,7 @@ func (c dealerCheck) limits() {
 	classes := append([]string{"default"}, words(care.Classes)...)
 	for _, class := range slices.Sorted(maps.Keys(d.QuietHours)) {
 		if !slices.Contains(classes, class) {
-			c.add(dealersFile, key(c.at+".quiet_hours", class), "unknown-name", fmt.Sprintf("%q is no class of programs", class), suggest(class, classes))
+			c.add(dealersFile, yaml.Key(c.at+".quiet_hours", class), "unknown-name", fmt.Sprintf("%q is no class of programs", class), yaml.Suggest(class, classes))
 		}
 	}
 	for _, grade := range slices.Sorted(maps.Keys(d.Caps)) {
@@ -125,7 +126,7 @@ func (c dealerCheck) limits() {
 
 func (c dealerCheck) intervals() {
 	for i, r := range c.d.Intervals {
-		at := index("intervals", i)
+		at := yaml.Index("intervals", i)
 		c.missing(r.Make != "", at+".make", `write a make, or "*" for any`)
 		c.missing(r.Model != "", at+".model", `write a model, or "*" for any`)
 		c.missing(!r.ServiceInterval.IsZero() || !r.FirstService.IsZero(), at+".service_interval", "write {km: 10000, months: 12}")
@@ -138,7 +139,7 @@ func (c dealerCheck) intervals() {
 func (c dealerCheck) advisors() {
 	seen := map[string]bool{}
 	for i, a := range c.d.Advisors {
-		at := index("advisors", i)
+		at := yaml.Index("advisors", i)
 		advisor := dealerCheck{c.reader, c.d, c.at + "." + at}
 		advisor.id(a.Advisor, "advisor", seen)
 		advisor.missing(a.Name != "", "name", "write the name that messages are signed with")
@@ -148,11 +149,11 @@ func (c dealerCheck) advisors() {
 	}
 	ids := slices.Sorted(maps.Keys(seen))
 	for i, a := range c.d.Advisors {
-		at := c.at + "." + index("advisors", i) + ".stand_in"
+		at := c.at + "." + yaml.Index("advisors", i) + ".stand_in"
 		switch {
 		case a.StandIn == "":
 		case !seen[a.StandIn]:
-			c.add(dealersFile, at, "unknown-name", fmt.Sprintf("stand_in: there is no advisor %q", a.StandIn), suggest(a.StandIn, ids))
+			c.add(dealersFile, at, "unknown-name", fmt.Sprintf("stand_in: there is no advisor %q", a.StandIn), yaml.Suggest(a.StandIn, ids))
 		case a.Left && c.d.AdvisorFor(a.Advisor) == nil:
 			c.add(dealersFile, at, "bad-value", "whoever stands in for "+a.Advisor+" has left too", "name somebody who is there")
 		}
@@ -171,11 +172,6 @@ func words[T ~string](all []T) []string {
 func isZone(s string) bool {
 	_, err := time.LoadLocation(s)
 	return err == nil && s != "" && s != "Local"
-}
-
-func isLocale(s string) bool {
-	_, err := language.Parse(s)
-	return err == nil && !strings.Contains(s, "_")
 }
 
 func isCountry(s string) bool {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/config/yaml"
 )
 
 // festivals and solarTerms are the names that a calendar trigger may have (design A4).
@@ -40,7 +41,7 @@ func (c fileCheck) missing(ok bool, field, remedy string) {
 
 func (c fileCheck) known(word, at, what string, known []string) {
 	if !slices.Contains(known, word) {
-		c.add(c.file, at, "unknown-name", fmt.Sprintf("%q is no %s", word, what), suggest(word, known))
+		c.add(c.file, at, "unknown-name", fmt.Sprintf("%q is no %s", word, what), yaml.Suggest(word, known))
 	}
 }
 
@@ -78,7 +79,7 @@ func (c fileCheck) channels(p *care.Program) {
 	c.missing(len(p.Channels) > 0, "channels", "write [preferred, sms, email], or leave it out")
 	seen := map[string]bool{}
 	for i, ch := range p.Channels {
-		at := index("$.channels", i)
+		at := yaml.Index("$.channels", i)
 		c.known(ch, at, "channel", append([]string{"preferred"}, words(care.Channels)...))
 		if seen[ch] {
 			c.add(c.file, at, "duplicate", fmt.Sprintf("the channel %s is there twice", ch), "keep one of them")
@@ -86,7 +87,7 @@ func (c fileCheck) channels(p *care.Program) {
 		seen[ch] = true
 	}
 	for _, ch := range slices.Sorted(maps.Keys(p.Uncertain)) {
-		at := key("$.uncertain", string(ch))
+		at := yaml.Key("$.uncertain", string(ch))
 		c.known(string(ch), at, "channel", words(care.Channels))
 		c.known(p.Uncertain[ch], at, "way to go on", []string{"resend", "hold"})
 	}
@@ -143,7 +144,7 @@ func (c fileCheck) calendar(t care.Trigger) {
 			text = "2000-" + yearly // a leap year: --02-29 is a date
 		}
 		_, err := care.ParseDate(text)
-		c.bad(err == nil, index("$.trigger.dates", i), fmt.Sprintf("%q is no date", d), `write 2026-11-01 for one day, "--12-24" for every year`)
+		c.bad(err == nil, yaml.Index("$.trigger.dates", i), fmt.Sprintf("%q is no date", d), `write 2026-11-01 for one day, "--12-24" for every year`)
 	}
 	if t.Festival != "" {
 		c.known(t.Festival, "$.trigger.festival", "festival", festivals)
@@ -157,7 +158,7 @@ func (c fileCheck) steps(steps []care.Step) {
 	c.missing(len(steps) > 0, "steps", "write at least one: [{step: first, template: "+strings.TrimSuffix(path.Base(c.file), ".yaml")+"}]")
 	seen := map[string]bool{}
 	for i, s := range steps {
-		at := index("$.steps", i)
+		at := yaml.Index("$.steps", i)
 		switch {
 		case s.Step == "":
 			c.missing(false, at[2:]+".step", "give the step a short name; it must stay, because it tells messages apart")
@@ -169,7 +170,7 @@ func (c fileCheck) steps(steps []care.Step) {
 		seen[s.Step] = true
 		c.missing(s.Template != "", at[2:]+".template", "write the name of a folder in templates/")
 		for j, u := range s.Unless {
-			c.known(u, index(at+".unless", j), "reason to leave a step out", []string{"appointment"})
+			c.known(u, yaml.Index(at+".unless", j), "reason to leave a step out", []string{"appointment"})
 		}
 	}
 }
@@ -190,7 +191,7 @@ func (r *reader) checkEvents() {
 				for _, dealer := range r.book.Dealers {
 					ids = append(ids, dealer.Dealer)
 				}
-				c.add(e.File, index("$.dealers", i), "unknown-name", fmt.Sprintf("the book has no dealer %q", d), suggest(d, ids))
+				c.add(e.File, yaml.Index("$.dealers", i), "unknown-name", fmt.Sprintf("the book has no dealer %q", d), yaml.Suggest(d, ids))
 			}
 		}
 	}
@@ -209,7 +210,7 @@ func (r *reader) checkBulletins() {
 		c.bad(b.URL == "" || isURL(b.URL), "$.url", "this is no address of a page", "write https://…, or leave it out")
 		c.missing(len(b.Match) > 0, "match", `write which cars it is about: [{make: Buick, model: "*"}]`)
 		for i, m := range b.Match {
-			at := index("$.match", i)
+			at := yaml.Index("$.match", i)
 			years := len(m.ModelYears) == 0 || len(m.ModelYears) == 2 && m.ModelYears[0] <= m.ModelYears[1] && m.ModelYears[0] > 1900
 			c.bad(years, at+".model_years", "these are no model years", "write the first and the last: [2023, 2024]")
 			c.bad(len(m.VIN.From) == len(m.VIN.To) && m.VIN.From <= m.VIN.To, at+".vin", "this is no range of VINs", "write the first and the last in full, both of one length: {from: …, to: …}")

@@ -57,11 +57,11 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 		return nil, tidy(problems), ErrBook
 	}
 	set, more := templates.Load(book, templates.Options{Lunar: calendar.Words})
-	problems = append(append(append(problems, more...), neverLeaves(book)...), sms.Lint(book.Files)...)
+	problems = append(append(append(problems, more...), neverLeaves(book)...), sms.Lint(book.Files, book.Decode)...)
 	can := scheduler.Capabilities{Address: address}
 	if set != nil {
 		can.Template = set.Has
-		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts, Gateways: sms.Approvals(book.Files)})...)
+		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts, Gateways: sms.Approvals(book.Files, book.Decode)})...)
 	}
 	if opt.Gateway != nil {
 		can.Gateway = opt.Gateway

@@ -14,6 +14,7 @@ import (
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/channels/webhook"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/config/yaml"
 	"github.com/carebell/carebell/delivery"
 	"github.com/wneessen/go-mail"
 )
@@ -105,7 +106,7 @@ func (e *Env) addSMS(s *senders, book fs.FS) error {
 		return err
 	}
 	sender, err := sms.New(sms.Config{
-		Gateways: gateways, Files: book, PublicURL: e.Settings.PublicURL, Secret: e.callbackSecret(),
+		Gateways: gateways, Files: book, Decode: yaml.Decode, PublicURL: e.Settings.PublicURL, Secret: e.callbackSecret(),
 		Connections: e.Settings.SMS.Connections, Clock: e.Now,
 	})
 	if err != nil {

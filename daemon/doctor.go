@@ -155,7 +155,7 @@ func (c *Checked) doctorGateway(g sms.Gateway, tell func(Finding)) {
 			tell(Finding{What: fmt.Sprintf("SMS gateway %s is for the dealer %s, whom the book does not have", g.Name, name), Remedy: "mend its dealers in CARE_SMS_ACCOUNTS"})
 		}
 	}
-	rules, known := sms.Approvals(c.Book.Files)[g.Driver]
+	rules, known := sms.Approvals(c.Book.Files, c.Book.Decode)[g.Driver]
 	if !known || rules.Plain {
 		return
 	}

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/config/yaml"
 	"github.com/carebell/carebell/intake"
-	"github.com/goccy/go-yaml"
 )
 
 // RecallOptions say which recalls to take into a book.
@@ -123,7 +123,7 @@ func writeBulletin(dir string, b *care.Bulletin, dry bool) (bool, error) {
 	for _, m := range b.Match {
 		doc.Match = append(doc.Match, match{m.Make, m.Model, m.ModelYears})
 	}
-	body, err := yaml.Marshal(doc)
+	body, err := yaml.Encode(doc)
 	if err != nil {
 		return false, fmt.Errorf("bulletin %s: %w", b.Bulletin, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/config/yaml"
 	"github.com/carebell/carebell/templates"
 )
 
@@ -58,7 +59,7 @@ func bookOf(files map[string]string) *care.Book {
 	for name, text := range files {
 		fsys["templates/"+name] = &fstest.MapFile{Data: []byte(text)}
 	}
-	return &care.Book{Files: fsys}
+	return &care.Book{Files: fsys, Decode: yaml.Decode}
 }
 
 // load loads a book that must be without fault.

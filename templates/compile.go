@@ -32,7 +32,7 @@ func (c *compiler) run() *template {
 	if !ok {
 		return nil
 	}
-	c.t.src, ok = readSource(c.file, text, c.t.channel, &c.report)
+	c.t.src, ok = readSource(c.loader.decode(), c.file, text, c.t.channel, &c.report)
 	if !ok {
 		return nil
 	}
@@ -43,7 +43,7 @@ func (c *compiler) run() *template {
 	c.over = map[string]bool{}
 	var own *override
 	if c.override != "" {
-		if own, ok = readOverride(c.loader.fsys, c.override, c.t.channel, &c.report); !ok {
+		if own, ok = readOverride(c.loader.decode(), c.loader.fsys, c.override, c.t.channel, &c.report); !ok {
 			return nil
 		}
 		c.overSrc = &own.src
@@ -108,13 +108,13 @@ func (c *compiler) skips() {
 
 func (c *compiler) defaults() {
 	for _, item := range c.t.src.front.Defaults {
-		name := fmt.Sprint(item.Key)
+		name := item.Name
 		at := c.t.src.where("$.defaults." + quotePath(name))
 		if _, ok := variables[name]; !ok {
 			c.report.Fault(at, "unknown-variable", suggest(name, variableNames), "there is no variable %s", name)
 			continue
 		}
-		c.parser.Defaults[name] = c.parser.Parse(fmt.Sprint(item.Value), at, liquid.InText)
+		c.parser.Defaults[name] = c.parser.Parse(item.Value, at, liquid.InText)
 	}
 }
 
@@ -229,8 +229,7 @@ func (c *compiler) sms() {
 		}
 		one := gateway{name: name, template: g.Template, text: g.Text}
 		for _, p := range g.Params {
-			param := fmt.Sprint(p.Key)
-			one.params = append(one.params, header{param, c.value(fmt.Sprint(p.Value), path+".params."+quotePath(param), liquid.InLine)})
+			one.params = append(one.params, header{p.Name, c.value(p.Value, path+".params."+quotePath(p.Name), liquid.InLine)})
 		}
 		c.t.gateways = append(c.t.gateways, one)
 	}
@@ -252,12 +251,12 @@ func (c *compiler) webhook() {
 		c.report.Fault(src.where("$.method"), "method", "write POST, PUT or PATCH", "a webhook cannot use the method %s", c.t.method)
 	}
 	for _, h := range src.front.Headers {
-		name := fmt.Sprint(h.Key)
+		name := h.Name
 		path := "$.headers." + quotePath(name)
 		if !httpguts.ValidHeaderFieldName(name) || reservedHeader(name) {
 			c.report.Fault(src.where(path), "header", "choose another name, such as X-Team", "the header %q cannot be set", name)
 		}
-		c.t.headers = append(c.t.headers, header{http.CanonicalHeaderKey(name), c.value(fmt.Sprint(h.Value), path, liquid.InLine)})
+		c.t.headers = append(c.t.headers, header{http.CanonicalHeaderKey(name), c.value(h.Value, path, liquid.InLine)})
 	}
 }
 

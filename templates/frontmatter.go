@@ -1,36 +1,39 @@
 package templates
 
 import (
-	"errors"
+	"slices"
 	"strings"
-
-	"github.com/goccy/go-yaml"
-	yamlast "github.com/goccy/go-yaml/ast"
-	yamlparser "github.com/goccy/go-yaml/parser"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/templates/liquid"
-	"github.com/carebell/carebell/templates/mail"
 )
+
+// pairs are the names and texts of a mapping, in the order of the file.
+type pairs []pair
+
+type pair struct {
+	Name  string `yaml:",key"`
+	Value string `yaml:",value"`
+}
 
 // frontMatter is what stands between the two lines of --- at the beginning of a template.
 type frontMatter struct {
 	Subject   string                  `yaml:"subject"`
 	Preheader string                  `yaml:"preheader"`
 	Layout    string                  `yaml:"layout"`
-	Defaults  yaml.MapSlice           `yaml:"defaults"`
+	Defaults  pairs                   `yaml:"defaults"`
 	Skip      []string                `yaml:"skip"`
 	Locked    []string                `yaml:"locked"`
 	Gateway   map[string]frontGateway `yaml:"gateway"`
 	Asks      string                  `yaml:"asks"`
 	Method    string                  `yaml:"method"`
-	Headers   yaml.MapSlice           `yaml:"headers"`
+	Headers   pairs                   `yaml:"headers"`
 }
 
 type frontGateway struct {
-	Template string        `yaml:"template"`
-	Params   yaml.MapSlice `yaml:"params"`
-	Text     string        `yaml:"text"` // as it was approved, with ${name} or {1} for the parameters; only lint reads it
+	Template string `yaml:"template"`
+	Params   pairs  `yaml:"params"`
+	Text     string `yaml:"text"` // as it was approved, with ${name} or {1} for the parameters; only lint reads it
 }
 
 // allowedFront says which keys mean something on which channel.
@@ -47,11 +50,12 @@ type source struct {
 	yaml  string // the front matter's text
 	body  string
 	at    liquid.Position // where the body begins
-	tree  *yamlast.File
+	// locate finds the place of a value in the front matter; nil without one.
+	locate func(path string) (line, column int, excerpt string)
 }
 
 // readSource divides a file into front matter and body. ok is false after a fault.
-func readSource(file, text string, ch care.Channel, r *report) (src source, ok bool) {
+func readSource(decode care.FileDecoder, file, text string, ch care.Channel, r *report) (src source, ok bool) {
 	src = source{file: file, body: text, at: liquid.Start(file)}
 	first, rest, found := strings.Cut(text, "\n")
 	if strings.TrimRight(first, " \t\r") != "---" || !found {
@@ -76,63 +80,40 @@ func readSource(file, text string, ch care.Channel, r *report) (src source, ok b
 	src.yaml = rest[:end]
 	_, src.body, _ = strings.Cut(rest[end:], "\n")
 	src.at = liquid.Position{File: file, Line: 2 + strings.Count(src.yaml, "\n") + 1, Column: 1}
-	return src, src.decode(ch, r)
+	return src, src.decode(decode, ch, r)
 }
 
-// maxFront bounds the front matter, whose parser takes long for deep nesting.
+// maxFront bounds the front matter.
 const maxFront = 16 << 10
 
-// tooDeep reports whether YAML nests more than anything here needs.
-func tooDeep(yaml string) bool {
-	depth := 0
-	for line := range strings.SplitSeq(yaml, "\n") {
-		if strings.Count(line, "- ")+strings.Count(line, "? ") > mail.MaxNesting && strings.Trim(line, "-? ") == "" || strings.HasPrefix(line, strings.Repeat(" ", 2*mail.MaxNesting)) {
-			return true
-		}
-		for i := range len(line) {
-			switch line[i] {
-			case '[', '{':
-				depth++
-			case ']', '}':
-				depth--
-			}
-			if depth > mail.MaxNesting {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (src *source) decode(ch care.Channel, r *report) bool {
-	if len(src.yaml) > maxFront || tooDeep(src.yaml) {
-		r.Fault(liquid.Start(src.file), "front-matter", "make it simpler", "the front matter is too long or nested too deep")
+func (src *source) decode(decode care.FileDecoder, ch care.Channel, r *report) bool {
+	if len(src.yaml) > maxFront {
+		r.Fault(liquid.Start(src.file), "front-matter", "make it simpler", "the front matter is too long")
 		return false
 	}
-	// Tags may stand in plain YAML only between quotes: {{ begins a map.
-	err := yaml.UnmarshalWithOptions([]byte(src.yaml), &src.front, yaml.Strict())
-	if err != nil {
-		p := liquid.Start(src.file)
-		message := err.Error()
-		if e, ok := errors.AsType[yaml.Error](err); ok {
-			message = e.GetMessage()
-			if token := e.GetToken(); token != nil && token.Position != nil {
-				p.Line, p.Column = token.Position.Line+1, token.Position.Column
-			}
-		}
-		remedy := "write only " + strings.Join(allowedFront[ch], ", ")
-		if strings.Contains(src.yaml, ": {{") {
-			remedy = `put quotes around values with tags: subject: "{{ … }}"`
-		}
-		r.Fault(p, "front-matter", remedy, "the front matter cannot be read: %s", message)
+	if strings.TrimSpace(src.yaml) == "" {
+		return true
+	}
+	if decode == nil {
+		r.Fault(liquid.Start(src.file), "front-matter", "set Book.Decode", "the front matter cannot be read: the book has no decoder for YAML")
 		return false
 	}
-	src.tree, err = yamlparser.ParseBytes([]byte(src.yaml), 0)
-	if err != nil {
-		r.Fault(liquid.Start(src.file), "front-matter", "correct the YAML", "the front matter cannot be read: %v", err)
-		return false
+	locate, problems := decode(src.file, []byte(src.yaml), &src.front)
+	src.locate = locate
+	readable := true
+	for _, p := range problems {
+		if p.Rule == "empty-file" {
+			continue // nothing but comments
+		}
+		remedy := p.Remedy
+		suggested := func(name string) bool { return remedy == "did you mean \""+name+"\"?" }
+		if p.Rule == "unknown-field" && p.Column == 1 && !slices.ContainsFunc(allowedFront[ch], suggested) {
+			remedy = "write only " + strings.Join(allowedFront[ch], ", ")
+		}
+		r.Fault(liquid.Position{File: src.file, Line: p.Line + 1, Column: max(p.Column, 1)}, "front-matter", remedy, "the front matter cannot be read: %s", p.Message)
+		readable = false
 	}
-	return src.onlyAllowed(ch, r)
+	return readable && src.onlyAllowed(ch, r)
 }
 
 func (src *source) onlyAllowed(ch care.Channel, r *report) bool {
@@ -156,21 +137,28 @@ func (src *source) onlyAllowed(ch care.Channel, r *report) bool {
 // where returns the place of a value of the front matter, by its YAML path.
 func (src *source) where(path string) liquid.Position {
 	p := liquid.Start(src.file)
-	if src.tree == nil {
+	if src.locate == nil {
 		return p
 	}
-	at, err := yaml.PathString(path)
-	if err != nil {
+	line, column, _ := src.locate(path)
+	if line == 0 {
 		return p
 	}
-	n, err := at.FilterFile(src.tree)
-	if err != nil || n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
-		return p
-	}
-	token := n.GetToken()
-	p.Line, p.Column = token.Position.Line+1, token.Position.Column
-	if s := token.Origin; strings.HasPrefix(strings.TrimSpace(s), `"`) || strings.HasPrefix(strings.TrimSpace(s), "'") {
+	p.Line, p.Column = line+1, column
+	if c := src.character(line, column); c == '"' || c == '\'' {
 		p.Column++ // the text begins behind its quote
 	}
 	return p
+}
+
+// character returns a character of the front matter by its place there, or 0.
+func (src *source) character(line, column int) rune {
+	lines := strings.Split(src.yaml, "\n")
+	if line > len(lines) {
+		return 0
+	}
+	if text := []rune(lines[line-1]); column <= len(text) {
+		return text[column-1]
+	}
+	return 0
 }

@@ -118,6 +118,9 @@ type loader struct {
 	report  report
 }
 
+// decode is how the book's YAML is read; nil in a book that was not read from files.
+func (l *loader) decode() care.FileDecoder { return l.set.env.book.Decode }
+
 const folder = "templates"
 
 func (l *loader) run() {

@@ -42,13 +42,13 @@ func (c *compiler) block(own *override, name string, locked bool) (string, liqui
 }
 
 // readOverride reads a dealer's file: front matter and blocks, nothing else.
-func readOverride(fsys fs.FS, file string, ch care.Channel, r *report) (*override, bool) {
+func readOverride(decode care.FileDecoder, fsys fs.FS, file string, ch care.Channel, r *report) (*override, bool) {
 	text, ok := readText(fsys, file, r)
 	if !ok {
 		return nil, false
 	}
 	o := &override{pieces: map[string]*piece{}}
-	if o.src, ok = readSource(file, text, ch, r); !ok {
+	if o.src, ok = readSource(decode, file, text, ch, r); !ok {
 		return nil, false
 	}
 	blocks, stray, unended := liquid.ReadBlocks(o.src.body, o.src.at)
@@ -84,9 +84,13 @@ func (c *compiler) apply(o *override) {
 		c.over[one.key] = true
 	}
 	base.Defaults = append(slices.Clone(base.Defaults), o.src.front.Defaults...)
-	for _, key := range []string{"gateway", "method", "headers"} {
-		if at := o.src.where("$." + key); at.Line > 1 {
-			c.report.Fault(at, "override", "remove it", "a dealer's file cannot change %s", key)
+	front := &o.src.front
+	for _, one := range []struct {
+		key   string
+		given bool
+	}{{"gateway", front.Gateway != nil}, {"method", front.Method != ""}, {"headers", front.Headers != nil}} {
+		if one.given {
+			c.report.Fault(o.src.where("$."+one.key), "override", "remove it", "a dealer's file cannot change %s", one.key)
 		}
 	}
 	c.parser.Block = func(name string, locked bool) (string, liquid.Position, bool) { return c.block(o, name, locked) }

@@ -10,6 +10,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/channeltest"
 	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/config/yaml"
 )
 
 // TestConformance runs the suite of all channels for every gateway.
@@ -41,7 +42,7 @@ func TestConformance(t *testing.T) {
 				account := g.account
 				account.URL, account.Password = url, password
 				s, err := sms.New(sms.Config{
-					Gateways: []sms.Gateway{account}, Files: book("acme", strings.ReplaceAll(acme, "URL", url)), PublicURL: "https://care.example",
+					Gateways: []sms.Gateway{account}, Decode: yaml.Decode, Files: book("acme", strings.ReplaceAll(acme, "URL", url)), PublicURL: "https://care.example",
 					Secret: []byte("secret-canary"), Clock: testClock, Timeout: 20 * time.Second, Connections: 32,
 				})
 				if err != nil {

@@ -1,7 +1,7 @@
 package sms
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"path"
@@ -9,20 +9,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	yamlparser "github.com/goccy/go-yaml/parser"
-
 	"github.com/carebell/carebell/care"
 )
 
 const gatewaysFolder = "gateways"
 
 // Lint says what is wrong with the gateway files of a care book, with file, line and column, in the order of files and lines.
-func Lint(files fs.FS) []care.Problem {
+func Lint(files fs.FS, decode care.FileDecoder) []care.Problem {
 	var out []care.Problem
 	for _, file := range gatewayFiles(files) {
-		out = append(out, lintFile(files, file)...)
+		out = append(out, lintFile(files, decode, file)...)
 	}
 	return out
 }
@@ -45,7 +41,7 @@ func gatewayFiles(files fs.FS) []string {
 	return all
 }
 
-func lintFile(files fs.FS, file string) []care.Problem {
+func lintFile(files fs.FS, decode care.FileDecoder, file string) []care.Problem {
 	name, isYAML := strings.CutSuffix(path.Base(file), ".yaml")
 	problem := care.Problem{Severity: care.Fault, Rule: "gateway-file", File: file}
 	switch {
@@ -64,74 +60,31 @@ func lintFile(files fs.FS, file string) []care.Problem {
 		problem.Message, problem.Remedy = "the file cannot be read", "look at its permissions"
 		return []care.Problem{problem}
 	}
-	text := places{lines: strings.Split(string(raw), "\n")}
 	var s Spec
-	if err := yaml.UnmarshalWithOptions(raw, &s, yaml.Strict()); err != nil {
-		problem.Message, problem.Remedy = "this is not the YAML of a gateway", "write the fields that docs/gateways.md lists"
-		if e, ok := errors.AsType[yaml.Error](err); ok {
-			problem.Message = e.GetMessage()
-			if t := e.GetToken(); t != nil && t.Position != nil {
-				problem.Line, problem.Column = t.Position.Line, t.Position.Column
-				problem.Excerpt = text.excerpt(problem.Line, problem.Column)
+	locate, out := decode(file, raw, &s)
+	if len(out) > 0 {
+		for i, p := range out {
+			// What a list of fields does not say, the docs do.
+			if p.Rule == "unknown-field" && !strings.HasPrefix(p.Remedy, "did you mean") {
+				out[i].Remedy = "write the fields that docs/gateways.md lists"
 			}
+			out[i].Rule = problem.Rule
 		}
-		return []care.Problem{problem}
+		return out
 	}
-	text.tree, _ = yamlparser.ParseBytes(raw, 0)
-	var out []care.Problem
 	for _, d := range s.check() {
 		p := problem
 		what, remedy, _ := strings.Cut(d.what, ": ")
 		p.Message, p.Remedy = d.field+": "+what, remedy
-		p.Line, p.Column = text.find(d.field)
-		p.Excerpt = text.excerpt(p.Line, p.Column)
+		p.Line, p.Column, p.Excerpt = locate("$." + d.field)
 		out = append(out, p)
 	}
-	slices.SortStableFunc(out, func(a, b care.Problem) int { return (a.Line-b.Line)*1000 + a.Column - b.Column })
+	slices.SortStableFunc(out, func(a, b care.Problem) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 	return out
 }
 
-// places finds where things stand in a file.
-type places struct {
-	lines []string
-	tree  *ast.File
-}
-
-// find returns where a field's value stands, both counted from 1; of one that is missing, where the nearest around it stands.
-func (p *places) find(field string) (line, column int) {
-	if p.tree == nil || len(p.tree.Docs) == 0 || p.tree.Docs[0].Body == nil {
-		return 1, 1
-	}
-	for ; field != ""; field = field[:max(strings.LastIndexByte(field, '.'), 0)] {
-		at, err := yaml.PathString("$." + field)
-		if err != nil {
-			continue
-		}
-		n, err := at.FilterNode(p.tree.Docs[0].Body)
-		if err != nil || n == nil {
-			continue
-		}
-		if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 {
-			n = m.Values[0].Key
-		}
-		if t := n.GetToken(); t != nil && t.Position != nil {
-			return t.Position.Line, t.Position.Column
-		}
-	}
-	return 1, 1
-}
-
-// excerpt shows a line with a caret below the column.
-func (p *places) excerpt(line, column int) string {
-	if line < 1 || line > len(p.lines) {
-		return ""
-	}
-	head := fmt.Sprintf("%d | ", line)
-	return head + p.lines[line-1] + "\n" + strings.Repeat(" ", len(head)+max(column-1, 0)) + "^"
-}
-
 // Approvals returns what each gateway asks, by its name: those that are built in, and those that the book's files describe.
-func Approvals(files fs.FS) map[string]care.GatewayRules {
+func Approvals(files fs.FS, decode care.FileDecoder) map[string]care.GatewayRules {
 	all := map[string]care.GatewayRules{
 		"kannel": {Plain: true}, "twilio": {Plain: true}, "vonage": {Plain: true},
 		// help.aliyun.com, documents 55284 and 101346 (PARAM_LENGTH_LIMIT, PARAM_NOT_SUPPORT_URL): 500 characters with the variables;
@@ -144,7 +97,7 @@ func Approvals(files fs.FS) map[string]care.GatewayRules {
 	}
 	for _, file := range gatewayFiles(files) {
 		name := strings.TrimSuffix(path.Base(file), ".yaml")
-		spec, err := ReadGateway(files, name)
+		spec, err := ReadGateway(files, decode, name)
 		if err != nil {
 			continue // Lint says why
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/config/yaml"
 )
 
 func lines(problems []care.Problem) string {
@@ -26,7 +27,7 @@ func TestLintOfGatewayFiles(t *testing.T) {
 		file, text, want string
 	}{
 		"well":                  {"acme.yaml", url, ""},
-		"an unknown key":        {"acme.yaml", url + "methd: GET\n", `gateways/acme.yaml:2:1: unknown field "methd"; write the fields that docs/gateways.md lists`},
+		"an unknown key":        {"acme.yaml", url + "methd: GET\n", `gateways/acme.yaml:2:1: unknown field "methd"; did you mean "method"?`},
 		"an unknown class":      {"acme.yaml", url + "codes:\n  sucess: [\"0\"]\n", `gateways/acme.yaml:3:3: unknown field "sucess"`},
 		"no YAML":               {"acme.yaml", url + "codes: [\n", "gateways/acme.yaml:2:8: "},
 		"a bad pointer":         {"acme.yaml", url + "answer:\n  id: data.id\n", "gateways/acme.yaml:3:7: answer.id: a JSON pointer begins with /"},
@@ -42,7 +43,7 @@ func TestLintOfGatewayFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			problems := sms.Lint(fstest.MapFS{"gateways/" + tt.file: {Data: []byte(tt.text)}})
+			problems := sms.Lint(fstest.MapFS{"gateways/" + tt.file: {Data: []byte(tt.text)}}, yaml.Decode)
 			if got := lines(problems); got != tt.want && (tt.want == "" || !strings.HasPrefix(got, tt.want)) {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
@@ -53,7 +54,7 @@ func TestLintOfGatewayFiles(t *testing.T) {
 			}
 		})
 	}
-	if got := sms.Lint(fstest.MapFS{"dealers.yaml": {}}); len(got) > 0 {
+	if got := sms.Lint(fstest.MapFS{"dealers.yaml": {}}, yaml.Decode); len(got) > 0 {
 		t.Errorf("a book without gateways: %s", lines(got))
 	}
 }
@@ -62,11 +63,11 @@ func TestLintOfGatewayFiles(t *testing.T) {
 func TestEveryDefectIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	text := "url: https://sms.example/send?to={to}&text={text}&x={nothing}\nmethod: FETCH\nnumber: local\nanswer: {status: [404], id: x, parts: y}\n"
-	problems := sms.Lint(book("acme", text))
+	problems := sms.Lint(book("acme", text), yaml.Decode)
 	if len(problems) != 6 {
 		t.Errorf("%d defects:\n%s", len(problems), lines(problems))
 	}
-	_, err := sms.ReadGateway(book("acme", text), "acme")
+	_, err := sms.ReadGateway(book("acme", text), yaml.Decode, "acme")
 	for _, p := range problems {
 		if p.Severity != care.Fault || err == nil || !strings.Contains(err.Error(), strings.Fields(p.Message)[0]) {
 			t.Errorf("%v is not in %v", p, err)
@@ -81,7 +82,7 @@ func TestApprovals(t *testing.T) {
 		"gateways/codes.yaml":  {Data: []byte("url: https://sms.example/?to={to}&t={template}&n={param:name}&c={param:car}\ntemplates: true")},
 		"gateways/broken.yaml": {Data: []byte("x: y")},
 	}
-	all := sms.Approvals(files)
+	all := sms.Approvals(files, yaml.Decode)
 	for name, want := range map[string]string{
 		"kannel": "true []", "twilio": "true []", "vonage": "true []", "aliyun": "false []", "tencent": "false []", "plain": "true []", "codes": "false [name car]",
 	} {
@@ -106,7 +107,7 @@ func TestTheFileInTheDocs(t *testing.T) {
 	if !ok || !ended {
 		t.Fatal("docs/gateways.md shows no gateway file")
 	}
-	if got := lines(sms.Lint(book("acme", text))); got != "" {
+	if got := lines(sms.Lint(book("acme", text), yaml.Decode)); got != "" {
 		t.Error(got)
 	}
 }

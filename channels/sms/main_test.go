@@ -8,6 +8,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/config/yaml"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,7 +31,7 @@ func testMessage() *care.Message {
 
 func newSender(t testing.TB, cfg sms.Config) *sms.Sender {
 	t.Helper()
-	cfg.Clock = testClock
+	cfg.Clock, cfg.Decode = testClock, yaml.Decode
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
 	}

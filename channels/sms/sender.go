@@ -44,6 +44,8 @@ type Gateway struct {
 type Config struct {
 	Gateways []Gateway // the first that fits sends; the next ones stand in when it cannot
 	Files    fs.FS     // the care book's folder, for gateway files; nil = none
+	// Decode reads gateway files; it goes with Files.
+	Decode care.FileDecoder
 	// PublicURL is where gateways can call us; "" = no receipts are asked for.
 	PublicURL string
 	// Secret makes the token in callback URLs of gateways that do not sign.
@@ -116,10 +118,10 @@ func (s *Sender) driver(p provider) (gateway, error) {
 	if driver := drivers[p.Driver]; driver != nil {
 		return driver(p)
 	}
-	if s.cfg.Files == nil {
+	if s.cfg.Files == nil || s.cfg.Decode == nil {
 		return nil, errors.New("there is no such gateway; there are kannel, twilio, vonage, aliyun, tencent and the files of the book's gateways folder")
 	}
-	spec, err := ReadGateway(s.cfg.Files, p.Driver)
+	spec, err := ReadGateway(s.cfg.Files, s.cfg.Decode, p.Driver)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/config/yaml"
 )
 
 // fleet starts one fake Kannel and one described gateway.
@@ -223,12 +224,12 @@ func TestSettings(t *testing.T) {
 		"bad URL":         {Clock: testClock, Gateways: []sms.Gateway{{Name: "kannel", URL: "x:y"}}},
 		"twice":           {Clock: testClock, Gateways: []sms.Gateway{{Name: "kannel", URL: "http://x"}, {Name: "kannel", URL: "http://y"}}},
 		"unknown":         {Clock: testClock, Gateways: []sms.Gateway{{Name: "other"}}},
-		"no file":         {Clock: testClock, Gateways: []sms.Gateway{{Name: "other"}}, Files: book("acme", acme)},
+		"no file":         {Clock: testClock, Gateways: []sms.Gateway{{Name: "other"}}, Files: book("acme", acme), Decode: yaml.Decode},
 		"twilio, no user": {Clock: testClock, Gateways: []sms.Gateway{{Name: "twilio", Password: "canary"}}},
 		"vonage":          {Clock: testClock, Gateways: []sms.Gateway{{Name: "vonage", Password: "canary"}}},
 		"aliyun":          {Clock: testClock, Gateways: []sms.Gateway{{Name: "aliyun", Password: "canary"}}},
 		"tencent":         {Clock: testClock, Gateways: []sms.Gateway{{Name: "tencent", Password: "canary"}}},
-		"path":            {Clock: testClock, Gateways: []sms.Gateway{{Name: "../dealers"}}, Files: book("acme", acme)},
+		"path":            {Clock: testClock, Gateways: []sms.Gateway{{Name: "../dealers"}}, Files: book("acme", acme), Decode: yaml.Decode},
 	} {
 		if _, err := sms.New(cfg); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)
@@ -268,12 +269,12 @@ func TestGatewayFilesAreChecked(t *testing.T) {
 		"replies, no text":     {replace("text: /content, ", ""), "replies"},
 		"no YAML":              {"a: b: c", "acme.yaml"},
 	} {
-		_, err := sms.ReadGateway(book("acme", tt.text), "acme")
+		_, err := sms.ReadGateway(book("acme", tt.text), yaml.Decode, "acme")
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "gateways/acme.yaml") {
 			t.Errorf("%s: %v, want something of %q", name, err, tt.want)
 		}
 	}
-	if _, err := sms.ReadGateway(book("acme", replace("method: POST", "method: post")), "acme"); err != nil {
+	if _, err := sms.ReadGateway(book("acme", replace("method: POST", "method: post")), yaml.Decode, "acme"); err != nil {
 		t.Error(err)
 	}
 }

@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/carebell/carebell/care"
 )
 
@@ -96,21 +94,26 @@ var gatewayName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 // BuiltIn reports whether a gateway is part of this package. A file must not take its name.
 func BuiltIn(name string) bool { return drivers[name] != nil }
 
-// ReadGateway reads gateways/<name>.yaml of a care book. An error names the field, and for YAML the line.
-func ReadGateway(files fs.FS, name string) (*Spec, error) {
+// ReadGateway reads gateways/<name>.yaml of a care book. An error names the field, and for YAML the line and column.
+func ReadGateway(files fs.FS, decode care.FileDecoder, name string) (*Spec, error) {
 	if !gatewayName.MatchString(name) || BuiltIn(name) {
 		return nil, errors.New("a gateway file is named with small letters, digits and hyphens, and not like a gateway that is built in")
 	}
-	raw, err := fs.ReadFile(files, "gateways/"+name+".yaml")
+	file := gatewaysFolder + "/" + name + ".yaml"
+	raw, err := fs.ReadFile(files, file)
 	if err != nil {
-		return nil, fmt.Errorf("gateways/%s.yaml cannot be read; there are kannel, twilio, vonage, aliyun, tencent and the files of the book's gateways folder", name)
+		return nil, fmt.Errorf("%s cannot be read; there are kannel, twilio, vonage, aliyun, tencent and the files of the book's gateways folder", file)
 	}
 	var s Spec
-	if err := yaml.UnmarshalWithOptions(raw, &s, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("gateways/%s.yaml: %s", name, yaml.FormatError(err, false, true))
+	if _, problems := decode(file, raw, &s); len(problems) > 0 {
+		all := make([]error, len(problems))
+		for i, p := range problems {
+			all[i] = p
+		}
+		return nil, errors.Join(all...)
 	}
 	if err := s.check().err(); err != nil {
-		return nil, fmt.Errorf("gateways/%s.yaml: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return &s, nil
 }

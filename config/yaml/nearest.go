@@ -1,14 +1,33 @@
-package config
+package yaml
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// nearest returns the known word that was most likely meant: the only one with the fewest letters wrong, at most a third of them.
+// Suggest is the remedy for a name that is not known: the one that was most likely meant, else all there are.
+func Suggest(word string, known []string) string {
+	if near := Nearest(word, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	return "write one of: " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+}
+
+// longest bounds the words that are compared: nobody mistypes a longer one by a letter.
+const longest = 64
+
+// Nearest returns the known word that was most likely meant: the only one with the fewest letters wrong, at most a third of them.
 // "" if there is none, or more than one.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	letters := utf8.RuneCountInString(word)
+	if letters > longest {
+		return ""
+	}
 	best, least := "", max(1, letters/3)+1
 	for _, k := range known {
 		switch d := distance(strings.ToLower(word), strings.ToLower(k)); {
