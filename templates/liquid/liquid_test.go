@@ -21,14 +21,15 @@ func texts(all ...string) liquid.Value {
 
 // standard are bindings that most tests do with.
 func standard() bindings {
+	car := liquid.TextWithFields("Regal", func(name string) liquid.Value {
+		if name == "plate" {
+			return liquid.Text("KTR4821")
+		}
+		return liquid.Value{}
+	})
 	return bindings{
 		"name": liquid.Text("王小明"), "list": texts("刹车片", "雨刮"), "day": liquid.Date(2026, 12, 2), "gone": {}, "count": liquid.Number(10),
-		"car": liquid.TextWithFields("Regal", func(name string) liquid.Value {
-			if name == "plate" {
-				return liquid.Text("KTR4821")
-			}
-			return liquid.Value{}
-		}),
+		"car": car, "cars": liquid.List([]liquid.Value{car}),
 	}
 }
 

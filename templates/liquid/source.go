@@ -147,10 +147,7 @@ func (p *Parser) scan(text string, at Position) string {
 		}
 		one, length := readTag(text, at)
 		if length == 0 {
-			closing := "}}"
-			if text[1] == '%' {
-				closing = "%}"
-			}
+			closing := strings.NewReplacer("{{", "}}", "{%", "%}").Replace(text[:2])
 			p.Report.Fault(at, "unclosed-tag", "close it with "+closing, "the tag that begins here has no %s", closing)
 			return b.String()
 		}
@@ -158,14 +155,12 @@ func (p *Parser) scan(text string, at Position) string {
 		rest := text[length:]
 		after := at.After(text[:length])
 		if one.Control && (one.Name == "comment" || one.Name == "raw") {
-			body, skip := endOf(rest, one.Name)
+			shown, skip := p.verbatim(one, rest, trim)
 			if skip < 0 {
-				p.Report.Fault(at, "unclosed-tag", "add {% end"+one.Name+" %}", "{%% %s %%} is never ended", one.Name)
 				return b.String()
 			}
-			if one.Name == "raw" {
-				b.WriteString(body)
-			}
+			b.WriteString(shown)
+			trim = rest[skip-3] == '-'
 			text, at = rest[skip:], after.After(rest[:skip])
 			continue
 		}
@@ -187,6 +182,27 @@ func (p *Parser) scan(text string, at Position) string {
 		text, at = rest, after
 	}
 	return b.String()
+}
+
+// verbatim returns what {% raw %} or {% comment %} shows, and how much it takes of rest; -1 = it is not ended. trim says that its tag
+// asked to trim what follows.
+func (p *Parser) verbatim(one Tag, rest string, trim bool) (shown string, skip int) {
+	body, skip := endOf(rest, one.Name)
+	if skip < 0 {
+		p.Report.Fault(one.At, "unclosed-tag", "add {% end"+one.Name+" %}", "{%% %s %%} is never ended", one.Name)
+		return "", -1
+	}
+	if one.Name == "comment" {
+		return "", skip
+	}
+	trimEnd := strings.HasPrefix(rest[len(body):], "{%-")
+	if trim {
+		body = p.trimLeft(body)
+	}
+	if trimEnd {
+		body = p.trimRight(body)
+	}
+	return body, skip
 }
 
 func (p *Parser) trimLeft(text string) string {
