@@ -35,8 +35,8 @@ func BenchmarkSend(b *testing.B) {
 			}
 		}
 	})
-	if n := failed.Load(); n > 0 || peer.Taken() < b.N {
-		b.Fatalf("%d of %d failed, %d arrived", n, b.N, peer.Taken())
+	if n := failed.Load(); n > 0 || peer.Received() < b.N {
+		b.Fatalf("%d of %d failed, %d arrived", n, b.N, peer.Received())
 	}
 }
 

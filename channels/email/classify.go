@@ -26,24 +26,24 @@ type verdict struct {
 }
 
 // lost is a dialogue that ended without an answer.
-func lost(ctx context.Context, stage mail.SendErrReason, w *boundConn) verdict {
-	broke := w.broke.Load() // a write failed: then the final dot was not sent
+func lost(ctx context.Context, stage mail.SendErrReason, c *boundConn) verdict {
+	writeFailed := c.writeFailed.Load() // then the final dot was not sent
 	e := &care.Error{Kind: care.KindRetry, Code: "broken", Err: fmt.Errorf("the server's connection ended while %s", stage)}
-	late := w.late.Load() || ctx.Err() != nil
+	timedOut := c.timedOut.Load() || ctx.Err() != nil
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		e.Code, e.Err = "canceled", fmt.Errorf("stopped while %s: %w", stage, context.Canceled)
-	case late:
+	case timedOut:
 		e.Code, e.Err = "timeout", fmt.Errorf("no answer while %s: %w", stage, context.DeadlineExceeded)
 	}
 	if stage == mail.ErrSMTPDataClose {
 		// The dot is out and nobody said yes or no. Without the dot the server has not taken the message (RFC 5321 section 4.1.1.4).
-		if !broke {
+		if !writeFailed {
 			e.Kind = care.KindUncertain
 		}
 		return verdict{err: e}
 	}
-	return verdict{err: e, stale: !late}
+	return verdict{err: e, stale: !timedOut}
 }
 
 // deadCodes are the enhanced codes (RFC 3463, RFC 7504 and RFC 7505) that say that the address is dead.

@@ -56,14 +56,14 @@ func content(code, cause string) *care.Error {
 // mimeMessage is a message that was checked: its addresses are addresses, and its id may stand in a header.
 type mimeMessage struct {
 	*care.Message
-	to, from *netmail.Address
-	reply    *netmail.Address // nil = none
-	id       string
-	envelope string // the envelope's sender
-	utf8     bool   // the envelope needs SMTPUTF8 (RFC 6531)
-	subject  string
-	link     string // to unsubscribe, "" = none
-	secure   bool   // the link is https
+	to, from       *netmail.Address
+	reply          *netmail.Address // nil = none
+	id             string
+	envelope       string // the envelope's sender
+	utf8           bool   // the envelope needs SMTPUTF8 (RFC 6531)
+	subject        string
+	unsubscribeURL string // "" = none
+	secure         bool   // it is https
 	// How the bodies are encoded; "" where there is none.
 	textAs, htmlAs mail.Encoding
 
@@ -100,7 +100,7 @@ func (s *Sender) check(message *care.Message) (*mimeMessage, error) {
 	}
 	m.utf8 = !ascii(m.to.Address) || !ascii(m.envelope)
 	m.subject = header(m.Subject, 500)
-	m.link, m.secure = unsubscribe(m.Unsubscribe)
+	m.unsubscribeURL, m.secure = unsubscribe(m.Unsubscribe)
 	if len(m.Text) > 0 {
 		m.textAs = encodingFor(m.Text)
 	}
@@ -214,11 +214,11 @@ func (s *Sender) setHeaders(msg *mail.Msg, m *mimeMessage) {
 	if program := label(m.Program); program != "" && dealer != "" {
 		msg.SetGenHeaderPreformatted("Feedback-ID", program+":"+dealer+":"+label(string(m.Class))+":carebell")
 	}
-	if m.link == "" {
+	if m.unsubscribeURL == "" {
 		return
 	}
-	// Preformatted: go-mail would fold the line, and some receivers then see no link. RFC 8058 wants https and one URI.
-	msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribe, "<"+m.link+">")
+	// Preformatted: go-mail would fold the line, and some receivers then see no URL. RFC 8058 wants https and one URI.
+	msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribe, "<"+m.unsubscribeURL+">")
 	if m.secure {
 		msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribePost, "List-Unsubscribe=One-Click")
 	}
@@ -231,29 +231,29 @@ func (s *Sender) moment(m *care.Message) time.Time {
 	return m.At
 }
 
-// unsubscribe returns the link if it can stand in a header, and whether it is https.
-func unsubscribe(raw string) (link string, secure bool) {
-	if plainLink(raw) {
+// unsubscribe returns the URL if it can stand in a header, and whether it is https.
+func unsubscribe(raw string) (target string, secure bool) {
+	if plainURL(raw) {
 		return raw, true
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return "", false
 	}
-	link = u.String()
-	if len(link) > 900 { // a header line ends at 998
+	target = u.String()
+	if len(target) > 900 { // a header line ends at 998
 		return "", false
 	}
-	for i := range len(link) {
-		if c := link[i]; c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == ',' {
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == ',' {
 			return "", false
 		}
 	}
-	return link, u.Scheme == "https"
+	return target, u.Scheme == "https"
 }
 
-// plainLink reports whether a link is one of our own making: https, a host, and a path in which nothing needs an escape.
-func plainLink(raw string) bool {
+// plainURL reports whether a URL is one of our own making: https, a host, and a path in which nothing needs an escape.
+func plainURL(raw string) bool {
 	rest, secure := strings.CutPrefix(raw, "https://")
 	if !secure || len(raw) > 900 {
 		return false

@@ -10,10 +10,10 @@ var AppendQuoted = appendQuoted
 // QueuedAs is queuedAs for the tests.
 var QueuedAs = queuedAs
 
-// PlainDomain, PlainLink and EncodingFor are the short ways for the tests.
+// PlainDomain, PlainURL and EncodingFor are the short ways for the tests.
 var (
 	PlainDomain = plainDomain
-	PlainLink   = plainLink
+	PlainURL    = plainURL
 	EncodingFor = encodingFor
 	Base64Words = base64Words
 )

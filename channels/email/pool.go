@@ -203,20 +203,20 @@ func (c *connection) quit() {
 // boundConn is a connection that a context can end and that remembers how it failed.
 type boundConn struct {
 	net.Conn
-	broke   atomic.Bool
-	late    atomic.Bool // a deadline passed
-	heard   atomic.Int64
-	release func() // ends the dial's hold on the connection
+	writeFailed atomic.Bool
+	timedOut    atomic.Bool // a deadline passed
+	received    atomic.Int64
+	release     func() // ends the dial's hold on the connection
 
 	mu    sync.Mutex
 	limit time.Time // no deadline may be later
 }
 
-// maxHeard is how much a server may say for one message, in bytes. A dialogue is a few hundred; an answer without end would be kept
+// maxReceived is how much a server may say for one message, in bytes. A dialogue is a few hundred; an answer without end would be kept
 // in memory until the deadline.
-const maxHeard = 256 << 10
+const maxReceived = 256 << 10
 
-var errBabble = errors.New("the server does not stop talking")
+var errEndless = errors.New("the server does not stop talking")
 
 // past is a deadline that ends every read and write.
 var past = time.Unix(1, 0)
@@ -224,7 +224,7 @@ var past = time.Unix(1, 0)
 // bind ends reads and writes with the context, until the returned function is called.
 func (w *boundConn) bind(ctx context.Context) (release func()) {
 	released := false
-	w.heard.Store(0)
+	w.received.Store(0)
 	limit := func(t time.Time) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -259,7 +259,7 @@ func (w *boundConn) SetDeadline(t time.Time) error {
 func (w *boundConn) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
 	if err != nil {
-		w.broke.Store(true)
+		w.writeFailed.Store(true)
 		w.note(err)
 	}
 	return n, err
@@ -269,14 +269,14 @@ func (w *boundConn) Write(p []byte) (int, error) {
 func (w *boundConn) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	w.note(err)
-	if w.heard.Add(int64(n)) > maxHeard {
-		return 0, errBabble
+	if w.received.Add(int64(n)) > maxReceived {
+		return 0, errEndless
 	}
 	return n, err
 }
 
 func (w *boundConn) note(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		w.late.Store(true)
+		w.timedOut.Store(true)
 	}
 }

@@ -159,8 +159,8 @@ func (c *connection) send(ctx context.Context, timeout time.Duration, m *mimeMes
 			return verdict{err: content("smtputf8", "the server takes no addresses outside of ASCII"), keep: true}
 		}
 	}
-	c.conn.broke.Store(false)
-	c.conn.late.Store(false)
+	c.conn.writeFailed.Store(false)
+	c.conn.timedOut.Store(false)
 	v := c.transmit(ctx, timeout, m)
 	if v.err != nil && v.keep && ctx.Err() == nil && c.client.Reset() != nil {
 		v.keep = false

@@ -20,7 +20,7 @@ import (
 // writing the whole mail would cost, which is most of the work of sending one.
 //
 //   - newSkeleton lets go-mail write a mail whose fields are random marks, and cuts its bytes at the marks.
-//   - fill writes the bytes and, in the slots, the message's recipient, subject, date, id, link and bodies, each encoded as go-mail does.
+//   - fill writes the bytes and, in the slots, the message's recipient, subject, date, id, URL and bodies, each encoded as go-mail does.
 //   - What differs otherwise (attachments, addresses outside of ASCII) go-mail writes whole: see Sender.write.
 //   - skeletonKey has everything that the bytes between the slots depend on. A field that is forgotten there would go to the wrong
 //     customers, so the tests compare both ways, part by part, for messages of every kind.
@@ -37,7 +37,7 @@ const (
 	slotSubject
 	slotDate
 	slotID // the id on the wire
-	slotLink
+	slotUnsubscribe
 	slotText
 	slotHTML
 )
@@ -47,7 +47,7 @@ type skeletonKey struct {
 	from, reply                           care.Mailbox
 	topic, dealer, program, class, locale string
 	text, html                            mail.Encoding // "" = there is none
-	link, secure                          bool
+	unsubscribe, secure                   bool
 }
 
 // skeletons are kept by what they depend on, at most mostSkeletons: then all are forgotten and made again as they are needed.
@@ -81,8 +81,8 @@ func (s *Sender) fill(b []byte, m *mimeMessage) ([]byte, bool) {
 			b = s.moment(m.Message).AppendFormat(b, time.RFC1123Z)
 		case slotID:
 			b = append(b, m.id...)
-		case slotLink:
-			b = append(b, m.link...)
+		case slotUnsubscribe:
+			b = append(b, m.unsubscribeURL...)
 		case slotText:
 			b = appendBody(b, m.Text, m.textAs)
 		case slotHTML:
@@ -98,7 +98,7 @@ func (s *Sender) fill(b []byte, m *mimeMessage) ([]byte, bool) {
 func (s *Sender) skeleton(m *mimeMessage) *skeleton {
 	key := skeletonKey{
 		from: care.Mailbox{Name: m.from.Name, Address: m.from.Address}, topic: m.Topic, dealer: m.Dealer, program: m.Program, class: string(m.Class),
-		locale: m.Locale, link: m.link != "", secure: m.secure, text: m.textAs, html: m.htmlAs,
+		locale: m.Locale, unsubscribe: m.unsubscribeURL != "", secure: m.secure, text: m.textAs, html: m.htmlAs,
 	}
 	if m.reply != nil {
 		key.reply = care.Mailbox{Name: m.reply.Name, Address: m.reply.Address}
@@ -132,8 +132,8 @@ func (s *Sender) newSkeleton(m *mimeMessage, key skeletonKey) *skeleton {
 	specimen := *m
 	specimen.to = &netmail.Address{Address: marks[slotTo] + "@mark.invalid"}
 	specimen.subject, specimen.id = marks[slotSubject], marks[slotID]
-	if key.link {
-		specimen.link = marks[slotLink]
+	if key.unsubscribe {
+		specimen.unsubscribeURL = marks[slotUnsubscribe]
 	}
 	msg := mail.NewMsg(mail.WithEncoding(mail.EncodingQP), mail.WithNoDefaultUserAgent(), mail.WithBoundary(rand.Text()+rand.Text()))
 	s.setHeaders(msg, &specimen)
@@ -154,7 +154,7 @@ func (s *Sender) newSkeleton(m *mimeMessage, key skeletonKey) *skeleton {
 	marks[slotTo] = specimen.to.String()
 	marks[slotText], marks[slotHTML] = encoded(marks[slotText], key.text), encoded(marks[slotHTML], key.html)
 	return cut(out.Bytes(), marks, map[slot]int{
-		slotTo: 1, slotSubject: 1, slotDate: 1, slotID: 2, slotLink: count(key.link), slotText: count(key.text != ""), slotHTML: count(key.html != ""),
+		slotTo: 1, slotSubject: 1, slotDate: 1, slotID: 2, slotUnsubscribe: count(key.unsubscribe), slotText: count(key.text != ""), slotHTML: count(key.html != ""),
 	})
 }
 
