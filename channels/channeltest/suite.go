@@ -95,9 +95,14 @@ func (s Suite) sendTo(t T, peer Peer, to string) *bench {
 	return &bench{Suite: s, peer: peer, url: to, sender: s.New(t, to)}
 }
 
+// patience bounds each send: a sender that forgets its own deadline fails its test then, and does not hold up the others.
+const patience = 30 * time.Second
+
 // send sends one message and looks at what must hold for any outcome.
 func (b *bench) send(ctx context.Context, t T, m *care.Message) (care.Receipt, *care.Error) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	r, err := b.sender.Send(ctx, m)
 	if err == nil {
 		return r, nil

@@ -153,7 +153,7 @@ func TestADeadAndASilentProxy(t *testing.T) { //nolint:paralleltest // it sets t
 		t.Errorf("silent: %v", err)
 	}
 	close(stop)
-	<-done
+	wait(t, done, "the end of the proxy")
 	ln.Close()
 	_, err = post(t.Context(), c, "https://secure.example.com/")
 	if e, ok := errors.AsType[*care.Error](err); !ok || e.Kind != care.KindRetry || e.Code != "connect" && e.Code != "timeout" {
