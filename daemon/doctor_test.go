@@ -46,7 +46,7 @@ func TestDoctorReadsTheAccounts(t *testing.T) {
 }
 
 // TestDoctorTriesThroughTheProxy: what the channels can reach only through a proxy, doctor tries through it too, and says so.
-func TestDoctorTriesThroughTheProxy(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestDoctorTriesThroughTheProxy(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
