@@ -12,6 +12,8 @@ import (
 	"text/template"
 
 	"github.com/kelseyhightower/envconfig"
+
+	"github.com/carebell/carebell/care/problem"
 )
 
 const prefix = "CARE"
@@ -67,7 +69,7 @@ func unknown(s *Settings) error {
 			continue
 		}
 		hint := "`carebell serve -h` lists all settings"
-		if near := nearest(name, known); near != "" {
+		if near := problem.Nearest(name, known); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 		all = append(all, fmt.Errorf("unknown setting %s: %s", name, hint))

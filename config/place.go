@@ -6,7 +6,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"golang.org/x/text/width"
+
+	"github.com/carebell/carebell/care/problem"
 )
 
 // document is one YAML file of a book with its syntax tree.
@@ -89,32 +90,7 @@ func (d *document) refused(path string) bool {
 	}
 }
 
-// excerpt shows the line, the one before it, and a caret under the column.
-func (d *document) excerpt(line, column int) string {
-	if line < 1 || line > len(d.lines) {
-		return ""
-	}
-	var b strings.Builder
-	for n := max(1, line-1); n <= line; n++ {
-		fmt.Fprintf(&b, "%4d | %s\n", n, d.lines[n-1])
-	}
-	b.WriteString("     | ")
-	for i, r := range []rune(d.lines[line-1]) {
-		if i >= column-1 {
-			break
-		}
-		switch k := width.LookupRune(r).Kind(); {
-		case r == '\t':
-			b.WriteByte('\t')
-		case k == width.EastAsianWide || k == width.EastAsianFullwidth:
-			b.WriteString("  ")
-		default:
-			b.WriteByte(' ')
-		}
-	}
-	b.WriteByte('^')
-	return b.String()
-}
+func (d *document) excerpt(line, column int) string { return problem.Excerpt(d.lines, line, column) }
 
 // key appends a field's name to a YAML path, quoted where goccy/go-yaml asks for it.
 func key(path, name string) string {

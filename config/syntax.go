@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/carebell/carebell/care/problem"
 )
 
 var alreadyDefined = regexp.MustCompile(`^mapping key (".*") already defined at \[(\d+):\d+\]$`)
@@ -45,7 +47,7 @@ func syntaxRemedy(message string) string {
 
 // suggest is the remedy for a name that is not known.
 func suggest(word string, known []string) string {
-	if near := nearest(word, known); near != "" {
+	if near := problem.Nearest(word, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	if len(known) == 0 {

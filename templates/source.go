@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 )
 
 // A tag stands in the text as one rune of plane 15, which Markdown takes for a letter, HTML for a character and CSS for nothing.
@@ -86,34 +87,8 @@ func (r *report) add(severity care.Severity, p position, rule, remedy, format st
 	}
 	r.problems = append(r.problems, care.Problem{
 		Severity: severity, Rule: rule, File: p.file, Line: p.line, Column: p.col,
-		Message: fmt.Sprintf(format, args...), Remedy: remedy, Excerpt: r.excerpt(p),
+		Message: fmt.Sprintf(format, args...), Remedy: remedy, Excerpt: problem.Excerpt(r.lines[p.file], p.line, p.col),
 	})
-}
-
-// maxExcerpt keeps the excerpt of a line of 64 KiB readable, in characters.
-const maxExcerpt = 160
-
-func (r *report) excerpt(p position) string {
-	lines := r.lines[p.file]
-	if p.line < 1 || p.line > len(lines) {
-		return ""
-	}
-	line := []rune(strings.TrimRight(strings.ReplaceAll(lines[p.line-1], "\t", " "), "\r"))
-	from, col := 0, max(p.col, 1)
-	if col > maxExcerpt/2 {
-		from = min(col-maxExcerpt/2, len(line))
-	}
-	shown := line[from:min(len(line), from+maxExcerpt)]
-	number := fmt.Sprintf("%d | ", p.line)
-	pad := strings.Repeat(" ", len(number))
-	for _, c := range shown[:min(len(shown), max(col-1-from, 0))] {
-		if c >= 0x1100 { // wide in a terminal
-			pad += "\u3000"
-		} else {
-			pad += " "
-		}
-	}
-	return number + string(shown) + "\n" + pad + "^"
 }
 
 // maxTags bounds the tags of one template.

@@ -14,6 +14,7 @@ import (
 	yamlparser "github.com/goccy/go-yaml/parser"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 )
 
 const gatewaysFolder = "gateways"
@@ -121,14 +122,7 @@ func (p *places) find(field string) (line, column int) {
 	return 1, 1
 }
 
-// excerpt shows a line with a caret below the column.
-func (p *places) excerpt(line, column int) string {
-	if line < 1 || line > len(p.lines) {
-		return ""
-	}
-	head := fmt.Sprintf("%d | ", line)
-	return head + p.lines[line-1] + "\n" + strings.Repeat(" ", len(head)+max(column-1, 0)) + "^"
-}
+func (p *places) excerpt(line, column int) string { return problem.Excerpt(p.lines, line, column) }
 
 // Approvals returns what each gateway asks, by its name: those that are built in, and those that the book's files describe.
 func Approvals(files fs.FS) map[string]care.GatewayRules {

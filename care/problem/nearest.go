@@ -1,21 +1,30 @@
-package config
+package problem
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// nearest returns the known word that was most likely meant: the only one with the fewest letters wrong, at most a third of them.
-// "" if there is none, or more than one.
-func nearest(word string, known []string) string {
+// maxWord bounds the words that are compared, in characters: nobody means a longer one.
+const maxWord = 64
+
+// Nearest returns the known word that was most likely meant: the only one with the fewest letters wrong, at most a third of them,
+// in any letter case. "" if there is none, or more than one.
+func Nearest(word string, known []string) string {
 	letters := utf8.RuneCountInString(word)
+	if letters > maxWord {
+		return ""
+	}
 	best, least := "", max(1, letters/3)+1
 	for _, k := range known {
+		if utf8.RuneCountInString(k) > maxWord {
+			continue
+		}
 		switch d := distance(strings.ToLower(word), strings.ToLower(k)); {
 		case d >= letters:
 		case d < least:
 			best, least = k, d
-		case d == least:
+		case d == least && k != best:
 			best = ""
 		}
 	}
