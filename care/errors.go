@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/carebell/carebell/care/problem"
 )
 
 // Kind says what a failed attempt means for the message, the address and the channel. The channel classifies the provider's
@@ -57,55 +59,19 @@ func KindOf(err error) Kind {
 	return KindRetry
 }
 
-// Severity tells a fault that stops a book from a warning.
-type Severity string
+// Names of care/problem under which the packages know them that have not been changed yet.
+type (
+	// Problem is problem.Problem.
+	Problem = problem.Problem
+	// Severity is problem.Severity.
+	Severity = problem.Severity
+)
 
 // The severities of a Problem.
 const (
-	Fault   Severity = "error"
-	Warning Severity = "warning"
+	Fault   = problem.Fault
+	Warning = problem.Warning
 )
 
-// Problem is something wrong in a care book, in words for the marketer who wrote it.
-type Problem struct {
-	Severity Severity `json:"severity"`
-	Rule     string   `json:"rule"`           // a stable name, e.g. "unknown-field"
-	File     string   `json:"file"`           // path below the book's folder, with slashes
-	Line     int      `json:"line,omitempty"` // from 1; 0 = the whole file
-	Column   int      `json:"column,omitempty"`
-	Message  string   `json:"message"`           // what is wrong
-	Remedy   string   `json:"remedy,omitempty"`  // what to write instead
-	Excerpt  string   `json:"excerpt,omitempty"` // the line with a caret, several lines
-}
-
-// Error returns file:line:column: message; remedy.
-func (p Problem) Error() string {
-	s := p.File
-	if p.Line > 0 {
-		s += fmt.Sprintf(":%d", p.Line)
-		if p.Column > 0 {
-			s += fmt.Sprintf(":%d", p.Column)
-		}
-	}
-	if s != "" {
-		s += ": "
-	}
-	if p.Severity == Warning {
-		s += "warning: "
-	}
-	s += p.Message
-	if p.Remedy != "" {
-		s += "; " + p.Remedy
-	}
-	return s
-}
-
-// Faults reports whether any of the problems is a Fault.
-func Faults(problems []Problem) bool {
-	for _, p := range problems {
-		if p.Severity != Warning {
-			return true
-		}
-	}
-	return false
-}
+// Faults is problem.Faults.
+func Faults(problems []Problem) bool { return problem.Faults(problems) }

@@ -3,7 +3,6 @@ package care_test
 import (
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -304,20 +303,5 @@ func TestHoldCovers(t *testing.T) {
 	}
 	if !(care.Hold{}).Covers(d(1)) || !(care.Hold{Since: d(5)}).Covers(d(30)) || (care.Hold{Since: d(5)}).Covers(d(4)) {
 		t.Error("no date must be open")
-	}
-}
-
-func TestProblem(t *testing.T) {
-	t.Parallel()
-	p := care.Problem{Severity: care.Fault, File: "programs/x.yaml", Line: 3, Column: 5, Message: "unknown field", Remedy: "leave it out"}
-	if got := p.Error(); got != "programs/x.yaml:3:5: unknown field; leave it out" {
-		t.Errorf("got %q", got)
-	}
-	if care.Faults([]care.Problem{{Severity: care.Warning}}) || !care.Faults([]care.Problem{{Severity: care.Warning}, p}) {
-		t.Error("faults and warnings are mixed up")
-	}
-	raw, err := json.Marshal(p)
-	if err != nil || !strings.Contains(string(raw), `"line":3`) {
-		t.Errorf("got %s, %v", raw, err)
 	}
 }

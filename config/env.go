@@ -13,7 +13,7 @@ import (
 
 	"github.com/kelseyhightower/envconfig"
 
-	"github.com/carebell/carebell/config/yaml"
+	"github.com/carebell/carebell/care/problem"
 )
 
 const prefix = "CARE"
@@ -69,7 +69,7 @@ func unknown(s *Settings) error {
 			continue
 		}
 		hint := "`carebell serve -h` lists all settings"
-		if near := yaml.Nearest(name, known); near != "" {
+		if near := problem.Nearest(name, known); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 		all = append(all, fmt.Errorf("unknown setting %s: %s", name, hint))

@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/width"
+
+	"github.com/carebell/carebell/care/text"
 )
 
 // Complaint is the reason of the hold that a bad answer opens: calm the feelings first, everything but safety waits.
@@ -93,21 +95,11 @@ func flat(text string) string {
 	return b.String()
 }
 
-// clean keeps what a person wrote as plain text: no control or direction marks, at most so many characters.
-func clean(text string, atMost int) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return r
-		case r == '\t' || r == '\u2028' || r == '\u2029':
-			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar:
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(strings.ReplaceAll(text, "\r\n", "\n"), ""))
-	if r := []rune(strings.TrimSpace(text)); len(r) > atMost {
+// clean keeps what a person wrote as harmless lines, at most so many characters.
+func clean(said string, atMost int) string {
+	said = strings.TrimSpace(text.Lines(said))
+	if r := []rune(said); len(r) > atMost {
 		return strings.TrimSpace(string(r[:atMost]))
 	}
-	return strings.TrimSpace(text)
+	return said
 }

@@ -101,6 +101,7 @@ func TestRows(t *testing.T) {
 		"American date":       {"id,车架号,保险到期日\nC1,V1,2/28/2027", "", "保险到期日", "no such date"},
 		"too many cells":      {"id,name\nC1,王,x", "", "", "more cells than columns"},
 		"control character":   {"id,name\nC1,王\x01", "", "name", "unreadable characters"},
+		"invisible":           {"id,name\nC1\u200b,\u202d王小明\u202c\u2028", `{"id":"C1","name":"王小明"}`, "", ""},
 		"two columns agree":   {"id,手机号,联系电话\nC1,13800138000,13800138000", `{"id":"C1","phone":"+8613800138000"}`, "", ""},
 		"two columns differ":  {"id,手机号,联系电话\nC1,13800138000,13900139000", "", "联系电话", "two columns say different things"},
 	}

@@ -4,10 +4,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
+	caretext "github.com/carebell/carebell/care/text"
 )
 
 // Why a row is not taken. The reasons are part of what an import promises: they stand in the file of rejected rows.
@@ -104,23 +104,17 @@ func (r *rows) take(cells []string) (*entry, *Rejection) {
 }
 
 // clean trims a cell, strips the ' by which spreadsheets and our own file of rejected rows keep a cell from being calculated, and
-// takes what systems write for nothing as a blank. It fails on control characters and on what the encoding could not say.
+// takes what systems write for nothing as a blank. What is invisible is dropped; it fails on control characters and on what the
+// encoding could not say.
 func clean(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	if strings.HasPrefix(s, "'") {
 		s = strings.TrimSpace(s[1:])
 	}
-	ascii := true
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return "", false
-		}
-		ascii = ascii && s[i] < utf8.RuneSelf
-	}
-	if !ascii && (!utf8.ValidString(s) || strings.ContainsRune(s, utf8.RuneError)) {
+	if !caretext.Readable(s) {
 		return "", false
 	}
-	switch s {
+	switch s = strings.TrimSpace(caretext.Line(s)); s {
 	case "-", "--", "/", "无", "NULL", "null", "N/A", "n/a", "#N/A":
 		return "", true
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
@@ -176,16 +177,16 @@ func compileAudience(book *care.Book, name, source string, kind audienceKind) (*
 
 // point moves the problem's place from where the expression begins to where the mistake is. A value over several lines is left
 // at its beginning, and so is one with escapes: there the columns differ from the file's.
-func point(book *care.Book, source string, at *file.Error, problem *care.Problem) {
-	if at.Line > 1 || strings.Contains(source, "\n") || problem.Line == 0 {
+func point(book *care.Book, source string, at *file.Error, p *care.Problem) {
+	if at.Line > 1 || strings.Contains(source, "\n") || p.Line == 0 {
 		return
 	}
-	line, ok := lineOf(book.Files, problem.File, problem.Line)
+	line, ok := lineOf(book.Files, p.File, p.Line)
 	if !ok {
 		return
 	}
 	runes := []rune(line)
-	column := problem.Column - 1
+	column := p.Column - 1
 	if column < 0 || column > len(runes) {
 		return
 	}
@@ -195,8 +196,8 @@ func point(book *care.Book, source string, at *file.Error, problem *care.Problem
 		return
 	}
 	column += len([]rune(quote)) + at.Column
-	problem.Column = column + 1
-	problem.Excerpt = line + "\n" + strings.Repeat(" ", column) + "^"
+	p.Column = column + 1
+	p.Excerpt = line + "\n" + problem.Caret(line, p.Column)
 }
 
 func lineOf(files fs.FS, name string, n int) (string, bool) {

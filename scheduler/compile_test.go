@@ -93,7 +93,7 @@ func TestAudienceMistakesAreShownWhereTheyAre(t *testing.T) {
 	}{
 		{`audience: grad == "A"`, 11, care.OnDelivery, 11, "          ^", "unknown name grad"},
 		{`audience: 'grade == "A" and vehicle.mak == "Buick"'`, 11, care.OnDelivery, 37, strings.Repeat(" ", 36) + "^", "has no field mak"},
-		{`audience: 'vehicle.make == "别克" && age > 3'`, 11, care.OnDelivery, 36, strings.Repeat(" ", 35) + "^", "unknown name age"},
+		{`audience: 'vehicle.make == "别克" && age > 3'`, 11, care.OnDelivery, 36, strings.Repeat(" ", 37) + "^", "unknown name age"},
 		{`audience: 'vehicle.make == "Buick"'`, 11, care.OnBirthday, 12, strings.Repeat(" ", 11) + "^", "unknown name vehicle"},
 		{`audience: grade == 3`, 11, care.OnBirthday, 17, strings.Repeat(" ", 16) + "^", "mismatched types string and int"},
 		{`audience: age_days + 1`, 11, care.OnBirthday, 11, "", "expected bool, but got int"},

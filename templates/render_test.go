@@ -37,7 +37,7 @@ func TestSMS(t *testing.T) {
 		"case": {`{% case forecast.winner %}{% when "date" %}日{% when "km", "x" %}里{% else %}无{% endcase %}`, nil, "里"},
 		"trim": {"a  {{- due.days -}}  b", nil, "a10b"},
 		"newlines of a value are spaces": {
-			"{{ customer.name }}", func(d *care.Draft) { d.Customer.Name = "a\r\nb\u2028c\u202ed" }, "a  b cd",
+			"{{ customer.name }}", func(d *care.Draft) { d.Customer.Name = "a\r\nb\u2028c\u202ed" }, "a b cd",
 		},
 		"commercial says how to stop": {"优惠", func(d *care.Draft) { d.Occurrence.Class = care.Commercial }, "优惠，拒收请回复R"},
 		"but only once":               {"优惠，回T退订", func(d *care.Draft) { d.Occurrence.Class = care.Commercial }, "优惠，回T退订"},

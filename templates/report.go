@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/templates/liquid"
 )
 
@@ -42,32 +43,6 @@ func (r *report) add(severity care.Severity, p liquid.Position, rule, remedy, fo
 	}
 	r.problems = append(r.problems, care.Problem{
 		Severity: severity, Rule: rule, File: p.File, Line: p.Line, Column: p.Column,
-		Message: fmt.Sprintf(format, args...), Remedy: remedy, Excerpt: r.excerpt(p),
+		Message: fmt.Sprintf(format, args...), Remedy: remedy, Excerpt: problem.Excerpt(r.lines[p.File], p.Line, p.Column),
 	})
-}
-
-// maxExcerpt keeps the excerpt of a line of 64 KiB readable, in characters.
-const maxExcerpt = 160
-
-func (r *report) excerpt(p liquid.Position) string {
-	lines := r.lines[p.File]
-	if p.Line < 1 || p.Line > len(lines) {
-		return ""
-	}
-	line := []rune(strings.TrimRight(strings.ReplaceAll(lines[p.Line-1], "\t", " "), "\r"))
-	from, col := 0, max(p.Column, 1)
-	if col > maxExcerpt/2 {
-		from = min(col-maxExcerpt/2, len(line))
-	}
-	shown := line[from:min(len(line), from+maxExcerpt)]
-	number := fmt.Sprintf("%d | ", p.Line)
-	pad := strings.Repeat(" ", len(number))
-	for _, c := range shown[:min(len(shown), max(col-1-from, 0))] {
-		if c >= 0x1100 { // wide in a terminal
-			pad += "\u3000"
-		} else {
-			pad += " "
-		}
-	}
-	return number + string(shown) + "\n" + pad + "^"
 }

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	yaml "go.yaml.in/yaml/v3"
-	"golang.org/x/text/width"
+
+	"github.com/carebell/carebell/care/problem"
 )
 
 // Locate finds the value at a YAML path such as $.steps[1].offset. Where there is none, the nearest value around it counts: that is
@@ -106,58 +106,4 @@ func Index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 // position is where a reader sees the value begin, both counted from 1 and the column in characters.
 func position(n *yaml.Node) (line, column int) { return n.Line, n.Column }
 
-// widest is how many characters of a line are shown.
-const widest = 160
-
-// excerpt shows the line, the one before it, and a caret under the column.
-func (d *Document) excerpt(line, column int) string {
-	if line < 1 || line > len(d.lines) {
-		return ""
-	}
-	var b strings.Builder
-	if line > 1 {
-		fmt.Fprintf(&b, "%4d | %s\n", line-1, clip(d.lines[line-2], widest))
-	}
-	shown := d.lines[line-1]
-	if len(shown) > widest {
-		shown, column = around(shown, column)
-	}
-	fmt.Fprintf(&b, "%4d | %s\n     | ", line, shown)
-	for i, r := range []rune(shown) {
-		if i >= column-1 {
-			break
-		}
-		switch k := width.LookupRune(r).Kind(); {
-		case r == '\t':
-			b.WriteByte('\t')
-		case k == width.EastAsianWide || k == width.EastAsianFullwidth:
-			b.WriteString("  ")
-		default:
-			b.WriteByte(' ')
-		}
-	}
-	b.WriteByte('^')
-	return b.String()
-}
-
-// around returns the part of a long line around a column, and the column in it.
-func around(l string, column int) (string, int) {
-	from, skipped := 0, 0
-	for skipped < column-1-widest/2 && from < len(l) {
-		_, size := utf8.DecodeRuneInString(l[from:])
-		from, skipped = from+size, skipped+1
-	}
-	to := from
-	for shown := 0; shown < widest && to < len(l); shown++ {
-		_, size := utf8.DecodeRuneInString(l[to:])
-		to += size
-	}
-	part := l[from:to]
-	if to < len(l) {
-		part += "…"
-	}
-	if skipped == 0 {
-		return part, column
-	}
-	return "…" + part, column - skipped + 1
-}
+func (d *Document) excerpt(line, column int) string { return problem.Excerpt(d.lines, line, column) }

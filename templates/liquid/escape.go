@@ -2,56 +2,25 @@ package liquid
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	caretext "github.com/carebell/carebell/care/text"
 )
 
-// Clean makes one harmless line of a value: control characters, the line and paragraph separators and the bidirectional controls
-// of Unicode turn into a space or vanish, so that no value starts a new header, line or direction. JSON can carry line breaks
-// (breaks), and a system may need them.
+// Clean makes a value harmless: one line, so that it starts no new header or direction; with breaks, which JSON can carry and a
+// system may need, several. It cannot look like a placeholder of the engine either.
 func Clean(s string, breaks bool) string {
-	i := 0
-	for i < len(s) && (s[i] >= ' ' && s[i] < 0x7f) {
-		i++
+	if strings.ContainsFunc(s, IsPlaceholder) {
+		s = strings.Map(func(r rune) rune {
+			if IsPlaceholder(r) {
+				return -1
+			}
+			return r
+		}, s)
 	}
-	if i == len(s) {
-		return s
+	if breaks {
+		return caretext.Lines(s)
 	}
-	dirty := false
-	for _, r := range s[i:] {
-		if harmful(r) && (!breaks || r != '\n') {
-			dirty = true
-			break
-		}
-	}
-	if !dirty {
-		return s
-	}
-	var b strings.Builder
-	b.Grow(len(s))
-	for _, r := range s {
-		switch {
-		case !harmful(r) || breaks && r == '\n':
-			b.WriteRune(r)
-		case unicode.IsSpace(r) || r == '\u2028' || r == '\u2029':
-			b.WriteByte(' ')
-		}
-	}
-	return strings.ToValidUTF8(b.String(), "")
-}
-
-func harmful(r rune) bool {
-	switch {
-	case r < 0x80:
-		return r < ' ' || r == 0x7f
-	case r < 0xa0: // C1 controls
-		return true
-	case r == utf8.RuneError, r == 0x061c, r == 0xfeff:
-		return true
-	case r >= 0x200e && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
-		return true
-	}
-	return IsPlaceholder(r)
+	return caretext.Line(s)
 }
 
 // appendHTML escapes for HTML text and for attributes in double quotes (WHATWG HTML, 13.3).

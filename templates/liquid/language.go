@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/carebell/carebell/care/problem"
 )
 
 // Language is what templates can name: variables, and filters besides those of every Liquid. It is made once and never changed.
@@ -139,12 +141,7 @@ func (p *Parser) suggestVariable(path string) string {
 
 // Nearest returns the name that the word is most likely meant to be, "" if none is near.
 func Nearest(word string, names []string) string {
-	best, least := "", 1+len(word)/3
-	for _, n := range names {
-		if d := distance(word, n); d < least || d == least && best != "" && n < best {
-			best, least = n, d
-		}
-	}
+	best := problem.Nearest(word, names)
 	if best == "" && len(word) > 2 {
 		// customer.firstname: the same last word elsewhere, or the same beginning
 		last := word[strings.LastIndexByte(word, '.')+1:]
@@ -156,31 +153,4 @@ func Nearest(word string, names []string) string {
 		}
 	}
 	return best
-}
-
-// distance is the Damerau-Levenshtein distance (adjacent swaps count once).
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
-	next := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		next[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			next[j] = min(row[j]+1, next[j-1]+1, row[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				next[j] = min(next[j], before[j-2]+1)
-			}
-		}
-		before, row, next = row, next, before
-	}
-	return row[len(b)]
 }

@@ -115,7 +115,6 @@ func forbidden(s source, here storey, p string) string {
 var libraried = []string{
 	module + "/care/contact", // numbering plans and internationalised domains
 	module + "/care/record",  // a JSON decoder that names the place of each defect; the standard library's does not yet
-	module + "/care/problem", // how wide a character is in a terminal
 	module + "/care/texts",   // catalogues of texts by language
 }
 

@@ -1,40 +1,30 @@
-package yaml
+package problem
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// Suggest is the remedy for a name that is not known: the one that was most likely meant, else all there are.
-func Suggest(word string, known []string) string {
-	if near := Nearest(word, known); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
-	}
-	if len(known) == 0 {
-		return ""
-	}
-	return "write one of: " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
-}
+// maxWord bounds the words that are compared, in characters: nobody means a longer one.
+const maxWord = 64
 
-// longest bounds the words that are compared: nobody mistypes a longer one by a letter.
-const longest = 64
-
-// Nearest returns the known word that was most likely meant: the only one with the fewest letters wrong, at most a third of them.
-// "" if there is none, or more than one.
+// Nearest returns the known word that was most likely meant: the only one with the fewest letters wrong, at most a third of them,
+// in any letter case. "" if there is none, or more than one.
 func Nearest(word string, known []string) string {
 	letters := utf8.RuneCountInString(word)
-	if letters > longest {
+	if letters > maxWord {
 		return ""
 	}
 	best, least := "", max(1, letters/3)+1
 	for _, k := range known {
+		if utf8.RuneCountInString(k) > maxWord {
+			continue
+		}
 		switch d := distance(strings.ToLower(word), strings.ToLower(k)); {
 		case d >= letters:
 		case d < least:
 			best, least = k, d
-		case d == least:
+		case d == least && k != best:
 			best = ""
 		}
 	}
