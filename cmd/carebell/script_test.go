@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -15,8 +14,8 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
-	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/insight"
 	"github.com/carebell/carebell/store"
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -44,7 +43,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "redis": redisCommand, "deliver": deliver,
+			"exits": exits, "redis": redisCommand, "deliver": deliver, "message": message,
 		},
 	})
 }
@@ -149,11 +148,29 @@ func redisCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// deliver DAY sends what is due on a day: everything that the plan of that day says will go is queued, claimed, begun and settled
-// as sent. With "queue" behind the day it is only queued, with "begin" the daemon crashes in the middle of sending.
+// message VARIABLE CUSTOMER puts the id of the customer's only message into a variable.
+func message(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: message VARIABLE CUSTOMER")
+	}
+	ctx := context.Background()
+	st, err := store.Open(ctx, store.Options{URL: ts.Getenv("REDIS"), AllowUnsafe: true, Reader: true})
+	ts.Check(err)
+	defer st.Close()
+	found, err := st.Messages(ctx, store.Filter{Customer: args[1]})
+	ts.Check(err)
+	if len(found) != 1 {
+		ts.Fatalf("%s has %d messages, want one", args[1], len(found))
+	}
+	ts.Setenv(args[0], found[0].ID)
+}
+
+// deliver DAY sends what is due on a day: everything that the plan of that day says will go is queued, claimed, begun and recorded as
+// sent. With "queue" behind the day it is only queued, with "begin" the daemon crashes in the middle of sending, with "failed" or
+// "uncertain" that is the outcome.
 func deliver(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: deliver DAY [queue | begin]")
+		ts.Fatalf("usage: deliver DAY [queue | begin | failed | uncertain]")
 	}
 	day, err := care.ParseDate(args[0])
 	ts.Check(err)
@@ -162,11 +179,12 @@ func deliver(ts *testscript.TestScript, neg bool, args []string) {
 	st, err := store.Open(ctx, store.Options{URL: ts.Getenv("REDIS"), AllowUnsafe: true, Clock: func() time.Time { return now }})
 	ts.Check(err)
 	defer st.Close()
-	env := &daemon.Env{Settings: &config.Settings{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
-	checked, _, err := carebook.Check(carebook.Options{Now: env.Now})
-	ts.Check(err)
-	opt := daemon.PlanOptions{From: daemon.Moment{Date: day}, To: daemon.Moment{Date: day.AddDays(1)}}
-	plan, err := env.PlanStore(ctx, st, checked.Book.Files, opt)
+	clock := func() time.Time { return now }
+	service := insight.Service{Store: st, Now: clock, Book: func() (*carebook.Compiled, error) {
+		return carebook.Open(carebook.FromSettings(&config.Settings{}, "", clock))
+	}}
+	opt := insight.PlanOptions{Period: insight.Period{From: insight.Moment{Date: day}, To: insight.Moment{Date: day.AddDays(1)}}}
+	plan, err := service.Occurrences(ctx, care.CommandLine(), opt)
 	ts.Check(err)
 	for _, o := range plan {
 		if o.Verdict == care.Send {
@@ -182,17 +200,21 @@ func deliver(ts *testscript.TestScript, neg bool, args []string) {
 	if len(claims) == 0 {
 		ts.Fatalf("nothing was due on %s", day)
 	}
+	outcome := care.StateSent
 	if len(args) > 1 {
+		outcome = care.State(args[1])
+	}
+	if outcome == "begin" {
 		for _, c := range claims {
 			_, err := st.Begin(ctx, []care.Intent{{Claim: c, At: now}})
 			ts.Check(err)
 		}
 		return
 	}
-	settleAsSent(ctx, ts, st, claims, now)
+	recordOutcome(ctx, ts, st, claims, outcome, now)
 }
 
-func settleAsSent(ctx context.Context, ts *testscript.TestScript, st *store.Store, claims []*care.Claim, now time.Time) {
+func recordOutcome(ctx context.Context, ts *testscript.TestScript, st *store.Store, claims []*care.Claim, outcome care.State, now time.Time) {
 	intents := make([]care.Intent, len(claims))
 	results := make([]care.Result, len(claims))
 	for i, c := range claims {
@@ -205,7 +227,7 @@ func settleAsSent(ctx context.Context, ts *testscript.TestScript, st *store.Stor
 			ts.Fatalf("the claim of %s was lost", c.Record.ID)
 		}
 		r := c.Record
-		r.State, r.UpdatedAt, r.FirstTry = care.StateSent, now, now
+		r.State, r.UpdatedAt, r.FirstTry = outcome, now, now
 		r.Attempts = append(r.Attempts, care.Attempt{N: 1, At: now, Channel: r.Channel, Gateway: "test"})
 		results[i] = care.Result{Claim: c, Record: r}
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/test/peers"
 	"golang.org/x/text/encoding/simplifiedchinese"

@@ -11,13 +11,13 @@ import (
 type storey int
 
 const (
-	cellar  storey = iota // care: the vocabulary
-	middle                // packages that do not know each other
-	deeds                 // service: what people and programs can ask and do, over the middle row
-	doors                 // web: everything over HTTP, inbound
-	wiring                // daemon: the runtime that joins them
-	binary                // cmd
-	outdoor               // test: may look at everything, and nobody looks at it
+	cellar   storey = iota // care: the vocabulary
+	middle                 // packages that do not know each other
+	services               // service: what people and programs can ask and do, over the middle row
+	inbound                // web: everything over HTTP, inbound
+	wiring                 // daemon: the runtime that joins them
+	binary                 // cmd
+	outdoor                // test: may look at everything, and nobody looks at it
 )
 
 // rooms gives every folder of the root its storey. A new folder needs a line here and a reason in docs/decisions.md.
@@ -27,8 +27,8 @@ var rooms = map[string]storey{
 	"channels": middle, "config": middle, "console": middle, "delivery": middle,
 	"intake": middle, "scheduler": middle, "store": middle, "templates": middle,
 
-	"service": deeds,
-	"web":     doors,
+	"service": services,
+	"web":     inbound,
 
 	"daemon": wiring,
 	"cmd":    binary,
@@ -176,6 +176,26 @@ func checkLibraries(all []source) []string {
 		}
 	}
 	return broken
+}
+
+// checkStores holds that a store is opened by whoever starts a process, and handed to all others: what opens its own cannot be used by
+// the console and the command line alike.
+func checkStores(all []source) []string {
+	var broken []string
+	for _, s := range all {
+		if s.test || rooms[room(s.importPath())] >= wiring {
+			continue
+		}
+		for _, pos := range calls(s, module+"/store", "Open") {
+			broken = append(broken, fmt.Sprintf("%s: store.Open: take a *store.Store that is handed in; only cmd and daemon open one", pos))
+		}
+	}
+	return broken
+}
+
+func TestStoresAreHandedIn(t *testing.T) {
+	t.Parallel()
+	report(t, checkStores(house(t)))
 }
 
 func TestImportsRunDownwards(t *testing.T) {

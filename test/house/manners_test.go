@@ -95,6 +95,36 @@ func checkLength(all []source) []string {
 	return broken
 }
 
+// maxPackage is the length at which a package of the product must be split: more cannot be kept in mind. The daemon is the runtime only
+// and has less.
+const maxPackage = 4500
+
+var packageLimits = map[string]int{
+	"store": 6200, "templates": 7000, // they are being split
+	"daemon": 3100, // until the feedback of customers and the events have left it
+}
+
+// checkSize holds that no package of the product grows past what one person knows by heart. Generated files are free.
+func checkSize(all []source) []string {
+	lines := map[string]int{}
+	for _, s := range all {
+		if !s.test && !s.generated() && room(s.importPath()) != "test" {
+			lines[s.dir] += s.lines
+		}
+	}
+	var broken []string
+	for _, dir := range slices.Sorted(maps.Keys(lines)) {
+		limit, ok := packageLimits[dir]
+		if !ok {
+			limit = maxPackage
+		}
+		if lines[dir] > limit {
+			broken = append(broken, fmt.Sprintf("%s has %d lines, more than %d: split it by subject", dir, lines[dir], limit))
+		}
+	}
+	return broken
+}
+
 // checkUnfinished finds marks of unfinished work in comments.
 func checkUnfinished(all []source) []string {
 	var broken []string
@@ -122,23 +152,32 @@ func checkClock(all []source) []string {
 		if s.test || in >= wiring {
 			continue
 		}
-		name := importName(s, "time")
-		ast.Inspect(s.file, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok || name == "" {
-				return true
-			}
-			sel, ok := call.Fun.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			if id, ok := sel.X.(*ast.Ident); ok && id.Name == name && slices.Contains(clocks, sel.Sel.Name) {
-				broken = append(broken, fmt.Sprintf("%s: time.%s: take the time as a parameter (now time.Time), or read a clock that is handed in (a func() time.Time; time.Now may be its default)", s.fset.Position(sel.Pos()), sel.Sel.Name))
-			}
-			return true
-		})
+		for _, pos := range calls(s, "time", clocks...) {
+			broken = append(broken, fmt.Sprintf("%s: take the time as a parameter (now time.Time), or read a clock that is handed in (a func() time.Time; time.Now may be its default)", pos))
+		}
 	}
 	return broken
+}
+
+// calls finds the calls of a package's functions in a file: each with its place, as "file:line:column: package.Function".
+func calls(s source, importPath string, functions ...string) []string {
+	var found []string
+	name := importName(s, importPath)
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || name == "" {
+			return true
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if id, ok := sel.X.(*ast.Ident); ok && id.Name == name && slices.Contains(functions, sel.Sel.Name) {
+			found = append(found, fmt.Sprintf("%s: %s.%s", s.fset.Position(sel.Pos()), path.Base(importPath), sel.Sel.Name))
+		}
+		return true
+	})
+	return found
 }
 
 // importName is the name under which a file knows the package at path, or nothing.
@@ -168,6 +207,11 @@ func TestNamesSaySomething(t *testing.T) {
 func TestFilesStayReadable(t *testing.T) {
 	t.Parallel()
 	report(t, checkLength(house(t)))
+}
+
+func TestPackagesStayReadable(t *testing.T) {
+	t.Parallel()
+	report(t, checkSize(house(t)))
 }
 
 func TestNothingIsLeftUnfinished(t *testing.T) {
