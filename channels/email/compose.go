@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/wneessen/go-mail"
@@ -29,8 +28,6 @@ func header(s string, n int) string {
 	}
 	return s
 }
-
-func visible(r rune) bool { return unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsNumber(r) }
 
 // label makes a token of a name of the book: letters, digits and hyphens, at most 64.
 func label(s string) string {

@@ -12,9 +12,8 @@ var AppendQuoted = appendQuoted
 // QueuedAs is queuedAs for the tests.
 var QueuedAs = queuedAs
 
-// PlainDomain, PlainLink and EncodingFor are the short ways for the tests.
+// PlainLink and EncodingFor are the short ways for the tests.
 var (
-	PlainDomain = plainDomain
 	PlainLink   = plainLink
 	EncodingFor = encodingFor
 	Base64Words = base64Words
