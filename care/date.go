@@ -191,6 +191,14 @@ func (d Date) At(hour, minute int, loc *time.Location) time.Time {
 	}
 }
 
+// Later returns the later of two moments.
+func Later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // longestOverlap is more than any clock ever went back: a day and some hours, where a country changed sides of the date line.
 const longestOverlap = 48 * time.Hour
 

@@ -30,7 +30,7 @@ type Message struct {
 	ReplyTo   Mailbox
 	Subject   string
 	HTML      []byte // complete document
-	Text      []byte // plain-text twin; the text of an SMS (without signature)
+	Text      []byte // text alternative; the text of an SMS (without signature)
 	Signature string // SMS signature without brackets
 
 	Gateway     string                     // the gateway that is to try it first, "" = the sender's choice
@@ -135,8 +135,6 @@ type Record struct {
 	Also      []string  `json:"also,omitempty"` // occurrences merged into this one
 	UpdatedAt time.Time `json:"updated_at"`
 	FirstTry  time.Time `json:"first_try,omitzero"`
-	// Owner is the fencing token of the claim that may change the record.
-	Owner int64 `json:"owner,omitempty"`
 }
 
 // Kinds of entries about tasks: a person has something to do about the customer (Reason says what), or has done it.

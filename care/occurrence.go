@@ -45,7 +45,7 @@ func ShardOf(id string) int {
 // Verdict is what the plan says of an occurrence.
 type Verdict string
 
-// The verdicts. Wait never leaves the planner's own circle: in a plan a put-off message is Send at its moved release.
+// The verdicts. A message that is put off is Send at its moved release.
 const (
 	Send Verdict = "send"
 	Skip Verdict = "skip"

@@ -74,18 +74,18 @@ func (o *Overlay) Stopped(ch Channel, class Class, topic, program string) bool {
 
 // LedgerEntry is what became of an occurrence.
 type LedgerEntry struct {
-	State   State     `json:"s"`
-	At      time.Time `json:"t"` // release while it is pending, else the moment of the last change
-	Class   Class     `json:"c,omitempty"`
-	Channel Channel   `json:"h,omitempty"`
-	Program string    `json:"p,omitempty"`
-	Vehicle string    `json:"v,omitempty"`
-	Step    string    `json:"e,omitempty"`
-	Cycle   string    `json:"y,omitempty"`
-	On      Date      `json:"o,omitzero"` // the step's date
-	Day     Date      `json:"d,omitzero"` // UTC day of the message record's key
-	Reason  string    `json:"r,omitempty"`
-	Merged  string    `json:"m,omitempty"` // id of the occurrence this one went with
+	State   State
+	At      time.Time // release while it is pending, else the moment of the last change
+	Class   Class
+	Channel Channel
+	Program string
+	Vehicle string
+	Step    string
+	Cycle   string
+	On      Date // the step's date
+	Day     Date // UTC day of the message record's key
+	Reason  string
+	Merged  string // id of the occurrence this one went with
 }
 
 // damagedLedger is the reason of an entry that cannot be read.

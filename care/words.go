@@ -74,7 +74,7 @@ var States = []State{
 }
 
 // Final reports whether no work is left to do for a message in this state. Uncertain is not final: a receipt or a person
-// settles it.
+// decides it.
 func (s State) Final() bool {
 	switch s {
 	case StateSent, StateDelivered, StateUndelivered, StateFailed, StateExpired, StateSkipped:

@@ -180,6 +180,10 @@ func TestStopped(t *testing.T) {
 		if o.Stopped(care.SMS, care.Service, "maintenance", "prog") {
 			t.Errorf("%s: a later opt-in does not lift it", scope)
 		}
+		o.Grants = map[string]care.Stop{scope: {At: early}}
+		if got := o.Stopped(care.SMS, care.Service, "maintenance", "prog"); got != want {
+			t.Errorf("%s: an opt-in at the moment of the stop lifts it: the stop must win", scope)
+		}
 		o.Grants = map[string]care.Stop{scope: {At: early.Add(-time.Hour)}}
 		if got := o.Stopped(care.SMS, care.Service, "maintenance", "prog"); got != want {
 			t.Errorf("%s: an earlier opt-in lifts it", scope)

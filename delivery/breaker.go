@@ -63,7 +63,7 @@ func (b *breaker) record(now time.Time, kind care.Kind, pause time.Duration) {
 	if kind != care.KindRetry || pause <= 0 {
 		b.asked = 0
 	} else if b.asked++; b.asked >= 2 {
-		b.rests = later(b.rests, now.Add(min(pause, breakMost)))
+		b.rests = care.Later(b.rests, now.Add(min(pause, breakMost)))
 	}
 	if kind != care.KindRetry && kind != care.KindUncertain {
 		b.fails, b.pause = 0, 0

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/carebell/carebell/care"
 )
 
 // Domains limits what goes to each domain that mail is addressed to. The key "*" stands for every domain without an entry of its own.
@@ -72,7 +74,7 @@ func (d *domains) take(now time.Time, address string, urgent bool) (*domain, tim
 		if one.next.Sub(now) > ahead {
 			return nil, one.wait(now, one.next.Add(-ahead), each, urgent)
 		}
-		one.next = later(one.next, now).Add(each)
+		one.next = care.Later(one.next, now).Add(each)
 	}
 	one.out++
 	return one, 0
@@ -84,7 +86,7 @@ func (one *domain) wait(now, first time.Time, each time.Duration, urgent bool) t
 	if urgent {
 		lane = &one.back[0]
 	}
-	*lane = later(first, lane.Add(each))
+	*lane = care.Later(first, lane.Add(each))
 	return max(min(lane.Sub(now), domainWait), backFirst)
 }
 

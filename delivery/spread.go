@@ -1,6 +1,10 @@
 package delivery
 
-import "time"
+import (
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
 
 const (
 	backFirst = 50 * time.Millisecond // the shortest wait of a message that has no place
@@ -18,16 +22,9 @@ type spread struct {
 // comes in between the others, while they are not too many for that.
 func (s *spread) next(now time.Time, first, step time.Duration) time.Duration {
 	from := now.Add(max(first, backFirst))
-	s.quick = later(s.quick.Add(min(step, backStep)), from)
-	if s.slow = later(s.slow.Add(step), from); s.slow.After(from.Add(backMost)) {
+	s.quick = care.Later(s.quick.Add(min(step, backStep)), from)
+	if s.slow = care.Later(s.slow.Add(step), from); s.slow.After(from.Add(backMost)) {
 		s.slow = from
 	}
-	return later(s.quick, s.slow).Sub(now)
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
+	return care.Later(s.quick, s.slow).Sub(now)
 }

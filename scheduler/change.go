@@ -101,7 +101,7 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 	}
 	// Whole hours, so that the window is the same for all messages that leave in this hour.
 	run.request.From = r.Now.Truncate(time.Hour).Add(-p.longest)
-	run.request.To = later(r.Now, scheduled).Truncate(time.Hour).Add(25 * time.Hour)
+	run.request.To = care.Later(r.Now, scheduled).Truncate(time.Hour).Add(25 * time.Hour)
 	run.collect(p.windowFor(r.Now.Truncate(time.Hour), run.request.To))
 	run.decide()
 	for _, c := range run.candidates {

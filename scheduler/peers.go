@@ -62,7 +62,7 @@ func (p *program) perHousehold() bool {
 
 // Add plans a customer without regard to others and takes in what would go. Adding the same again changes nothing.
 func (s *Peers) Add(f *care.Facts, r Request) {
-	if !s.planner.NeedsPeers(later(r.From, r.Now), r.To) {
+	if !s.planner.NeedsPeers(care.Later(r.From, r.Now), r.To) {
 		return
 	}
 	r.Peers, r.Explain = nil, false
@@ -135,7 +135,7 @@ func (s *Peers) addWant(f *care.Facts, o *care.Occurrence, prog *program, now ti
 		last = last.AddDays(-1)
 	}
 	w := want{
-		id: o.ID, day: care.DateOf(later(o.Release, now).In(o.Release.Location())), due: o.Due, last: last,
+		id: o.ID, day: care.DateOf(care.Later(o.Release, now).In(o.Release.Location())), due: o.Due, last: last,
 		order: o.Customer + "\x00" + o.Vehicle + "\x00" + o.Step,
 	}
 	if e, ok := f.Ledger[o.ID]; ok && e.State.Counts() {
@@ -250,7 +250,7 @@ func (r *run) capacity(c *candidate, t time.Time) answer {
 		return answer{}
 	case day.IsZero():
 		return stopped()
-	case day.After(care.DateOf(later(t, r.request.Now).In(r.location()))):
+	case day.After(care.DateOf(care.Later(t, r.request.Now).In(r.location()))):
 		return answer{stop: true, until: c.program.schedule.at(day, r.location()), detail: day.String()}
 	}
 	return answer{}

@@ -100,7 +100,7 @@ func (p *Planner) Plan(f *care.Facts, r Request) []*care.Occurrence {
 		return nil
 	}
 	defer run.end()
-	run.collect(p.windowFor(later(r.From, r.Now), r.To))
+	run.collect(p.windowFor(care.Later(r.From, r.Now), r.To))
 	run.decide()
 	var out []*care.Occurrence
 	for _, c := range run.candidates {

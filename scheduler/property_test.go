@@ -282,7 +282,7 @@ func TestSweepAndCheckAgree(t *testing.T) {
 		}
 		for _, o := range change.Add {
 			checked++
-			at := later(o.Release, now)
+			at := care.Later(o.Release, now)
 			got := p.Check(f, recordOf(o), Request{Now: at})
 			if got.Verdict != care.Send || got.Release.After(at) || got.Channel != o.Channel {
 				t.Fatalf("now %v: queued %v of %v, at sending %v %s %v", now, lines([]*care.Occurrence{o}), lines(p.Plan(decodeAgain(f), r)), got.Verdict, got.Reason, got.Release)

@@ -245,7 +245,7 @@ func (j *job) brake(ctx context.Context, batch []*care.Facts, plans [][]*care.Oc
 
 // day returns the local day a message goes on, or went on.
 func (j *job) day(f *care.Facts, o *care.Occurrence) care.Date {
-	when := later(o.Release, j.request.Now)
+	when := care.Later(o.Release, j.request.Now)
 	if e, ok := f.Ledger[o.ID]; ok && e.State.Counts() {
 		when = e.At
 	}

@@ -201,7 +201,7 @@ func (r *run) combine(group []*candidate) {
 func (r *run) served(a, b *candidate) int {
 	now := r.request.Now
 	return cmp.Or(
-		later(a.occ.Release, now).Compare(later(b.occ.Release, now)), cmp.Compare(a.occ.Class.Rank(), b.occ.Class.Rank()),
+		care.Later(a.occ.Release, now).Compare(care.Later(b.occ.Release, now)), cmp.Compare(a.occ.Class.Rank(), b.occ.Class.Rank()),
 		a.planned.Compare(b.planned), rank(a.occ, b.occ),
 	)
 }
@@ -242,7 +242,7 @@ func (r *run) limit() {
 	for len(waiting) > 0 {
 		c := waiting[0]
 		waiting = waiting[1:]
-		at := later(c.occ.Release, r.request.Now)
+		at := care.Later(c.occ.Release, r.request.Now)
 		lifts, ok := room(counted, limit, at)
 		if ok {
 			counted = append(counted, at)
@@ -308,13 +308,6 @@ func room(counted []time.Time, limit int, t time.Time) (lifts time.Time, ok bool
 	}
 	slices.SortFunc(recent, time.Time.Compare)
 	return recent[len(recent)-limit].Add(week), false
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // finish puts the times on the recipient's clock and adds what was asked for.

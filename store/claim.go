@@ -309,7 +309,7 @@ func (s *Store) readClaims(ctx context.Context, h *hunger, shard int, c *call, u
 		if claim.Record.State == care.StateSending {
 			claim.Was = care.StateUncertain
 		}
-		claim.Record.State, claim.Record.Owner = care.StateClaimed, token
+		claim.Record.State = care.StateClaimed
 		claims = append(claims, claim)
 	}
 	return claims

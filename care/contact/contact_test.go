@@ -5,6 +5,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+	"pgregory.net/rapid"
 
 	"github.com/carebell/carebell/care/contact"
 )
@@ -131,6 +135,45 @@ func TestEmail(t *testing.T) {
 	}
 }
 
+// TestAddress: what Email takes is an address; one with letters beyond ASCII before the @ is one too, and needs SMTPUTF8.
+func TestAddress(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]struct {
+		addr     string
+		smtputf8 bool
+	}{
+		"wang@example.com": {"wang@example.com", false}, "Wang@例子.中国": {"Wang@xn--fsqu00a.xn--fiqs8s", false}, "a@xn--fsqu00a.xn--fiqs8s": {"a@xn--fsqu00a.xn--fiqs8s", false},
+		"a@m--y-s-h-op.example": {"a@m--y-s-h-op.example", false}, "a@my--shop.example": {}, "a@a-b.c0.example": {"a@a-b.c0.example", false},
+		"王@example.com": {"王@example.com", true}, "jos\u00e9.x@Example.com": {"jos\u00e9.x@example.com", true}, "e\u0301@example.com": {"e\u0301@example.com", true},
+		"a@xn--a.com": {}, "a\u200b@example.com": {}, "a\u202e@example.com": {}, "\xff@example.com": {}, "王\u00a0@example.com": {}, "王..a@example.com": {}, ".王@example.com": {},
+		"王 b@example.com": {}, "😀@example.com": {}, `"王"@example.com`: {}, strings.Repeat("王", 22) + "@example.com": {}, "王@localhost": {}, "王@例子.中国\r\n": {},
+	} {
+		addr, smtputf8, ok := contact.Address(raw)
+		if addr != want.addr || smtputf8 != want.smtputf8 || ok != (want.addr != "") {
+			t.Errorf("Address(%q): got %q, %t, %t", raw, addr, smtputf8, ok)
+		}
+		if email, ok := contact.Email(raw); ok != (want.addr != "" && !want.smtputf8) || ok && email != want.addr {
+			t.Errorf("Email(%q): got %q, %t", raw, email, ok)
+		}
+	}
+}
+
+// TestDomainsGoTheShortWay: a domain that is taken is the one that IDNA makes of it, so that the short way changes nothing.
+func TestDomainsGoTheShortWay(t *testing.T) {
+	t.Parallel()
+	label := rapid.StringOfN(rapid.RuneFrom([]rune("abxnz0189-A.é_")), 0, 70, -1)
+	rapid.Check(t, func(t *rapid.T) {
+		domain := strings.Join(rapid.SliceOfN(label, 1, 6).Draw(t, "labels"), ".")
+		addr, _, ok := contact.Address("a@" + domain)
+		if !ok {
+			return
+		}
+		if want, err := idna.Lookup.ToASCII(domain); err != nil || addr != "a@"+want {
+			t.Fatalf("%q becomes %q, by IDNA %q, %v", domain, addr, want, err)
+		}
+	})
+}
+
 func TestHash(t *testing.T) {
 	t.Parallel()
 	// printf wang@example.com | openssl dgst -sha256 -hmac key
@@ -173,6 +216,12 @@ func FuzzEmail(f *testing.F) {
 	f.Add("a b> SIZE=1@example.com")
 	f.Add("wang@例子。中国")
 	f.Fuzz(func(t *testing.T, raw string) {
+		if wide, _, ok := contact.Address(raw); ok {
+			again, _, _ := contact.Address(wide)
+			if again != wide || strings.ContainsAny(wide, "\r\n\t <>,;:\"()\\\x00\u202e\u200b") || !utf8.ValidString(wide) || len(wide) > 254 {
+				t.Fatalf("Address(%q): %q is not safe", raw, wide)
+			}
+		}
 		got, ok := contact.Email(raw)
 		if ok != (got != "") {
 			t.Fatalf("Email(%q): got %q, %t", raw, got, ok)

@@ -2,6 +2,7 @@ package contact
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -14,58 +15,82 @@ const (
 	maxLabel   = 63
 )
 
-// Email returns the address with its domain in lower case and in ASCII (RFC 5891). It takes one bare addr-spec of RFC 5321:
-// a dot-string of ASCII and a domain of at least two labels. Display names, comments, quoted local parts, address literals and
-// anything that could end a command or a header are refused; blanks around it are not.
+// Email returns a customer's address in the form in which it is compared, hashed and used: see Address. One that needs SMTPUTF8 is
+// refused: in customers' data it is a slip of the keyboard far more often than an address, and few servers would take it.
 func Email(raw string) (addr string, ok bool) {
-	s := strings.Trim(fold(raw), " \t")
-	at := strings.LastIndexByte(s, '@')
-	if at < 1 || at > maxLocal || !dotAtom(s[:at]) {
+	addr, smtputf8, ok := Address(raw)
+	if !ok || smtputf8 {
 		return "", false
 	}
+	return addr, true
+}
+
+// Address returns an address as it goes on the wire, with its domain in lower case and in ASCII (RFC 5891), and whether a server has
+// to offer SMTPUTF8 for it. It takes one bare addr-spec of RFC 5321 or RFC 6531: a dot-string and a domain of at least two labels.
+// Display names, comments, quoted local parts, address literals and anything that could end a command or a header are refused, as is
+// what is invisible or turns text around; blanks around it are not. Quoted local parts were how CVE-2025-59937 smuggled recipients in.
+func Address(raw string) (addr string, smtputf8, ok bool) {
+	s := strings.Trim(fold(raw), " \t")
+	at := strings.LastIndexByte(s, '@')
+	if at < 1 || at > maxLocal {
+		return "", false, false
+	}
+	smtputf8, ok = dotString(s[:at])
+	if !ok {
+		return "", false, false
+	}
 	domain := s[at+1:]
-	if !plainDomain(domain) {
+	if !hostName(domain) || reserved(domain) {
 		// The long way: letters to fold, or beyond ASCII.
 		if len(domain) > maxAddress || !utf8.ValidString(domain) {
-			return "", false
+			return "", false, false
 		}
 		ascii, err := idna.Lookup.ToASCII(domain)
-		if err != nil || !plainDomain(ascii) {
-			return "", false
+		if err != nil || !hostName(ascii) {
+			return "", false, false
 		}
 		domain = ascii
 		s = s[:at+1] + domain
 	}
 	if len(s) > maxAddress {
-		return "", false
+		return "", false, false
 	}
-	return s, true
+	return s, smtputf8, true
 }
 
-// dotAtom reports whether s is a dot-string of RFC 5321: atoms parted by single dots.
-func dotAtom(s string) bool {
+// reserved reports whether a label may have hyphens where those of internationalised names have them (RFC 5890, 2.3.1): whether it is
+// one, IDNA says.
+func reserved(domain string) bool { return strings.Contains(domain, "--") }
+
+// dotString reports whether s is a dot-string: atoms parted by single dots, of RFC 5321 or, beyond ASCII, of RFC 6531 as far as one
+// can see them.
+func dotString(s string) (beyondASCII, ok bool) {
 	dot := true
-	for i := range len(s) {
-		c := s[i]
+	for _, r := range s {
 		switch {
-		case c == '.':
+		case r == '.':
 			if dot {
-				return false
+				return false, false
 			}
 			dot = true
 			continue
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0:
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+		case r < utf8.RuneSelf:
+			if strings.IndexByte("!#$%&'*+-/=?^_`{|}~", byte(r)) < 0 {
+				return false, false
+			}
+		case unicode.IsLetter(r), unicode.IsMark(r), unicode.IsNumber(r): // U+FFFD, which broken UTF-8 is read as, is none of them
+			beyondASCII = true
 		default:
-			return false
+			return false, false
 		}
 		dot = false
 	}
-	return !dot
+	return beyondASCII, !dot
 }
 
-// plainDomain reports whether s is a lower-case host name with a top-level domain that is no number.
-func plainDomain(s string) bool {
+// hostName reports whether s is a lower-case host name with a top-level domain that is no number.
+func hostName(s string) bool {
 	labels, start := 0, 0
 	for i := 0; i <= len(s); i++ {
 		if i < len(s) && s[i] != '.' {

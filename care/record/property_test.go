@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"runtime"
 	"slices"
@@ -404,8 +405,12 @@ func TestDecodeGivesEachCustomerItsOwn(t *testing.T) {
 func TestDecodeAllocations(t *testing.T) { //nolint:paralleltest // it counts what the whole process allocates
 	for name, text := range map[string]string{"example": oneCar, "two cars": twoCars} {
 		raw := []byte(text)
-		if n := testing.AllocsPerRun(100, func() { _, _, _ = Decode(raw) }); n > 90 {
-			t.Errorf("%s: %v allocations", name, n)
+		fewest := math.Inf(1) // of many: the race detector takes readers out of the pool, which are made anew
+		for range 50 {
+			fewest = min(fewest, testing.AllocsPerRun(1, func() { _, _, _ = Decode(raw) }))
+		}
+		if fewest > 70 {
+			t.Errorf("%s: %v allocations", name, fewest)
 		}
 	}
 }

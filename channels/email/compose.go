@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/wneessen/go-mail"
@@ -31,8 +30,6 @@ func header(s string, n int) string {
 	}
 	return s
 }
-
-func visible(r rune) bool { return unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsNumber(r) }
 
 // label makes a token of a name of the book: letters, digits and hyphens, at most 64.
 func label(s string) string {

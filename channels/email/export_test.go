@@ -10,9 +10,8 @@ var AppendQuoted = appendQuoted
 // QueuedAs is queuedAs for the tests.
 var QueuedAs = queuedAs
 
-// PlainDomain, PlainURL and EncodingFor are the short ways for the tests.
+// PlainURL and EncodingFor are the short ways for the tests.
 var (
-	PlainDomain = plainDomain
 	PlainURL    = plainURL
 	EncodingFor = encodingFor
 	Base64Words = base64Words

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/net/idna"
 	"pgregory.net/rapid"
 
 	"github.com/wneessen/go-mail"
@@ -17,14 +16,7 @@ import (
 // TestShortWays holds the short ways, for what nearly every message has, against the long ones.
 func TestShortWays(t *testing.T) {
 	t.Parallel()
-	label := rapid.StringOfN(rapid.RuneFrom([]rune("abxnz0189-A.é_")), 0, 70, -1)
 	rapid.Check(t, func(t *rapid.T) {
-		domain := strings.Join(rapid.SliceOfN(label, 1, 6).Draw(t, "labels"), ".")
-		if email.PlainDomain(domain) {
-			if got, err := idna.Lookup.ToASCII(domain); err != nil || got != domain {
-				t.Fatalf("%q becomes %q, %v", domain, got, err)
-			}
-		}
 		link := "https://" + rapid.StringOf(rapid.RuneFrom([]rune("abAZ09-._~/:@%?#é [<,"))).Draw(t, "link")
 		if email.PlainURL(link) {
 			if u, err := url.Parse(link); err != nil || u.Host == "" || u.String() != link || u.Scheme != "https" {
@@ -50,15 +42,6 @@ func TestShortWays(t *testing.T) {
 			t.Fatalf("%q: %s, want %s", body, got, want)
 		}
 	})
-	for domain, want := range map[string]bool{
-		"customer.example": true, "a-b.c0.example": true, "xn--bcher-kva.example": false, "Customer.example": false, "-a.example": false, "a-.example": false,
-		"": false, "a..b": false, ".a": false, "a.": false, strings.Repeat("a", 63) + ".example": true, strings.Repeat("a", 64) + ".example": false,
-		strings.Repeat("a.", 126) + "a": true, strings.Repeat("a.", 127) + "a": false, "ab--c.example": false,
-	} {
-		if got := email.PlainDomain(domain); got != want {
-			t.Errorf("plain %q: %t", domain, got)
-		}
-	}
 	for link, want := range map[string]bool{
 		"https://care.example/u/aZ0-_": true, "http://care.example/u/a": false, "https://care.example:8443/u/a": false, "https:///u/a": false,
 		"https://care.example": false, "https://care.example/" + strings.Repeat("a", 900): false, "https://u@care.example/": false, "": false,
