@@ -169,3 +169,35 @@ func TestAccountsWithTheWrongNames(t *testing.T) {
 		}
 	}
 }
+
+// TestTheBestHopeIsReported: where no gateway sent, the message waits for one that is busy, or for a person to mend one, before it is given
+// up for want of an approved template at another.
+func TestTheBestHopeIsReported(t *testing.T) {
+	t.Parallel()
+	server := func(status int) string {
+		srv := httptest.NewServer(noting(&recorder{}, answers(status, "")))
+		t.Cleanup(srv.Close)
+		return srv.URL
+	}
+	without := sms.Gateway{Name: "aliyun", URL: server(200), User: "LTAI"}
+	busy := sms.Gateway{Name: "kannel", URL: server(503)}
+	locked := sms.Gateway{Name: "shut", Driver: "kannel", URL: server(403)}
+	for name, tt := range map[string]struct {
+		gateways []sms.Gateway
+		kind     care.Kind
+		code     string
+	}{
+		"busy behind no template":    {[]sms.Gateway{without, busy}, care.KindRetry, "http 503"},
+		"no template behind busy":    {[]sms.Gateway{busy, without}, care.KindRetry, "http 503"},
+		"locked behind no template":  {[]sms.Gateway{without, locked}, care.KindOperator, "http 403"},
+		"no template behind locked":  {[]sms.Gateway{locked, without}, care.KindOperator, "http 403"},
+		"busy behind locked":         {[]sms.Gateway{locked, busy}, care.KindRetry, "http 503"},
+		"locked behind busy":         {[]sms.Gateway{busy, locked}, care.KindRetry, "http 503"},
+		"no template, and that only": {[]sms.Gateway{without}, care.KindContent, "no_template"},
+	} {
+		_, err := newSender(t, sms.Config{Gateways: tt.gateways}).Send(t.Context(), testMessage())
+		if e, ok := errors.AsType[*care.Error](err); !ok || e.Kind != tt.kind || e.Code != tt.code {
+			t.Errorf("%s: %v, want %s %s", name, err, tt.kind, tt.code)
+		}
+	}
+}

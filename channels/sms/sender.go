@@ -223,8 +223,7 @@ func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error
 			e = &care.Error{Kind: care.KindRetry, Err: err}
 		}
 		tries += max(e.Tries, 1)
-		// What is busy says more of when to try again than what needs a person.
-		if last == nil || !standIn(e) || last.Kind == care.KindOperator {
+		if last == nil || !standIn(e) || hope(e) > hope(last) {
 			last = e
 		}
 		if !standIn(e) || ctx.Err() != nil {
@@ -256,6 +255,18 @@ func (s *Sender) nobody(m *care.Message) *care.Error {
 // standIn reports whether another gateway may be tried: this one has not taken the message, and it lies at the gateway.
 func standIn(e *care.Error) bool {
 	return e.Kind == care.KindRetry || e.Kind == care.KindOperator || e.Code == "no_template"
+}
+
+// hope ranks what stopped a gateway: one that is busy will take the message, one that is locked will when a person has acted, and one that
+// has no template for it will not.
+func hope(e *care.Error) int {
+	switch e.Kind {
+	case care.KindRetry:
+		return 2
+	case care.KindOperator:
+		return 1
+	}
+	return 0
 }
 
 // sick reports whether a failure says something of the gateway rather than of one number.
