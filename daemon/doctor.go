@@ -14,6 +14,7 @@ import (
 	"github.com/carebell/carebell/channels/email/mailbox"
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/feedback"
 	"github.com/carebell/carebell/store"
 )
 
@@ -248,7 +249,7 @@ func (e *Env) doctorLinks(tell func(Finding)) {
 	default:
 		tell(Finding{OK: true, What: "links go to " + set.PublicURL})
 	}
-	for _, c := range e.Callbacks() {
+	for _, c := range feedback.Callbacks(e.Settings) {
 		shown, _, hidden := strings.Cut(c.URL, "?")
 		what := "the " + c.From + " is to call " + shown
 		if hidden || c.Secret != "" {

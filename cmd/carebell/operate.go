@@ -9,6 +9,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/feedback"
 	"github.com/spf13/cobra"
 )
 
@@ -188,7 +189,7 @@ func newDoctor() *cobra.Command {
 }
 
 func showCallbacks(cmd *cobra.Command, env *daemon.Env) error {
-	all := env.Callbacks()
+	all := feedback.Callbacks(env.Settings)
 	if len(all) == 0 {
 		return errors.New("there are no callbacks: set CARE_PUBLIC_URL and CARE_SECRET_KEY")
 	}

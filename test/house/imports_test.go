@@ -24,7 +24,7 @@ const (
 var rooms = map[string]storey{
 	"care": cellar,
 
-	"channels": middle, "config": middle, "console": middle, "delivery": middle,
+	"channels": middle, "config": middle, "delivery": middle,
 	"intake": middle, "scheduler": middle, "store": middle, "templates": middle,
 
 	"service": deeds,
