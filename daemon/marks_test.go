@@ -13,6 +13,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/service/operate"
 	"github.com/carebell/carebell/store"
 	"github.com/carebell/carebell/test/peers"
 	"github.com/redis/go-redis/v9"
@@ -134,15 +135,17 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 	}
 
 	var found []string
-	running.env.doctorRedis(t.Context(), func(f Finding) { found = append(found, f.Remedy) })
+	doctor := operate.Doctor{Settings: running.env.Settings, Now: time.Now, Store: running.store, Gateways: running.env.Gateways, Senders: running.env.OpenSenders}
+	doctor.Run(t.Context(), func(f store.Finding) { found = append(found, f.Remedy) })
 	if !strings.Contains(strings.Join(found, "\n"), "carebell resume --restored") {
 		t.Errorf("doctor says %q", found)
 	}
-	if _, err := running.env.Stop(t.Context(), Scope{}, false); err != nil {
+	operator := operate.Service{Store: running.store, Now: time.Now}
+	if err := operator.Resume(t.Context(), care.CommandLine(), operate.Scope{}); err != nil {
 		t.Fatal(err)
 	}
 	ready(t, running, "a plain resume is not enough", http.StatusServiceUnavailable, "resume --restored")
-	if _, err := running.env.AcceptRestored(t.Context()); err != nil {
+	if err := operator.AcceptRestored(t.Context(), care.CommandLine()); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range []*Daemon{running, fresh, again} {
@@ -152,7 +155,7 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 			return err == nil
 		})
 	}
-	if _, err := running.env.AcceptRestored(t.Context()); err == nil {
+	if err := operator.AcceptRestored(t.Context(), care.CommandLine()); err == nil {
 		t.Error("accepted what nobody has stopped for")
 	}
 }

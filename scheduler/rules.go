@@ -1,6 +1,10 @@
 package scheduler
 
-import "github.com/carebell/carebell/care"
+import (
+	"encoding/json"
+
+	"github.com/carebell/carebell/care"
+)
 
 // The rules that others show people, too: what they say of a customer must be what the plan does.
 
@@ -44,12 +48,20 @@ func (c Cap) By() string {
 	return "customer"
 }
 
+// MarshalJSON writes the limit and whose it is.
+func (c Cap) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Limit int    `json:"limit"`
+		By    string `json:"by"`
+	}{c.Limit, c.By()})
+}
+
 // Caps of a dealer who says nothing (design A3).
 var defaultCaps = map[string]int{"default": 2, "A": 3, "C": 1}
 
 // CapOf returns the cap that holds for a customer: the smaller of their grade's and their own wish; false if there is none.
 func CapOf(f *care.Facts, d *care.Dealer) (Cap, bool) {
-	return capOf(f.Customer.Grade, d, preferences(f).MaxPerWeek)
+	return capOf(f.Customer.Grade, d, Preferences(f).MaxPerWeek)
 }
 
 func capOf(grade string, d *care.Dealer, own *int) (limit Cap, limited bool) {
@@ -63,7 +75,7 @@ func capOf(grade string, d *care.Dealer, own *int) (limit Cap, limited bool) {
 		c, ok := d.Caps[grade]
 		whose := ofGrade
 		if !ok {
-			c, whose = d.Caps["default"], ofDealer
+			c, whose, grade = d.Caps["default"], ofDealer, "" // one cap, whatever the customer's grade
 		}
 		if c.PerWeek != nil {
 			limit, limited = Cap{*c.PerWeek, whose, grade}, true

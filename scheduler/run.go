@@ -64,7 +64,7 @@ func (p *Planner) begin(f *care.Facts, r Request) *run {
 	out := p.runs.Get().(*run)
 	out.p, out.facts, out.customer, out.dealer, out.request = p, f, f.Customer, d, r
 	out.closed = f.Customer.Closed
-	out.prefs = preferences(f)
+	out.prefs = Preferences(f)
 	for len(out.odometers) < len(f.Customer.Vehicles) {
 		out.odometers = append(out.odometers, new(odometer))
 	}
@@ -85,9 +85,9 @@ func (r *run) end() {
 	r.p.runs.Put(r)
 }
 
-// preferences returns the customer's wishes: what the overlay says comes before the record. What was never said in the overlay
+// Preferences returns the customer's wishes: what the overlay says comes before the record. What was never said in the overlay
 // stays as it is in the record, except for the topics that are off, of which the overlay holds the whole list.
-func preferences(f *care.Facts) care.Preferences {
+func Preferences(f *care.Facts) care.Preferences {
 	out := f.Customer.Preferences
 	if f.Overlay == nil || f.Overlay.Preferences == nil {
 		return out
@@ -111,14 +111,14 @@ func (r *run) odometer(i int) *odometer {
 	o := r.odometers[i]
 	if !o.known {
 		v := &r.customer.Vehicles[i]
-		o.gather(v, reported(r.facts, v.ID))
+		o.gather(v, Reported(r.facts, v.ID))
 		o.known = true
 	}
 	return o
 }
 
-// reported returns the readings the customer told us.
-func reported(f *care.Facts, vehicle string) []care.Reading {
+// Reported returns the readings the customer told us.
+func Reported(f *care.Facts, vehicle string) []care.Reading {
 	if f.Overlay == nil {
 		return nil
 	}

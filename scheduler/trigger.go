@@ -116,7 +116,7 @@ func (r *run) vehicleTriggers(p *program, s *span, i int) {
 	case care.OnVisit:
 		r.visits(p, s, i)
 	case care.OnLastVisit:
-		last := latestVisit(v)
+		last := LatestVisit(v)
 		on := lastVisit(v)
 		if s.has(on) {
 			r.found(p, s, due{on: on, cycle: cycle{date: on}, vehicle: i, visit: last})
@@ -225,8 +225,8 @@ func compareVisits(a, b *care.Visit) int {
 	return 0
 }
 
-// latestVisit returns the vehicle's latest visit, nil if it has none.
-func latestVisit(v *care.Vehicle) *care.Visit {
+// LatestVisit returns the vehicle's latest visit, nil if it has none.
+func LatestVisit(v *care.Vehicle) *care.Visit {
 	var last *care.Visit
 	for i := range v.Visits {
 		if last == nil || compareVisits(&v.Visits[i], last) > 0 {
@@ -238,7 +238,7 @@ func latestVisit(v *care.Vehicle) *care.Visit {
 
 // lastVisit returns the date of the latest visit, else of the delivery.
 func lastVisit(v *care.Vehicle) care.Date {
-	if last := latestVisit(v); last != nil {
+	if last := LatestVisit(v); last != nil {
 		return last.ClosedOn
 	}
 	return v.DeliveredOn

@@ -8,8 +8,9 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
-	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/insight"
+	"github.com/carebell/carebell/service/operate"
 	"github.com/spf13/cobra"
 )
 
@@ -55,14 +56,15 @@ func newLint() *cobra.Command {
 		if redis && customers != "" {
 			return &misuse{fmt.Errorf("--customers and --redis: say one of them")}
 		}
-		var today *daemon.Today
+		var today *insight.Today
 		if (redis || customers != "") && !care.Faults(problems) {
-			env, err := commandEnv(cmd)
+			service, s, err := ask(cmd, dir, customers)
 			if err != nil {
 				return err
 			}
+			defer s.close()
 			var more []care.Problem
-			if today, more, err = env.Today(cmd.Context(), dir, customers); err != nil {
+			if today, more, err = service.Today(cmd.Context(), s.who, customers); err != nil {
 				return err
 			}
 			problems = append(problems, more...)
@@ -106,34 +108,71 @@ func newLint() *cobra.Command {
 }
 
 func newPreview() *cobra.Command {
-	var opt daemon.PreviewOptions
+	var opt carebook.PreviewOptions
+	var out carebook.PreviewFile
+	var book, customer string
 	cmd := &cobra.Command{
 		Use:   "preview TEMPLATE",
 		Short: "Show a message as the customer will see it",
 		Long:  "Show a message as the customer will see it: for a made-up customer, or with --customer for one of your own.\nWith --out FILE.html the mail is written as a page to open in a browser; with --frame that page shows all messages\nas phones and desktops do, light and dark. With --out FILE.png Chromium takes a picture as wide as a phone.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			env, err := commandEnv(cmd)
+			if err := out.Check(); err != nil {
+				return err
+			}
+			s, err := start(cmd, book)
 			if err != nil {
 				return err
 			}
-			opt.Template = args[0]
-			return env.Preview(cmd.Context(), opt, cmd.OutOrStdout())
+			defer s.close()
+			opt.Template, opt.Now = args[0], s.env.Now()
+			return preview(cmd, s, customer, opt, out)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&opt.Locale, "locale", "", "locale: zh-CN, en, … (default: the customer's, else the dealer's)")
-	f.StringVar(&opt.Customer, "customer", "", "a customer's id in Redis; without it a made-up one")
+	f.StringVar(&customer, "customer", "", "a customer's id in Redis; without it a made-up one")
 	f.StringVar((*string)(&opt.Channel), "channel", "", "email, sms or webhook (default: all that the template has)")
 	f.BoolVar(&opt.Branches, "all-branches", false, "show each outcome of each if, unless and case as well")
-	f.StringVar(&opt.Out.Name, "out", "", "write the mail's HTML (.html), its plain text (.txt), the webhook's body (.json) or a picture (.png) into this file")
-	f.BoolVar(&opt.Out.Frame, "frame", false, "with --out FILE.html: one page with every message on phone and desktop, light and dark")
-	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
+	f.StringVar(&out.Name, "out", "", "write the mail's HTML (.html), its plain text (.txt), the webhook's body (.json) or a picture (.png) into this file")
+	f.BoolVar(&out.Frame, "frame", false, "with --out FILE.html: one page with every message on phone and desktop, light and dark")
+	f.StringVar(&book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
 	return cmd
 }
 
+func preview(cmd *cobra.Command, s *session, customer string, opt carebook.PreviewOptions, file carebook.PreviewFile) error {
+	book, err := s.book()
+	if err != nil {
+		return err
+	}
+	if customer != "" {
+		if err := s.connect(cmd.Context()); err != nil {
+			return err
+		}
+		ask := insight.Service{Store: s.store, Book: s.book, Now: s.env.Now}
+		if opt.Customer, err = ask.Customer(cmd.Context(), s.who, customer); err != nil {
+			return err
+		}
+	}
+	shown, err := book.Preview(opt)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	carebook.Describe(out, shown)
+	if file.Name == "" {
+		return nil
+	}
+	if err := file.Write(cmd.Context(), opt.Template, shown); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "written: %s\n", file.Name)
+	return err
+}
+
 func newSend() *cobra.Command {
-	var opt daemon.SendOptions
+	var opt operate.TestSend
+	var book string
 	cmd := &cobra.Command{
 		Use:   "send TEMPLATE --to ADDRESS",
 		Short: "Send a test message to an address of your own",
@@ -142,18 +181,33 @@ func newSend() *cobra.Command {
 			if opt.To == "" {
 				return &misuse{fmt.Errorf("send needs --to ADDRESS: a mail address, a telephone number or a URL")}
 			}
-			env, err := commandEnv(cmd)
+			s, err := start(cmd, book)
 			if err != nil {
 				return err
 			}
+			defer s.close()
+			if opt.Customer != "" {
+				if err := s.connect(cmd.Context()); err != nil {
+					return err
+				}
+			}
 			opt.Template = args[0]
-			return env.Send(cmd.Context(), opt, cmd.OutOrStdout())
+			sent, err := s.operate().SendTest(cmd.Context(), s.who, opt)
+			if err != nil {
+				return err
+			}
+			as := ""
+			if sent.ProviderID != "" {
+				as = " as " + sent.ProviderID
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "accepted by the %s provider%s\n", sent.Channel, as)
+			return err
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&opt.To, "to", "", "where it goes: a mail address, a telephone number (+86…) or an http(s) URL; it chooses the channel")
 	f.StringVar(&opt.Locale, "locale", "", "locale: zh-CN, en, …")
 	f.StringVar(&opt.Customer, "customer", "", "a customer's id in Redis; without it a made-up one")
-	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
+	f.StringVar(&book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
 	return cmd
 }

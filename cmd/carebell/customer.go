@@ -8,7 +8,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/operate"
 	"github.com/spf13/cobra"
 )
 
@@ -70,12 +70,13 @@ func newCustomerExport() *cobra.Command {
 	}
 }
 
-func dossier(cmd *cobra.Command, id string) (*daemon.Dossier, error) {
-	env, err := commandEnv(cmd)
+func dossier(cmd *cobra.Command, id string) (*operate.Dossier, error) {
+	service, s, err := act(cmd)
 	if err != nil {
 		return nil, err
 	}
-	return env.Customer(cmd.Context(), id)
+	defer s.close()
+	return service.Customer(cmd.Context(), s.who, id)
 }
 
 func newCustomerErase() *cobra.Command {
@@ -94,11 +95,12 @@ func newCustomerErase() *cobra.Command {
 		if !*yes {
 			return &misuse{fmt.Errorf("erasing %s cannot be undone: repeat with --yes (carebell customer export %s keeps a copy)", args[0], args[0])}
 		}
-		env, err := commandEnv(cmd)
+		service, s, err := act(cmd)
 		if err != nil {
 			return err
 		}
-		done, err := env.Erase(cmd.Context(), args[0], *record)
+		defer s.close()
+		done, err := service.Erase(cmd.Context(), s.who, args[0], *record)
 		if err != nil {
 			return err
 		}
@@ -107,7 +109,7 @@ func newCustomerErase() *cobra.Command {
 	return cmd
 }
 
-func showErasure(w io.Writer, done *daemon.Erasure) error {
+func showErasure(w io.Writer, done *operate.Erasure) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s is erased: a tombstone keeps the customer from being served again\n", done.Customer)
 	fmt.Fprintf(&b, "deleted: waiting messages %d, ledger entries %d, message records %d, timeline entries %d, and what the customer told us\n",
@@ -131,7 +133,7 @@ func showErasure(w io.Writer, done *daemon.Erasure) error {
 	return err
 }
 
-func showDossier(w io.Writer, d *daemon.Dossier) error {
+func showDossier(w io.Writer, d *operate.Dossier) error {
 	fmt.Fprintf(w, "%s: all that is held, as of %s\n\nRECORD (written by the dealership's systems)\n", d.Customer, d.ExportedAt.Format(time.RFC3339))
 	switch {
 	case d.Unreadable != "":

@@ -8,14 +8,14 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/insight"
 	"github.com/clipperhouse/displaywidth"
 	"github.com/spf13/cobra"
 )
 
 func newExplain() *cobra.Command {
-	var opt daemon.ExplainOptions
-	var on string
+	var opt insight.ExplainOptions
+	var on, book string
 	cmd := &cobra.Command{
 		Use:   "explain CUSTOMER",
 		Short: "Say what went to a customer, what will, and why not: every gate with its answer",
@@ -29,7 +29,7 @@ func newExplain() *cobra.Command {
 	f.StringVar(&opt.Program, "program", "", "only this program, with every gate on a line of its own")
 	f.StringVar(&on, "on", "", "as of this day (default: now)")
 	f.StringVar(&opt.File, "customers", "", "a file of customer records, one JSON document per line; - is standard input")
-	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
+	f.StringVar(&book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
 	f.StringVar(&opt.Locale, "locale", "", "language: zh-CN or en (default: that of the environment)")
 	f.BoolVar(&opt.Others, "others", false, "read all other customers too: what a household shares and a workshop's full day depend on them")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -45,13 +45,14 @@ func newExplain() *cobra.Command {
 		if *format != "table" && *format != "jsonl" {
 			return &misuse{fmt.Errorf("--format %s: it is table or jsonl", *format)}
 		}
-		env, err := commandEnv(cmd)
+		service, s, err := ask(cmd, book, opt.File)
 		if err != nil {
 			return err
 		}
+		defer s.close()
 		bar := newCount(cmd.ErrOrStderr())
 		opt.Customer, opt.Progress = args[0], bar.at
-		x, err := env.Explain(cmd.Context(), opt)
+		x, err := service.Explain(cmd.Context(), s.who, opt)
 		bar.end()
 		if err != nil {
 			return err
@@ -66,7 +67,7 @@ func newExplain() *cobra.Command {
 }
 
 // explainLines writes one fact per line: customer, past, next and nothing.
-func explainLines(w io.Writer, x *daemon.Explanation) error {
+func explainLines(w io.Writer, x *insight.Explanation) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	var failed error
@@ -101,7 +102,7 @@ func explainLines(w io.Writer, x *daemon.Explanation) error {
 // teller writes an explanation for a person, on one screen.
 type teller struct {
 	w       io.Writer
-	x       *daemon.Explanation
+	x       *insight.Explanation
 	locale  string
 	details bool
 }
@@ -138,7 +139,7 @@ func (t *teller) facts() {
 	x := t.x
 	limit := t.say("no cap", "不限量")
 	if x.Cap != nil {
-		limit = fmt.Sprintf(t.say("cap %d in 7 days (%s)", "7 天内最多 %d 条（%s）"), x.Cap.Limit, daemon.CapName(*x.Cap, t.locale))
+		limit = fmt.Sprintf(t.say("cap %d in 7 days (%s)", "7 天内最多 %d 条（%s）"), x.Cap.Limit, insight.CapName(*x.Cap, t.locale))
 	}
 	facts := []string{x.TimeZone, x.Locale, t.say("grade ", "等级 ") + or(x.Grade), limit, t.say("birthday ", "生日 ") + or(x.Birthday.String())}
 	if x.Advisor != "" {
@@ -150,7 +151,7 @@ func (t *teller) facts() {
 	if len(p.Channels) > 0 {
 		names := make([]string, len(p.Channels))
 		for i, ch := range p.Channels {
-			names[i] = daemon.ChannelName(ch, t.locale)
+			names[i] = insight.ChannelName(ch, t.locale)
 		}
 		wishes = append(wishes, strings.Join(names, " › "))
 	}
@@ -193,12 +194,12 @@ func (t *teller) channels() error {
 	for i, ch := range t.x.Channels {
 		address := "✓"
 		if ch.Address != "" {
-			address = "✗ " + daemon.Reason(ch.Address, t.locale)
+			address = "✗ " + insight.Reason(ch.Address, t.locale)
 		}
-		row := []string{daemon.ChannelName(ch.Channel, t.locale), address}
+		row := []string{insight.ChannelName(ch.Channel, t.locale), address}
 		for _, c := range ch.Consent {
 			if i == 0 {
-				header = append(header, strings.ToUpper(daemon.ClassName(c.Class, t.locale)))
+				header = append(header, strings.ToUpper(insight.ClassName(c.Class, t.locale)))
 			}
 			row = append(row, t.consent(c))
 		}
@@ -211,7 +212,7 @@ func (t *teller) channels() error {
 	return section(t.w, append(header, t.say("OPTED OUT", "退订")), cells)
 }
 
-func (t *teller) consent(c daemon.Consent) string {
+func (t *teller) consent(c insight.ConsentFacts) string {
 	mark := "✗"
 	if c.Allowed {
 		mark = "✓"
@@ -293,7 +294,7 @@ func (t *teller) past() error {
 		}
 		reason := ""
 		if e.Reason != "" {
-			reason = daemon.Reason(e.Reason, t.locale)
+			reason = insight.Reason(e.Reason, t.locale)
 		}
 		cells = append(cells, []string{e.At.In(t.x.At.Location()).Format("2006-01-02 15:04"), what, tail(e.Vehicle), string(e.Channel), string(e.State), reason})
 	}

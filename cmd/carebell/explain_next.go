@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/insight"
 	"github.com/clipperhouse/displaywidth"
 )
 
@@ -22,14 +22,14 @@ const (
 
 // next tells what is due: each occurrence with a mark per gate, or with --program every gate on a line of its own.
 func (t *teller) next() error {
-	var all []daemon.Next
+	var all []insight.Next
 	for _, p := range t.x.Programs {
 		all = append(all, p.Next...)
 	}
 	if len(all) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(all, func(a, b daemon.Next) int {
+	slices.SortStableFunc(all, func(a, b insight.Next) int {
 		return cmp.Or(a.Release.Compare(b.Release), cmp.Compare(a.Program, b.Program))
 	})
 	names := gateNames(all)
@@ -71,7 +71,7 @@ func (t *teller) next() error {
 }
 
 // gateNames returns the gates in their order, each once.
-func gateNames(all []daemon.Next) []string {
+func gateNames(all []insight.Next) []string {
 	var names []string
 	for _, n := range all {
 		for _, g := range n.Gates {
@@ -84,7 +84,7 @@ func gateNames(all []daemon.Next) []string {
 }
 
 // marks writes one mark per gate, in the order of the names.
-func marks(n daemon.Next, names []string) string {
+func marks(n insight.Next, names []string) string {
 	var b strings.Builder
 	for _, name := range names {
 		b.WriteString(mark(n, name))
@@ -92,14 +92,14 @@ func marks(n daemon.Next, names []string) string {
 	return b.String()
 }
 
-func mark(n daemon.Next, name string) string {
+func mark(n insight.Next, name string) string {
 	asked, passed, open := 0, 0, false
 	for _, g := range n.Gates {
 		if g.Gate != name {
 			continue
 		}
 		asked++
-		open = open || g.Detail == daemon.NotAsked
+		open = open || g.Detail == insight.NotAsked
 		if g.Pass {
 			passed++
 		}
@@ -118,12 +118,12 @@ func mark(n daemon.Next, name string) string {
 }
 
 // putOff reports whether the gate put a message off that goes later.
-func putOff(n daemon.Next, gate string) bool {
+func putOff(n insight.Next, gate string) bool {
 	by, _, _ := strings.Cut(n.Reason, ":")
 	return n.Verdict == care.Send && by == gate
 }
 
-func (t *teller) verdict(n daemon.Next) string {
+func (t *teller) verdict(n insight.Next) string {
 	switch {
 	case n.State != "" && !n.State.Pending():
 		return string(n.State)
@@ -136,11 +136,11 @@ func (t *teller) verdict(n daemon.Next) string {
 }
 
 // note says why, with what the gate knows: until when, by which audience, with which message.
-func (t *teller) note(n daemon.Next) string {
+func (t *teller) note(n insight.Next) string {
 	if n.Reason == "" {
 		return ""
 	}
-	words := daemon.Reason(n.Reason, t.locale)
+	words := insight.Reason(n.Reason, t.locale)
 	for _, g := range n.Gates {
 		if !g.Pass && g.Detail != "" && cmp.Or(g.Reason, g.Gate) == n.Reason {
 			return words + t.say(": ", "：") + g.Detail
@@ -166,19 +166,19 @@ func (t *teller) legend(names []string) {
 }
 
 // gates tells every answer for every occurrence.
-func (t *teller) gates(all []daemon.Next) error {
+func (t *teller) gates(all []insight.Next) error {
 	for _, n := range all {
 		fmt.Fprintln(t.w)
 		t.line(n.Release.Format("2006-01-02 15:04 -0700"), " ", n.Program, "/", n.Step, " ", n.Vehicle, " ", n.ID)
 		for _, g := range n.Gates {
 			sign, why := passes, ""
 			switch {
-			case g.Detail == daemon.NotAsked:
+			case g.Detail == insight.NotAsked:
 				sign, why = unasked, t.say("needs --others", "需 --others")
 			case g.Pass && putOff(n, g.Gate):
-				sign, why = delayed, daemon.Reason(n.Reason, t.locale)
+				sign, why = delayed, insight.Reason(n.Reason, t.locale)
 			case !g.Pass:
-				sign, why = stops, daemon.Reason(cmp.Or(g.Reason, g.Gate), t.locale)
+				sign, why = stops, insight.Reason(cmp.Or(g.Reason, g.Gate), t.locale)
 				if g.Detail != "" {
 					why += t.say(": ", "：") + g.Detail
 				}

@@ -12,14 +12,15 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/service/insight"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 )
 
 func newForecast() *cobra.Command {
-	var opt daemon.ForecastOptions
-	var from, page, locale string
+	var opt insight.ForecastOptions
+	var from, book, page, locale string
 	var days int
 	cmd := &cobra.Command{
 		Use:   "forecast",
@@ -34,12 +35,12 @@ func newForecast() *cobra.Command {
 	f.IntVar(&days, "days", 90, "how many days")
 	f.StringVar(&from, "from", "", "first day (default: today)")
 	f.StringVar(&opt.File, "customers", "", "a file of customer records, one JSON document per line; - is standard input")
-	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
+	f.StringVar(&book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
 	f.StringVar(&page, "html", "", "write a page with plots into this file")
 	f.StringVar(&locale, "locale", "", "language of the page: zh-CN or en (default: that of the environment)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
-		if opt.From, opt.To, err = daemon.ParseDays(from, days, time.Now()); err != nil {
+		if opt.From, opt.To, err = insight.ParseDays(from, days, time.Now()); err != nil {
 			return &misuse{err}
 		}
 		lang, err := language(locale)
@@ -49,14 +50,15 @@ func newForecast() *cobra.Command {
 		if *format != "table" && *format != "jsonl" {
 			return &misuse{fmt.Errorf("--format %s: it is table or jsonl", *format)}
 		}
-		env, err := commandEnv(cmd)
+		service, s, err := ask(cmd, book, opt.File)
 		if err != nil {
 			return err
 		}
+		defer s.close()
 		opt.Defect = printDefect(cmd.ErrOrStderr())
 		bar := newCount(cmd.ErrOrStderr())
 		opt.Progress = bar.at
-		forecast, err := env.Forecast(cmd.Context(), opt)
+		forecast, err := service.Forecast(cmd.Context(), s.who, opt)
 		bar.end()
 		if err != nil {
 			return err
@@ -74,7 +76,7 @@ func newForecast() *cobra.Command {
 	return cmd
 }
 
-func writePage(name string, f *daemon.Forecast, locale string) error {
+func writePage(name string, f *insight.Forecast, locale string) error {
 	out, err := os.Create(name)
 	if err != nil {
 		return err
@@ -96,7 +98,7 @@ func printDefect(w io.Writer) func(customer, path, message string) {
 	}
 }
 
-func printForecast(w io.Writer, f *daemon.Forecast) error {
+func printForecast(w io.Writer, f *insight.Forecast) error {
 	total := f.Total()
 	fmt.Fprintf(w, "%s to %s: %d messages to %d of %d customers; %d SMS parts; cost %s\n",
 		f.First, f.Last, total.Messages, f.Planned, f.Customers, total.Parts, total.CostText())
@@ -111,11 +113,11 @@ func printForecast(w io.Writer, f *daemon.Forecast) error {
 	return printHeld(w, f)
 }
 
-func printVolumes(w io.Writer, f *daemon.Forecast) error {
+func printVolumes(w io.Writer, f *insight.Forecast) error {
 	header := func(first string) []string {
 		return []string{first, "MESSAGES", "EMAIL", "SMS", "PARTS", "WEBHOOK", "COST"}
 	}
-	row := func(name string, s *daemon.Sum) []string {
+	row := func(name string, s *insight.Sum) []string {
 		return []string{
 			name, strconv.Itoa(s.Messages), count(s.By[care.Email]), count(s.By[care.SMS]), count(s.Parts), count(s.By[care.Webhook]), s.CostText(),
 		}
@@ -157,7 +159,7 @@ func count(n int) string {
 	return strconv.Itoa(n)
 }
 
-func printHeld(w io.Writer, f *daemon.Forecast) error {
+func printHeld(w io.Writer, f *insight.Forecast) error {
 	var cells [][]string
 	for _, g := range f.HeldGroups() {
 		var programs []string
@@ -215,8 +217,8 @@ func some(ids []string, all int) string {
 	return s
 }
 
-func capName(c daemon.Cap) string {
-	return fmt.Sprintf("%s: %d in 7 days", daemon.CapName(c, "en"), c.Limit)
+func capName(c scheduler.Cap) string {
+	return fmt.Sprintf("%s: %d in 7 days", insight.CapName(c, "en"), c.Limit)
 }
 
 // counter draws a bar on a terminal while customers are gone through: bytes of a file, or customers of Redis, whose number nobody

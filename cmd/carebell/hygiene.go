@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/insight"
 	"github.com/spf13/cobra"
 )
 
 func newHygiene() *cobra.Command {
-	var opt daemon.HygieneOptions
-	var locale string
+	var opt insight.HygieneOptions
+	var book, locale string
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "hygiene",
@@ -22,7 +22,7 @@ func newHygiene() *cobra.Command {
 	format := formatFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&opt.File, "customers", "", "a file of customer records, one JSON document per line; - is standard input")
-	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
+	f.StringVar(&book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
 	f.StringVar(&locale, "locale", "", "language of the headings: zh-CN or en (default: that of the environment)")
 	f.IntVar(&limit, "limit", 50, "how many of each kind the table shows; 0 shows all, and so does --format jsonl")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -42,14 +42,15 @@ func newHygiene() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		env, err := commandEnv(cmd)
+		service, s, err := ask(cmd, book, opt.File)
 		if err != nil {
 			return err
 		}
+		defer s.close()
 		bar := newCount(cmd.ErrOrStderr())
 		opt.Progress = bar.at
 		counts := map[string]int{}
-		customers, err := env.Hygiene(cmd.Context(), opt, func(f daemon.Flaw) error {
+		customers, err := service.Hygiene(cmd.Context(), s.who, opt, func(f insight.Flaw) error {
 			counts[f.Kind]++
 			if !out.jsonl && limit > 0 && counts[f.Kind] > limit {
 				return nil
@@ -63,9 +64,9 @@ func newHygiene() *cobra.Command {
 		w := cmd.OutOrStdout()
 		total := 0
 		var cells [][]string
-		for _, kind := range daemon.FlawKinds {
+		for _, kind := range insight.FlawKinds {
 			total += counts[kind]
-			cells = append(cells, []string{strconv.Itoa(counts[kind]), kind, daemon.FlawTitle(kind, lang)})
+			cells = append(cells, []string{strconv.Itoa(counts[kind]), kind, insight.FlawTitle(kind, lang)})
 		}
 		head := "%d customers, %d findings\n\n"
 		counted := []string{"COUNT", "FINDING", "WHAT"}

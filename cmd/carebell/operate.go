@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,11 +11,13 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/service/feedback"
+	"github.com/carebell/carebell/service/operate"
+	"github.com/carebell/carebell/store"
 	"github.com/spf13/cobra"
 )
 
 func newMessages() *cobra.Command {
-	var opt daemon.MessagesOptions
+	var opt operate.MessagesOptions
 	cmd := &cobra.Command{
 		Use:   "messages",
 		Short: "List messages by state, or decide about failed and uncertain ones",
@@ -33,11 +36,12 @@ func newMessages() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		env, err := commandEnv(cmd)
+		service, s, err := act(cmd)
 		if err != nil {
 			return err
 		}
-		err = env.Messages(cmd.Context(), opt, func(r care.Record) error {
+		defer s.close()
+		err = service.Messages(cmd.Context(), s.who, opt, func(r care.Record) error {
 			return out.add(r, r.ID, r.Customer, r.Program, r.Step, string(r.Channel), string(r.State), r.Reason,
 				fmt.Sprint(len(r.Attempts)), r.Release.Format(time.RFC3339))
 		})
@@ -46,7 +50,7 @@ func newMessages() *cobra.Command {
 		}
 		return out.end("no such messages")
 	}
-	decide := func(use, short string, flags func(*cobra.Command) func() (daemon.Decision, error)) {
+	decide := func(use, short string, flags func(*cobra.Command) func() (operate.Decision, error)) {
 		sub := &cobra.Command{Use: use, Short: short, Args: cobra.MinimumNArgs(1)}
 		decision := flags(sub)
 		sub.RunE = func(cmd *cobra.Command, ids []string) error {
@@ -54,12 +58,13 @@ func newMessages() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			env, err := commandEnv(cmd)
+			service, s, err := act(cmd)
 			if err != nil {
 				return err
 			}
+			defer s.close()
 			refused := 0
-			err = env.Decide(cmd.Context(), d, ids, func(id, why string) {
+			err = service.Decide(cmd.Context(), s.who, d, ids, func(id, why string) {
 				if why != "" {
 					refused++
 					fmt.Fprintf(cmd.OutOrStdout(), "%s: refused: %s\n", id, why)
@@ -74,23 +79,23 @@ func newMessages() *cobra.Command {
 		}
 		cmd.AddCommand(sub)
 	}
-	fixed := func(d daemon.Decision) func(*cobra.Command) func() (daemon.Decision, error) {
-		return func(*cobra.Command) func() (daemon.Decision, error) {
-			return func() (daemon.Decision, error) { return d, nil }
+	fixed := func(d operate.Decision) func(*cobra.Command) func() (operate.Decision, error) {
+		return func(*cobra.Command) func() (operate.Decision, error) {
+			return func() (operate.Decision, error) { return d, nil }
 		}
 	}
-	decide("retry ID…", "Send failed messages again", fixed(daemon.DecideRetry))
-	decide("drop ID…", "Give waiting messages up", fixed(daemon.DecideDrop))
-	decide("resolve ID…", "Say what became of uncertain messages", func(sub *cobra.Command) func() (daemon.Decision, error) {
+	decide("retry ID…", "Send failed messages again", fixed(operate.DecideRetry))
+	decide("drop ID…", "Give waiting messages up", fixed(operate.DecideDrop))
+	decide("resolve ID…", "Say what became of uncertain messages", func(sub *cobra.Command) func() (operate.Decision, error) {
 		as := sub.Flags().String("as", "", "sent (it arrived), failed (it did not) or resend (send it once more, on record)")
-		return func() (daemon.Decision, error) {
+		return func() (operate.Decision, error) {
 			switch *as {
 			case "sent":
-				return daemon.DecideSent, nil
+				return operate.DecideSent, nil
 			case "failed":
-				return daemon.DecideFailed, nil
+				return operate.DecideFailed, nil
 			case "resend":
-				return daemon.DecideResend, nil
+				return operate.DecideResend, nil
 			}
 			return "", &misuse{fmt.Errorf("--as %s: it is sent, failed or resend", *as)}
 		}
@@ -115,7 +120,7 @@ func newResume() *cobra.Command {
 }
 
 func newStop(use, short string, stop bool) *cobra.Command {
-	var scope daemon.Scope
+	var scope operate.Scope
 	var restored bool
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
@@ -124,23 +129,29 @@ func newStop(use, short string, stop bool) *cobra.Command {
 			if scope.Channel != "" && !scope.Channel.Known() {
 				return &misuse{fmt.Errorf("--channel %s: it is email, sms or webhook", scope.Channel)}
 			}
-			env, err := commandEnv(cmd)
-			if err != nil {
-				return err
-			}
-			if restored && scope != (daemon.Scope{}) {
+			if restored && scope != (operate.Scope{}) {
 				return &misuse{errors.New("--restored goes alone: it is about everything")}
 			}
-			decide := func() (string, error) { return env.Stop(cmd.Context(), scope, stop) }
-			if restored {
-				decide = func() (string, error) { return env.AcceptRestored(cmd.Context()) }
-			}
-			said, err := decide()
+			service, s, err := act(cmd)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), said)
-			return nil
+			defer s.close()
+			said := stopSaid(scope, stop)
+			switch {
+			case restored:
+				said = "the state in Redis is accepted as it is: every replica goes on within seconds"
+				err = service.AcceptRestored(cmd.Context(), s.who)
+			case stop:
+				err = service.Pause(cmd.Context(), s.who, scope)
+			default:
+				err = service.Resume(cmd.Context(), s.who, scope)
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), said)
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&scope.Program, "program", "", "only this program")
@@ -152,6 +163,18 @@ func newStop(use, short string, stop bool) *cobra.Command {
 	return cmd
 }
 
+// stopSaid tells what holds after a pause or a resume.
+func stopSaid(scope operate.Scope, stop bool) string {
+	name, _ := scope.Name() // what is wrong with it is told when it is used
+	switch {
+	case stop:
+		return name + " is paused: what is due waits until carebell resume, unless it expires"
+	case scope.Brake():
+		return fmt.Sprintf("%s of dealer %s goes on: its brake is released", scope.Program, scope.Dealer)
+	}
+	return name + " goes on"
+}
+
 func newDoctor() *cobra.Command {
 	var callbacks bool
 	cmd := &cobra.Command{
@@ -159,15 +182,16 @@ func newDoctor() *cobra.Command {
 		Short: "Check Redis, mail servers, gateways, book and clock: each line ok, or what to do",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			env, err := commandEnv(cmd)
+			s, err := start(cmd, "")
 			if err != nil {
 				return err
 			}
+			defer s.close()
 			if callbacks {
-				return showCallbacks(cmd, env)
+				return showCallbacks(cmd, s.env)
 			}
 			bad := 0
-			env.Doctor(cmd.Context(), func(f daemon.Finding) {
+			s.examine(cmd.Context(), func(f store.Finding) {
 				mark := "ok  "
 				if !f.OK {
 					mark = "FAIL"
@@ -186,6 +210,20 @@ func newDoctor() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&callbacks, "show-callbacks", false, "print the URLs that gateways and mail servers must be given, with their secrets, and check nothing")
 	return cmd
+}
+
+// examine runs the doctor, and names the addresses that others are to call.
+func (s *session) examine(ctx context.Context, tell func(store.Finding)) {
+	connect, cancel := context.WithTimeout(ctx, 2*operate.DialTimeout)
+	err := s.connect(connect)
+	cancel()
+	doctor := operate.Doctor{
+		Settings: s.env.Settings, Now: s.env.Now, Store: s.store, StoreErr: err, Gateways: s.env.Gateways, Senders: s.env.OpenSenders,
+	}
+	doctor.Run(ctx, tell)
+	for _, c := range feedback.Callbacks(s.env.Settings) {
+		tell(c.Finding())
+	}
 }
 
 func showCallbacks(cmd *cobra.Command, env *daemon.Env) error {

@@ -3,12 +3,12 @@ package main
 import (
 	"io"
 
-	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/insight"
 	"github.com/schollz/progressbar/v3"
 )
 
 // newProgress draws a bar on a terminal, and nothing anywhere else: a log file is no place for one.
-func newProgress(w io.Writer) daemon.Progress {
+func newProgress(w io.Writer) insight.Progress {
 	if !onTerminal(w) {
 		return func(string, int64, int64) {}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -15,8 +14,8 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
-	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/insight"
 	"github.com/carebell/carebell/store"
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -162,11 +161,12 @@ func deliver(ts *testscript.TestScript, neg bool, args []string) {
 	st, err := store.Open(ctx, store.Options{URL: ts.Getenv("REDIS"), AllowUnsafe: true, Clock: func() time.Time { return now }})
 	ts.Check(err)
 	defer st.Close()
-	env := &daemon.Env{Settings: &config.Settings{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
-	checked, _, err := carebook.Check(carebook.Options{Now: env.Now})
-	ts.Check(err)
-	opt := daemon.PlanOptions{From: daemon.Moment{Date: day}, To: daemon.Moment{Date: day.AddDays(1)}}
-	plan, err := env.PlanStore(ctx, st, checked.Book.Files, opt)
+	clock := func() time.Time { return now }
+	service := insight.Service{Store: st, Now: clock, Book: func() (*carebook.Compiled, error) {
+		return carebook.Open(carebook.FromSettings(&config.Settings{}, "", clock))
+	}}
+	opt := insight.PlanOptions{Period: insight.Period{From: insight.Moment{Date: day}, To: insight.Moment{Date: day.AddDays(1)}}}
+	plan, err := service.Occurrences(ctx, care.CommandLine(), opt)
 	ts.Check(err)
 	for _, o := range plan {
 		if o.Verdict == care.Send {

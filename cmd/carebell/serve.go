@@ -7,22 +7,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/carebell/carebell/cmd/carebell/demo"
 	"github.com/carebell/carebell/config"
-	"github.com/carebell/carebell/daemon"
 	"github.com/spf13/cobra"
 )
-
-// commandEnv reads the settings and sets up the log: to stderr, so that a command's output is its answer.
-func commandEnv(cmd *cobra.Command) (*daemon.Env, error) {
-	settings, err := config.FromEnv()
-	if err != nil {
-		return nil, &misuse{err}
-	}
-	return &daemon.Env{Settings: settings, Log: newLog(cmd, settings), Now: time.Now, Version: version}, nil
-}
 
 func newLog(cmd *cobra.Command, s *config.Settings) *slog.Logger {
 	opt := &slog.HandlerOptions{Level: slog.Level(s.LogLevel)}
@@ -45,10 +34,11 @@ func newServe() *cobra.Command {
 	dry := cmd.Flags().Bool("dry-run", false, "plan, render and record everything, send nothing (as CARE_DRY_RUN=true)")
 	unsafe := cmd.Flags().Bool("allow-unsafe-redis", false, "start although Redis could lose messages (as CARE_ALLOW_UNSAFE_REDIS=true)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		env, err := commandEnv(cmd)
+		s, err := start(cmd, "")
 		if err != nil {
 			return err
 		}
+		env := s.env
 		env.Settings.DryRun = env.Settings.DryRun || *dry
 		env.Settings.AllowUnsafeRedis = env.Settings.AllowUnsafeRedis || *unsafe
 		if err := env.Settings.ForServe(); err != nil {

@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/config"
-	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/operate"
+	"github.com/carebell/carebell/store"
 )
 
 // dueAtOnce is how many messages the row due looks for among all customers.
@@ -285,10 +286,19 @@ func measureImport(ctx context.Context, w *world) (run, error) {
 	if err := w.empty(ctx); err != nil {
 		return run{}, err
 	}
-	env := &daemon.Env{Settings: &config.Settings{RedisURL: config.NewSecret(w.redis.url()), Book: w.book()}, Log: w.opt.Log, Now: w.now, Version: w.opt.Version}
 	before := cpu()
 	began := time.Now()
-	report, err := env.Import(ctx, daemon.ImportOptions{
+	book, err := carebook.Open(carebook.Options{Dir: w.book(), Now: w.now})
+	if err != nil {
+		return run{}, err
+	}
+	st, err := store.Open(ctx, store.Options{URL: w.redis.url(), AllowUnsafe: true, Reader: true, Clock: w.now, Logger: w.opt.Log})
+	if err != nil {
+		return run{}, err
+	}
+	defer st.Close()
+	into := operate.Service{Store: st, Book: func() (*carebook.Compiled, error) { return book, nil }, Now: w.now, Log: w.opt.Log}
+	report, err := into.Import(ctx, care.CommandLine(), operate.ImportOptions{
 		Files: []string{w.table()}, Dealer: "bench", Progress: func(_ string, done, total int64) { w.opt.Progress("import: bytes", done, total) },
 	})
 	if err != nil {

@@ -137,6 +137,19 @@ func Address(ch care.Channel, c *care.Customer, d *care.Dealer) (string, bool) {
 	return "", false
 }
 
+// Visible reports whether a principal may see a customer: by the dealer who looks after them. A record that cannot be read (nil), and
+// one whose dealer the book does not have, is nobody's: only who sees every dealer's customers sees it.
+func (c *Compiled) Visible(who care.Principal, customer *care.Customer) bool {
+	if who.All() {
+		return true
+	}
+	if customer == nil {
+		return false
+	}
+	dealer := c.Planner.Dealer(customer)
+	return dealer != nil && who.Sees(dealer.Dealer)
+}
+
 // HashAddress returns the keyed fingerprint of an address in the form that goes on the wire. The address cannot be read from it.
 func (c *Compiled) HashAddress(to string) string { return contact.Hash(c.hashKey, to) }
 

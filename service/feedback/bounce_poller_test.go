@@ -116,6 +116,15 @@ func TestCallbacksAreThoseOfTheSettings(t *testing.T) {
 			t.Errorf("callback %d: %+v", i, got)
 		}
 	}
+	set.SMS = config.SMS{Gateway: "kannel", URL: "http://127.0.0.1:1"}
+	var told []string
+	for _, c := range Callbacks(set) {
+		told = append(told, c.Finding().What)
+	}
+	text := strings.Join(told, "\n")
+	if !strings.Contains(text, "https://care.example/hooks/sms/kannel with its secret") || strings.Contains(text, "token") || strings.Contains(text, set.BounceSecret()) {
+		t.Errorf("doctor says:\n%s", text)
+	}
 	set.SecretKey = nil
 	if got := Callbacks(set); got != nil {
 		t.Errorf("without a key: %+v", got)

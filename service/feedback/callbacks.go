@@ -6,6 +6,7 @@ import (
 
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/store"
 )
 
 // Callback is an address that somebody outside calls, and how it is set up there.
@@ -14,6 +15,16 @@ type Callback struct {
 	URL    string
 	Secret string // what goes with the URL; "" = nothing, or it is in the URL
 	How    string
+}
+
+// Finding says that the address is to be called, without its secret.
+func (c Callback) Finding() store.Finding {
+	shown, _, hidden := strings.Cut(c.URL, "?")
+	what := "the " + c.From + " is to call " + shown
+	if hidden || c.Secret != "" {
+		what += " with its secret (carebell doctor --show-callbacks prints it)"
+	}
+	return store.Finding{OK: true, What: what}
 }
 
 // Callbacks lists the addresses that an operator must give to gateways and mail servers. They hold secrets: whoever has one can

@@ -1,7 +1,3 @@
-// Package operate has what operators can see and do: how the daemon is, messages, customers, tasks.
-//
-// What it promises: every function that shows or changes a person's data asks for a principal and shows only what they may see; what
-// they may not see looks to them as if it were not there. It opens no Redis: the store, the care book and the clock are handed in.
 package operate
 
 import (
@@ -80,19 +76,6 @@ func dealers(book *carebook.Compiled, who care.Principal) []string {
 	return out
 }
 
-// asked are the dealers whose data a question is about, each to be asked for by itself; "" = all of them at once.
-func asked(who care.Principal, dealer string) []string {
-	switch {
-	case dealer != "" && who.Sees(dealer):
-		return []string{dealer}
-	case dealer != "" || who.Name == "":
-		return nil
-	case who.All():
-		return []string{""}
-	}
-	return who.Dealers
-}
-
 // StoppedScopes names what operators have stopped, in a fixed order.
 func StoppedScopes(op *care.Operator) (paused, brakes []string) {
 	if op.All {
@@ -126,23 +109,17 @@ func StoppedScopes(op *care.Operator) (paused, brakes []string) {
 
 // Messages returns the messages that a filter selects, the last changed first.
 func (c *Console) Messages(ctx context.Context, who care.Principal, f MessageFilter) ([]care.Record, error) {
-	var out []care.Record
-	for _, dealer := range asked(who, f.Dealer) {
-		some, err := c.Store.Messages(ctx, store.Filter{
-			State: f.State, Program: f.Program, Channel: f.Channel, Customer: f.Customer, Dealer: dealer, Limit: f.Limit,
-		})
-		if err != nil {
-			return nil, err
+	if f.Dealer != "" {
+		if !who.Sees(f.Dealer) {
+			return nil, nil
 		}
-		out = append(out, some...)
+		if !who.All() {
+			who.Dealers = []string{f.Dealer}
+		}
 	}
-	if len(who.Dealers) > 1 {
-		slices.SortStableFunc(out, func(a, b care.Record) int { return b.UpdatedAt.Compare(a.UpdatedAt) })
-	}
-	if f.Limit > 0 && len(out) > f.Limit {
-		out = out[:f.Limit]
-	}
-	return out, nil
+	return (&Service{Store: c.Store}).messages(ctx, who, store.Filter{
+		State: f.State, Program: f.Program, Channel: f.Channel, Customer: f.Customer, Dealer: f.Dealer, Limit: f.Limit,
+	})
 }
 
 // Customer returns one customer with what was said and what is ahead; the error is care.ErrGone if there is none, or none that the
@@ -159,7 +136,7 @@ func (c *Console) Customer(ctx context.Context, who care.Principal, id string) (
 	switch {
 	case f.Err != nil:
 		return nil, f.Err
-	case !sees(book, who, f.Customer):
+	case !book.Visible(who, f.Customer):
 		return nil, care.ErrGone
 	}
 	timeline, err := c.Store.Timeline(ctx, id)
@@ -178,21 +155,20 @@ func (c *Console) Customer(ctx context.Context, who care.Principal, id string) (
 	}, nil
 }
 
-// sees reports whether a customer is one of a dealer's that the principal sees. One of no known dealer is seen by who sees all.
-func sees(book *carebook.Compiled, who care.Principal, customer *care.Customer) bool {
-	if who.All() {
-		return true
-	}
-	if customer == nil {
-		return false
-	}
-	dealer := book.Planner.Dealer(customer)
-	return dealer != nil && who.Sees(dealer.Dealer)
-}
-
 // tasks returns the open tasks of the dealers that the principal sees, the newest first, and how many there are.
 func (c *Console) tasks(ctx context.Context, who care.Principal, f TaskFilter) (tasks []store.Task, open int, err error) {
-	for _, dealer := range asked(who, f.Dealer) {
+	dealers := slices.Clone(who.Dealers)
+	switch {
+	case f.Dealer != "":
+		dealers = []string{f.Dealer}
+	case who.All():
+		dealers = []string{""} // all of them at once
+	}
+	slices.Sort(dealers)
+	for _, dealer := range slices.Compact(dealers) {
+		if !who.All() && (dealer == "" || !who.Sees(dealer)) {
+			continue
+		}
 		some, n, err := c.Store.Tasks(ctx, dealer, f.Limit)
 		if err != nil {
 			return nil, 0, err

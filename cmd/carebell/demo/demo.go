@@ -20,6 +20,7 @@ import (
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/insight"
 	"github.com/carebell/carebell/store"
 )
 
@@ -188,7 +189,17 @@ func (d *demo) build(ctx context.Context) error {
 // plan asks for the whole month beforehand, as carebell plan does: that is what must arrive.
 func (d *demo) plan(ctx context.Context, env *daemon.Env, files over) (map[string]*care.Occurrence, error) {
 	planned := map[string]*care.Occurrence{}
-	list, err := env.PlanStore(ctx, d.store, files, daemon.PlanOptions{From: daemon.Moment{Time: d.clock.Now()}, To: daemon.Moment{Time: d.clock.end}, Now: d.clock.Now()})
+	opt := carebook.FromSettings(env.Settings, "", d.clock.Now)
+	opt.Files = files
+	book, err := carebook.Open(opt)
+	if err != nil {
+		return nil, err
+	}
+	service := insight.Service{Store: d.store, Book: func() (*carebook.Compiled, error) { return book, nil }, Now: d.clock.Now}
+	// What was released before and has not expired is sent first.
+	now := d.clock.Now()
+	period := insight.Period{From: insight.Moment{Time: now.Add(-book.Planner.LongestExpiry())}, To: insight.Moment{Time: d.clock.end}, Now: now}
+	list, err := service.Occurrences(ctx, care.CommandLine(), insight.PlanOptions{Period: period})
 	for _, o := range list {
 		planned[o.ID] = o
 	}

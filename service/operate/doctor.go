@@ -1,0 +1,262 @@
+package operate
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels/email"
+	"github.com/carebell/carebell/channels/email/mailbox"
+	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/store"
+)
+
+// Doctor looks at everything that a daemon with these settings depends on. It sends nothing.
+type Doctor struct {
+	Settings *config.Settings
+	Now      func() time.Time
+	Store    *store.Store
+	StoreErr error // why there is no store
+	Gateways func() ([]sms.Gateway, error)
+	Senders  OpenSenders
+}
+
+// DialTimeout is how long a doctor waits for a server to take a connection.
+const DialTimeout = 5 * time.Second
+
+// Run tells what it finds, line by line.
+func (d *Doctor) Run(ctx context.Context, tell func(store.Finding)) {
+	book := d.book(tell)
+	d.redis(ctx, tell)
+	d.clock(tell)
+	d.channels(ctx, book, tell)
+	d.links(tell)
+	if book != nil && d.Settings.DryRun {
+		tell(store.Finding{OK: true, What: "CARE_DRY_RUN is on: nothing will be sent"})
+	}
+}
+
+func (d *Doctor) book(tell func(store.Finding)) *carebook.Compiled {
+	if d.Settings.Book == "" {
+		tell(store.Finding{What: "no care book: CARE_BOOK is not set", Remedy: "run carebell init DIR, make dealers.yaml yours, and set CARE_BOOK=DIR"})
+		return nil
+	}
+	book, problems, err := carebook.Check(carebook.FromSettings(d.Settings, d.Settings.Book, d.Now))
+	if err != nil {
+		tell(store.Finding{What: "the care book: " + carebook.FirstFault(problems, err).Error(), Remedy: "run carebell lint " + d.Settings.Book})
+		return nil
+	}
+	tell(store.Finding{OK: true, What: fmt.Sprintf("the care book: %d dealers, %d programs, %d warnings", len(book.Book.Dealers), len(book.Book.Programs), len(problems))})
+	return book
+}
+
+func (d *Doctor) redis(ctx context.Context, tell func(store.Finding)) {
+	ctx, cancel := context.WithTimeout(ctx, 2*DialTimeout)
+	defer cancel()
+	if d.Store == nil {
+		tell(store.Finding{What: fmt.Sprintf("Redis: %v", d.StoreErr), Remedy: "check CARE_REDIS_URL, and that the server runs"})
+		return
+	}
+	for _, f := range d.Store.Doctor(ctx) {
+		f.What = "Redis: " + f.What
+		tell(f)
+	}
+	if n, err := d.Store.Uncertain(ctx); err == nil && n > 0 {
+		tell(store.Finding{What: fmt.Sprintf("%d messages are uncertain", n), Remedy: "look at carebell messages --state uncertain and decide with carebell messages resolve"})
+	}
+	d.stops(ctx, tell)
+}
+
+func (d *Doctor) stops(ctx context.Context, tell func(store.Finding)) {
+	stops, err := d.Store.Stops(ctx)
+	if err != nil {
+		return
+	}
+	for _, s := range stops {
+		switch {
+		case strings.HasPrefix(s.Scope, "brake:"):
+			name := strings.TrimPrefix(s.Scope, "brake:")
+			dealer, program, _ := strings.Cut(name, "/")
+			tell(store.Finding{
+				What:   fmt.Sprintf("the brake holds %s: %d planned for a day, %.0f is usual", name, s.Planned, s.Usual),
+				Remedy: fmt.Sprintf("if that is right: carebell resume --dealer %s --program %s", dealer, program),
+			})
+		case s.Scope == "restored":
+			tell(store.Finding{
+				What:   "Redis was found restored from a snapshot, or without its last writes, on " + s.At.Format(time.RFC3339) + ": nothing is sent",
+				Remedy: "look at what was sent before that (the providers' lists, carebell messages), then run carebell resume --restored",
+			})
+		case !strings.HasPrefix(s.Scope, "go:"):
+			tell(store.Finding{What: "paused: " + s.Scope, Remedy: "go on with carebell resume"})
+		}
+	}
+}
+
+// clock compares the machine's clock with itself only: that it is set at all. How far it is from Redis' is told by Redis' own
+// lines.
+func (d *Doctor) clock(tell func(store.Finding)) {
+	now := d.Now()
+	if now.Year() < 2026 {
+		tell(store.Finding{What: "the clock says " + now.Format(time.DateOnly), Remedy: "set the clock (NTP): schedules, signatures and expiries depend on it"})
+		return
+	}
+	tell(store.Finding{OK: true, What: "the clock says " + now.Format(time.RFC3339)})
+}
+
+func (d *Doctor) channels(ctx context.Context, book *carebook.Compiled, tell func(store.Finding)) {
+	set := d.Settings
+	if len(set.SMTP.URL) == 0 && set.SMS.Gateway == "" && set.SMS.Accounts.IsZero() && set.Webhook.URL.IsZero() {
+		tell(store.Finding{What: "no channel is set up", Remedy: "set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL"})
+	}
+	if len(set.SMTP.URL) > 0 {
+		servers, err := email.ParseServers(strings.Join(revealed(set.SMTP.URL), ","))
+		if err != nil {
+			tell(store.Finding{What: "CARE_SMTP_URL: " + err.Error(), Remedy: "write smtp://user:password@host:587"}) //nolint:gosec // an example, no password
+		}
+		for _, s := range servers {
+			tell(reach(ctx, "mail server", s.Address()))
+		}
+	}
+	d.mailbox(ctx, tell)
+	gateways, err := d.Gateways()
+	if err != nil {
+		tell(store.Finding{What: err.Error(), Remedy: "mend the list"})
+	}
+	for _, g := range gateways {
+		if g.URL != "" {
+			tell(reachURL(ctx, "SMS gateway "+g.Name, g.URL))
+		}
+		if book != nil {
+			gateway(book, g, tell)
+		}
+	}
+	if !set.Webhook.URL.IsZero() {
+		tell(reachURL(ctx, "webhook endpoint", set.Webhook.URL.Reveal()))
+	}
+	d.senders(book, len(gateways) > 0, tell)
+	for _, to := range []struct {
+		ch   care.Channel
+		name string
+	}{{care.Email, set.RedirectEmail}, {care.SMS, set.RedirectPhone}} {
+		if to.name != "" {
+			tell(store.Finding{OK: true, What: "every " + string(to.ch) + " is redirected to one address"})
+		}
+	}
+}
+
+// gateway holds an account against the book: its dealers, and the approved templates that it needs.
+func gateway(book *carebook.Compiled, g sms.Gateway, tell func(store.Finding)) {
+	for _, name := range g.Dealers {
+		if book.Book.Dealer(name) == nil {
+			tell(store.Finding{What: fmt.Sprintf("SMS gateway %s is for the dealer %s, whom the book does not have", g.Name, name), Remedy: "mend its dealers in CARE_SMS_ACCOUNTS"})
+		}
+	}
+	rules, known := sms.Approvals(book.Book.Files)[g.Driver]
+	if !known || rules.Plain {
+		return
+	}
+	lacking := book.Templates.WithoutCode(g.Name, g.Driver)
+	if n := len(lacking); n > 0 {
+		tell(store.Finding{
+			What:   fmt.Sprintf("SMS gateway %s sends approved templates only, and %d texts have none: %s", g.Name, n, some(lacking, 5)),
+			Remedy: "add their codes under gateway: in these files (docs/gateways.md), or have a gateway that takes plain text behind it",
+		})
+	}
+}
+
+// some lists the first few of many.
+func some(all []string, n int) string {
+	if len(all) <= n {
+		return strings.Join(all, ", ")
+	}
+	return strings.Join(all[:n], ", ") + fmt.Sprintf(" and %d more", len(all)-n)
+}
+
+// senders sets the channels up as serve would, and takes them down again. Without a book the gateways' files are not known.
+func (d *Doctor) senders(book *carebook.Compiled, gateways bool, tell func(store.Finding)) {
+	if book == nil && gateways {
+		return
+	}
+	var files fs.FS
+	if book != nil {
+		files = book.Book.Files
+	}
+	s, err := d.Senders(files)
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		tell(store.Finding{What: err.Error(), Remedy: "mend the setting it names"})
+	}
+}
+
+// mailbox logs in where returned mail is fetched from. It reads no mail.
+func (d *Doctor) mailbox(ctx context.Context, tell func(store.Finding)) {
+	set := d.Settings.Bounce.IMAP
+	if set.URL.IsZero() {
+		return
+	}
+	box, err := mailbox.ParseIMAP(set.URL.Reveal())
+	if err != nil {
+		tell(store.Finding{What: "CARE_BOUNCE_IMAP_URL: " + err.Error(), Remedy: "write imaps://user:password@host:993/Folder"}) //nolint:gosec // an example, no password
+		return
+	}
+	box.Timeout = DialTimeout
+	waiting, err := box.Check(ctx)
+	if err != nil {
+		tell(store.Finding{What: "the mailbox of returned mail: " + err.Error(), Remedy: "mend CARE_BOUNCE_IMAP_URL"})
+		return
+	}
+	tell(store.Finding{OK: true, What: fmt.Sprintf("the mailbox of returned mail, %s, lets us in: %d mails are waiting", box, waiting)})
+}
+
+// reachURL names the host only: the rest of an endpoint's URL may be a secret.
+func reachURL(ctx context.Context, what, raw string) store.Finding {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return store.Finding{What: what + ": its URL cannot be read", Remedy: "write http(s)://host/path"}
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return reach(ctx, what, net.JoinHostPort(u.Hostname(), port))
+}
+
+func reach(ctx context.Context, what, address string) store.Finding {
+	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return store.Finding{What: fmt.Sprintf("%s %s does not answer", what, address), Remedy: "check the address, the port and the firewall"}
+	}
+	_ = conn.Close()
+	return store.Finding{OK: true, What: what + " " + address + " answers"}
+}
+
+func (d *Doctor) links(tell func(store.Finding)) {
+	set := d.Settings
+	switch {
+	case set.PublicURL == "":
+		tell(store.Finding{What: "no CARE_PUBLIC_URL: mails carry no unsubscribe link", Remedy: "set CARE_PUBLIC_URL, CARE_PUBLIC_LISTEN and CARE_SECRET_KEY; mail providers ask bulk senders for one-click unsubscribe (RFC 8058)"})
+	case !strings.HasPrefix(set.PublicURL, "https://"):
+		tell(store.Finding{What: "CARE_PUBLIC_URL is not https", Remedy: "one-click unsubscribe needs https (RFC 8058 section 3.1)"})
+	default:
+		tell(store.Finding{OK: true, What: "links go to " + set.PublicURL})
+	}
+}
+
+func revealed(secrets config.Secrets) []string {
+	out := make([]string, len(secrets))
+	for i, s := range secrets {
+		out[i] = s.Reveal()
+	}
+	return out
+}

@@ -1,0 +1,307 @@
+package operate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/intake"
+	"github.com/carebell/carebell/scheduler/calendar"
+	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/insight"
+	"github.com/carebell/carebell/store"
+)
+
+// ImportOptions say what to import.
+type ImportOptions struct {
+	Files    []string
+	Dealer   string
+	Map      string // a file with more column names
+	DryRun   bool
+	Progress insight.Progress
+}
+
+// ImportReport says what became of the files, one by one.
+type ImportReport struct {
+	DryRun bool
+	Files  []FileReport
+}
+
+// FileReport says what became of one file.
+type FileReport struct {
+	File  string
+	Stats *intake.Stats
+	counts
+}
+
+// counts says what became of customers.
+type counts struct {
+	Created, Changed, Unchanged int
+	Refused                     int // of other dealers than the principal's: nothing was changed
+}
+
+func (c *counts) add(o counts) {
+	c.Created += o.Created
+	c.Changed += o.Changed
+	c.Unchanged += o.Unchanged
+	c.Refused += o.Refused
+}
+
+// Print writes the report for a person.
+func (r *ImportReport) Print(w io.Writer) error {
+	for _, f := range r.Files {
+		verb := ""
+		if r.DryRun {
+			verb = " would be"
+		}
+		fmt.Fprintf(w, "%s: %d rows, %d customers with %d vehicles:%s %d new, %d changed, %d as they were\n",
+			f.File, f.Stats.Rows, f.Stats.Customers, f.Stats.Vehicles, verb, f.Created, f.Changed, f.Unchanged)
+		if len(f.Stats.Ignored) > 0 {
+			fmt.Fprintf(w, "  columns that are not known and were left out: %s (name them with --map)\n", strings.Join(f.Stats.Ignored, ", "))
+		}
+		if f.Refused > 0 {
+			fmt.Fprintf(w, "  %d customers are not yours to change and were left as they are\n", f.Refused)
+		}
+		if f.Stats.Rejected == 0 {
+			continue
+		}
+		where := ": " + f.File + ".rejected.csv has them with the reasons"
+		if r.DryRun {
+			where = ""
+		}
+		fmt.Fprintf(w, "  %d rows cannot be used%s\n", f.Stats.Rejected, where)
+		for i, bad := range f.Stats.Rejections {
+			if i == 10 {
+				fmt.Fprintln(w, "  …")
+				break
+			}
+			fmt.Fprintf(w, "  line %d: %s: %s\n", bad.Line, bad.Column, bad.Reason)
+		}
+	}
+	return nil
+}
+
+// Import merges the customers of files into the store. A dry run only reads the store, to say what would change; without a store it
+// checks the files all the same. A principal who is bound to dealers changes no customer of another dealer and brings none to one.
+func (s *Service) Import(ctx context.Context, who care.Principal, opt ImportOptions) (*ImportReport, error) {
+	book, err := s.Book()
+	if err != nil {
+		return nil, err
+	}
+	if opt.Dealer != "" && (book.Book.Dealer(opt.Dealer) == nil || !who.Sees(opt.Dealer)) {
+		return nil, noDealer(opt.Dealer)
+	}
+	in := intake.Options{
+		Book: book.Book, Dealer: opt.Dealer, Today: care.DateOf(s.Now()), LunarDate: lunarDate,
+	}
+	if opt.Map != "" {
+		if in.Columns, err = readMap(opt.Map); err != nil {
+			return nil, err
+		}
+	}
+	if s.Store == nil && !opt.DryRun {
+		return nil, errors.New("there is no store to import into")
+	}
+	into := &merger{store: s.Store, book: book, who: who, dry: opt.DryRun}
+	report := &ImportReport{DryRun: opt.DryRun}
+	for _, file := range opt.Files {
+		f, err := importFile(ctx, into, file, in, opt)
+		if err != nil {
+			return report, fmt.Errorf("%s: %w", file, err)
+		}
+		report.Files = append(report.Files, *f)
+	}
+	return report, nil
+}
+
+func importFile(ctx context.Context, into *merger, file string, in intake.Options, opt ImportOptions) (*FileReport, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	report := &FileReport{File: file}
+	if opt.Progress != nil {
+		in.Progress = func(bytes int64, _ int) { opt.Progress(filepath.Base(file), bytes, info.Size()) }
+	}
+	if opt.DryRun {
+		in.Rejected = func() (io.Writer, error) { return io.Discard, nil }
+	}
+	merges := &mergeQueue{merge: func(patches []intake.Patch) (counts, error) { return into.merge(ctx, patches) }}
+	report.Stats, err = intake.ReadFile(ctx, file, in, merges.begin)
+	if failed := merges.wait(); err == nil {
+		err = failed
+	}
+	report.counts = merges.sum
+	if err != nil {
+		return nil, err
+	}
+	if opt.Progress != nil {
+		opt.Progress(filepath.Base(file), info.Size(), info.Size())
+	}
+	return report, nil
+}
+
+// mergesInFlight is how many batches are merged side by side while the file is read on: one that Redis works on, and one on its way there
+// or back.
+const mergesInFlight = 3
+
+// mergeQueue merges batches side by side. What the same customer's rows say arrives in the order of the file: a batch waits for those
+// before it that have one of its customers.
+type mergeQueue struct {
+	merge    func([]intake.Patch) (counts, error)
+	inFlight []*mergeBatch // in the order of the file
+	sum      counts
+	err      error // the first
+}
+
+type mergeBatch struct {
+	ids  map[string]struct{}
+	done chan struct{}
+	sum  counts
+	err  error
+}
+
+// begin begins to merge a batch, as soon as it may. An error is of one before it; then it is not begun.
+func (q *mergeQueue) begin(patches []intake.Patch) error {
+	next := &mergeBatch{ids: make(map[string]struct{}, len(patches)), done: make(chan struct{})}
+	wait := 0 // how many must be done first
+	for i := range patches {
+		id := patches[i].ID
+		next.ids[id] = struct{}{}
+		for n := len(q.inFlight); n > wait; n-- {
+			if _, mine := q.inFlight[n-1].ids[id]; mine {
+				wait = n
+			}
+		}
+	}
+	q.await(max(wait, len(q.inFlight)-mergesInFlight+1))
+	if q.err != nil {
+		return q.err
+	}
+	q.inFlight = append(q.inFlight, next)
+	go func() {
+		defer close(next.done)
+		next.sum, next.err = q.merge(patches)
+	}()
+	return nil
+}
+
+// await waits for the first n.
+func (q *mergeQueue) await(n int) {
+	for ; n > 0; n-- {
+		first := q.inFlight[0]
+		<-first.done
+		q.sum.add(first.sum)
+		if q.err == nil {
+			q.err = first.err
+		}
+		q.inFlight = q.inFlight[1:]
+	}
+}
+
+// wait waits for all that are left.
+func (q *mergeQueue) wait() error {
+	q.await(len(q.inFlight))
+	return q.err
+}
+
+// Why Merge is kept from writing a customer.
+var (
+	errDry     = errors.New("dry run")
+	errRefused = errors.New("another dealer's customer")
+)
+
+// merger joins patches with the records of a store.
+type merger struct {
+	store *store.Store // nil = there are no records
+	book  *carebook.Compiled
+	who   care.Principal
+	dry   bool
+}
+
+func (m *merger) merge(ctx context.Context, patches []intake.Patch) (sum counts, err error) {
+	if m.store == nil {
+		for i := range patches {
+			if m.mine(patches[i].Record) {
+				sum.Created++
+			} else {
+				sum.Refused++
+			}
+		}
+		return sum, nil
+	}
+	ids := make([]string, len(patches))
+	for i := range patches {
+		ids[i] = patches[i].ID
+	}
+	created, changed := make([]bool, len(ids)), make([]bool, len(ids))
+	results, err := m.store.Merge(ctx, ids, func(i int, old []byte) ([]byte, error) {
+		merged, err := intake.MergeRecord(old, patches[i])
+		if err != nil {
+			return nil, fmt.Errorf("customer %s: %w", ids[i], err)
+		}
+		if old != nil && !m.mine(old) || !m.mine(merged) {
+			return nil, errRefused
+		}
+		created[i], changed[i] = old == nil, old != nil && !bytes.Equal(merged, old)
+		if m.dry {
+			return nil, errDry
+		}
+		return merged, nil
+	})
+	if err != nil {
+		return sum, err
+	}
+	for i, r := range results {
+		switch {
+		case errors.Is(r.Err, errRefused):
+			sum.Refused++
+		case r.Err != nil && !errors.Is(r.Err, errDry):
+			return sum, r.Err
+		case created[i]:
+			sum.Created++
+		case changed[i]:
+			sum.Changed++
+		default:
+			sum.Unchanged++
+		}
+	}
+	return sum, nil
+}
+
+// mine reports whether a record is of a customer whom the principal may change.
+func (m *merger) mine(record []byte) bool {
+	if m.who.All() {
+		return true
+	}
+	customer, _, err := care.Decode(record)
+	return err == nil && m.book.Visible(m.who, customer)
+}
+
+func readMap(file string) (map[string]string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	columns, err := intake.ReadMap(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return columns, nil
+}
+
+// lunarDate reports whether the lunar year had that day; of a year that is not known (0), whether such a day can be.
+func lunarDate(year, month int, leap bool, day int) bool {
+	if year == 0 {
+		return month >= 1 && month <= 12 && day >= 1 && day <= 30
+	}
+	_, days, ok := calendar.MonthStart(year, month, leap)
+	return ok && day >= 1 && day <= days
+}
