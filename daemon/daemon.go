@@ -15,11 +15,12 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
 	"github.com/carebell/carebell/channels/webhook"
-	"github.com/carebell/carebell/console"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/feedback"
 	"github.com/carebell/carebell/store"
+	"github.com/carebell/carebell/web/httpx"
 	sdnotify "github.com/coreos/go-systemd/v22/daemon"
 )
 
@@ -34,28 +35,28 @@ type Parts struct {
 
 // Daemon is a running carebell: one replica.
 type Daemon struct {
-	env       *Env
-	parts     Parts
-	log       *slog.Logger
-	store     *store.Store
-	senders   *senders
-	metrics   *metrics
-	book      atomic.Pointer[carebook.Compiled]
-	engine    *delivery.Engine
-	sweeper   *scheduler.Sweeper
-	sweeps    *sweepState
-	leads     atomic.Bool
-	postboxes []*postbox // of returned mail
-	stops     *stops
-	share     share
-	memory    memory
-	unsafe    atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
-	reading   sync.Mutex             // one reload at a time
-	servers   []*listening
-	undo      []undo
-	running   sync.WaitGroup
-	cancel    context.CancelFunc
-	failed    chan error
+	env     *Env
+	parts   Parts
+	log     *slog.Logger
+	store   *store.Store
+	senders *senders
+	metrics *metrics
+	book    atomic.Pointer[carebook.Compiled]
+	engine  *delivery.Engine
+	sweeper *scheduler.Sweeper
+	sweeps  *sweepState
+	leads   atomic.Bool
+	bounces []*feedback.BouncePoller
+	stops   *stops
+	share   share
+	memory  memory
+	unsafe  atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
+	reading sync.Mutex             // one reload at a time
+	servers []*listening
+	undo    []undo
+	running sync.WaitGroup
+	cancel  context.CancelFunc
+	failed  chan error
 }
 
 // undo is one thing that was acquired, and how it is given back.
@@ -77,7 +78,7 @@ const stopWithin = 25 * time.Second
 // given back.
 func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 	d := &Daemon{env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4)}
-	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openMarks, d.openChannels, d.assemble, d.openPostboxes, d.listen} {
+	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openMarks, d.openChannels, d.assemble, d.openBounces, d.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
@@ -177,12 +178,7 @@ func holder() string {
 
 func (d *Daemon) listen(ctx context.Context) error {
 	set := d.env.Settings
-	private := &console.Private{
-		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(),
-		Hosts: console.NewHosts(set.Listen, set.ConsoleURL...), Desk: desk{d}, Pages: d.parts.Pages,
-		TrustedProxies: set.TrustedProxies, Now: d.env.Now, Log: d.log,
-	}
-	if err := d.bind(ctx, "private", set.Listen, private.Handler()); err != nil {
+	if err := d.bind(ctx, "private", set.Listen, d.private().Handler()); err != nil {
 		return err
 	}
 	if set.PublicListen == "" {
@@ -191,21 +187,12 @@ func (d *Daemon) listen(ctx context.Context) error {
 	return d.bind(ctx, "public", set.PublicListen, d.public().Handler())
 }
 
-// public joins the customers' pages and the callbacks with what they need.
-func (d *Daemon) public() *console.Public {
-	join := pages{d}
-	return &console.Public{
-		Signer: d.env.signer(), Overlays: d.store, Facts: join, Events: join, Callbacks: join, Receipts: d.store, People: join,
-		BounceSecret: d.env.bounceSecret(), Hash: d.env.hashOf, TrustedProxies: d.env.Settings.TrustedProxies, Now: d.env.Now, Log: d.log,
-	}
-}
-
 func (d *Daemon) bind(ctx context.Context, name, address string, handler http.Handler) error {
 	on, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("the %s listener: %w", name, err)
 	}
-	l := &listening{name: name, server: console.Server(handler, d.log), on: on}
+	l := &listening{name: name, server: httpx.Server(handler, d.log), on: on}
 	d.servers = append(d.servers, l)
 	d.later(name+" listener", func(ctx context.Context) error {
 		_ = on.Close() // the server closes it too, once it serves
@@ -248,8 +235,8 @@ func (d *Daemon) Start() {
 	d.startLive()
 	d.startEvents(ctx)
 	d.startAsking(ctx)
-	for _, p := range d.postboxes {
-		d.running.Go(func() { p.run(ctx) })
+	for _, p := range d.bounces {
+		d.running.Go(func() { p.Run(ctx) })
 	}
 	d.engine.Start()
 	d.later("delivery", func(context.Context) error { return d.engine.Stop() })

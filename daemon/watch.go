@@ -9,6 +9,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/delivery"
+	"github.com/carebell/carebell/service/operate"
 	"github.com/carebell/carebell/store"
 	sdnotify "github.com/coreos/go-systemd/v22/daemon"
 )
@@ -42,7 +43,7 @@ func (s *stops) Operator(ctx context.Context) (*care.Operator, error) {
 		return nil, err
 	}
 	s.last, s.at = op, time.Now()
-	paused, brakes := scopes(op)
+	paused, brakes := operate.StoppedScopes(op)
 	now := append(paused, brakes...)
 	gone := slices.ContainsFunc(s.known, func(scope string) bool { return !slices.Contains(now, scope) })
 	if s.known = now; gone && s.lifted != nil {

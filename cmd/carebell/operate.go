@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/feedback"
 	"github.com/carebell/carebell/service/operate"
 	"github.com/carebell/carebell/store"
 	"github.com/spf13/cobra"
@@ -220,13 +221,13 @@ func (s *session) examine(ctx context.Context, tell func(store.Finding)) {
 		Settings: s.env.Settings, Now: s.env.Now, Store: s.store, StoreErr: err, Gateways: s.env.Gateways, Senders: s.env.OpenSenders,
 	}
 	doctor.Run(ctx, tell)
-	for _, c := range s.env.Callbacks() {
+	for _, c := range feedback.Callbacks(s.env.Settings) {
 		tell(c.Finding())
 	}
 }
 
 func showCallbacks(cmd *cobra.Command, env *daemon.Env) error {
-	all := env.Callbacks()
+	all := feedback.Callbacks(env.Settings)
 	if len(all) == 0 {
 		return errors.New("there are no callbacks: set CARE_PUBLIC_URL and CARE_SECRET_KEY")
 	}

@@ -8,9 +8,9 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/carebell/carebell/cmd/carebell/demo"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
-	"github.com/carebell/carebell/daemon/demo"
 	"github.com/spf13/cobra"
 )
 

@@ -67,11 +67,11 @@ func mails(t *testing.T) (all, first []page) {
 // pages are the customers' pages and those of the console, as the tests of the console hold them.
 func pages(t *testing.T) []page {
 	t.Helper()
-	files, err := filepath.Glob("../../console/testdata/*/*.html")
+	files, err := filepath.Glob("../../web/testdata/*/*.html")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no pages: %v", err)
 	}
-	sheet, err := os.ReadFile("../../console/web/style.css") // which is not in those files
+	sheet, err := os.ReadFile("../../web/page/style.css") // which is not in those files
 	if err != nil {
 		t.Fatal(err)
 	}

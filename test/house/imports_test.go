@@ -24,7 +24,7 @@ const (
 var rooms = map[string]storey{
 	"care": cellar,
 
-	"channels": middle, "config": middle, "console": middle, "delivery": middle,
+	"channels": middle, "config": middle, "delivery": middle,
 	"intake": middle, "scheduler": middle, "store": middle, "templates": middle,
 
 	"service": services,
@@ -148,7 +148,7 @@ var keepers = []struct {
 	why     string
 }{
 	{"github.com/redis/go-redis", []string{"store"}, "only store knows Redis; ask it for what you need"},
-	{"github.com/alicebob/miniredis", []string{"daemon"}, "the embedded store is the demo's, in daemon, and the tests'"},
+	{"github.com/alicebob/miniredis", []string{"cmd"}, "the embedded store is the demo's, in cmd/carebell/demo, and the tests'"},
 	{"go.uber.org/goleak", nil, "that is for tests"},
 	{"pgregory.net/rapid", nil, "that is for tests"},
 	{"github.com/google/go-cmp", nil, "that is for tests; it may panic"},

@@ -124,7 +124,7 @@ func TestRulesBite(t *testing.T) {
 			checkLibraries,
 			map[string]string{
 				"store/x.go":           code("store", "github.com/redis/go-redis/v9"),
-				"daemon/demo.go":       code("daemon", "github.com/alicebob/miniredis/v2"),
+				"cmd/carebell/demo.go": code("main", "github.com/alicebob/miniredis/v2"),
 				"daemon/x.go":          code("daemon", "github.com/redis/go-redis/v9"),
 				"scheduler/x.go":       code("scheduler", "github.com/alicebob/miniredis/v2/server", "testing"),
 				"delivery/x_test.go":   code("delivery", "github.com/redis/go-redis/v9"),

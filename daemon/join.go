@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/channels/webhook"
+	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/events"
+	"github.com/carebell/carebell/service/feedback"
+	"github.com/carebell/carebell/service/operate"
+	"github.com/carebell/carebell/store"
+	"github.com/carebell/carebell/web"
+	"github.com/carebell/carebell/web/hooks"
+	"github.com/carebell/carebell/web/httpx"
+)
+
+// private joins the console and the API with what they show.
+func (d *Daemon) private() *web.Private {
+	set := d.env.Settings
+	return &web.Private{
+		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(), Hosts: httpx.NewHosts(set.Listen, set.ConsoleURL...),
+		Service: &operate.Console{
+			Store: d.store, Book: d.book.Load, Operator: d.stops.Operator, Now: d.env.Now, Version: d.env.Version, DryRun: set.DryRun,
+			Leader: d.leader,
+		},
+		Pages: d.parts.Pages, TrustedProxies: set.TrustedProxies, Now: d.env.Now, Log: d.log,
+	}
+}
+
+// leader names the replica that leads the sweep, as far as this one knows.
+func (d *Daemon) leader() (name string, leading bool) {
+	if d.leads.Load() {
+		return holder(), true
+	}
+	return "", false
+}
+
+// public joins the customers' pages and the callbacks with what they need.
+func (d *Daemon) public() *web.Public {
+	return &web.Public{
+		Signer: d.env.signer(), Feedback: d.feedback(), Gateways: hooks.SMS{Sender: d.texts, Redirect: d.env.redirects()},
+		BounceSecret: d.env.bounceSecret(), TrustedProxies: d.env.Settings.TrustedProxies, Now: d.env.Now, Log: d.log,
+	}
+}
+
+// texts is what sends SMS now, nil if no gateway is set up.
+func (d *Daemon) texts() *sms.Sender { return d.senders.sms }
+
+// feedback joins what takes feedback with what it keeps it in.
+func (d *Daemon) feedback() *feedback.Service {
+	key, redirect := d.env.hashKey(), d.env.redirects()
+	directory := feedback.Directory{Store: d.store, Book: d.book.Load, HashKey: key, Now: d.env.Now}
+	return &feedback.Service{
+		Overlays: d.store, Facts: directory, Events: directory, Receipts: d.store, People: directory, Now: d.env.Now, Log: d.log,
+		Reports: func(raw []byte) ([]care.Receipt, error) {
+			receipts, err := feedback.ReadReport(raw, d.env.Now())
+			return redirect.Strip(receipts), err
+		},
+		Hash: func(ch care.Channel, address string) string { return feedback.HashOf(key, ch, address) },
+	}
+}
+
+// redirects are the safe first day's one address of each channel.
+func (e *Env) redirects() feedback.Redirect {
+	return feedback.Redirect{care.Email: e.Settings.RedirectEmail, care.SMS: e.Settings.RedirectPhone}
+}
+
+// openBounces checks where returned mail arrives. It connects to nothing.
+func (d *Daemon) openBounces(context.Context) (err error) {
+	d.bounces, err = feedback.NewBouncePollers(d.env.Settings.Bounce, d.feedback().Returned, d.leads.Load, d.log)
+	return err
+}
+
+// startAsking has the leader ask about uncertain texts.
+func (d *Daemon) startAsking(ctx context.Context) {
+	if d.texts() == nil {
+		return
+	}
+	questions := feedback.Questions{Book: func() *carebook.Compiled { return d.book.Load() }, Redirect: d.env.redirects()}
+	poller := feedback.NewStatusPoller(feedback.StatusPollerConfig{
+		Uncertain: func(ctx context.Context) ([]care.Record, error) {
+			return d.store.Messages(ctx, store.Filter{State: care.StateUncertain, Channel: care.SMS})
+		},
+		Facts: d.store.Facts, Question: questions.Of, Ask: d.ask, Take: d.feedback().TakeReceipts, Leads: d.leads.Load, Now: d.env.Now, Log: d.log,
+	})
+	d.running.Go(func() { poller.Run(ctx) })
+}
+
+// ask asks within the channel's rate.
+func (d *Daemon) ask(ctx context.Context, q sms.Question) (care.Receipt, error) {
+	if err := d.engine.Wait(ctx, care.SMS); err != nil {
+		return care.Receipt{}, err
+	}
+	return d.texts().Ask(ctx, q)
+}
+
+// startEvents has the leader add tasks, and post what CARE_WEBHOOK_URL wants to know.
+func (d *Daemon) startEvents(ctx context.Context) {
+	tasks := events.NewTaskMaker(d.store, d.leads.Load, d.env.Now, d.log)
+	d.running.Go(func() { tasks.Run(ctx) })
+	sender, ok := d.senders.byChannel[care.Webhook].(*webhook.Sender)
+	if !ok || d.env.Settings.Webhook.URL.IsZero() {
+		return
+	}
+	cfg := events.PublisherConfig{
+		Stream: d.store, Leads: d.leads.Load, All: d.env.Settings.Webhook.Events, Text: d.taskText, Dropped: d.metrics.eventsDropped.Add,
+		Now: time.Now, Idle: events.Idle, Log: d.log,
+		Paused: func(ctx context.Context) bool {
+			op, err := d.stops.Operator(ctx)
+			return err != nil || op.Channels[care.Webhook]
+		},
+		Pause: func(ctx context.Context, code string) {
+			if err := d.stops.PauseChannel(ctx, care.Webhook, code); err != nil {
+				d.log.Error("the channel could not be paused", slog.Any("error", err))
+			}
+		},
+	}
+	if !d.env.Settings.DryRun { // a dry run sends nothing: what happens meanwhile is passed over
+		cfg.Wait = func(ctx context.Context) error { return d.engine.Wait(ctx, care.Webhook) }
+		cfg.Post = sender.Post
+	}
+	publisher := events.NewPublisher(cfg)
+	d.running.Go(func() { publisher.Run(ctx) })
+}
+
+// taskText is what a group bot is told of a task, in the dealer's language.
+func (d *Daemon) taskText(e *care.EventEntry) string {
+	locale := ""
+	if dealer := d.book.Load().Book.Dealer(e.Dealer); dealer != nil {
+		locale = dealer.Locale
+	}
+	return events.TaskText(locale, e)
+}
