@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/emersion/go-smtp"
-	"github.com/jhillyerd/enmime/v2"
 )
 
 // arrival is one message as its customer got it.
@@ -78,18 +76,13 @@ func (s *session) Reset()                                    { s.to = "" }
 func (s *session) Logout() error                             { return nil }
 
 func (s *session) Data(r io.Reader) error {
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	mail, err := enmime.ReadEnvelope(bytes.NewReader(raw))
+	mail, err := readMail(r)
 	if err != nil {
 		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "this is no mail"}
 	}
-	id, _, _ := strings.Cut(strings.Trim(mail.GetHeader("Message-ID"), "<>"), "@")
 	s.inbox.put(arrival{
-		ID: strings.TrimSuffix(id, "-email"), Channel: care.Email, To: s.to, From: mail.GetHeader("From"),
-		Subject: mail.GetHeader("Subject"), HTML: mail.HTML, Text: mail.Text,
+		ID: strings.TrimSuffix(mail.ID, "-email"), Channel: care.Email, To: s.to, From: mail.From,
+		Subject: mail.Subject, HTML: mail.HTML, Text: mail.Text,
 	})
 	return nil
 }
