@@ -18,8 +18,9 @@ GOFUMPT  := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
 # Build tags under which test code hides; the linters and vet must see it too.
 TAGS := e2e,faults,screens,failpoints
 # Packages whose tests run whole commands and benches over and over: without the race detector, which takes minutes there. What
-# they run is tested with it in the packages below them.
-WHOLE := github.com/carebell/carebell/cmd/carebell github.com/carebell/carebell/daemon/bench
+# they run is tested with it in the packages below them. The second is in test/, which is a module of its own.
+WHOLE := github.com/carebell/carebell/cmd/carebell
+WHOLE_TEST := github.com/carebell/carebell/test/bench github.com/carebell/carebell/test/bench/measure
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The version says which commit it is; -buildvcs would only fail in a checkout that belongs to another user.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)"
@@ -56,21 +57,24 @@ vet:
 	@echo "vet: go vet, also with the tags $(TAGS)"
 	@$(GO) vet ./...
 	@$(GO) vet -tags $(TAGS) ./...
+	@cd test && $(GO) vet ./... && $(GO) vet -tags $(TAGS) ./...
 	@cd deploy/check && $(GO) vet ./...
 
 lint: $(GOLANGCI)
 	@echo "lint: golangci-lint $(GOLANGCI_VERSION)"
 	@$(GOLANGCI) run --build-tags $(TAGS) ./...
+	@cd test && $(GOLANGCI) run --build-tags $(TAGS) ./...
 	@cd deploy/check && $(GOLANGCI) run ./...
 
 rules:
 	@echo "rules: the import rules and manners of the house"
-	@$(GO) test -count=1 ./test/house/
+	@cd test && $(GO) test -count=1 ./house/
 
 modules:
 	@echo "modules: tidy and verified"
 	@$(GO) mod tidy -diff
 	@$(GO) mod verify
+	@cd test && $(GO) mod tidy -diff && $(GO) mod verify
 	@cd deploy/check && $(GO) mod tidy -diff && $(GO) mod verify
 
 .PHONY: fmt
@@ -80,25 +84,30 @@ fmt: $(GOFUMPT) ## format all Go code
 .PHONY: fix
 fix: $(GOLANGCI) fmt ## let the linters mend what they can (look at the difference afterwards)
 	@$(GOLANGCI) run --build-tags $(TAGS) --fix ./...
+	@cd test && $(GOLANGCI) run --build-tags $(TAGS) --fix ./...
 
 .PHONY: test
-test: deps ## the tests of the module, with the race detector, against a real redis-server
+test: deps ## the tests of both modules, with the race detector, against a real redis-server
 	$(GO) test -race -timeout 10m $(filter-out $(WHOLE),$(shell $(GO) list ./...))
 	$(GO) test -timeout 10m $(WHOLE)
+	cd test && $(GO) test -race -timeout 10m $$($(GO) list ./... | grep -vxF $(WHOLE_TEST:%=-e %))
+	cd test && $(GO) test -timeout 10m $(WHOLE_TEST)
 
 .PHONY: e2e
 e2e: deps-e2e build ## the whole daemon against real Redis, Kannel, Postfix, Dovecot, Prism and Chromium
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/peers/... ./test/e2e/... ./store/...
-	$(GO) test -tags e2e -count=1 -v -parallel 4 -timeout 15m ./test/faults/
+	cd test && $(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./peers/... ./e2e/...
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./store/...
+	cd test && $(GO) test -tags e2e -count=1 -v -parallel 4 -timeout 15m ./faults/
 
 .PHONY: faults
 faults: ## the fault tests with their full figures, into the table of docs/reliability.md (half an hour; ROW=12: that row)
 	@.ci/need redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools
-	$(GO) test -tags faults -count=1 -v -parallel 2 -timeout 90m -run '$(if $(ROW),^TestRow$(ROW)[^0-9])' ./test/faults/ -args -table $(CURDIR)/docs/reliability.md
+	cd test && $(GO) test -tags faults -count=1 -v -parallel 2 -timeout 90m -run '$(if $(ROW),^TestRow$(ROW)[^0-9])' ./faults/ -args -table $(CURDIR)/docs/reliability.md
 
 .PHONY: bench
 bench: deps build ## the whole path beside this machine's limits, then the Go benchmarks (MODE=--quick: a few minutes)
-	bin/carebell bench $(MODE)
+	cd test && $(GO) build -trimpath -buildvcs=false -o $(CURDIR)/bin/carebell-bench ./bench
+	bin/carebell-bench --program bin/carebell $(MODE)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(or $(BENCHTIME),300ms) -skip BenchmarkMemory -count $(or $(COUNT),1) ./scheduler ./templates ./store ./channels/...
 
 ## What is delivered
@@ -129,7 +138,7 @@ demo: ## a whole dealership on this machine, with nothing installed
 .PHONY: screens
 screens: ## make the pictures of the README anew (needs Chromium)
 	@.ci/need chromium:chromium /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
-	$(GO) test -tags screens -count=1 ./test/screens
+	cd test && $(GO) test -tags screens -count=1 ./screens
 
 .PHONY: clean
 clean: ## remove what was built

@@ -14,7 +14,6 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/store"
-	"github.com/carebell/carebell/test/peers"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -90,14 +89,14 @@ func advance(t *testing.T, st *store.Store, from int) {
 // every replica stops, says why, and goes on once an operator has decided.
 func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 	t.Parallel()
-	redisServer := peers.Redis(t, peers.WithFsync("always"))
+	redisServer := startRedis(t, "always")
 	state := t.TempDir()
-	remembers, stopRemembering := serve(t, redisServer.URL(), state)
-	running, _ := serve(t, redisServer.URL(), "")
+	remembers, stopRemembering := serve(t, redisServer.url(), state)
+	running, _ := serve(t, redisServer.url(), "")
 	ready(t, running, "ready at first", http.StatusOK, "ready")
 
 	snapshot := t.TempDir()
-	copyAll(t, redisServer.Dir(), snapshot)
+	copyAll(t, redisServer.dir, snapshot)
 	advance(t, remembers.store, 0)
 	// Either of the two may have claimed what was queued, and the other hears of it a moment later.
 	await(t, soon, "the marks are solid", func() bool {
@@ -114,20 +113,20 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 		t.Fatalf("CARE_STATE_DIR holds %s, %v", raw, err)
 	}
 
-	redisServer.Stop()
-	copyAll(t, snapshot, redisServer.Dir())
-	redisServer.Restart()
+	redisServer.stop()
+	copyAll(t, snapshot, redisServer.dir)
+	redisServer.start()
 	ready(t, running, "the replica that ran notices", http.StatusServiceUnavailable, "resume --restored")
 	if _, err := running.store.Claim(t.Context(), care.Lanes, 1, time.Minute); err == nil {
 		t.Error("it still claims")
 	}
-	fresh, _ := serve(t, redisServer.URL(), "") // knows nothing, and is told
+	fresh, _ := serve(t, redisServer.url(), "") // knows nothing, and is told
 	ready(t, fresh, "one that starts anew is told", http.StatusServiceUnavailable, "resume --restored")
 	await(t, soon, "it heeds that", func() bool { // what operators have stopped is asked for every second
 		op, err := fresh.stops.Operator(t.Context())
 		return err == nil && op.All
 	})
-	again, _ := serve(t, redisServer.URL(), state)
+	again, _ := serve(t, redisServer.url(), state)
 	ready(t, again, "the one that remembers notices", http.StatusServiceUnavailable, "resume --restored")
 	if !again.store.Restored() {
 		t.Error("it has only been told")
@@ -167,10 +166,10 @@ func copyAll(t *testing.T, from, to string) {
 // Somebody sets Redis so that messages could be lost: nothing is claimed until it is mended.
 func TestARedisThatCanLoseMessagesIsNotClaimedFrom(t *testing.T) {
 	t.Parallel()
-	redisServer := peers.Redis(t)
-	d, _ := serve(t, redisServer.URL(), "")
+	redisServer := startRedis(t, "everysec")
+	d, _ := serve(t, redisServer.url(), "")
 	ready(t, d, "ready at first", http.StatusOK, "ready")
-	client := redis.NewClient(&redis.Options{Addr: redisServer.Addr()})
+	client := redis.NewClient(&redis.Options{Addr: redisServer.addr})
 	t.Cleanup(func() { _ = client.Close() })
 	set := func(policy string) {
 		t.Helper()

@@ -68,7 +68,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &misuse{err} })
 	root.AddCommand(
 		newServe(), newDemo(), newInit(), newLint(), newImport(), newPlan(), newForecast(), newExplain(), newHygiene(), newCustomer(), newPreview(), newSend(), newMessages(),
-		newPause(), newResume(), newDoctor(), newBench(), newVersion(),
+		newPause(), newResume(), newDoctor(), newVersion(),
 	)
 	for _, c := range root.Commands() {
 		checkArgs(c)

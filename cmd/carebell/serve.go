@@ -54,7 +54,7 @@ func newServe() *cobra.Command {
 		if err := env.Settings.ForServe(); err != nil {
 			return &misuse{err}
 		}
-		tuneCollector(cmd.Context())
+		daemon.TuneCollector(cmd.Context())
 		hup := make(chan os.Signal, 1)
 		signal.Notify(hup, syscall.SIGHUP)
 		defer signal.Stop(hup)

@@ -34,7 +34,8 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "carebell")
-	build := exec.Command("go", "build", "-o", binary, "github.com/carebell/carebell/cmd/carebell")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/carebell")
+	build.Dir = "../.." // the product is built with its own versions, not with those of the tests' module
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build carebell: %v\n%s", err, out)
 		return 1

@@ -38,7 +38,8 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	binary, failing = filepath.Join(dir, "carebell"), filepath.Join(dir, "carebell-failing")
 	for file, tags := range map[string]string{binary: "", failing: "failpoints"} {
-		build := exec.Command("go", "build", "-tags", tags, "-o", file, "github.com/carebell/carebell/cmd/carebell")
+		build := exec.Command("go", "build", "-tags", tags, "-o", file, "./cmd/carebell")
+		build.Dir = "../.." // the product is built with its own versions, not with those of the tests' module
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build carebell: %v\n%s", err, out)
 			return 1

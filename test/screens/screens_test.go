@@ -21,7 +21,9 @@ func TestScreens(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "carebell")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/carebell/carebell/cmd/carebell").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", bin, "./cmd/carebell")
+	build.Dir = "../.." // the product is built with its own versions, not with those of the tests' module
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if err := os.MkdirAll(images, 0o755); err != nil {

@@ -1,4 +1,4 @@
-package bench
+package measure
 
 import (
 	"cmp"
@@ -29,7 +29,8 @@ type Options struct {
 	Quick     bool   // a tenth of the work, two runs: to see that it works
 	Customers int    // for the rows that go through all customers; 0 = 1,000,000 (50,000 with Quick)
 	Messages  int    // per run of the rows that send; 0 = 20,000 (3,000 with Quick)
-	Program   string // the carebell that measures a row of all, whose memory is measured, and that has the endpoint; "" = this one
+	Bench     string // the bench that measures a row of all and has the endpoint; "" = this program
+	Program   string // the carebell whose memory is measured; without one, the row memory says so
 	Version   string
 	Log       *slog.Logger                         // of a row measured in this process; others write to this one's standard error
 	Progress  func(what string, done, total int64) // within the row of Only, else told of each row before it begins; may be nil
@@ -136,21 +137,21 @@ func (o *Options) defaults() {
 	}
 }
 
-// program returns the carebell that measures a row, is measured, or stands in for a provider.
-func (o *Options) program() (string, error) {
-	if o.Program != "" {
-		return o.Program, nil
+// bench returns the program that measures a row or stands in for a provider.
+func (o *Options) bench() (string, error) {
+	if o.Bench != "" {
+		return o.Bench, nil
 	}
 	return os.Executable()
 }
 
 // apart has the row measured by a process of its own. What goes wrong there it says itself, on standard error.
 func (r row) apart(ctx context.Context, opt *Options) (res Result, err error) {
-	path, err := opt.program()
+	path, err := opt.bench()
 	if err != nil {
 		return res, err
 	}
-	cmd := exec.CommandContext(ctx, path, "bench", "--only", r.Row, "--format", "jsonl", //nolint:gosec // ourselves
+	cmd := exec.CommandContext(ctx, path, "--only", r.Row, "--format", "jsonl", "--program", opt.Program, //nolint:gosec // ourselves
 		"--runs", strconv.Itoa(opt.Runs), "--customers", strconv.Itoa(opt.Customers), "--messages", strconv.Itoa(opt.Messages))
 	cmd.Stderr = os.Stderr
 	// It has servers to end and a folder to remove.
@@ -164,7 +165,7 @@ func (r row) apart(ctx context.Context, opt *Options) (res Result, err error) {
 		return res, fmt.Errorf("in a process of its own: %w", err)
 	}
 	if err := json.Unmarshal(out, &res); err != nil {
-		return res, fmt.Errorf("%s bench gave no result: %w", path, err)
+		return res, fmt.Errorf("%s gave no result: %w", path, err)
 	}
 	return res, nil
 }

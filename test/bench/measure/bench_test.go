@@ -1,4 +1,4 @@
-package bench_test
+package measure_test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
-	"github.com/carebell/carebell/daemon/bench"
+	"github.com/carebell/carebell/test/bench/measure"
 )
 
 // TestMain lets the test binary be carebell where the bench starts its own program so.
@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	switch words := strings.Join(os.Args[1:], " "); words {
 	case "serve":
 		err = serve()
-	case "bench --endpoint":
-		err = bench.Endpoint(context.Background(), os.Stdin, os.Stdout)
+	case "--endpoint":
+		err = measure.Endpoint(context.Background(), os.Stdin, os.Stdout)
 	default:
 		os.Exit(m.Run())
 	}
@@ -55,11 +55,15 @@ func serve() error {
 // anything was is no business of a test.
 func TestEveryRow(t *testing.T) {
 	t.Parallel()
-	for _, name := range bench.Names() {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range measure.Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var got []bench.Result
-			err := bench.Run(t.Context(), bench.Options{Only: name, Runs: 1, Messages: 48, Customers: 3000}, func(r bench.Result) error {
+			var got []measure.Result
+			err := measure.Run(t.Context(), measure.Options{Only: name, Program: self, Runs: 1, Messages: 48, Customers: 3000}, func(r measure.Result) error {
 				got = append(got, r)
 				return nil
 			})
@@ -88,11 +92,11 @@ func TestEveryRow(t *testing.T) {
 
 func TestRunRefusesUnknownRowsAndStopsAtAnError(t *testing.T) {
 	t.Parallel()
-	if err := bench.Run(t.Context(), bench.Options{Only: "nothing"}, nil); err == nil || !strings.Contains(err.Error(), "email") {
+	if err := measure.Run(t.Context(), measure.Options{Only: "nothing"}, nil); err == nil || !strings.Contains(err.Error(), "email") {
 		t.Errorf("an unknown row: %v", err)
 	}
 	stop := errors.New("enough")
-	err := bench.Run(t.Context(), bench.Options{Only: "queue", Runs: 1, Messages: 16}, func(bench.Result) error { return stop })
+	err := measure.Run(t.Context(), measure.Options{Only: "queue", Runs: 1, Messages: 16}, func(measure.Result) error { return stop })
 	if !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
@@ -103,8 +107,8 @@ func TestRunGivesEachRowAProcess(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "carebell")
 	script := `#!/bin/sh
-[ "$3" = due ] && exit 3
-echo "{\"row\": \"$3\", \"runs\": 1, \"note\": \"$*\"}"
+[ "$2" = due ] && exit 3
+echo "{\"row\": \"$2\", \"runs\": 1, \"note\": \"$*\"}"
 `
 	syscall.ForkLock.RLock() // a child forked by a test beside this one would hold the file open, and what is written to cannot be run
 	err := os.WriteFile(program, []byte(script), 0o700)
@@ -112,14 +116,14 @@ echo "{\"row\": \"$3\", \"runs\": 1, \"note\": \"$*\"}"
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := bench.Names()[:slices.Index(bench.Names(), "due")]
+	before := measure.Names()[:slices.Index(measure.Names(), "due")]
 	var rows, told []string
-	opt := bench.Options{Program: program, Quick: true, Messages: 70, Progress: func(what string, done, total int64) {
+	opt := measure.Options{Bench: program, Program: "/bin/carebell", Quick: true, Messages: 70, Progress: func(what string, done, total int64) {
 		told = append(told, fmt.Sprintf("%s %d/%d", what, done, total))
 	}}
-	err = bench.Run(t.Context(), opt, func(r bench.Result) error {
+	err = measure.Run(t.Context(), opt, func(r measure.Result) error {
 		rows = append(rows, r.Row)
-		if want := "bench --only " + r.Row + " --format jsonl --runs 2 --customers 50000 --messages 70"; r.Note != want {
+		if want := "--only " + r.Row + " --format jsonl --program /bin/carebell --runs 2 --customers 50000 --messages 70"; r.Note != want {
 			t.Errorf("called with %q, want %q", r.Note, want)
 		}
 		return nil
@@ -130,7 +134,7 @@ echo "{\"row\": \"$3\", \"runs\": 1, \"note\": \"$*\"}"
 	if !slices.Equal(rows, before) {
 		t.Errorf("got the rows %v, want those before due: %v", rows, before)
 	}
-	if want := fmt.Sprintf("due %d/%d", len(before), len(bench.Names())); len(told) != len(before)+1 || told[len(told)-1] != want {
+	if want := fmt.Sprintf("due %d/%d", len(before), len(measure.Names())); len(told) != len(before)+1 || told[len(told)-1] != want {
 		t.Errorf("told of %v, want %s as the last", told, want)
 	}
 }
@@ -141,7 +145,7 @@ func TestMemoryNeedsADaemonThatRunsAndEndsCleanly(t *testing.T) {
 		return
 	}
 	for _, program := range []string{"/bin/false", "/bin/true", "/nowhere/carebell"} {
-		err := bench.Run(t.Context(), bench.Options{Only: "memory", Program: program, Runs: 1, Messages: 16, Customers: 100}, func(r bench.Result) error {
+		err := measure.Run(t.Context(), measure.Options{Only: "memory", Program: program, Runs: 1, Messages: 16, Customers: 100}, func(r measure.Result) error {
 			if r.Runs == 0 && strings.Contains(r.Note, "apt-get install") {
 				return errors.New(r.Note)
 			}

@@ -1,10 +1,10 @@
-package main
+package daemon
 
 import (
 	"context"
 	"os"
 	"runtime/debug"
-	"runtime/metrics"
+	gometrics "runtime/metrics"
 	"time"
 )
 
@@ -17,8 +17,8 @@ const (
 	softLimitEvery = 10 * time.Second
 )
 
-// tuneCollector sets the collector up until ctx ends. An operator who sets GOGC or GOMEMLIMIT knows better.
-func tuneCollector(ctx context.Context) {
+// TuneCollector sets the collector up until ctx ends. An operator who sets GOGC or GOMEMLIMIT knows better.
+func TuneCollector(ctx context.Context) {
 	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
 		if os.Getenv(name) != "" {
 			return
@@ -29,14 +29,14 @@ func tuneCollector(ctx context.Context) {
 	go func() {
 		tick := time.NewTicker(softLimitEvery)
 		defer tick.Stop()
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		live := []gometrics.Sample{{Name: "/gc/heap/live:bytes"}}
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
 			}
-			metrics.Read(live)
+			gometrics.Read(live)
 			debug.SetMemoryLimit(limitFor(int64(live[0].Value.Uint64())))
 		}
 	}()

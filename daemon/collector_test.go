@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"math"
@@ -27,7 +27,7 @@ func TestTuneCollector(t *testing.T) {
 			debug.SetMemoryLimit(math.MaxInt64)
 			t.Setenv("GOGC", tt.gogc)
 			t.Setenv("GOMEMLIMIT", tt.limit)
-			tuneCollector(t.Context())
+			TuneCollector(t.Context())
 			if got := debug.SetGCPercent(100); got != tt.percent {
 				t.Errorf("GOGC %d, want %d", got, tt.percent)
 			}

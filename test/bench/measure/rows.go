@@ -1,4 +1,4 @@
-package bench
+package measure
 
 // rows is the table of what the whole path must reach, and what it aims at.
 func rows() []row {

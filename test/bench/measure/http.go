@@ -1,4 +1,4 @@
-package bench
+package measure
 
 import (
 	"bufio"
@@ -95,11 +95,11 @@ type request struct {
 }
 
 func (w *world) startEndpoint() (*endpoint, error) {
-	path, err := w.opt.program()
+	path, err := w.opt.bench()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, "bench", "--endpoint") //nolint:gosec,noctx // ourselves; it ends with its input
+	cmd := exec.Command(path, "--endpoint") //nolint:gosec,noctx // ourselves; it ends with its input
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -1,4 +1,4 @@
-package bench
+package measure
 
 import (
 	"bufio"
@@ -26,9 +26,8 @@ type served struct {
 // serve starts the daemon with settings of the form CARE_NAME=value and waits until it listens. Settings of the bench's own environment
 // do not reach it; GOGC and GOMEMLIMIT do.
 func (w *world) serve(ctx context.Context, settings ...string) (*served, error) {
-	path, err := w.opt.program()
-	if err != nil {
-		return nil, err
+	if w.opt.Program == "" {
+		return nil, errors.New("no carebell to measure: name it with --program, as bin/carebell")
 	}
 	port, err := freePort(ctx)
 	if err != nil {
@@ -40,7 +39,7 @@ func (w *world) serve(ctx context.Context, settings ...string) (*served, error) 
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(path, "serve") //nolint:gosec,noctx // ourselves; it ends by end
+	cmd := exec.Command(w.opt.Program, "serve") //nolint:gosec,noctx // what is measured; it ends by end
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "CARE_") {
 			cmd.Env = append(cmd.Env, v)
