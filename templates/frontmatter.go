@@ -97,7 +97,8 @@ func (src *source) decode(decode care.FileDecoder, ch care.Channel, r *report) b
 		r.fault(position{src.file, 1, 1}, "front-matter", "set Book.Decode", "the front matter cannot be read: the book has no decoder for YAML")
 		return false
 	}
-	locate, problems := decode(src.file, []byte(src.yaml), &src.front)
+	// The empty line stands for the one of ---, so that lines are those of the file.
+	locate, problems := decode(src.file, []byte("\n"+src.yaml), &src.front)
 	src.locate = locate
 	readable := true
 	for _, p := range problems {
@@ -109,7 +110,10 @@ func (src *source) decode(decode care.FileDecoder, ch care.Channel, r *report) b
 		if p.Rule == "unknown-field" && p.Column == 1 && !slices.ContainsFunc(allowedFront[ch], suggested) {
 			remedy = "write only " + strings.Join(allowedFront[ch], ", ")
 		}
-		r.fault(position{src.file, p.Line + 1, max(p.Column, 1)}, "front-matter", remedy, "the front matter cannot be read: %s", p.Message)
+		if remedy == "" {
+			remedy = "compare it with a template of `carebell init`"
+		}
+		r.fault(position{src.file, max(p.Line, 1), max(p.Column, 1)}, "front-matter", remedy, "the front matter cannot be read: %s", p.Message)
 		readable = false
 	}
 	return readable && src.onlyAllowed(ch, r)
@@ -143,20 +147,20 @@ func (src *source) where(path string) position {
 	if line == 0 {
 		return p
 	}
-	p.line, p.col = line+1, column
+	p.line, p.col = line, column
 	if c := src.character(line, column); c == '"' || c == '\'' {
 		p.col++ // the text begins behind its quote
 	}
 	return p
 }
 
-// character returns a character of the front matter by its place there, or 0.
+// character returns a character of the front matter by its place in the file, or 0.
 func (src *source) character(line, column int) rune {
 	lines := strings.Split(src.yaml, "\n")
-	if line > len(lines) {
+	if line < 2 || line-2 >= len(lines) {
 		return 0
 	}
-	if text := []rune(lines[line-1]); column <= len(text) {
+	if text := []rune(lines[line-2]); column <= len(text) {
 		return text[column-1]
 	}
 	return 0

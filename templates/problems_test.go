@@ -55,6 +55,15 @@ func TestProblems(t *testing.T) {
 		"in the subject":              {map[string]string{"x/en/email.md": "---\nsubject: \"a {{ custmer.name }}\"\n---\nx"}, "email.md:2:16: there is no variable custmer.name"},
 		"front matter without end":    {sms("---\ndefaults: {}\nx"), "sms.txt:1:1: the front matter is never ended"},
 		"unknown default":             {sms("---\ndefaults: {advisor.nam: x}\n---\nx"), "sms.txt:2:25: there is no variable advisor.nam; did you mean advisor.name?"},
+		"a bare tag":                  {sms("---\nskip: !x\n---\nHi"), "sms.txt:2:7: the front matter cannot be read: skip has a tag (!x); leave the tag out"},
+		"a tag by mistake":            {sms("---\nskip: !important\n---\nHi"), "sms.txt:2:7: the front matter cannot be read: skip has a tag (!important)"},
+		"a tag of the language":       {mailWith("locked: !!str"), "email.md:3:9: the front matter cannot be read: locked has a tag (!!str)"},
+		"a bomb of aliases":           {sms("---\n" + bomb + "---\nHi"), "sms.txt:"},
+		"front matter nested deeply":  {sms("---\nskip: " + strings.Repeat("[", 4<<10) + strings.Repeat("]", 4<<10) + "\n---\nHi"), "sms.txt:2:70: the front matter cannot be read: the file is nested more than 64 levels deep"},
+		"a list for a parameter":      {sms("---\ngateway: {aliyun: {template: SMS_1, params: {a: [b]}}}\n---\nHi"), "sms.txt:2:49: the front matter cannot be read: params.a should be a text; compare"},
+		"an open quote":               {mailWith("preheader: \"x"), "email.md:3:12: the front matter cannot be read: this is no YAML: the quoted text that begins here has no end; close the quotes"},
+		"quotes of another line":      {mailWith("preheader: \"x\nlayout: \"y\""), "email.md:4:10: the front matter cannot be read: this is no YAML: the quoted text that begins on line 3 goes on behind its end"},
+		"a key twice":                 {mailWith("subject: y"), "email.md:3:1: the front matter cannot be read: the field \"subject\" is there twice, first on line 2"},
 		"unknown layout":              {map[string]string{"x/en/email.md": "---\nsubject: x\nlayout: nice\n---\nx"}, `email.md:3:9: there is no layout "nice"`},
 		"a torn paragraph":            {mail("a {% if customer.name %}b\n\nc{% endif %} d"), "email.md:6:2: {% if %} begins in one place of the page (line 4) and {% endif %} stands in another"},
 		"torn emphasis":               {mail("**a {% if customer.name %}b** c{% endif %} d"), "email.md:4:32: {% if %} begins in one place"},
@@ -93,6 +102,26 @@ func TestProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// bomb is a parameter of a hundred million texts.
+const bomb = `gateway:
+  aliyun:
+    template: SMS_1
+    params:
+      a: &a [x, x, x, x, x, x, x, x, x, x]
+      b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]
+      c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]
+      d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]
+      e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]
+      f: &f [*e, *e, *e, *e, *e, *e, *e, *e, *e, *e]
+      g: &g [*f, *f, *f, *f, *f, *f, *f, *f, *f, *f]
+      h: [*g, *g, *g, *g, *g, *g, *g, *g, *g, *g]
+`
+
+// mailWith is a mail with one more line of front matter.
+func mailWith(line string) map[string]string {
+	return map[string]string{"x/en/email.md": "---\nsubject: x\n" + line + "\n---\nx"}
 }
 
 func TestPartialProblemsNameTheirFile(t *testing.T) {
