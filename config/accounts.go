@@ -51,7 +51,7 @@ func (s *SMS) Routes() ([]Account, error) {
 	}
 	var all []Account
 	if _, problems := yaml.Decode("CARE_SMS_ACCOUNTS", []byte(s.Accounts.Reveal()), &all); len(problems) > 0 {
-		// Only the line is told: a password may stand where a name should.
+		// The error says the line only: a password may stand where a name should.
 		return nil, fmt.Errorf("CARE_SMS_ACCOUNTS: line %d: write a list of gateways in YAML, each with name, gateway, url, user, password, from, region, countries, prefixes, dealers, connections, rate", max(problems[0].Line, 1))
 	}
 	if len(all) == 0 {

@@ -94,16 +94,16 @@ type reader struct {
 	book     *care.Book
 	docs     map[string]*yaml.Document
 	problems []care.Problem
-	told     map[string]int // how many faults of each file
+	reported map[string]int // how many faults of each file
 }
 
-// maxTold bounds the faults that are told of one file: whoever corrects a hundred reads the book anew.
-const maxTold = 100
+// maxFaults bounds the faults that are reported of one file: whoever corrects a hundred reads the book anew.
+const maxFaults = 100
 
 // ReadBook reads a book strictly: all problems, in the order of files and lines. It always returns a book, with what could be
 // read. Texts, schedules and audiences are checked by the packages that run them.
 func ReadBook(fsys fs.FS) (*care.Book, []care.Problem) {
-	r := &reader{files: fsys, book: &care.Book{Files: fsys, Decode: yaml.Decode}, docs: map[string]*yaml.Document{}, told: map[string]int{}}
+	r := &reader{files: fsys, book: &care.Book{Files: fsys, Decode: yaml.Decode}, docs: map[string]*yaml.Document{}, reported: map[string]int{}}
 	r.book.Locate = func(file, at string) (int, int, string) {
 		if doc := r.docs[file]; doc != nil {
 			return doc.Locate(at)
@@ -218,11 +218,11 @@ func (r *reader) decode(name string, text []byte, into any) bool {
 
 // add reports a fault at a YAML path of a file; "" is the whole file.
 func (r *reader) add(file, at, rule, message, remedy string) {
-	if r.told[file]++; r.told[file] > maxTold {
-		if r.told[file] > maxTold+1 {
+	if r.reported[file]++; r.reported[file] > maxFaults {
+		if r.reported[file] > maxFaults+1 {
 			return
 		}
-		at, rule, message, remedy = "", "more-faults", "there are more faults than are told at once", "correct these first"
+		at, rule, message, remedy = "", "more-faults", "there are more faults than are reported at once", "correct these first"
 	}
 	p := care.Problem{Severity: care.Fault, Rule: rule, File: file, Message: message, Remedy: remedy}
 	if doc := r.docs[file]; doc != nil && at != "" {

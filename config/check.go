@@ -20,7 +20,7 @@ import (
 // minKey is the fewest characters of a signing key: fewer can be guessed off-line from one link. doctor and docs ask for 32 random bytes.
 const minKey = 8
 
-// check holds what every command needs of the settings. All faults are told at once.
+// check holds what every command needs of the settings. All faults are reported at once.
 func (s *Settings) check() error {
 	var all []error
 	bad := func(ok bool, format string, args ...any) {

@@ -83,7 +83,7 @@ type decoder struct {
 
 func (d *decoder) problem(n *yaml.Node, rule, message, remedy string) {
 	if len(d.open) > 0 && d.doc.refused[n] {
-		return // it was told where the anchor stands
+		return // it was reported where the anchor stands
 	}
 	line, column := position(n)
 	d.doc.refused[n] = true

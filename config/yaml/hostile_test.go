@@ -50,7 +50,7 @@ func cost(text []byte) (problems []care.Problem, took time.Duration, allocated u
 
 // TestHostile reads what would take a parser's breath away: it is refused, in time and in bounds.
 // It measures the process and therefore runs alone.
-func TestHostile(t *testing.T) { //nolint:paralleltest // see above
+func TestHostile(t *testing.T) {
 	full := func(unit string) string { return strings.Repeat(unit, (1<<20)/len(unit)) }
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
 	for c := 'b'; c <= 'k'; c++ {
@@ -97,8 +97,8 @@ func TestHostile(t *testing.T) { //nolint:paralleltest // see above
 		"anchors as many as may":  {strings.Repeat("- &a a\n", 90_000), "the file should have fields of its own"},
 		"unknown aliases":         {"words:\n" + strings.Repeat("- *a\n", 90_000), "x.yaml:2:3: there is no &a above"},
 		"each alias another":      {"words:\n" + eachAnother(40_000), "x.yaml:2:3: there is no &a0 above"},
-		"faults by the thousand":  {"words:\n" + strings.Repeat("- [a]\n", 20_000), "x.yaml: there are more faults than are told at once; correct these first"},
-		"unknown fields":          {unknownFields(30_000), "there are more faults than are told at once"},
+		"faults by the thousand":  {"words:\n" + strings.Repeat("- [a]\n", 20_000), "x.yaml: there are more faults than are reported at once; correct these first"},
+		"unknown fields":          {unknownFields(30_000), "there are more faults than are reported at once"},
 		"the same field":          {strings.Repeat("name: a\n", 30_000), `the field "name" is there twice, first on line 1`},
 		"dealers without a word":  {"dealers:\n" + strings.Repeat("- {}\n", 24_000), "the file comes to more than 150000 values"},
 		"one long text":           {"name: |\n" + strings.Repeat("  b\n", 1<<18-10), ""},
@@ -143,7 +143,7 @@ func TestHostile(t *testing.T) { //nolint:paralleltest // see above
 			if len(got) > 100_000 {
 				t.Errorf("%d bytes of problems", len(got))
 			}
-			if took > mostTime || allocated > mostMemory {
+			if took > slower*mostTime || allocated > mostMemory {
 				t.Errorf("took %v and %d KiB", took, allocated>>10)
 			}
 		})

@@ -21,7 +21,7 @@ const (
 	// maxSpent bounds what a file comes to, with what stands behind an alias counted for each use.
 	maxSpent = maxValues * 3 / 2
 	maxDepth = 64
-	// maxFaults bounds what is told of one file: whoever corrects a hundred faults reads it anew.
+	// maxFaults bounds what is reported of one file: whoever corrects a hundred faults reads it anew.
 	maxFaults = 100
 )
 
@@ -72,7 +72,7 @@ func Parse(file string, text []byte) *Document {
 	return d
 }
 
-// full reports whether nothing more is told.
+// full reports whether nothing more is reported.
 func (d *Document) full() bool { return len(d.faults) > maxFaults }
 
 // add reports a fault at a place; 0 is the whole file.
@@ -81,7 +81,7 @@ func (d *Document) add(line, column int, rule, message, remedy string) {
 	case d.full():
 		return
 	case len(d.faults) == maxFaults:
-		line, column, rule, message, remedy = 0, 0, "more-faults", "there are more faults than are told at once", "correct these first"
+		line, column, rule, message, remedy = 0, 0, "more-faults", "there are more faults than are reported at once", "correct these first"
 	}
 	d.faults = append(d.faults, care.Problem{
 		Severity: care.Fault, Rule: rule, File: d.file, Line: line, Column: column, Message: clip(message, 400), Remedy: remedy,
