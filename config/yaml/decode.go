@@ -262,6 +262,9 @@ func (d *decoder) entries(n *yaml.Node, name string) ([]entry, bool) {
 		d.problem(n, "wrong-type", name+" should have fields of its own (field: value)", remedy)
 		return nil, false
 	}
+	if len(n.Content) == 0 {
+		return nil, true
+	}
 	all := make([]entry, 0, len(n.Content)/2)
 	seen := make(map[string]bool, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -433,13 +436,14 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, name string) {
 		return
 	}
 	dear := d.fill != nil && v.Type().Elem().Kind() == reflect.Pointer
-	items := reflect.MakeSlice(v.Type(), 0, len(n.Content))
+	items := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	room := d.room(v.Type().Elem())
 	for i, item := range n.Content {
 		if !d.spend(item, room) {
+			items = items.Slice(0, i)
 			break
 		}
-		e := reflect.New(v.Type().Elem()).Elem()
+		e := items.Index(i)
 		called := fmt.Sprintf("%s, no. %d", name, i+1)
 		if dear {
 			e.Set(reflect.New(e.Type().Elem()))
@@ -447,7 +451,6 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, name string) {
 			called = fmt.Sprintf("%s %d", name, i+1)
 		}
 		d.value(item, e, called)
-		items = reflect.Append(items, e)
 	}
 	v.Set(items)
 }
