@@ -95,8 +95,8 @@ func (c *compiler) value(text, path string, context liquid.EscapeContext) *liqui
 }
 
 // plain compiles a text with placeholders that is sent as plain text.
-func (c *compiler) plain(marked string) *liquid.Template {
-	t, _ := c.parser.Compile(marked, liquid.Contexts{})
+func (c *compiler) plain(scanned string) *liquid.Template {
+	t, _ := c.parser.Compile(scanned, liquid.Contexts{})
 	return t
 }
 
@@ -204,9 +204,9 @@ func (c *compiler) layout() (string, rune, bool) {
 	}
 	c.report.remember(file, text)
 	before := c.report.faults
-	marked, content := c.parser.ScanLayout(text, liquid.Start(file))
+	scanned, content := c.parser.ScanLayout(text, liquid.Start(file))
 	if content != 0 {
-		return marked, content, c.report.faults == before
+		return scanned, content, c.report.faults == before
 	}
 	c.report.Fault(liquid.Start(file), "no-content", "write {{ content }} where the mail's text belongs", "the layout has no place for the text")
 	return "", 0, false
