@@ -30,6 +30,9 @@ func (s *Settings) check() error {
 	}
 	bad(redisURL(s.RedisURL.Reveal()), "CARE_REDIS_URL: write redis://host:6379/0, rediss://…, redis-sentinel://h1,h2/master or redis-cluster://h1,h2")
 	bad(address(s.Listen), "CARE_LISTEN: write host:port, such as 127.0.0.1:8080")
+	for _, u := range s.ConsoleURL {
+		bad(hasScheme(u, "http", "https"), "CARE_CONSOLE_URL: write https://host, such as https://care.dealer.example; with commas if there are several")
+	}
 	bad(s.PublicListen == "" || address(s.PublicListen), "CARE_PUBLIC_LISTEN: write host:port, such as 127.0.0.1:8081")
 	bad(s.PublicURL == "" || publicURL(s.PublicURL), "CARE_PUBLIC_URL: write https://host without query; http is for this machine only")
 	for i, key := range s.SecretKey {

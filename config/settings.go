@@ -17,6 +17,7 @@ type Settings struct {
 	Listen           string   `default:"127.0.0.1:8080" desc:"address of the console, the API and the metrics; other than loopback needs CARE_CONSOLE_TOKEN"`
 	ConsoleToken     Secret   `split_words:"true" desc:"token for the console and the API"`
 	ConsoleTokenFile string   `split_words:"true" file:"ConsoleToken"`
+	ConsoleURL       List     `split_words:"true" desc:"under which addresses, besides loopback and CARE_LISTEN, the console and the API are opened, with commas: https://care.dealer.example"`
 	PublicListen     string   `split_words:"true" desc:"address of the customers' pages and the gateways' callbacks; needs CARE_PUBLIC_URL"`
 	PublicURL        string   `split_words:"true" desc:"what customers and gateways call it, such as https://care.dealer.example; needs CARE_SECRET_KEY"`
 	TrustedProxies   Prefixes `split_words:"true" desc:"proxies whose X-Forwarded-For is believed, with commas: 127.0.0.1, 10.0.0.0/8"`

@@ -57,7 +57,7 @@ func TestEverySetting(t *testing.T) {
 		"CARE_SWEEP": "*/5 * * * *", "CARE_LEASE": "1m", "CARE_STATE_DIR": "/state", "CARE_RETENTION": "2w",
 		"CARE_LISTEN": "0.0.0.0:80", "CARE_CONSOLE_TOKEN": "tok", "CARE_PUBLIC_LISTEN": ":81", "CARE_PUBLIC_URL": "https://care.example",
 		"CARE_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8", "CARE_SECRET_KEY_FILE": secret,
-		"CARE_SMTP_URL": "smtp://a:25, smtps://u:p@b:465", "CARE_SMTP_CONNECTIONS": "4", "CARE_SMTP_RATE": "2.5",
+		"CARE_CONSOLE_URL": "https://desk.example, http://carebell:8080", "CARE_SMTP_URL": "smtp://a:25, smtps://u:p@b:465", "CARE_SMTP_CONNECTIONS": "4", "CARE_SMTP_RATE": "2.5",
 		"CARE_SMTP_DOMAIN_RATE": "QQ.com = 20, *=100.5", "CARE_SMTP_DOMAIN_CONNECTIONS": "qq.com=4",
 		"CARE_SMTP_RETURN_PATH": "bounce+{id}@d.example", "CARE_BOUNCE_MAILDIR": "/bounces", "CARE_BOUNCE_IMAP_URL": "imaps://u:p@i/Returns",
 		"CARE_DKIM_DOMAIN": "d.example", "CARE_DKIM_SELECTOR": "s", "CARE_DKIM_KEY": "pem",
@@ -76,7 +76,7 @@ func TestEverySetting(t *testing.T) {
 	want := &config.Settings{
 		RedisURL: sec("redis-sentinel://a:1,b:2/master"), AllowUnsafeRedis: true, Book: "/book", Sweep: "*/5 * * * *",
 		Lease: config.Duration(time.Minute), StateDir: "/state", Retention: config.Duration(14 * 24 * time.Hour), Listen: "0.0.0.0:80",
-		ConsoleToken: sec("tok"), PublicListen: ":81", PublicURL: "https://care.example",
+		ConsoleToken: sec("tok"), ConsoleURL: config.List{"https://desk.example", "http://carebell:8080"}, PublicListen: ":81", PublicURL: "https://care.example",
 		TrustedProxies: config.Prefixes{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")},
 		SecretKey:      config.Secrets{sec("first-key-0123456789"), sec("second-key-0123456789")}, SecretKeyFile: secret,
 		SMTP:    config.SMTP{URL: config.Secrets{sec("smtp://a:25"), sec("smtps://u:p@b:465")}, Connections: 4, Rate: 2.5, ReturnPath: "bounce+{id}@d.example", DomainRate: config.Limits{"qq.com": 20, "*": 100.5}, DomainConnections: config.Limits{"qq.com": 4}},
@@ -174,6 +174,7 @@ func TestRefused(t *testing.T) {
 		"redis":            {map[string]string{"CARE_REDIS_URL": "http://x"}, "CARE_REDIS_URL: write redis://host:6379/0, rediss://…, redis-sentinel://h1,h2/master or redis-cluster://h1,h2"},
 		"sentinel":         {map[string]string{"CARE_REDIS_URL": "redis-sentinel://a,b"}, "CARE_REDIS_URL: write redis://host:6379/0, rediss://…, redis-sentinel://h1,h2/master or redis-cluster://h1,h2"},
 		"listen":           {map[string]string{"CARE_LISTEN": "8080"}, "CARE_LISTEN: write host:port, such as 127.0.0.1:8080"},
+		"console":          {map[string]string{"CARE_CONSOLE_URL": "desk.example"}, "CARE_CONSOLE_URL: write https://host, such as https://care.dealer.example; with commas if there are several"},
 		"public":           {map[string]string{"CARE_PUBLIC_URL": "http://care.example"}, "CARE_PUBLIC_URL: write https://host without query; http is for this machine only"},
 		"key":              {map[string]string{"CARE_SECRET_KEY": "short"}, "CARE_SECRET_KEY: key 1 is shorter than 8 characters: make one with `openssl rand -base64 32`"},
 		"imap":             {map[string]string{"CARE_BOUNCE_IMAP_URL": "https://u:s3cret@h"}, "CARE_BOUNCE_IMAP_URL: write imaps://user:password@host:993/Folder; in a password write @ as %40 and / as %2F"},
@@ -271,8 +272,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	if n != 43 {
-		t.Errorf("usage shows %d settings, want 43:\n%s", n, b.String())
+	if n != 44 {
+		t.Errorf("usage shows %d settings, want 44:\n%s", n, b.String())
 	}
 	folded := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{"CARE_LEASE 30s ", "CARE_SMS_GATEWAY - ", "CARE_SMTP_URL_FILE", "CARE_RETENTION 180d "} {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 )
 
 // Desk is what the console shows.
@@ -117,7 +118,7 @@ func (p *Private) start(w http.ResponseWriter, r *http.Request) {
 }
 
 // tiles are the numbers at the top: what waits, what needs a person, what was stopped by one.
-func tiles(t *tongue, s *Status) []tile {
+func tiles(t *locale, s *Status) []tile {
 	due, later, claimed := 0, 0, 0
 	for _, l := range s.Lanes {
 		due, later, claimed = due+l.Due, later+l.Later, claimed+l.Claimed
@@ -129,13 +130,13 @@ func tiles(t *tongue, s *Status) []tile {
 		return "ok"
 	}
 	out := []tile{
-		{Label: t.say("due now", "当前到期"), Value: groups(due), Note: t.say("%s in hand", "处理中 %s", groups(claimed))},
-		{Label: t.say("queued for later", "稍后发送"), Value: groups(later)},
-		{Label: t.say("outcome unknown", "结果不明"), Value: groups(s.Uncertain), Note: t.say("a person decides", "需人工判断"), Tone: warn(s.Uncertain > 0)},
-		{Label: t.say("failed", "失败"), Value: groups(s.Failed), Tone: warn(s.Failed > 0)},
-		{Label: t.say("tasks", "顾问待办"), Value: groups(s.Tasks), Note: t.say("call list", "查看列表"), Tone: warn(s.Tasks > 0), Link: tasksPath},
-		{Label: t.say("paused", "已暂停"), Value: strconv.Itoa(len(s.Paused)), Note: names(s.Paused), Tone: warn(len(s.Paused) > 0)},
-		{Label: t.say("brakes", "紧急制动"), Value: strconv.Itoa(len(s.Brakes)), Note: names(s.Brakes), Tone: warn(len(s.Brakes) > 0)},
+		{Label: t.T("console.tile.due"), Value: texts.Number(due), Note: t.T("console.tile.claimed", "count", claimed)},
+		{Label: t.T("console.tile.later"), Value: texts.Number(later)},
+		{Label: t.T("console.tile.uncertain"), Value: texts.Number(s.Uncertain), Note: t.T("console.tile.decide"), Tone: warn(s.Uncertain > 0)},
+		{Label: t.T("console.tile.failed"), Value: texts.Number(s.Failed), Tone: warn(s.Failed > 0)},
+		{Label: t.T("console.tile.tasks"), Value: texts.Number(s.Tasks), Note: t.T("console.tile.call_list"), Tone: warn(s.Tasks > 0), Link: tasksPath},
+		{Label: t.T("console.tile.paused"), Value: strconv.Itoa(len(s.Paused)), Note: names(s.Paused), Tone: warn(len(s.Paused) > 0)},
+		{Label: t.T("console.tile.brakes"), Value: strconv.Itoa(len(s.Brakes)), Note: names(s.Brakes), Tone: warn(len(s.Brakes) > 0)},
 	}
 	return out
 }
@@ -176,11 +177,11 @@ func (p *Private) filter(w http.ResponseWriter, r *http.Request, limit int) (Mes
 	return f, true
 }
 
-func (p *Private) broken(w http.ResponseWriter, t *tongue, err error) {
+func (p *Private) broken(w http.ResponseWriter, t *locale, err error) {
 	p.Log.Error("the console cannot read its data", slog.Any("error", err))
 	write(w, p.Log, t, http.StatusServiceUnavailable, "note", view{
-		Title: t.say("Redis does not answer", "Redis 没有响应"), Tone: "warn",
-		Lead: t.say("The console shows again what there is as soon as it does; carebell doctor says more.", "恢复后页面即可显示；可运行 carebell doctor 查看原因。"),
+		Title: t.T("console.broken.title"), Tone: "warn",
+		Lead: t.T("console.broken.lead"),
 	})
 }
 
@@ -200,7 +201,7 @@ func (p *Private) customer(w http.ResponseWriter, r *http.Request) {
 	file, err := p.file(r.Context(), id)
 	switch {
 	case errors.Is(err, care.ErrGone):
-		write(w, p.Log, t, http.StatusNotFound, "note", view{Title: t.say("There is no such customer", "没有这位客户"), Lead: id, Tone: "warn"})
+		write(w, p.Log, t, http.StatusNotFound, "note", view{Title: t.T("console.nobody"), Lead: id, Tone: "warn"})
 		return
 	case err != nil:
 		p.broken(w, t, err)

@@ -205,6 +205,6 @@ func staffed() *desk {
 
 func private(d *desk, secret string) *console.Private {
 	return &console.Private{
-		Ready: nil, Metrics: http.NotFoundHandler(), Token: secret, Desk: d, Now: func() time.Time { return now }, Log: quiet(),
+		Ready: nil, Metrics: http.NotFoundHandler(), Token: secret, Hosts: console.NewHosts("127.0.0.1:8080", "http://example.com"), Desk: d, Now: func() time.Time { return now }, Log: quiet(),
 	}
 }

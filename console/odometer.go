@@ -48,23 +48,23 @@ func (p *Public) showOdometer(w http.ResponseWriter, _ *http.Request, v *visit) 
 				return
 			}
 		}
-		page.Title = v.t.say("We know no car of yours", "我们没有您的车辆资料")
-		page.Lead = v.t.say("Please call us, and we put it right.", "请给我们打个电话，马上更正。")
+		page.Title = v.t.T("odometer.no_car.title")
+		page.Lead = v.t.T("odometer.no_car.lead")
 	}
 	write(w, p.Log, v.t, http.StatusOK, "odometer", page)
 }
 
 // odometer begins the page with the cars that the customer still has.
 func (v *visit) odometer() odometerView {
-	page := odometerView{Others: true, view: v.view(v.t.say("Your mileage today", "现在开了多少公里？"),
-		v.t.say("With it we know when the next service is really due.", "有了里程，下次保养的日子才算得准。"), "")}
+	page := odometerView{Others: true, view: v.view(v.t.T("odometer.title"),
+		v.t.T("odometer.lead"), "")}
 	for _, car := range v.facts.cars() {
 		if saidSold(v.facts.overlay(), car.ID) {
 			continue
 		}
 		c := carView{Key: carKey(&car), Vehicle: &car}
 		if last, ok := newest(&v.facts, &car); ok && last.KM > 0 {
-			c.Last = v.t.say("last: %s", "上次：%s", v.t.km(last.KM))
+			c.Last = v.t.T("odometer.last", "reading", v.t.km(last.KM))
 		}
 		page.Cars = append(page.Cars, c)
 	}
@@ -106,9 +106,9 @@ func (p *Public) report(w http.ResponseWriter, r *http.Request, v *visit, car *c
 	km, ok := readKM(page.KM)
 	switch {
 	case car == nil:
-		page.Error = v.t.say("Which car is it? Please choose one.", "请选择是哪一辆车。")
+		page.Error = v.t.T("odometer.which.missing")
 	case !ok:
-		page.Error = v.t.say("Please write the number as the clock shows it, such as 35000.", "请填写仪表盘上的数字，例如 35000。")
+		page.Error = v.t.T("odometer.unreadable")
 	}
 	if car != nil {
 		page.Chosen = carKey(car)
@@ -121,10 +121,10 @@ func (p *Public) report(w http.ResponseWriter, r *http.Request, v *visit, car *c
 	if doubted && r.PostForm.Get("sure") != strconv.Itoa(km) {
 		last, _ := newest(&v.facts, car)
 		page.KM, page.KMWords, page.Confirm, page.Others = strconv.Itoa(km), v.t.km(km), true, false
-		page.Title = v.t.say("Is it really %s?", "真的是 %s 吗？", v.t.km(km))
-		page.Lead = v.t.say("On %s it was %s.", "%s的里程是 %s。", v.t.date(last.On), v.t.km(last.KM))
+		page.Title = v.t.T("odometer.doubt.title", "reading", v.t.km(km))
+		page.Lead = v.t.T("odometer.doubt.lead", "date", v.t.Date(last.On), "reading", v.t.km(last.KM))
 		if last.On.IsZero() {
-			page.Lead = v.t.say("That is a long way.", "这个数字有些大。")
+			page.Lead = v.t.T("odometer.doubt.far")
 		}
 		write(w, p.Log, v.t, http.StatusOK, "odometer", page)
 		return
@@ -133,8 +133,8 @@ func (p *Public) report(w http.ResponseWriter, r *http.Request, v *visit, car *c
 		p.failed(w, v, KindOdometer, err)
 		return
 	}
-	p.note(w, v, http.StatusOK, v.view(v.t.say("Thank you: %s", "谢谢：%s", v.t.km(km)),
-		v.t.say("It is on record, and the next service is worked out anew.", "已记下，下次保养的日子会重新推算。"), "ok"))
+	p.note(w, v, http.StatusOK, v.view(v.t.T("odometer.thanks.title", "reading", v.t.km(km)),
+		v.t.T("odometer.thanks.lead"), "ok"))
 }
 
 // sell takes "I sold this car": nothing about it goes any more.
@@ -156,8 +156,8 @@ func (p *Public) sell(w http.ResponseWriter, r *http.Request, v *visit, car *car
 }
 
 func (p *Public) soldPage(w http.ResponseWriter, v *visit, car *care.Vehicle) {
-	page := odometerView{Undo: true, Chosen: carKey(car), view: v.view(v.t.say("Noted: the car is sold", "已记下：车已卖出"),
-		v.t.say("You will hear no more about it. Thank you for telling us.", "以后不再提醒这辆车的事，谢谢您告诉我们。"), "ok")}
+	page := odometerView{Undo: true, Chosen: carKey(car), view: v.view(v.t.T("odometer.sold.title"),
+		v.t.T("odometer.sold.lead"), "ok")}
 	write(w, p.Log, v.t, http.StatusOK, "odometer", page)
 }
 
@@ -177,6 +177,6 @@ func (p *Public) keepCar(w http.ResponseWriter, r *http.Request, v *visit, car *
 	}
 	v.facts.Overlay = &now
 	page := v.odometer()
-	page.Title, page.Tone = v.t.say("Good: you still have the car", "好的：车还在您这里"), "ok"
+	page.Title, page.Tone = v.t.T("odometer.kept.title"), "ok"
 	write(w, p.Log, v.t, http.StatusOK, "odometer", page)
 }

@@ -218,11 +218,7 @@ func (v *visit) choices() (ways []choice, groups []kinds, topics []choice) {
 	t, f, o := v.t, &v.facts, v.facts.overlay()
 	for _, ch := range persons {
 		if slices.Contains(f.Reachable, ch) || ch == v.token.Channel {
-			label := t.say("E-mail", "邮件")
-			if ch == care.SMS {
-				label = t.say("Text message", "短信")
-			}
-			ways = append(ways, choice{Name: "way:" + string(ch), Label: label, On: !stopped(o, string(ch))})
+			ways = append(ways, choice{Name: "way:" + string(ch), Label: t.Word("preferences.way", string(ch)), On: !stopped(o, string(ch))})
 		}
 	}
 	groups = append(groups, v.kindsOf(v.token.Channel, true))
@@ -241,17 +237,17 @@ func (v *visit) choices() (ways []choice, groups []kinds, topics []choice) {
 // kindsOf are the boxes of one channel: main is the one that the link came by.
 func (v *visit) kindsOf(ch care.Channel, main bool) kinds {
 	t := v.t
-	group := kinds{Channel: ch, Legend: t.say("What you would like to hear about", "希望收到哪些内容")}
+	group := kinds{Channel: ch, Legend: t.T("preferences.kinds")}
 	if ch != "" {
-		group.Legend = t.say("What you would like to get by %s", "希望通过%s收到哪些内容", t.channel(ch))
+		group.Legend = t.T("preferences.kinds.by", "channel", t.channel(ch))
 	}
 	if !main {
-		group.Aside = t.say("And what you get by %s", "通过%s收到的内容", t.channel(ch))
+		group.Aside = t.T("preferences.kinds.aside", "channel", t.channel(ch))
 	}
 	for _, k := range []choice{
-		{Name: string(care.Service), Label: t.say("About your car", "用车提醒"), Hint: t.say("services, inspection, insurance, your visits", "保养、年检、保险、回访")},
-		{Name: string(care.Care), Label: t.say("Greetings and invitations", "问候与邀请"), Hint: t.say("birthdays, holidays, owners' days", "生日、节日、车主活动")},
-		{Name: string(care.Commercial), Label: t.say("Offers", "优惠信息")},
+		{Name: string(care.Service), Label: t.T("preferences.kind.service"), Hint: t.T("preferences.kind.service_hint")},
+		{Name: string(care.Care), Label: t.T("preferences.kind.care"), Hint: t.T("preferences.kind.care_hint")},
+		{Name: string(care.Commercial), Label: t.T("preferences.kind.commercial")},
 	} {
 		class := care.Class(k.Name)
 		k.On, k.Name = wants(&v.facts, ch, class), "kind:"+scopeOf(ch, class)
@@ -270,17 +266,14 @@ func (v *visit) limits() []choice {
 	}
 	var out []choice
 	for _, n := range counts {
-		label := v.t.say("%d messages a week", "每周 %d 条", n)
-		switch {
-		case n == 0:
-			label = v.t.say("none at all", "一条也不要")
-		case n == 1 && !v.t.zh:
-			label = "one message a week"
+		label := v.t.T("preferences.limit", "count", n)
+		if n == 0 {
+			label = v.t.T("preferences.limit.none_at_all")
 		}
 		out = append(out, choice{Name: strconv.Itoa(n), Label: label, On: have != nil && *have == n})
 	}
 	if v.facts.Preferences.MaxPerWeek == nil {
-		out = append(out, choice{Name: "none", Label: v.t.say("as you see fit", "由你们安排"), On: have == nil})
+		out = append(out, choice{Name: "none", Label: v.t.T("preferences.limit.none"), On: have == nil})
 	}
 	return out
 }
@@ -293,12 +286,9 @@ func (p *Public) preferences(w http.ResponseWriter, v *visit, done string) {
 	channelOff := ch != "" && stopped(o, string(ch))
 	page.Away = page.Everything || channelOff || calm
 	page.Choose = v.known && !page.Everything
-	page.StopWords = t.say("Stop all messages", "停止所有消息")
-	switch ch {
-	case care.Email:
-		page.StopWords = t.say("Stop e-mails", "不再接收邮件")
-	case care.SMS:
-		page.StopWords = t.say("Stop text messages", "不再接收短信")
+	page.StopWords = t.T("preferences.stop.all")
+	if slices.Contains(persons, ch) {
+		page.StopWords = t.Word("preferences.stop", string(ch))
 	}
 	page.Title, page.Lead, page.Tone = v.preferencesWords(done, page.Everything, channelOff, calm)
 	if page.Choose {
@@ -335,20 +325,20 @@ func (v *visit) preferencesWords(done string, all, channel, calm bool) (title, l
 	t, way := v.t, v.t.channel(v.token.Channel)
 	switch {
 	case done == "back":
-		return t.say("Thank you. We will stay in touch", "谢谢，我们会继续与您联系"), t.say("You can stop us again here at any time.", "您随时可以在这里再次停止。"), "ok"
+		return t.T("preferences.back.title"), t.T("preferences.back.lead"), "ok"
 	case done == "save":
-		return t.say("Saved", "已保存"), t.say("It counts from the next message on.", "从下一条消息起生效。"), "ok"
+		return t.T("preferences.saved.title"), t.T("preferences.saved.lead"), "ok"
 	case all:
-		return t.say("Done. You will not hear from us again", "好的，我们不再打扰您"), t.say("No message will be sent to you any more, safety recalls included.", "不再发送任何消息，包括安全召回通知。"), "ok"
+		return t.T("preferences.all.title"), t.T("preferences.all.lead"), "ok"
 	case channel:
-		return t.say("Done. No more messages by %s", "好的，不再发%s", way),
-			t.say("From now on nothing comes to you by %s, safety recalls included.", "从现在起不再通过%s联系您，安全召回通知也不再这样发送。", way), "ok"
+		return t.T("preferences.channel.title", "channel", way),
+			t.T("preferences.channel.lead", "channel", way), "ok"
 	case calm:
-		return t.say("Done. Only safety recalls from now on", "好的，以后只发安全召回通知"), t.say("Nothing else will be sent to you.", "其他消息一律不再发送。"), "ok"
+		return t.T("preferences.calm.title"), t.T("preferences.calm.lead"), "ok"
 	}
-	title = t.say("Too many messages?", "消息太多了？")
+	title = t.T("preferences.title")
 	if v.token.Channel == "" {
-		return title, t.say("One touch is enough, and it counts at once.", "点一下就行，马上生效。"), ""
+		return title, t.T("preferences.lead"), ""
 	}
-	return title, t.say("One touch is enough, and it counts at once. The first button ends recalls by %s, too.", "点一下就行，马上生效。第一个按钮也会停止%s召回通知。", way), ""
+	return title, t.T("preferences.lead.by", "channel", way), ""
 }

@@ -17,6 +17,7 @@ type Private struct {
 	Ready   func(ctx context.Context) error
 	Metrics http.Handler
 	Token   string // CARE_CONSOLE_TOKEN; "" = the listener is on loopback and asks for none
+	Hosts   Hosts  // the names it answers to besides loopback's
 	Desk    Desk   // nil = there are no pages of our own
 	// Pages are more pages, by the mux's pattern; they win over ours of the same pattern. They may bring styles of their own.
 	Pages          map[string]http.Handler
@@ -33,7 +34,8 @@ const (
 	tokensBurst     = 10
 )
 
-// Handler returns the private listener's routes. /healthz, /readyz and /metrics are open; everything else asks for the token.
+// Handler returns the private listener's routes. /healthz, /readyz and /metrics are open; everything else has to be asked for under
+// one of the listener's own names, and asks for the token.
 func (p *Private) Handler() http.Handler {
 	if p.Now != nil {
 		p.guesses = newLimiter(rate.Limit(tokensPerSecond), tokensBurst, p.Now)
@@ -50,8 +52,8 @@ func (p *Private) Handler() http.Handler {
 			mux.Handle(r.pattern, p.guard(r.handler))
 		}
 	}
-	// A browser that is logged in must not be made to act by another site's page.
-	return secure(policy, http.NewCrossOriginProtection().Handler(mux))
+	// A browser that is logged in must not be made to act by another site's page, nor to read for one.
+	return secure(policy, p.Hosts.Guard(http.NewCrossOriginProtection().Handler(mux), "/healthz", "/readyz", "/metrics"))
 }
 
 // routes are the pages of our own and the API.

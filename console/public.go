@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/care/token"
 )
 
@@ -103,7 +104,7 @@ func (p *Public) Handler() http.Handler {
 
 func tooMany(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", "30")
-	plain(w, http.StatusTooManyRequests, "Too many requests: please wait half a minute. 请求过多，请半分钟后再试。\n")
+	plain(w, http.StatusTooManyRequests, texts.Every("page.too_many")+"\n")
 }
 
 // guessed counts a wrong link or secret, and answers: with 404 or the status given, then with 429.
@@ -119,8 +120,8 @@ func (p *Public) notFound(w http.ResponseWriter, r *http.Request) {
 	p.guessed(w, r, func() {
 		t := accepted(r)
 		write(w, p.Log, t, http.StatusNotFound, "note", view{
-			Title: t.say("This link does not work", "链接无效"), Tone: "warn",
-			Lead: t.say("Perhaps it was cut off. Open it once more from our message.", "链接可能不完整，请从我们的消息里重新打开。"),
+			Title: t.T("page.not_found.title"), Tone: "warn",
+			Lead: t.T("page.not_found.lead"),
 		})
 	})
 }
@@ -132,7 +133,7 @@ type visit struct {
 	gone  bool // there is no such customer any more
 	known bool // facts say more than locale and dealer
 	now   time.Time
-	t     *tongue
+	t     *locale
 }
 
 // view begins a page of the visit.
@@ -165,13 +166,13 @@ func (p *Public) page(purpose token.Purpose, then func(http.ResponseWriter, *htt
 		case err != nil:
 			p.Log.Warn("a page of preferences is made without facts", slog.String("customer", t.Customer), slog.Any("error", err))
 		}
-		v.t = tongueFor(v.facts.Locale)
+		v.t = localeFor(v.facts.Locale)
 		if v.facts.Locale == "" {
 			v.t = accepted(r)
 		}
 		if v.gone && purpose != token.Unsubscribe {
 			p.note(w, v, http.StatusGone, v.view(
-				v.t.say("This link is no longer in use", "该链接已停用"), v.t.say("Thank you all the same.", "仍然谢谢您。"), ""))
+				v.t.T("page.gone.title"), v.t.T("page.gone.lead"), ""))
 			return
 		}
 		then(w, r, v)
@@ -213,16 +214,16 @@ func readForm(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge || r.ContentLength > maxPage {
-		plain(w, http.StatusRequestEntityTooLarge, "That is too much text. 内容过长。\n")
+		plain(w, http.StatusRequestEntityTooLarge, texts.Every("page.too_large")+"\n")
 		return false
 	}
-	plain(w, http.StatusBadRequest, "The form cannot be read. 表单无法读取。\n")
+	plain(w, http.StatusBadRequest, texts.Every("page.unreadable")+"\n")
 	return false
 }
 
 func unavailable(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", "30")
-	plain(w, http.StatusServiceUnavailable, "Please try again in a minute. 请一分钟后再试。\n")
+	plain(w, http.StatusServiceUnavailable, texts.Every("page.try_again")+"\n")
 }
 
 func (p *Public) note(w http.ResponseWriter, v *visit, status int, page view) {
@@ -300,8 +301,8 @@ func (p *Public) wrongPerson(w http.ResponseWriter, r *http.Request, v *visit) {
 	}
 	// The page says nothing of the customer any more: whoever reads it is somebody else.
 	p.note(w, v, http.StatusOK, view{
-		Title: v.t.say("Sorry for the trouble", "抱歉打扰您了"), Tone: "ok", Dealer: v.facts.Dealer,
-		Lead: v.t.say("We will not use this address again.", "我们不会再使用这个联系方式。"),
+		Title: v.t.T("page.not_me.title"), Tone: "ok", Dealer: v.facts.Dealer,
+		Lead: v.t.T("page.not_me.lead"),
 	})
 }
 

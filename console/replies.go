@@ -50,7 +50,7 @@ func (p *Public) takeReply(ctx context.Context, r Reply) error {
 }
 
 func (p *Public) replied(ctx context.Context, a Asked, r Reply) error {
-	v := &visit{token: token.Token{Customer: a.Customer, Occurrence: a.Occurrence, Channel: care.SMS}, now: p.Now(), t: english}
+	v := &visit{token: token.Token{Customer: a.Customer, Occurrence: a.Occurrence, Channel: care.SMS}, now: p.Now(), t: localeFor("")}
 	if err := p.lookup(ctx, v); err != nil {
 		return err
 	}

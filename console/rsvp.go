@@ -36,9 +36,9 @@ func (v *visit) closed() string {
 	today := care.DateOf(v.now.In(v.facts.dealerZone()))
 	switch {
 	case e.On.Before(today):
-		return v.t.say("It is over. Thank you for your interest.", "活动已经结束，谢谢您的关注。")
+		return v.t.T("rsvp.over")
 	case !e.RSVPUntil.IsZero() && e.RSVPUntil.Before(today):
-		return v.t.say("Answers were due by %s. Please call us.", "报名已于%s截止，请给我们打电话。", v.t.date(e.RSVPUntil))
+		return v.t.T("rsvp.late", "date", v.t.Date(e.RSVPUntil))
 	}
 	return ""
 }
@@ -47,9 +47,9 @@ func (v *visit) closed() string {
 func (p *Public) invited(w http.ResponseWriter, v *visit) bool {
 	switch e := v.facts.Event; {
 	case e == nil:
-		p.note(w, v, http.StatusGone, v.view(v.t.say("This invitation is closed", "这个邀请已结束"), v.t.say("Please call us if you have a question.", "如有疑问，请给我们打电话。"), ""))
+		p.note(w, v, http.StatusGone, v.view(v.t.T("rsvp.closed.title"), v.t.T("rsvp.closed.lead"), ""))
 	case !e.Enabled:
-		p.note(w, v, http.StatusOK, v.view(e.Title.In(v.facts.Locale), v.t.say("It does not take place. We are sorry.", "活动取消了，非常抱歉。"), "warn"))
+		p.note(w, v, http.StatusOK, v.view(e.Title.In(v.facts.Locale), v.t.T("rsvp.cancelled"), "warn"))
 	default:
 		return true
 	}
@@ -73,7 +73,7 @@ func (p *Public) takeRSVP(w http.ResponseWriter, r *http.Request, v *visit) {
 		p.rsvp(w, v, http.StatusConflict, "")
 		return
 	case answer != "yes" && answer != "no":
-		p.rsvp(w, v, http.StatusUnprocessableEntity, v.t.say("Please choose yes or no.", "请选择来或不来。"))
+		p.rsvp(w, v, http.StatusUnprocessableEntity, v.t.T("rsvp.missing"))
 		return
 	case answer == "no" || err != nil:
 		guests = 0
@@ -93,18 +93,19 @@ func (p *Public) rsvp(w http.ResponseWriter, v *visit, status int, wrong string)
 	e, t := v.facts.Event, v.t
 	why := v.closed()
 	page := rsvpView{
-		view: v.view(e.Title.In(v.facts.Locale), t.say("Will you come?", "您来吗？"), ""),
-		When: t.date(e.On), Place: e.Place.In(v.facts.Locale), Address: e.Address.In(v.facts.Locale),
+		view: v.view(e.Title.In(v.facts.Locale), t.T("rsvp.lead"), ""),
+		When: t.Date(e.On), Place: e.Place.In(v.facts.Locale), Address: e.Address.In(v.facts.Locale),
 		Calendar: "/calendar/" + p.Signer.Sign(token.Token{
 			Purpose: token.Calendar, Customer: v.token.Customer, Occurrence: v.token.Occurrence, Channel: v.token.Channel,
 		}) + ".ics",
 		Open: why == "", Error: wrong,
 	}
 	if e.StartsAt != "" {
-		page.When += t.say(", ", " ") + e.StartsAt
+		hours := e.StartsAt
 		if e.EndsAt != "" {
-			page.When += "–" + e.EndsAt
+			hours += "–" + e.EndsAt
 		}
+		page.When = t.T("rsvp.at", "date", page.When, "time", hours)
 	}
 	for n := range mostGuests + 1 {
 		page.Guests = append(page.Guests, n)
@@ -119,11 +120,11 @@ func (p *Public) rsvp(w http.ResponseWriter, v *visit, status int, wrong string)
 	case why != "":
 		page.Lead = why
 	case page.Coming && page.Bring > 0:
-		page.Tone, page.Lead = "ok", t.say("You are coming, and %d with you. We look forward to it.", "您来，另带 %d 位。期待见面。", page.Bring)
+		page.Tone, page.Lead = "ok", t.T("rsvp.coming.with", "count", page.Bring)
 	case page.Coming:
-		page.Tone, page.Lead = "ok", t.say("You are coming. We look forward to it.", "您来。期待见面。")
+		page.Tone, page.Lead = "ok", t.T("rsvp.coming")
 	case page.Declined:
-		page.Lead = t.say("You cannot come. Perhaps another time.", "您这次来不了，下次再约。")
+		page.Lead = t.T("rsvp.declined")
 	}
 	write(w, p.Log, t, status, "rsvp", page)
 }

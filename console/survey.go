@@ -21,13 +21,13 @@ type question struct {
 var scores = []int{1, 2, 3, 4, 5}
 
 // questions are the promise kept 信度, responsiveness 效度, expertise 精度, attitude 态度 and the customer's own standard 法度.
-func questions(t *tongue) []question {
+func questions(t *locale) []question {
 	return []question{
-		{Name: "promise", Label: t.say("We did what we promised", "说到的都做到了"), Scores: scores},
-		{Name: "response", Label: t.say("We were quick to answer and to act", "响应及时，办事利落"), Scores: scores},
-		{Name: "skill", Label: t.say("We know our trade", "技术专业，活儿到位"), Scores: scores},
-		{Name: "attitude", Label: t.say("We were friendly and took you seriously", "态度亲切，把您的话当回事"), Scores: scores},
-		{Name: "standard", Label: t.say("It was as you like it to be", "整体合乎您的标准"), Scores: scores},
+		{Name: "promise", Label: t.T("survey.question.promise"), Scores: scores},
+		{Name: "response", Label: t.T("survey.question.response"), Scores: scores},
+		{Name: "skill", Label: t.T("survey.question.skill"), Scores: scores},
+		{Name: "attitude", Label: t.T("survey.question.attitude"), Scores: scores},
+		{Name: "standard", Label: t.T("survey.question.standard"), Scores: scores},
 	}
 }
 
@@ -44,8 +44,8 @@ func (p *Public) hasAnswered(w http.ResponseWriter, v *visit) bool {
 	if answerTo(v.facts.Overlay, KindSurvey, v.token.Occurrence) == nil {
 		return false
 	}
-	p.note(w, v, http.StatusOK, v.view(v.t.say("You have already answered. Thank you", "您已经答过了，谢谢"),
-		v.t.say("Your answer is with us.", "您的回答我们已经收到。"), "ok"))
+	p.note(w, v, http.StatusOK, v.view(v.t.T("survey.again.title"),
+		v.t.T("survey.again.lead"), "ok"))
 	return true
 }
 
@@ -57,9 +57,8 @@ func (p *Public) showSurvey(w http.ResponseWriter, _ *http.Request, v *visit) {
 
 func (p *Public) survey(w http.ResponseWriter, v *visit, status int, asked []question, text, wrong string) {
 	write(w, p.Log, v.t, status, "survey", surveyView{
-		view: v.view(v.t.say("How did we do?", "我们做得怎么样？"), v.t.say("1 is not at all, 5 is very much. Leave out what does not fit.",
-			"1 分很不满意，5 分非常满意；不合适的题可以不答。"), ""),
-		Car: v.facts.Vehicle, Questions: asked, Text: text, Error: wrong,
+		view: v.view(v.t.T("survey.title"), v.t.T("survey.lead"), ""),
+		Car:  v.facts.Vehicle, Questions: asked, Text: text, Error: wrong,
 	})
 }
 
@@ -82,7 +81,7 @@ func (p *Public) takeSurvey(w http.ResponseWriter, r *http.Request, v *visit) {
 		unhappy = unhappy || n <= bad
 	}
 	if len(given) == 0 && text == "" {
-		p.survey(w, v, http.StatusUnprocessableEntity, asked, text, v.t.say("Please choose a number or write a word.", "请至少选一个分数，或写一句话。"))
+		p.survey(w, v, http.StatusUnprocessableEntity, asked, text, v.t.T("survey.missing"))
 		return
 	}
 	if err := p.keepSurvey(r.Context(), v, strings.Join(given, " "), text, unhappy); err != nil {
@@ -90,14 +89,12 @@ func (p *Public) takeSurvey(w http.ResponseWriter, r *http.Request, v *visit) {
 		return
 	}
 	if unhappy {
-		lead := v.t.say("Your words have gone straight to a person who will speak with you. Until then we send you nothing else.",
-			"您的话已直接转给专人，会与您联系。在此之前，我们不再发送其他消息。")
+		lead := v.t.T("survey.sorry.lead")
 		if v.facts.Advisor != "" {
-			lead = v.t.say("Your words have gone straight to %s, who will speak with you. Until then we send you nothing else.",
-				"您的话已直接转给%s，会与您联系。在此之前，我们不再发送其他消息。", v.facts.Advisor)
+			lead = v.t.T("survey.sorry.lead.advisor", "advisor", v.facts.Advisor)
 		}
-		p.note(w, v, http.StatusOK, v.view(v.t.say("We are sorry", "非常抱歉"), lead, ""))
+		p.note(w, v, http.StatusOK, v.view(v.t.T("survey.sorry.title"), lead, ""))
 		return
 	}
-	p.note(w, v, http.StatusOK, v.view(v.t.say("Thank you", "谢谢您"), v.t.say("Each answer is read by a person.", "每一份回答都有人认真读。"), "ok"))
+	p.note(w, v, http.StatusOK, v.view(v.t.T("survey.thanks.title"), v.t.T("survey.thanks.lead"), "ok"))
 }

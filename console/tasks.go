@@ -51,37 +51,7 @@ type TaskList struct {
 	Dealers []string  `json:"-"` // that can be asked for
 }
 
-// taskWords say what is to be done, by the task's reason.
-var taskWords = map[string][2]string{
-	"not_reached":  {"no message reached the customer: call", "消息均未送达，请致电客户"},
-	"uncertain":    {"nobody knows whether it arrived: look it up", "是否送达不明，请核实"},
-	"dead_address": {"the address is dead: ask for a new one", "联系方式已失效，请询问新的"},
-	Complaint:      {"the customer complains: call", "客户投诉，请致电"},
-	KindOdometer:   {"the mileage is hard to believe: ask again", "上报里程可疑，请核实"},
-	KindNotMe:      {"somebody else has the address: check it", "对方表示非本人，请核对联系方式"},
-	KindReply:      {"the customer wrote back: read and answer", "客户有回复，请查看并回复"},
-	"more":         {"the customer wants to know more: call", "客户想了解更多，请致电"},
-}
-
-func (t *tongue) task(reason string) string {
-	words, ok := taskWords[reason]
-	if !ok {
-		return reason
-	}
-	return t.say(words[0], words[1])
-}
-
-// since writes how long something has been waiting.
-func (t *tongue) since(d time.Duration) string {
-	switch hours := int(d.Hours()); {
-	case hours < 1:
-		return t.say("%d min", "%d 分钟", max(int(d.Minutes()), 0))
-	case hours < 48:
-		return t.say("%d h", "%d 小时", hours)
-	default:
-		return t.say("%d days", "%d 天", hours/24)
-	}
-}
+func (t *locale) task(reason string) string { return t.Word("task", reason) }
 
 const tasksPath = "/tasks"
 
@@ -119,7 +89,7 @@ func (p *Private) tasks(w http.ResponseWriter, r *http.Request) {
 	// The address has no secret in it, unlike those of the customers' pages.
 	w.Header().Set("Referrer-Policy", "same-origin")
 	write(w, p.Log, t, http.StatusOK, "tasks", tasksView{
-		view: view{Title: t.say("Tasks", "顾问待办"), Wide: true}, List: list, Filter: f, Path: tasksPath,
+		view: view{Title: t.T("console.tasks.title"), Wide: true}, List: list, Filter: f, Path: tasksPath,
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
 
@@ -144,7 +145,7 @@ func (d *Daemon) question(f *care.Facts, r *care.Record) (sms.Question, bool) {
 	if dealer == nil {
 		return sms.Question{}, false
 	}
-	to, ok := address(care.SMS, f.Customer, dealer)
+	to, ok := carebook.Address(care.SMS, f.Customer, dealer)
 	if d.env.Settings.RedirectPhone != "" {
 		to, ok = d.env.Settings.RedirectPhone, true
 	}

@@ -28,7 +28,7 @@ const (
 type postbox struct {
 	where string
 	box   interface {
-		Look(ctx context.Context, take mailbox.Take) error
+		Fetch(ctx context.Context, take mailbox.Handler) error
 	}
 	take func(ctx context.Context, mail io.Reader) error
 	mine func() bool // whether this replica is to look now
@@ -87,7 +87,7 @@ func bounceWait(failures int) time.Duration {
 func (p *postbox) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, bouncesLook)
 	defer cancel()
-	return p.box.Look(ctx, func(ctx context.Context, mail io.Reader) error {
+	return p.box.Fetch(ctx, func(ctx context.Context, mail io.Reader) error {
 		err := p.take(ctx, mail)
 		if errors.Is(err, console.ErrUnreadable) {
 			p.log.Warn("a returned mail cannot be read: it is put away", slog.String("mailbox", p.where))

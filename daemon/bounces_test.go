@@ -25,7 +25,7 @@ type letters struct {
 	broken  [2]time.Duration // from when to when it cannot be read
 }
 
-func (l *letters) Look(ctx context.Context, take mailbox.Take) error {
+func (l *letters) Fetch(ctx context.Context, take mailbox.Handler) error {
 	at := time.Since(l.began)
 	l.looks = append(l.looks, at)
 	if at >= l.broken[0] && at < l.broken[1] {

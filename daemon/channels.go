@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -165,21 +164,9 @@ func (e *Env) domains() delivery.Domains {
 	return d
 }
 
-func (e *Env) callbackSecret() []byte {
-	if len(e.Settings.SecretKey) == 0 {
-		return nil
-	}
-	return derive(e.Settings.SecretKey[0], "callbacks")
-}
+func (e *Env) callbackSecret() []byte { return e.Settings.CallbackKey() }
 
-// bounceSecret is the password under which a mail server posts bounces to /hooks/email/bounce: derived from the secret key, so that
-// there is none that could be forgotten. carebell doctor shows the URL.
-func (e *Env) bounceSecret() string {
-	if len(e.Settings.SecretKey) == 0 {
-		return ""
-	}
-	return hex.EncodeToString(derive(e.Settings.SecretKey[0], "bounces")[:16])
-}
+func (e *Env) bounceSecret() string { return e.Settings.BounceSecret() }
 
 func reveal(secrets config.Secrets) []string {
 	out := make([]string, len(secrets))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
 
@@ -129,7 +130,7 @@ func rawRecord(ctx context.Context, st *store.Store, id string) ([]byte, error) 
 }
 
 // hashes returns the keyed hashes of the customer's addresses. Without a readable record and its dealer there are none.
-func (e *Env) hashes(checked *Checked, f *care.Facts) []string {
+func (e *Env) hashes(checked *carebook.Compiled, f *care.Facts) []string {
 	if f.Customer == nil {
 		return nil
 	}
@@ -139,7 +140,7 @@ func (e *Env) hashes(checked *Checked, f *care.Facts) []string {
 	}
 	var out []string
 	for _, ch := range care.Channels {
-		if to, ok := address(ch, f.Customer, d); ok && ch.ToPerson() {
+		if to, ok := carebook.Address(ch, f.Customer, d); ok && ch.ToPerson() {
 			out = append(out, contact.Hash(e.hashKey(), to))
 		}
 	}

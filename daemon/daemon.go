@@ -18,14 +18,15 @@ import (
 	"github.com/carebell/carebell/console"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 	sdnotify "github.com/coreos/go-systemd/v22/daemon"
 )
 
 // Parts replaces what a daemon is made of, for the demo and for tests. The zero value is a daemon as it is run.
 type Parts struct {
-	Store *store.Store // already open; else CARE_REDIS_URL is opened
-	Book  BookOptions  // where the book comes from; else CARE_BOOK
+	Store *store.Store     // already open; else CARE_REDIS_URL is opened
+	Book  carebook.Options // where the book comes from; else CARE_BOOK
 	Busy  func(delta int)
 	Pages map[string]http.Handler // more pages of the private listener
 	Idle  time.Duration           // between looks at an empty queue
@@ -39,7 +40,7 @@ type Daemon struct {
 	store     *store.Store
 	senders   *senders
 	metrics   *metrics
-	book      atomic.Pointer[Checked]
+	book      atomic.Pointer[carebook.Compiled]
 	engine    *delivery.Engine
 	sweeper   *scheduler.Sweeper
 	sweeps    *sweepState
@@ -88,7 +89,7 @@ func (d *Daemon) later(what string, do func(context.Context) error) {
 	d.undo = append(d.undo, undo{what, do})
 }
 
-func (d *Daemon) bookOptions() BookOptions {
+func (d *Daemon) bookOptions() carebook.Options {
 	opt := d.env.bookOptions(d.env.Settings.Book)
 	if d.parts.Book.Files != nil {
 		opt.Files = d.parts.Book.Files
@@ -101,16 +102,16 @@ func (d *Daemon) bookOptions() BookOptions {
 }
 
 func (d *Daemon) openBook(context.Context) error {
-	checked, problems, err := CheckBook(d.bookOptions())
+	checked, problems, err := carebook.Check(d.bookOptions())
 	if err != nil {
-		return bookError(problems, err)
+		return carebook.FirstFault(problems, err)
 	}
 	d.take(checked, problems)
 	return nil
 }
 
 // take puts a checked book in force.
-func (d *Daemon) take(checked *Checked, problems []care.Problem) {
+func (d *Daemon) take(checked *carebook.Compiled, problems []care.Problem) {
 	for _, p := range problems {
 		d.log.Warn("the care book", slog.String("problem", p.Error()))
 	}
@@ -177,7 +178,8 @@ func holder() string {
 func (d *Daemon) listen(ctx context.Context) error {
 	set := d.env.Settings
 	private := &console.Private{
-		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(), Desk: desk{d}, Pages: d.parts.Pages,
+		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(),
+		Hosts: console.NewHosts(set.Listen, set.ConsoleURL...), Desk: desk{d}, Pages: d.parts.Pages,
 		TrustedProxies: set.TrustedProxies, Now: d.env.Now, Log: d.log,
 	}
 	if err := d.bind(ctx, "private", set.Listen, private.Handler()); err != nil {
@@ -291,7 +293,7 @@ func (d *Daemon) ready(ctx context.Context) error {
 func (d *Daemon) Reload() error {
 	d.reading.Lock()
 	defer d.reading.Unlock()
-	checked, problems, err := CheckBook(d.bookOptions())
+	checked, problems, err := carebook.Check(d.bookOptions())
 	if err != nil {
 		d.metrics.reloads.WithLabelValues("error").Inc()
 		for _, p := range problems {
@@ -299,7 +301,7 @@ func (d *Daemon) Reload() error {
 				d.log.Error("the care book was not taken: the old one stays in force", slog.String("problem", p.Error()))
 			}
 		}
-		return bookError(problems, err)
+		return carebook.FirstFault(problems, err)
 	}
 	d.metrics.reloads.WithLabelValues("ok").Inc()
 	d.take(checked, problems)

@@ -25,7 +25,7 @@ func (k desk) Status(ctx context.Context) (*console.Status, error) {
 	d := k.d
 	checked := d.book.Load()
 	out := &console.Status{
-		Version: d.env.Version, At: d.env.Now(), Book: checked.Book.Version, BookLoaded: checked.loaded, DryRun: d.env.Settings.DryRun,
+		Version: d.env.Version, At: d.env.Now(), Book: checked.Book.Version, BookLoaded: checked.Loaded, DryRun: d.env.Settings.DryRun,
 		Leading: d.leads.Load(),
 	}
 	if out.Leading {

@@ -14,6 +14,7 @@ import (
 	"github.com/carebell/carebell/channels/email/mailbox"
 	"github.com/carebell/carebell/channels/httpclient"
 	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
 
@@ -39,14 +40,14 @@ func (e *Env) Doctor(ctx context.Context, tell func(Finding)) {
 	}
 }
 
-func (e *Env) doctorBook(tell func(Finding)) *Checked {
+func (e *Env) doctorBook(tell func(Finding)) *carebook.Compiled {
 	if e.Settings.Book == "" {
 		tell(Finding{What: "no care book: CARE_BOOK is not set", Remedy: "run carebell init DIR, make dealers.yaml yours, and set CARE_BOOK=DIR"})
 		return nil
 	}
-	checked, problems, err := CheckBook(e.bookOptions(e.Settings.Book))
+	checked, problems, err := carebook.Check(e.bookOptions(e.Settings.Book))
 	if err != nil {
-		tell(Finding{What: "the care book: " + bookError(problems, err).Error(), Remedy: "run carebell lint " + e.Settings.Book})
+		tell(Finding{What: "the care book: " + carebook.FirstFault(problems, err).Error(), Remedy: "run carebell lint " + e.Settings.Book})
 		return nil
 	}
 	tell(Finding{OK: true, What: fmt.Sprintf("the care book: %d dealers, %d programs, %d warnings", len(checked.Book.Dealers), len(checked.Book.Programs), len(problems))})
@@ -107,7 +108,7 @@ func (e *Env) doctorClock(tell func(Finding)) {
 	tell(Finding{OK: true, What: "the clock says " + now.Format(time.RFC3339)})
 }
 
-func (e *Env) doctorChannels(ctx context.Context, checked *Checked, tell func(Finding)) {
+func (e *Env) doctorChannels(ctx context.Context, checked *carebook.Compiled, tell func(Finding)) {
 	set := e.Settings
 	if len(set.SMTP.URL) == 0 && set.SMS.Gateway == "" && set.SMS.Accounts.IsZero() && set.Webhook.URL.IsZero() {
 		tell(Finding{What: "no channel is set up", Remedy: "set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL"})
@@ -131,7 +132,7 @@ func (e *Env) doctorChannels(ctx context.Context, checked *Checked, tell func(Fi
 			tell(reachURL(ctx, "SMS gateway "+g.Name, g.URL))
 		}
 		if checked != nil {
-			checked.doctorGateway(g, tell)
+			doctorGateway(checked, g, tell)
 		}
 	}
 	if !set.Webhook.URL.IsZero() {
@@ -149,7 +150,7 @@ func (e *Env) doctorChannels(ctx context.Context, checked *Checked, tell func(Fi
 }
 
 // doctorGateway holds an account against the book: its dealers, and the approved templates that it needs.
-func (c *Checked) doctorGateway(g sms.Gateway, tell func(Finding)) {
+func doctorGateway(c *carebook.Compiled, g sms.Gateway, tell func(Finding)) {
 	for _, name := range g.Dealers {
 		if c.Book.Dealer(name) == nil {
 			tell(Finding{What: fmt.Sprintf("SMS gateway %s is for the dealer %s, whom the book does not have", g.Name, name), Remedy: "mend its dealers in CARE_SMS_ACCOUNTS"})
@@ -177,7 +178,7 @@ func some(all []string, n int) string {
 }
 
 // doctorSenders sets the channels up as serve would, and takes them down again. Without a book the gateways' files are not known.
-func (e *Env) doctorSenders(checked *Checked, gateways bool, tell func(Finding)) {
+func (e *Env) doctorSenders(checked *carebook.Compiled, gateways bool, tell func(Finding)) {
 	if checked == nil && gateways {
 		return
 	}

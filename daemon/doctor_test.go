@@ -11,11 +11,12 @@ import (
 
 	"github.com/carebell/carebell/channels/channeltest"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/service/carebook"
 )
 
 func TestDoctorReadsTheAccounts(t *testing.T) {
 	t.Parallel()
-	checked, _, err := CheckBook(BookOptions{Now: time.Now})
+	checked, _, err := carebook.Check(carebook.Options{Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func TestDoctorReadsTheAccounts(t *testing.T) {
 }
 
 // TestDoctorTriesThroughTheProxy: what the channels can reach only through a proxy, doctor tries through it too, and says so.
-func TestDoctorTriesThroughTheProxy(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestDoctorTriesThroughTheProxy(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -2,18 +2,13 @@ package daemon
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"errors"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"time"
 
-	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/token"
-	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
 
@@ -24,7 +19,7 @@ type Env struct {
 	Now      func() time.Time
 	Version  string
 
-	book *Checked // what check has of CARE_BOOK; nil = it reads it. Tests that change no book share one
+	book *carebook.Compiled // what check has of CARE_BOOK; nil = it reads it. Tests that change no book share one
 }
 
 // open connects to Redis for a command. A command changes a little and is watched by a person, so it does not refuse a Redis
@@ -37,60 +32,23 @@ func (e *Env) open(ctx context.Context) (*store.Store, error) {
 
 // check reads the book of a folder ("" = CARE_BOOK) with everything that is made of it. Faults are returned as one error that
 // names the first.
-func (e *Env) check(dir string) (*Checked, error) {
+func (e *Env) check(dir string) (*carebook.Compiled, error) {
 	if dir == "" {
 		if e.book != nil {
 			return e.book, nil
 		}
 		dir = e.Settings.Book
 	}
-	checked, problems, err := CheckBook(e.bookOptions(dir))
-	return checked, bookError(problems, err)
+	return carebook.Open(e.bookOptions(dir))
 }
 
-func bookError(problems []care.Problem, err error) error {
-	if !errors.Is(err, ErrBook) {
-		return err
-	}
-	for _, p := range problems {
-		if p.Severity != care.Warning {
-			return errors.Join(ErrBook, p)
-		}
-	}
-	return err
+func (e *Env) bookOptions(dir string) carebook.Options {
+	return carebook.FromSettings(e.Settings, dir, e.Now)
 }
 
-func (e *Env) bookOptions(dir string) BookOptions {
-	return BookOptions{
-		Dir: dir, HashKey: e.hashKey(), Signer: e.signer(), PublicURL: strings.TrimRight(e.Settings.PublicURL, "/"), Now: e.Now,
-	}
-}
+func (e *Env) signer() *token.Signer { return token.NewSigner(e.Settings.LinkKeys()...) }
 
-func (e *Env) signer() *token.Signer {
-	keys := make([][]byte, 0, len(e.Settings.SecretKey))
-	for _, k := range e.Settings.SecretKey {
-		keys = append(keys, derive(k, "links"))
-	}
-	return token.NewSigner(keys...)
-}
-
-// hashKey is the key of suppressed addresses' fingerprints: of the oldest secret key, so that a rotation (which adds a key in
-// front) does not forget whom not to write to. Without a key the fingerprint still hides the address from a casual reader.
-func (e *Env) hashKey() []byte {
-	if n := len(e.Settings.SecretKey); n > 0 {
-		return derive(e.Settings.SecretKey[n-1], "addresses")
-	}
-	return []byte("carebell without CARE_SECRET_KEY")
-}
-
-// derive makes a key for one use out of a secret (RFC 5869), so that what leaks of one use says nothing of another.
-func derive(secret config.Secret, use string) []byte {
-	key, err := hkdf.Key(sha256.New, []byte(secret.Reveal()), nil, "carebell "+use, 32)
-	if err != nil {
-		panic(err) // 32 bytes of SHA-256 can always be had
-	}
-	return key
-}
+func (e *Env) hashKey() []byte { return e.Settings.AddressKey() }
 
 // VersionText returns the version with the revision it was built from.
 func VersionText(version string) string {
@@ -104,19 +62,4 @@ func VersionText(version string) string {
 		}
 	}
 	return version + " (" + info.GoVersion + ")"
-}
-
-// Lint checks a book ("" = the default book) and returns everything that is wrong with it, by file and line.
-func Lint(dir string, now func() time.Time) ([]care.Problem, error) {
-	_, problems, err := CheckBook(BookOptions{Dir: dir, Now: now})
-	if err != nil && !errors.Is(err, ErrBook) {
-		return nil, err
-	}
-	return problems, nil
-}
-
-// smsParts counts a text's parts as the gateways of a country do.
-func smsParts(text, signature, country string) int {
-	n, _ := sms.Parts(text, signature, sms.StyleFor(country))
-	return n
 }

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/channels/webhook"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/store"
@@ -289,11 +289,11 @@ func eventOf(e *store.Event) webhook.Event {
 
 // taskText is what a group bot is told of a task.
 func (d *Daemon) taskText(e *care.EventEntry) string {
-	dealer := d.book.Load().Book.Dealer(e.Dealer)
-	if dealer != nil && dealer.Locale == "zh-CN" {
-		return fmt.Sprintf("顾问待办：客户 %s（%s %s）%s %s", e.Customer, e.Program, e.Step, e.Reason, e.Value)
+	locale := ""
+	if dealer := d.book.Load().Book.Dealer(e.Dealer); dealer != nil {
+		locale = dealer.Locale
 	}
-	return fmt.Sprintf("Task: customer %s (%s %s): %s %s", e.Customer, e.Program, e.Step, e.Reason, e.Value)
+	return texts.For(locale).T("event.task", "customer", e.Customer, "program", e.Program, "step", e.Step, "reason", e.Reason, "value", e.Value)
 }
 
 func pauseFor(ctx context.Context, d time.Duration) bool {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/service/carebook"
 )
 
 // nothing finds out why a program has nothing for a customer in the coming year.
@@ -12,7 +13,7 @@ type nothing struct {
 	x       *Explanation
 	facts   *care.Facts
 	program *care.Program
-	checked *Checked
+	checked *carebook.Compiled
 	locale  string
 }
 

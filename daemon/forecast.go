@@ -9,6 +9,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/service/carebook"
 )
 
 // ForecastOptions say which days to look at.
@@ -143,7 +144,7 @@ type pair struct{ a, b string }
 // sum is what one worker has added up.
 type sum struct {
 	env         *Env
-	checked     *Checked
+	checked     *carebook.Compiled
 	customers   int
 	planned     int
 	broken      int

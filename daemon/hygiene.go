@@ -12,6 +12,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/service/carebook"
 )
 
 // HygieneOptions say where the records are.
@@ -315,7 +316,7 @@ func addressesOf(f *care.Facts, d *care.Dealer) []hashed {
 		ch   care.Channel
 		path string
 	}{{care.SMS, "$.phone"}, {care.Email, "$.email"}} {
-		if to, ok := address(a.ch, f.Customer, d); ok {
+		if to, ok := carebook.Address(a.ch, f.Customer, d); ok {
 			h := fnv.New64a()
 			h.Write([]byte(a.path + to))
 			out = append(out, hashed{a.path, h.Sum64()})

@@ -13,6 +13,7 @@ import (
 	"github.com/carebell/carebell/channels/email"
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/console"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
 
@@ -41,7 +42,7 @@ func (p pages) Lookup(ctx context.Context, customer, occurrence string) (console
 	if dealer == nil {
 		return console.PageFacts{}, care.ErrGone
 	}
-	out := checked.pageFacts(f, dealer, p.d.env.hashKey())
+	out := pageFacts(checked, f, dealer, p.d.env.hashKey())
 	if entry, ok := f.Ledger[occurrence]; ok {
 		out.Program, out.Step = entry.Program, entry.Step
 		for i := range f.Customer.Vehicles {
@@ -59,7 +60,7 @@ func (p pages) Lookup(ctx context.Context, customer, occurrence string) (console
 }
 
 // pageFacts is what is known of a customer without a message.
-func (c *Checked) pageFacts(f *care.Facts, dealer *care.Dealer, key []byte) console.PageFacts {
+func pageFacts(c *carebook.Compiled, f *care.Facts, dealer *care.Dealer, key []byte) console.PageFacts {
 	locale := f.Customer.Locale
 	if locale == "" {
 		locale = dealer.Locale
@@ -67,7 +68,7 @@ func (c *Checked) pageFacts(f *care.Facts, dealer *care.Dealer, key []byte) cons
 	out := console.PageFacts{
 		Locale: locale, DealerID: dealer.Dealer, Dealer: dealer.Name.In(locale, dealer.Locale), DealerPhone: dealer.Phone,
 		Location: c.Planner.Location(f.Customer), DealerZone: c.Planner.Location(&care.Customer{Dealer: dealer.Dealer}),
-		Topics: c.topics(locale, dealer.Locale), Consent: f.Customer.Consent, ConsentDefault: dealer.ConsentDefault,
+		Topics: topics(c, locale, dealer.Locale), Consent: f.Customer.Consent, ConsentDefault: dealer.ConsentDefault,
 		Preferences: f.Customer.Preferences, Overlay: f.Overlay, AddressHash: map[care.Channel]string{},
 	}
 	if a := dealer.AdvisorFor(f.Customer.Advisor); a != nil {
@@ -79,7 +80,7 @@ func (c *Checked) pageFacts(f *care.Facts, dealer *care.Dealer, key []byte) cons
 		}
 	}
 	for _, ch := range []care.Channel{care.Email, care.SMS} {
-		if to, ok := address(ch, f.Customer, dealer); ok {
+		if to, ok := carebook.Address(ch, f.Customer, dealer); ok {
 			out.Reachable = append(out.Reachable, ch)
 			out.AddressHash[ch] = contact.Hash(key, to)
 		}
@@ -88,7 +89,7 @@ func (c *Checked) pageFacts(f *care.Facts, dealer *care.Dealer, key []byte) cons
 }
 
 // topics are what a customer can switch off: every topic of the book that has more than safety in it.
-func (c *Checked) topics(locales ...string) []console.TopicChoice {
+func topics(c *carebook.Compiled, locales ...string) []console.TopicChoice {
 	var out []console.TopicChoice
 	for _, p := range c.Book.Programs {
 		if !p.Enabled || p.Class == care.Safety || slices.ContainsFunc(out, func(t console.TopicChoice) bool { return t.Topic == p.Topic }) {
@@ -188,16 +189,16 @@ func (p pages) ByNumber(ctx context.Context, number string) ([]console.Asked, er
 		if dealer == nil {
 			continue
 		}
-		if to, ok := address(care.SMS, f.Customer, dealer); !ok || contact.Hash(key, to) != hash {
+		if to, ok := carebook.Address(care.SMS, f.Customer, dealer); !ok || contact.Hash(key, to) != hash {
 			continue // they have another number now
 		}
-		out = append(out, checked.asked(f))
+		out = append(out, asked(checked, f))
 	}
 	return out, nil
 }
 
 // asked returns the last text that went to a customer, and what it asked for.
-func (c *Checked) asked(f *care.Facts) console.Asked {
+func asked(c *carebook.Compiled, f *care.Facts) console.Asked {
 	asked := console.Asked{Customer: f.ID}
 	var last care.LedgerEntry
 	for id, e := range f.Ledger {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
 
@@ -72,9 +73,9 @@ func (e *Env) Plan(ctx context.Context, opt PlanOptions, each func(PlanLine) err
 func (e *Env) PlanStore(ctx context.Context, st *store.Store, files fs.FS, opt PlanOptions) ([]*care.Occurrence, error) {
 	book := e.bookOptions("")
 	book.Files = files
-	checked, problems, err := CheckBook(book)
+	checked, problems, err := carebook.Check(book)
 	if err != nil {
-		return nil, bookError(problems, err)
+		return nil, carebook.FirstFault(problems, err)
 	}
 	opt.From.Time = opt.From.Time.Add(-checked.Planner.LongestExpiry())
 	s := &survey{

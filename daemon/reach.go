@@ -7,6 +7,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/service/carebook"
 )
 
 // Why a channel does not reach a customer.
@@ -25,7 +26,7 @@ func (e *Env) reach(f *care.Facts, d *care.Dealer, ch care.Channel) string {
 	if ch == care.SMS {
 		raw = f.Customer.Phone
 	}
-	to, ok := address(ch, f.Customer, d)
+	to, ok := carebook.Address(ch, f.Customer, d)
 	switch {
 	case raw == "":
 		return noAddress

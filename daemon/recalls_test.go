@@ -11,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/service/carebook"
 )
 
 // A recall file becomes bulletins that lint takes, that are off, and that a second import leaves alone.
@@ -31,7 +32,7 @@ func TestRecallsBecomeBulletins(t *testing.T) {
 	if err := e.Recalls(RecallOptions{Files: []string{file}}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	problems, err := Lint(dir, time.Now)
+	problems, err := carebook.Lint(dir, time.Now)
 	if err != nil || care.Faults(problems) {
 		t.Fatalf("%v %v", err, problems)
 	}

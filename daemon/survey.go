@@ -16,12 +16,13 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
 
 // survey goes through all customers with a worker per processor and keeps none of them: whoever visits adds up what it needs.
 type survey struct {
-	checked  *Checked
+	checked  *carebook.Compiled
 	feed     feed
 	store    *store.Store // nil with a file
 	operator *care.Operator

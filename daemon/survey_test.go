@@ -14,6 +14,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -32,7 +33,7 @@ func bareEnv() *Env {
 }
 
 // defaultBook is the book that comes with carebell, read once: with the race detector that takes seconds.
-var defaultBook = sync.OnceValue(func() *Checked {
+var defaultBook = sync.OnceValue(func() *carebook.Compiled {
 	checked, err := bareEnv().check("")
 	if err != nil {
 		panic(err)

@@ -76,8 +76,8 @@ func (p *HTTPPeer) RetryAfter(value string) {
 	p.retryAfter = value
 }
 
-// Taken implements Peer.
-func (p *HTTPPeer) Taken() int {
+// Received implements Peer.
+func (p *HTTPPeer) Received() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.taken

@@ -2,6 +2,7 @@ package channeltest
 
 import (
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -148,9 +149,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, at string) {
 		panic(http.ErrAbortHandler) // whether the target has it nobody knows: the client sees its connection end
 	}
 	defer resp.Body.Close()
-	for name, values := range resp.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), resp.Header)
 	w.WriteHeader(resp.StatusCode)
 	_, _ = io.Copy(w, resp.Body)
 }

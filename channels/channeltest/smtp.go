@@ -58,8 +58,8 @@ func (p *SMTPPeer) Behave(b Behaviour) {
 	p.behaviour = b
 }
 
-// Taken implements Peer.
-func (p *SMTPPeer) Taken() int {
+// Received implements Peer.
+func (p *SMTPPeer) Received() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.taken

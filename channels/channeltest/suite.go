@@ -53,7 +53,7 @@ const (
 type Peer interface {
 	URL() string
 	Behave(b Behaviour)
-	Taken() int     // messages that reached it completely, whatever it said
+	Received() int  // messages that reached it completely, whatever it said
 	Elsewhere() int // requests that came to where Redirect points
 	Forged() string // a header, recipient or command that no honest message has; "" = none came
 }
@@ -95,9 +95,14 @@ func (s Suite) sendTo(t T, peer Peer, to string) *bench {
 	return &bench{Suite: s, peer: peer, url: to, sender: s.New(t, to)}
 }
 
+// patience bounds each send: a sender that forgets its own deadline fails its test then, and does not hold up the others.
+const patience = 30 * time.Second
+
 // send sends one message and looks at what must hold for any outcome.
 func (b *bench) send(ctx context.Context, t T, m *care.Message) (care.Receipt, *care.Error) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	r, err := b.sender.Send(ctx, m)
 	if err == nil {
 		return r, nil
@@ -156,7 +161,7 @@ func (s Suite) takes(t T) {
 	if r.ID != m.ID || r.Channel != m.Channel || r.State != care.StateSent || r.Gateway == "" || r.At.IsZero() || r.Tries != 0 {
 		t.Errorf("receipt %+v", r)
 	}
-	if n := b.peer.Taken(); n != 1 {
+	if n := b.peer.Received(); n != 1 {
 		t.Errorf("%d messages arrived", n)
 	}
 }
@@ -174,7 +179,7 @@ func (s Suite) many(t T) {
 		})
 	}
 	wg.Wait()
-	if n := b.peer.Taken(); n != 128 {
+	if n := b.peer.Received(); n != 128 {
 		t.Errorf("%d of 128 messages arrived", n)
 	}
 }
@@ -183,13 +188,13 @@ func (s Suite) classes(t T) {
 	b := s.start(t)
 	for behaviour, kind := range map[Behaviour]care.Kind{Busy: care.KindRetry, TooLarge: care.KindContent, LockedOut: care.KindOperator} {
 		b.peer.Behave(behaviour)
-		before := b.peer.Taken()
+		before := b.peer.Received()
 		_, e := b.send(t.Context(), t, s.Message())
 		b.want(t, e, kind)
 		if e != nil && e.Code == "" {
 			t.Errorf("%v has no code", e)
 		}
-		if n := b.peer.Taken() - before; n > 1 {
+		if n := b.peer.Received() - before; n > 1 {
 			t.Errorf("an answer was followed by %d more requests", n-1)
 		}
 	}
@@ -236,7 +241,7 @@ func (s Suite) dropped(t T) {
 				t.Fatalf("not taken: %v", e)
 			}
 		}
-		before := b.peer.Taken()
+		before := b.peer.Received()
 		b.peer.Behave(Drop)
 		_, e := b.send(t.Context(), t, s.Message())
 		b.want(t, e, care.KindUncertain)
@@ -244,7 +249,7 @@ func (s Suite) dropped(t T) {
 		if s.Repeats {
 			want = 3
 		}
-		if n := b.peer.Taken() - before; n != want {
+		if n := b.peer.Received() - before; n != want {
 			t.Errorf("kept connection %v: it arrived %d times, want %d", warm, n, want)
 		}
 		if e != nil && s.Repeats && e.Tries != want {
@@ -263,7 +268,7 @@ func (s Suite) deadline(t T) {
 	if e != nil && e.Code != "timeout" {
 		t.Errorf("code %q", e.Code)
 	}
-	if n := b.peer.Taken(); n != 1 {
+	if n := b.peer.Received(); n != 1 {
 		t.Errorf("it arrived %d times", n)
 	}
 }
@@ -274,8 +279,8 @@ func (s Suite) cancelled(t T) {
 	cancel()
 	_, e := b.send(ctx, t, s.Message())
 	b.want(t, e, care.KindRetry)
-	if !errors.Is(e, context.Canceled) || b.peer.Taken() != 0 {
-		t.Errorf("cancelled before: %v, %d arrived", e, b.peer.Taken())
+	if !errors.Is(e, context.Canceled) || b.peer.Received() != 0 {
+		t.Errorf("cancelled before: %v, %d arrived", e, b.peer.Received())
 	}
 	b.peer.Behave(Silent)
 	ctx, cancel = context.WithCancel(t.Context())
@@ -324,12 +329,12 @@ func (s Suite) injection(t T) {
 		for _, trick := range Tricks {
 			m := s.Message()
 			field(m, trick)
-			before := b.peer.Taken()
+			before := b.peer.Received()
 			_, e := b.send(t.Context(), t, m)
 			if e != nil && e.Kind != care.KindContent && e.Kind != care.KindRecipient {
 				t.Errorf("%q: %v", trick, e)
 			}
-			if n := b.peer.Taken() - before; n > 1 || (n == 0 && e == nil) {
+			if n := b.peer.Received() - before; n > 1 || (n == 0 && e == nil) {
 				t.Errorf("%q: %d messages arrived", trick, n)
 			}
 			if forged := b.peer.Forged(); forged != "" {
@@ -397,11 +402,11 @@ func (s Suite) answers(t T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		b.peer.Behave(behaviour)
-		at := b.peer.Taken()
+		at := b.peer.Received()
 		_, e := b.send(t.Context(), t, s.Message())
 		runtime.ReadMemStats(&after)
 		b.want(t, e, kind)
-		if n := b.peer.Taken() - at; n != 1 && (!s.Repeats || behaviour != Headers) {
+		if n := b.peer.Received() - at; n != 1 && (!s.Repeats || behaviour != Headers) {
 			t.Errorf("behaviour %d: it arrived %d times", behaviour, n)
 		}
 		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 64<<20 {

@@ -25,48 +25,25 @@ type verdict struct {
 	failed bool // there was no connection: another server may be tried
 }
 
-// judge reads go-mail's error.
-func judge(ctx context.Context, err error, w *wire) verdict {
-	var send *mail.SendError
-	if !errors.As(err, &send) {
-		return verdict{err: &care.Error{Kind: care.KindRetry, Code: "smtp", Err: channels.Cause(err)}, stale: true}
-	}
-	code := send.ErrorCode()
-	if code == 0 {
-		return lost(ctx, send.Reason, w)
-	}
-	v := verdict{err: answer(send.Reason, code, send.EnhancedStatusCode(), send.Error()), keep: code != 421}
-	v.stale = code == 421 && send.Reason == mail.ErrSMTPMailFrom
-	return v
-}
-
 // lost is a dialogue that ended without an answer.
-func lost(ctx context.Context, stage mail.SendErrReason, w *wire) verdict {
-	broke := w.broke.Load() // a write failed: then the final dot was not sent
+func lost(ctx context.Context, stage mail.SendErrReason, c *boundConn) verdict {
+	writeFailed := c.writeFailed.Load() // then the final dot was not sent
 	e := &care.Error{Kind: care.KindRetry, Code: "broken", Err: fmt.Errorf("the server's connection ended while %s", stage)}
-	late := w.late.Load() || ctx.Err() != nil
+	timedOut := c.timedOut.Load() || ctx.Err() != nil
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		e.Code, e.Err = "canceled", fmt.Errorf("stopped while %s: %w", stage, context.Canceled)
-	case late:
+	case timedOut:
 		e.Code, e.Err = "timeout", fmt.Errorf("no answer while %s: %w", stage, context.DeadlineExceeded)
 	}
-	switch stage {
-	case mail.ErrSMTPDataClose:
+	if stage == mail.ErrSMTPDataClose {
 		// The dot is out and nobody said yes or no. Without the dot the server has not taken the message (RFC 5321 section 4.1.1.4).
-		if !broke {
+		if !writeFailed {
 			e.Kind = care.KindUncertain
 		}
 		return verdict{err: e}
-	case mail.ErrGetSender, mail.ErrGetRcpts, mail.ErrNoUnencoded:
-		return verdict{err: content("unsendable", "the message cannot be written"), keep: true}
-	case mail.ErrWriteContent:
-		if !broke && !late {
-			return verdict{err: content("unsendable", "the message cannot be written or signed")}
-		}
-		return verdict{err: e}
 	}
-	return verdict{err: e, stale: !late}
+	return verdict{err: e, stale: !timedOut}
 }
 
 // deadCodes are the enhanced codes (RFC 3463, RFC 7504 and RFC 7505) that say that the address is dead.

@@ -9,7 +9,9 @@ import (
 	"mime"
 	netmail "net/mail"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -51,87 +53,137 @@ func content(code, cause string) *care.Error {
 	return &care.Error{Kind: care.KindContent, Code: code, Err: errors.New(cause)}
 }
 
-// letter is a message that was checked: its addresses are addresses, and its id may stand in a header.
-type letter struct {
+// mimeMessage is a message that was checked: its addresses are addresses, and its id may stand in a header.
+type mimeMessage struct {
 	*care.Message
-	to, from *netmail.Address
-	reply    *netmail.Address // nil = none
-	id       string
-	envelope string // the envelope's sender
-	utf8     bool   // the envelope needs SMTPUTF8 (RFC 6531)
-	subject  string
-	link     string // to unsubscribe, "" = none
-	secure   bool   // the link is https
+	to, from       *netmail.Address
+	reply          *netmail.Address // nil = none
+	id             string
+	envelope       string // the envelope's sender
+	utf8           bool   // the envelope needs SMTPUTF8 (RFC 6531)
+	subject        string
+	unsubscribeURL string // "" = none
+	secure         bool   // it is https
 	// How the bodies are encoded; "" where there is none.
 	textAs, htmlAs mail.Encoding
 
-	msg  *mail.Msg // as go-mail writes it; nil until it is needed
-	data *[]byte   // as a form writes it; nil where no form may be used
-	yes  string    // the server's answer
+	data *[]byte // as it goes on the wire, with the final dot
+	yes  string  // the server's answer
 }
 
 // check reads a message's addresses and what else may go wrong with it.
-func (s *Sender) check(m *care.Message) (*letter, error) {
-	l := &letter{Message: m, id: m.WireID()}
+func (s *Sender) check(message *care.Message) (*mimeMessage, error) {
+	m := &mimeMessage{Message: message, id: message.WireID()}
 	var err error
-	if l.to, err = mailbox(m.ToName, m.To); err != nil {
+	if m.to, err = mailbox(m.ToName, m.To); err != nil {
 		return nil, &care.Error{Kind: care.KindRecipient, Code: "bad_address", Err: errors.New("the customer's address is none")}
 	}
-	if l.from, err = mailbox(m.From.Name, m.From.Address); err != nil {
+	if m.from, err = mailbox(m.From.Name, m.From.Address); err != nil {
 		return nil, content("bad_sender", "the dealer's From address is none: correct from.email in dealers.yaml")
 	}
-	if !wireToken(l.id) {
+	if !wireToken(m.id) {
 		return nil, content("bad_id", "the message has no id")
 	}
 	if len(m.Text) == 0 && len(m.HTML) == 0 {
 		return nil, content("empty", "the message has no text")
 	}
-	l.envelope = l.from.Address
+	m.envelope = m.from.Address
 	if s.cfg.ReturnPath != "" {
-		if l.envelope, err = address(strings.ReplaceAll(s.cfg.ReturnPath, "{id}", l.id)); err != nil {
+		if m.envelope, err = address(strings.ReplaceAll(s.cfg.ReturnPath, "{id}", m.id)); err != nil {
 			return nil, content("bad_return_path", "the return path is no address")
 		}
 	}
 	if m.ReplyTo.Address != "" {
-		if l.reply, err = mailbox(m.ReplyTo.Name, m.ReplyTo.Address); err != nil {
+		if m.reply, err = mailbox(m.ReplyTo.Name, m.ReplyTo.Address); err != nil {
 			return nil, content("bad_reply_to", "the advisor's address is none: correct advisors in dealers.yaml")
 		}
 	}
-	l.utf8 = !ascii(l.to.Address) || !ascii(l.envelope)
-	l.subject = header(m.Subject, 500)
-	l.link, l.secure = unsubscribe(m.Unsubscribe)
+	m.utf8 = !ascii(m.to.Address) || !ascii(m.envelope)
+	m.subject = header(m.Subject, 500)
+	m.unsubscribeURL, m.secure = unsubscribe(m.Unsubscribe)
 	if len(m.Text) > 0 {
-		l.textAs = encodingFor(m.Text)
+		m.textAs = encodingFor(m.Text)
 	}
 	if len(m.HTML) > 0 {
-		l.htmlAs = encodingFor(m.HTML)
+		m.htmlAs = encodingFor(m.HTML)
 	}
-	return l, nil
+	return m, nil
 }
 
-// compose lets go-mail write the message.
-func (s *Sender) compose(l *letter) error {
-	if l.msg != nil {
-		return nil
-	}
+// plain lets go-mail write a message whole.
+func (s *Sender) plain(b []byte, m *mimeMessage) ([]byte, error) {
 	encoding := mail.EncodingQP
-	if wide(l.subject) {
+	if wide(m.subject) {
 		encoding = mail.EncodingB64
 	}
 	msg := mail.NewMsg(mail.WithEncoding(encoding), mail.WithNoDefaultUserAgent())
-	s.setHeaders(msg, l)
-	if err := msg.EnvelopeFrom(l.envelope); err != nil {
-		return content("bad_return_path", "the return path is no address")
+	s.setHeaders(msg, m)
+	setBody(msg, m.Text, m.HTML, m.textAs, m.htmlAs)
+	if err := attach(msg, m.Attachments); err != nil {
+		return b, err
 	}
-	setBody(msg, l.Text, l.HTML, l.textAs, l.htmlAs)
-	if err := attach(msg, l.Attachments); err != nil {
-		return err
+	out := bytes.NewBuffer(b)
+	if _, err := msg.WriteTo(out); err != nil {
+		return b, content("unsendable", "the message cannot be written")
 	}
-	if signer := s.signer(l.from.Address); signer != nil {
-		msg.SetDKIM(signer)
+	return out.Bytes(), nil
+}
+
+// spaces are buffers for messages on their way, of *[]byte.
+var spaces sync.Pool
+
+// mostKept is the largest buffer that is kept for the next message, in bytes.
+const mostKept = 256 << 10
+
+// write writes a message as it goes on the wire: signed if there is a key, with dots doubled and the final dot (RFC 5321 section 4.5.2).
+func (s *Sender) write(m *mimeMessage) error {
+	space, _ := spaces.Get().(*[]byte)
+	if space == nil {
+		space = new([]byte)
 	}
-	l.msg = msg
+	b, done := (*space)[:0], false
+	if fits(m) {
+		b, done = s.fill(b, m)
+	}
+	if !done {
+		var err error
+		if b, err = s.plain(b, m); err != nil {
+			return err
+		}
+	}
+	if key := s.key(m.from.Address); key != nil {
+		signature, err := key.sign(b)
+		if err != nil {
+			return content("unsendable", "the message cannot be signed")
+		}
+		b = slices.Insert(b, 0, []byte(signature)...)
+	}
+	if !done {
+		b = dotted(b)
+	}
+	*space = append(b, ".\r\n"...)
+	m.data = space
 	return nil
+}
+
+// release gives a message's buffer back.
+func (m *mimeMessage) release() {
+	if m.data != nil && cap(*m.data) <= mostKept {
+		spaces.Put(m.data)
+	}
+	m.data = nil
+}
+
+// dotted doubles the dots at the beginning of lines, and ends the last line.
+func dotted(b []byte) []byte {
+	if !bytes.HasSuffix(b, crlf) {
+		b = append(b, crlf...)
+	}
+	b = bytes.ReplaceAll(b, []byte("\r\n."), []byte("\r\n.."))
+	if b[0] == '.' {
+		b = slices.Insert(b, 0, '.')
+	}
+	return b
 }
 
 // wireToken reports whether an id may stand in a Message-ID and in a local part.
@@ -139,35 +191,35 @@ func wireToken(id string) bool {
 	return len(id) > 1 && id[0] != '-' && len(id) <= 64 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
-func (s *Sender) setHeaders(msg *mail.Msg, l *letter) {
-	domain := l.from.Address[strings.LastIndexByte(l.from.Address, '@')+1:]
-	msg.FromMailAddress(l.from)
-	msg.ToMailAddress(l.to)
-	if l.reply != nil {
-		msg.ReplyToMailAddress(l.reply)
+func (s *Sender) setHeaders(msg *mail.Msg, m *mimeMessage) {
+	domain := m.from.Address[strings.LastIndexByte(m.from.Address, '@')+1:]
+	msg.FromMailAddress(m.from)
+	msg.ToMailAddress(m.to)
+	if m.reply != nil {
+		msg.ReplyToMailAddress(m.reply)
 	}
-	msg.Subject(l.subject)
-	msg.SetDateWithValue(s.moment(l.Message))
-	msg.SetMessageIDWithValue(l.id + "@" + domain)
-	msg.SetGenHeader("X-Carebell-Id", l.id)
+	msg.Subject(m.subject)
+	msg.SetDateWithValue(s.moment(m.Message))
+	msg.SetMessageIDWithValue(m.id + "@" + domain)
+	msg.SetGenHeader("X-Carebell-Id", m.id)
 	// RFC 3834: holiday notices and robots must not answer.
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	if lang := label(l.Locale); lang != "" {
+	if lang := label(m.Locale); lang != "" {
 		msg.SetGenHeader("Content-Language", lang)
 	}
-	topic, dealer := label(l.Topic), label(l.Dealer)
+	topic, dealer := label(m.Topic), label(m.Dealer)
 	if topic != "" && dealer != "" { // RFC 2919
 		msg.SetGenHeaderPreformatted("List-Id", "<"+topic+"."+dealer+"."+domain+">")
 	}
-	if program := label(l.Program); program != "" && dealer != "" {
-		msg.SetGenHeaderPreformatted("Feedback-ID", program+":"+dealer+":"+label(string(l.Class))+":carebell")
+	if program := label(m.Program); program != "" && dealer != "" {
+		msg.SetGenHeaderPreformatted("Feedback-ID", program+":"+dealer+":"+label(string(m.Class))+":carebell")
 	}
-	if l.link == "" {
+	if m.unsubscribeURL == "" {
 		return
 	}
-	// Preformatted: go-mail would fold the line, and some receivers then see no link. RFC 8058 wants https and one URI.
-	msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribe, "<"+l.link+">")
-	if l.secure {
+	// Preformatted: go-mail would fold the line, and some receivers then see no URL. RFC 8058 wants https and one URI.
+	msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribe, "<"+m.unsubscribeURL+">")
+	if m.secure {
 		msg.SetGenHeaderPreformatted(mail.HeaderListUnsubscribePost, "List-Unsubscribe=One-Click")
 	}
 }
@@ -179,29 +231,29 @@ func (s *Sender) moment(m *care.Message) time.Time {
 	return m.At
 }
 
-// unsubscribe returns the link if it can stand in a header, and whether it is https.
-func unsubscribe(raw string) (link string, secure bool) {
-	if plainLink(raw) {
+// unsubscribe returns the URL if it can stand in a header, and whether it is https.
+func unsubscribe(raw string) (target string, secure bool) {
+	if plainURL(raw) {
 		return raw, true
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return "", false
 	}
-	link = u.String()
-	if len(link) > 900 { // a header line ends at 998
+	target = u.String()
+	if len(target) > 900 { // a header line ends at 998
 		return "", false
 	}
-	for i := range len(link) {
-		if c := link[i]; c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == ',' {
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == ',' {
 			return "", false
 		}
 	}
-	return link, u.Scheme == "https"
+	return target, u.Scheme == "https"
 }
 
-// plainLink reports whether a link is one of our own making: https, a host, and a path in which nothing needs an escape.
-func plainLink(raw string) bool {
+// plainURL reports whether a URL is one of our own making: https, a host, and a path in which nothing needs an escape.
+func plainURL(raw string) bool {
 	rest, secure := strings.CutPrefix(raw, "https://")
 	if !secure || len(raw) > 900 {
 		return false

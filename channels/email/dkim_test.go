@@ -2,7 +2,9 @@ package email_test
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -15,7 +17,9 @@ import (
 	"testing"
 
 	"github.com/emersion/go-msgauth/dkim"
+	"pgregory.net/rapid"
 
+	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/email"
 )
 
@@ -100,7 +104,108 @@ func TestSignaturesVerify(t *testing.T) {
 	}
 }
 
-// TestSigningAtOnce is for the race detector: go-mail's signer remembers its algorithm at the first signature.
+// TestEverySignatureVerifies signs mails on skeletons and such that go-mail writes whole, to servers that take the envelope at once and one by
+// one, and looks at what is under the signature: every header field that is there.
+func TestEverySignatureVerifies(t *testing.T) {
+	t.Parallel()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]crypto.Signer{"e1._domainkey.pudong.example": key}
+	cfg := email.Config{DKIM: []email.DKIM{{Domain: "pudong.example", Selector: "e1", Key: key}}}
+	files := []care.Attachment{{Name: "车主交流会.ics", Type: "text/calendar", Data: []byte("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n")}}
+	for way, srv := range bothWays(t) {
+		s := newSender(t, cfg, srv.url())
+		for name, change := range map[string]func(*care.Message){
+			"as it is":     func(*care.Message) {},
+			"again":        func(*care.Message) {},
+			"text only":    func(m *care.Message) { m.HTML = nil },
+			"HTML only":    func(m *care.Message) { m.Text = nil },
+			"attachment":   func(m *care.Message) { m.Attachments = files },
+			"dots":         func(m *care.Message) { m.Text, m.Attachments = []byte(".\n..\n. \n--\n.end"), files },
+			"blanks":       func(m *care.Message) { m.Text = []byte("a  b \t\n \n\n\n") },
+			"long subject": func(m *care.Message) { m.Subject = strings.Repeat("您的爱车该保养了 now ", 20) },
+			"no link":      func(m *care.Message) { m.Unsubscribe, m.ReplyTo = "", care.Mailbox{} },
+		} {
+			m := testMessage()
+			change(m)
+			if _, err := s.Send(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			mails := srv.accepted()
+			mail := mails[len(mails)-1]
+			got := verify(t, mail, keys)
+			if len(got) != 1 || got[0].Err != nil {
+				t.Errorf("%s, %s: %+v\n%s", way, name, got, mail)
+				continue
+			}
+			head, _, _ := strings.Cut(mail, "\n\n")
+			for _, line := range strings.Split(head, "\n") {
+				field, _, ok := strings.Cut(line, ":")
+				if !ok || strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") || field == "DKIM-Signature" {
+					continue
+				}
+				if !slices.ContainsFunc(got[0].HeaderKeys, func(k string) bool { return strings.EqualFold(k, field) }) {
+					t.Errorf("%s, %s: %s is not under the signature", way, name, field)
+				}
+			}
+			if !strings.Contains(strings.ReplaceAll(head, "\n ", " "), "c=relaxed/relaxed;") {
+				t.Errorf("%s, %s: the signature is not relaxed/relaxed", way, name)
+			}
+		}
+	}
+}
+
+// TestAnySkeletonVerifies signs whatever bodies come.
+func TestAnySkeletonVerifies(t *testing.T) {
+	t.Parallel()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := newServer(t)
+	s := newSender(t, email.Config{DKIM: []email.DKIM{{Domain: "pudong.example", Selector: "e1", Key: key}}}, srv.url())
+	words := rapid.StringOfN(rapid.SampledFrom([]rune("ab 车。é.-=\n\r\t<>")), 0, 300, -1)
+	rapid.Check(t, func(rt *rapid.T) {
+		m := testMessage()
+		m.Subject, m.ToName = words.Draw(rt, "subject"), words.Draw(rt, "name")
+		m.Text, m.HTML = []byte(words.Draw(rt, "text")+"."), []byte(words.Draw(rt, "html")+"<p>")
+		if _, err := s.Send(t.Context(), m); err != nil {
+			rt.Fatal(err)
+		}
+		mails := srv.accepted()
+		if got := verify(t, mails[len(mails)-1], map[string]crypto.Signer{"e1._domainkey.pudong.example": key}); len(got) != 1 || got[0].Err != nil {
+			rt.Fatalf("%+v", got)
+		}
+	})
+}
+
+func TestKeysThatCannotSign(t *testing.T) {
+	t.Parallel()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, k := range map[string]email.DKIM{
+		"no domain": {Selector: "a", Key: key}, "no selector": {Domain: "a.example", Key: key}, "no key": {Domain: "a.example", Selector: "a"},
+		"a curve that no receiver knows": {Domain: "a.example", Selector: "a", Key: curve},
+	} {
+		servers, err := email.ParseServers("smtp://127.0.0.1:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := email.New(email.Config{Servers: servers, Clock: testClock, DKIM: []email.DKIM{k}}); err == nil || !strings.Contains(err.Error(), "DKIM key 1") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestSigningAtOnce is for the race detector: all connections sign with one key.
 func TestSigningAtOnce(t *testing.T) {
 	t.Parallel()
 	_, key, err := ed25519.GenerateKey(rand.Reader)

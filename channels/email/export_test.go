@@ -1,8 +1,6 @@
 package email
 
 import (
-	"io"
-
 	"github.com/carebell/carebell/care"
 )
 
@@ -12,34 +10,48 @@ var AppendQuoted = appendQuoted
 // QueuedAs is queuedAs for the tests.
 var QueuedAs = queuedAs
 
-// PlainDomain, PlainLink and EncodingFor are the short ways for the tests.
+// PlainDomain, PlainURL and EncodingFor are the short ways for the tests.
 var (
 	PlainDomain = plainDomain
-	PlainLink   = plainLink
+	PlainURL    = plainURL
 	EncodingFor = encodingFor
 	Base64Words = base64Words
 )
 
-// WriteForm writes a message on its form and returns its length.
-func WriteForm(s *Sender, m *care.Message) (int, error) {
-	l, err := s.check(m)
+// WriteSkeleton writes a message on its skeleton, without a signature; nil if there is none for it.
+func WriteSkeleton(s *Sender, message *care.Message) ([]byte, error) {
+	m, err := s.check(message)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	l.data = s.fill(l)
-	defer s.giveBack(l)
-	return len(*l.data), nil
+	b, ok := s.fill(nil, m)
+	if !ok {
+		return nil, nil
+	}
+	return b, nil
 }
 
-// WritePlain lets go-mail write a message and returns its length.
-func WritePlain(s *Sender, m *care.Message) (int, error) {
-	l, err := s.check(m)
+// WritePlain lets go-mail write a message, without a signature.
+func WritePlain(s *Sender, message *care.Message) ([]byte, error) {
+	m, err := s.check(message)
+	if err != nil {
+		return nil, err
+	}
+	return s.plain(nil, m)
+}
+
+// Write writes a message as it goes on the wire, and returns its length.
+func Write(s *Sender, message *care.Message) (int, error) {
+	m, err := s.check(message)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.compose(l); err != nil {
+	if err := s.write(m); err != nil {
 		return 0, err
 	}
-	n, err := l.msg.WriteTo(io.Discard)
-	return int(n), err
+	defer m.release()
+	return len(*m.data), nil
 }
+
+// Dotted doubles the dots at the beginning of lines.
+var Dotted = dotted

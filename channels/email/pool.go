@@ -27,14 +27,14 @@ type upstream struct {
 	tls     *tls.Config
 
 	mu     sync.Mutex
-	idle   []*link // the last used is taken first, so that few stay warm when there is little to do
+	idle   []*connection // the last used goes first, so that few stay warm when there is little to do
 	closed bool
 }
 
-// link is one connection, greeted and authenticated.
-type link struct {
+// connection is one connection, greeted and authenticated.
+type connection struct {
 	client     *smtp.Client
-	wire       *wire
+	conn       *boundConn
 	timer      *time.Timer // closes it when it is idle for too long
 	pipelining bool        // the server takes several commands at a time (RFC 2920)
 }
@@ -61,9 +61,6 @@ func newUpstream(srv Server, cfg *Config) (*upstream, error) {
 	options := []mail.Option{
 		mail.WithPort(srv.Port), mail.WithTimeout(cfg.Timeout), mail.WithTLSPolicy(policy), mail.WithTLSConfig(up.tls),
 		mail.WithDialContextFunc(up.connect),
-		// A message needs MAIL, RCPT and DATA. NOOP before and RSET after it only cost time, and a RSET that fails after the
-		// server's yes looks like a failed message.
-		mail.WithoutNoop(), mail.WithoutRset(),
 	}
 	if cfg.HELO != "" {
 		options = append(options, mail.WithHELO(cfg.HELO))
@@ -83,23 +80,23 @@ func newUpstream(srv Server, cfg *Config) (*upstream, error) {
 	return up, nil
 }
 
-type wireKey struct{}
+type dialKey struct{}
 
 // dialling carries the caller's own context to connect, and the connection back. go-mail's context ends with the dial.
 type dialling struct {
 	ctx  context.Context // lives as long as the dial
-	made *wire
+	made *boundConn
 }
 
-// connect dials for go-mail. It hands the connection back through the context, because go-mail does not close it when the
+// connect dials for go-mail. It gives the connection back through the context, because go-mail does not close it when the
 // greeting or the log-in fails.
 func (up *upstream) connect(ctx context.Context, network, addr string) (net.Conn, error) {
 	raw, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{Conn: raw}
-	if d, ok := ctx.Value(wireKey{}).(*dialling); ok {
+	w := &boundConn{Conn: raw}
+	if d, ok := ctx.Value(dialKey{}).(*dialling); ok {
 		d.made = w
 		// go-mail's context ends the dialling, but not the greeting and the log-in.
 		w.release = w.bind(d.ctx)
@@ -116,9 +113,9 @@ func (up *upstream) connect(ctx context.Context, network, addr string) (net.Conn
 }
 
 // dial opens a new connection.
-func (up *upstream) dial(ctx context.Context) (*link, error) {
+func (up *upstream) dial(ctx context.Context) (*connection, error) {
 	d := &dialling{ctx: ctx}
-	client, err := up.client.DialToSMTPClientWithContext(context.WithValue(ctx, wireKey{}, d))
+	client, err := up.client.DialToSMTPClientWithContext(context.WithValue(ctx, dialKey{}, d))
 	if d.made != nil {
 		d.made.release()
 	}
@@ -128,57 +125,57 @@ func (up *upstream) dial(ctx context.Context) (*link, error) {
 		}
 		return nil, err
 	}
-	l := &link{client: client, wire: d.made}
-	l.pipelining, _ = client.Extension("PIPELINING")
-	return l, nil
+	c := &connection{client: client, conn: d.made}
+	c.pipelining, _ = client.Extension("PIPELINING")
+	return c, nil
 }
 
 var errClosed = errors.New("the sender is closed")
 
-// take returns an idle connection, or nil if there is none.
-func (up *upstream) take() (*link, error) {
+// idleConnection returns an idle connection, or nil if there is none.
+func (up *upstream) idleConnection() (*connection, error) {
 	up.mu.Lock()
 	defer up.mu.Unlock()
 	if up.closed {
 		return nil, errClosed
 	}
 	for n := len(up.idle); n > 0; n = len(up.idle) {
-		l := up.idle[n-1]
+		c := up.idle[n-1]
 		up.idle = up.idle[:n-1]
-		if l.timer.Stop() { // else it is being closed just now
-			return l, nil
+		if c.timer.Stop() { // else it is being closed just now
+			return c, nil
 		}
 	}
 	return nil, nil
 }
 
-// put keeps a connection for the next message.
-func (up *upstream) put(l *link) {
+// keep keeps a connection for the next message.
+func (up *upstream) keep(c *connection) {
 	up.mu.Lock()
 	if !up.closed {
-		if l.timer == nil {
-			l.timer = time.AfterFunc(up.idleFor, func() { up.expire(l) })
+		if c.timer == nil {
+			c.timer = time.AfterFunc(up.idleFor, func() { up.expire(c) })
 		} else {
-			l.timer.Reset(up.idleFor) // take has stopped it
+			c.timer.Reset(up.idleFor) // idleConnection has stopped it
 		}
-		up.idle = append(up.idle, l)
+		up.idle = append(up.idle, c)
 		up.mu.Unlock()
 		return
 	}
 	up.mu.Unlock()
-	l.quit()
+	c.quit()
 }
 
-func (up *upstream) expire(l *link) {
+func (up *upstream) expire(c *connection) {
 	up.mu.Lock()
 	for i, other := range up.idle {
-		if other == l {
+		if other == c {
 			up.idle = append(up.idle[:i], up.idle[i+1:]...)
 			break
 		}
 	}
 	up.mu.Unlock()
-	l.quit()
+	c.quit()
 }
 
 func (up *upstream) close() {
@@ -187,47 +184,47 @@ func (up *upstream) close() {
 	up.idle, up.closed = nil, true
 	up.mu.Unlock()
 	var wg sync.WaitGroup
-	for _, l := range idle {
-		if l.timer.Stop() {
-			wg.Go(l.quit)
+	for _, c := range idle {
+		if c.timer.Stop() {
+			wg.Go(c.quit)
 		}
 	}
 	wg.Wait()
 }
 
 // quit says goodbye, for at most two seconds, and closes.
-func (l *link) quit() {
-	if l.client.UpdateDeadline(2*time.Second) == nil {
-		_ = l.client.Quit()
+func (c *connection) quit() {
+	if c.client.UpdateDeadline(2*time.Second) == nil {
+		_ = c.client.Quit()
 	}
-	l.wire.Close()
+	c.conn.Close()
 }
 
-// wire is a connection that a context can end and that remembers how it failed.
-type wire struct {
+// boundConn is a connection that a context can end and that remembers how it failed.
+type boundConn struct {
 	net.Conn
-	broke   atomic.Bool
-	late    atomic.Bool // a deadline passed
-	heard   atomic.Int64
-	release func() // ends the dial's hold on the connection
+	writeFailed atomic.Bool
+	timedOut    atomic.Bool // a deadline passed
+	received    atomic.Int64
+	release     func() // ends the dial's hold on the connection
 
 	mu    sync.Mutex
 	limit time.Time // no deadline may be later
 }
 
-// maxHeard is how much a server may say for one message, in bytes. A dialogue is a few hundred; an answer without end would be kept
+// maxReceived is how much a server may say for one message, in bytes. A dialogue is a few hundred; an answer without end would be kept
 // in memory until the deadline.
-const maxHeard = 256 << 10
+const maxReceived = 256 << 10
 
-var errBabble = errors.New("the server does not stop talking")
+var errEndless = errors.New("the server does not stop talking")
 
 // past is a deadline that ends every read and write.
 var past = time.Unix(1, 0)
 
 // bind ends reads and writes with the context, until the returned function is called.
-func (w *wire) bind(ctx context.Context) (release func()) {
+func (w *boundConn) bind(ctx context.Context) (release func()) {
 	released := false
-	w.heard.Store(0)
+	w.received.Store(0)
 	limit := func(t time.Time) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -249,7 +246,7 @@ func (w *wire) bind(ctx context.Context) (release func()) {
 }
 
 // SetDeadline implements net.Conn.
-func (w *wire) SetDeadline(t time.Time) error {
+func (w *boundConn) SetDeadline(t time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.limit.IsZero() && w.limit.Before(t) {
@@ -259,27 +256,27 @@ func (w *wire) SetDeadline(t time.Time) error {
 }
 
 // Write implements net.Conn.
-func (w *wire) Write(p []byte) (int, error) {
+func (w *boundConn) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
 	if err != nil {
-		w.broke.Store(true)
+		w.writeFailed.Store(true)
 		w.note(err)
 	}
 	return n, err
 }
 
 // Read implements net.Conn.
-func (w *wire) Read(p []byte) (int, error) {
+func (w *boundConn) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	w.note(err)
-	if w.heard.Add(int64(n)) > maxHeard {
-		return 0, errBabble
+	if w.received.Add(int64(n)) > maxReceived {
+		return 0, errEndless
 	}
 	return n, err
 }
 
-func (w *wire) note(err error) {
+func (w *boundConn) note(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		w.late.Store(true)
+		w.timedOut.Store(true)
 	}
 }

@@ -34,14 +34,14 @@ func (s *Sender) turn(fits func(*upstream) bool) int {
 		if !fits(up) {
 			continue
 		}
-		s.credit[i] += up.Weight
+		s.share[i] += up.Weight
 		total += up.Weight
-		if best < 0 || s.credit[i] > s.credit[best] {
+		if best < 0 || s.share[i] > s.share[best] {
 			best = i
 		}
 	}
 	if best >= 0 {
-		s.credit[best] -= total
+		s.share[best] -= total
 	}
 	return best
 }

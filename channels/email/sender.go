@@ -2,25 +2,22 @@ package email
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
-
-	"github.com/wneessen/go-mail"
+	"time"
 
 	"github.com/carebell/carebell/care"
 )
 
 // Sender sends mail. It is safe for many goroutines.
 type Sender struct {
-	cfg  Config
-	dkim []*mail.DKIMSigner
-
-	forms forms
+	cfg       Config
+	keys      []*signingKey
+	skeletons skeletons
 
 	mu      sync.Mutex
 	servers []*upstream
-	credit  []int // smooth weighted round robin: who has waited longest for its share
+	share   []int // smooth weighted round robin: who has waited longest for its share
 }
 
 // New checks the settings. It connects to nothing.
@@ -30,7 +27,7 @@ func New(cfg Config) (*Sender, error) {
 	}
 	s := &Sender{cfg: cfg}
 	var err error
-	if s.dkim, err = cfg.signers(); err != nil {
+	if s.keys, err = cfg.keys(); err != nil {
 		return nil, err
 	}
 	for _, srv := range cfg.Servers {
@@ -40,7 +37,7 @@ func New(cfg Config) (*Sender, error) {
 		}
 		s.servers = append(s.servers, up)
 	}
-	s.credit = make([]int, len(s.servers))
+	s.share = make([]int, len(s.servers))
 	return s, nil
 }
 
@@ -54,29 +51,24 @@ func (s *Sender) Close() error {
 	return nil
 }
 
-// Send hands a message to a server. A connection that cannot be made is tried at the next server; an answer, or the lack of one
+// Send sends a message through a server. A connection that cannot be made is tried at the next server; an answer, or the lack of one
 // after the data, is final. An error is a *care.Error; for the codes see RFC 5321 and RFC 3463.
-func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
-	l, err := s.check(m)
+func (s *Sender) Send(ctx context.Context, message *care.Message) (care.Receipt, error) {
+	m, err := s.check(message)
 	if err != nil {
 		return care.Receipt{}, err
 	}
-	if s.fits(l) {
-		l.data = s.fill(l)
-		defer s.giveBack(l)
+	if err := s.write(m); err != nil {
+		return care.Receipt{}, err
 	}
-	if l.data == nil {
-		if err := s.compose(l); err != nil {
-			return care.Receipt{}, err
-		}
-	}
+	defer m.release()
 	var first *care.Error
 	tries := 0
 	for _, up := range s.order(m.Gateway) {
-		v, n := up.send(ctx, s, l)
+		v, n := up.send(ctx, s.cfg.Timeout, m)
 		tries += n
 		if v.err == nil {
-			return s.receipt(m, l.yes, tries), nil
+			return s.receipt(message, m.yes, tries), nil
 		}
 		if v.failed {
 			up.rest.Begin(s.cfg.Clock())
@@ -125,77 +117,53 @@ func (s *Sender) receipt(m *care.Message, yes string, tries int) care.Receipt {
 	return r
 }
 
-// send takes one message through a connection of this server, through a second one if the first turns out to be dead. tries
+// send sends one message through a connection of this server, through a second one if the first turns out to be dead. tries
 // counts dialogues.
-func (up *upstream) send(ctx context.Context, s *Sender, m *letter) (v verdict, tries int) {
+func (up *upstream) send(ctx context.Context, timeout time.Duration, m *mimeMessage) (v verdict, tries int) {
 	select {
 	case up.slots <- struct{}{}:
 		defer func() { <-up.slots }()
 	case <-ctx.Done():
 		return unreachable(ctx, ctx.Err()), 1
 	}
-	l, err := up.take()
+	c, err := up.idleConnection()
 	if err != nil {
 		return unreachable(ctx, err), 1
 	}
-	fresh := l == nil
+	fresh := c == nil
 	for {
 		tries++
-		if l == nil {
-			if l, err = up.dial(ctx); err != nil {
+		if c == nil {
+			if c, err = up.dial(ctx); err != nil {
 				return unreachable(ctx, err), tries
 			}
 		}
-		v = l.send(ctx, s, up.client, m)
+		v = c.send(ctx, timeout, m)
 		if v.keep {
-			up.put(l)
+			up.keep(c)
 		} else {
-			l.wire.Close()
+			c.conn.Close()
 		}
 		if !v.stale || fresh {
 			return v, tries
 		}
-		l, fresh = nil, true
+		c, fresh = nil, true
 	}
 }
 
-// send makes one dialogue.
-func (l *link) send(ctx context.Context, s *Sender, client *mail.Client, m *letter) verdict {
-	defer l.wire.bind(ctx)()
+// send makes one dialogue, and leaves the connection ready for the next.
+func (c *connection) send(ctx context.Context, timeout time.Duration, m *mimeMessage) verdict {
+	defer c.conn.bind(ctx)()
 	if m.utf8 {
-		if ok, _ := l.client.Extension("SMTPUTF8"); !ok {
+		if ok, _ := c.client.Extension("SMTPUTF8"); !ok {
 			return verdict{err: content("smtputf8", "the server takes no addresses outside of ASCII"), keep: true}
 		}
 	}
-	l.wire.broke.Store(false)
-	l.wire.late.Store(false)
-	var v verdict
-	if m.data != nil && l.pipelining {
-		v = l.post(ctx, s.cfg.Timeout, m)
-	} else {
-		v = l.hand(ctx, s, client, m)
-	}
-	if v.err != nil && v.keep && ctx.Err() == nil && l.client.Reset() != nil {
+	c.conn.writeFailed.Store(false)
+	c.conn.timedOut.Store(false)
+	v := c.transmit(ctx, timeout, m)
+	if v.err != nil && v.keep && ctx.Err() == nil && c.client.Reset() != nil {
 		v.keep = false
 	}
 	return v
-}
-
-// hand lets go-mail write and send the message.
-func (l *link) hand(ctx context.Context, s *Sender, client *mail.Client, m *letter) verdict {
-	if err := s.compose(m); err != nil {
-		var e *care.Error
-		if !errors.As(err, &e) {
-			e = content("unsendable", "the message cannot be written")
-		}
-		return verdict{err: e, keep: true}
-	}
-	// go-mail asks for SMTPUTF8 whenever it is offered; a next hop that lacks it would then bounce a plain message.
-	l.client.SkipSMTPUTF8(!m.utf8)
-	err := client.SendWithSMTPClient(l.client, m.msg)
-	if err == nil || m.msg.IsDelivered() {
-		m.yes = m.msg.ServerResponse()
-		return verdict{keep: err == nil} // what failed came after the server had it
-	}
-	return judge(ctx, err, l.wire)
 }

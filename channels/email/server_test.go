@@ -41,6 +41,7 @@ type fakeServer struct {
 	mails    []string
 	conns    map[net.Conn]bool
 	behind   map[string]int // by verb: bytes that had come behind the last one
+	partial  string         // what came of a message whose end did not
 }
 
 func newServer(t testing.TB) *fakeServer {
@@ -176,6 +177,9 @@ func (s *fakeServer) session(c net.Conn) {
 		}
 		body, err := r.ReadDotBytes()
 		if err != nil {
+			s.mu.Lock()
+			s.partial += string(body)
+			s.mu.Unlock()
 			return
 		}
 		s.mu.Lock()
@@ -243,6 +247,14 @@ func (s *fakeServer) said(verb string) int {
 		}
 	}
 	return n
+}
+
+// unfinished returns what came of messages whose end did not.
+func (s *fakeServer) unfinished() string {
+	s.stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.partial
 }
 
 func (s *fakeServer) dialled() int {

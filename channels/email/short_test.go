@@ -26,7 +26,7 @@ func TestShortWays(t *testing.T) {
 			}
 		}
 		link := "https://" + rapid.StringOf(rapid.RuneFrom([]rune("abAZ09-._~/:@%?#é [<,"))).Draw(t, "link")
-		if email.PlainLink(link) {
+		if email.PlainURL(link) {
 			if u, err := url.Parse(link); err != nil || u.Host == "" || u.String() != link || u.Scheme != "https" {
 				t.Fatalf("%q becomes %q, %v", link, u, err)
 			}
@@ -63,7 +63,7 @@ func TestShortWays(t *testing.T) {
 		"https://care.example/u/aZ0-_": true, "http://care.example/u/a": false, "https://care.example:8443/u/a": false, "https:///u/a": false,
 		"https://care.example": false, "https://care.example/" + strings.Repeat("a", 900): false, "https://u@care.example/": false, "": false,
 	} {
-		if got := email.PlainLink(link); got != want {
+		if got := email.PlainURL(link); got != want {
 			t.Errorf("plain %q: %t", link, got)
 		}
 	}

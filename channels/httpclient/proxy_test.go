@@ -53,7 +53,7 @@ func post(ctx context.Context, c *Client, url string) (*Answer, error) {
 	return c.Do(ctx, &Request{Method: http.MethodPost, URL: url, Body: []byte("canary")})
 }
 
-func TestRequestsGoThroughTheProxy(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestRequestsGoThroughTheProxy(t *testing.T) {
 	proxy, trust := throughProxy(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
 	c := New(Config{TLS: trust})
 	defer c.Close()
@@ -130,7 +130,7 @@ func TestWhatAProxyDoes(t *testing.T) { //nolint:paralleltest // it sets the env
 	}
 }
 
-func TestADeadAndASilentProxy(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestADeadAndASilentProxy(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestADeadAndASilentProxy(t *testing.T) { //nolint:paralleltest // it sets t
 		t.Errorf("silent: %v", err)
 	}
 	close(stop)
-	<-done
+	wait(t, done, "the end of the proxy")
 	ln.Close()
 	_, err = post(t.Context(), c, "https://secure.example.com/")
 	if e, ok := errors.AsType[*care.Error](err); !ok || e.Kind != care.KindRetry || e.Code != "connect" && e.Code != "timeout" {

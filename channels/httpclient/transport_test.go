@@ -77,24 +77,51 @@ func testTransport(t testing.TB, most int, keep time.Duration, dial func(ctx con
 	return &tripper{c.transport, c}
 }
 
+// patience is how long a test waits for what must happen: a fault then fails the test instead of holding up all others.
+const patience = 20 * time.Second
+
+// wait waits for what a test's server does.
+func wait[T any](t testing.TB, c <-chan T, what string) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("%s: not within %v", what, patience)
+	}
+	return v
+}
+
 // peer answers the requests of connections in memory, which tell of every byte and its end.
 type peer struct {
 	answer func(c net.Conn, n int, r *http.Request) bool // to the nth connection; false ends it
 	ends   chan int                                      // the connections that ended
 	dials  atomic.Int32
 	all    sync.WaitGroup
+
+	mu   sync.Mutex
+	open []net.Conn
 }
 
 func newPeer(t testing.TB, answer func(c net.Conn, n int, r *http.Request) bool) *peer {
 	t.Helper()
 	p := &peer{answer: answer, ends: make(chan int, 100)}
-	t.Cleanup(p.all.Wait)
+	t.Cleanup(func() {
+		p.mu.Lock()
+		for _, c := range p.open {
+			c.Close()
+		}
+		p.mu.Unlock()
+		p.all.Wait()
+	})
 	return p
 }
 
 func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	n := int(p.dials.Add(1))
+	p.mu.Lock()
+	p.open = append(p.open, theirs)
+	p.mu.Unlock()
 	p.all.Go(func() {
 		in := bufio.NewReader(theirs)
 		for {
@@ -120,6 +147,8 @@ func yes(c net.Conn, n int, _ *http.Request) bool {
 
 func newRequest(ctx context.Context, t testing.TB, method, url, body string) *http.Request {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +188,7 @@ func TestThePoolIsBoundedAndTheLastUsedGoesFirst(t *testing.T) {
 		io.Copy(io.Discard, open[i].Body)
 		open[i].Body.Close()
 	}
-	if n := <-p.ends; n != 2 {
+	if n := wait(t, p.ends, "the end of a connection"); n != 2 {
 		t.Errorf("connection %d was closed, want the second", n)
 	}
 	if got := ask(t, rt, http.MethodGet, "http://a.example/"); got != "1" {
@@ -185,10 +214,10 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		ask(t, rt, http.MethodGet, "http://a.example/")
 		time.Sleep(3 * time.Second)
 		ask(t, rt, http.MethodGet, "http://b.example/")
-		if n := <-p.ends; n != 1 || time.Since(start) != 4*time.Second {
+		if n := wait(t, p.ends, "the end of a connection"); n != 1 || time.Since(start) != 4*time.Second {
 			t.Errorf("connection %d ended after %v", n, time.Since(start))
 		}
-		if n := <-p.ends; n != 2 || time.Since(start) != 7*time.Second {
+		if n := wait(t, p.ends, "the end of a connection"); n != 2 || time.Since(start) != 7*time.Second {
 			t.Errorf("connection %d ended after %v", n, time.Since(start))
 		}
 		if got := ask(t, rt, http.MethodGet, "http://a.example/"); got != "3" {
@@ -207,12 +236,12 @@ func TestAfterCloseNothingIsKept(t *testing.T) {
 	}
 	ask(t, rt, http.MethodGet, "http://a.example/")
 	rt.client.Close()
-	if n := <-p.ends; n != 2 {
+	if n := wait(t, p.ends, "the end of a connection"); n != 2 {
 		t.Errorf("connection %d ended first, want the idle one", n)
 	}
 	io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
-	if n := <-p.ends; n != 1 {
+	if n := wait(t, p.ends, "the end of a connection"); n != 1 {
 		t.Errorf("connection %d ended", n)
 	}
 }
@@ -246,7 +275,7 @@ func TestUnfitConnectionsEnd(t *testing.T) {
 			}
 			io.CopyN(io.Discard, resp.Body, answer.read)
 			resp.Body.Close()
-			<-p.ends
+			wait(t, p.ends, "the end of a connection")
 			if _, err := resp.Body.Read(make([]byte, 1)); err == nil {
 				t.Error("there is more of a body that was closed")
 			}
@@ -270,7 +299,7 @@ func TestNoOtherProtocol(t *testing.T) {
 	if !errors.Is(err, errSwitched) || !begun(err) {
 		t.Errorf("101: %v", err)
 	}
-	<-p.ends
+	wait(t, p.ends, "the end of a connection")
 }
 
 // TestALongHeadIsBroken counts what is taken of a header without end, before and after interim answers.
@@ -298,7 +327,7 @@ func TestALongHeadIsBroken(t *testing.T) {
 			})
 			rt := testTransport(t, 4, time.Hour, p.dial)
 			_, err := rt.RoundTrip(newRequest(t.Context(), t, http.MethodPost, "http://a.example/", "x"))
-			<-p.ends
+			wait(t, p.ends, "the end of a connection")
 			if err == nil || !begun(err) || sent > maxHead {
 				t.Errorf("%v after %d bytes", err, sent)
 			}
@@ -320,19 +349,22 @@ func TestACancelFreesTheCaller(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			p := newPeer(t, func(conn net.Conn, _ int, _ *http.Request) bool {
 				io.WriteString(conn, c.answer)
-				cancel()
+				if c.begun {
+					cancel()
+				}
 				return true
 			})
 			rt := testTransport(t, 4, time.Hour, p.dial)
 			resp, err := rt.RoundTrip(newRequest(ctx, t, http.MethodPost, "http://a.example/", "x"))
 			if err == nil {
+				cancel()
 				_, err = io.ReadAll(resp.Body)
 				resp.Body.Close()
 			}
 			if !errors.Is(err, context.Canceled) || begun(err) != c.begun {
 				t.Errorf("%v, begun %v", err, begun(err))
 			}
-			<-p.ends
+			wait(t, p.ends, "the end of a connection")
 		})
 	}
 	t.Run("while it connects", func(t *testing.T) {
@@ -365,7 +397,7 @@ func TestACancelFreesTheCaller(t *testing.T) {
 			t.Errorf("%v, begun %v", err, begun(err))
 		}
 		ours.Close() // net/http leaves it to handshakeLimit: another request may want it
-		<-done
+		wait(t, done, "the end of the server")
 	})
 }
 
@@ -433,7 +465,7 @@ func TestHalfARequestIsBegun(t *testing.T) {
 	if err == nil || !begun(err) {
 		t.Errorf("%v, begun %v", err, begun(err))
 	}
-	<-done
+	wait(t, done, "the end of the server")
 }
 
 // TestAnEarlyAnswerIsHeard: a server that will not have a request says so before it has read all of it (RFC 9112 section 9.6).
@@ -462,7 +494,7 @@ func TestAnEarlyAnswerIsHeard(t *testing.T) {
 		t.Errorf("%+v, %v", a, err)
 	}
 	c.Close()
-	<-done
+	wait(t, done, "the end of the server")
 }
 
 // TestASealedConnectionWritesNothing: net/http may return from a cancelled request before its writer runs. What was reported as not begun
@@ -486,7 +518,7 @@ func TestASealedConnectionWritesNothing(t *testing.T) {
 		t.Error("it writes on")
 	}
 	ours.Close()
-	if n := <-came; n != 7 {
+	if n := wait(t, came, "the end of the connection"); n != 7 {
 		t.Errorf("%d bytes came", n)
 	}
 	if !(&conn{Conn: ours, written: 8}).seal(7) || !(&conn{Conn: ours, writing: true}).seal(0) {

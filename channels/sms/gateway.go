@@ -14,7 +14,7 @@ import (
 
 // gateway is one way to send: a driver with its settings.
 type gateway interface {
-	// send hands one message over. text is composed already; "" on gateways that send templates.
+	// send sends one message. text is composed already; "" on gateways that send templates.
 	send(ctx context.Context, m *care.Message, text string) (outcome, error)
 	// plain reports whether the gateway takes text; else it sends approved templates.
 	plain() bool

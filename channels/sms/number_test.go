@@ -3,6 +3,7 @@ package sms_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -137,9 +138,7 @@ func TestAGatewayThatCannotWriteTheNumberIsPassedOver(t *testing.T) {
 	srv := httptest.NewServer(noting(rec, answers(200, "")))
 	t.Cleanup(srv.Close)
 	files := book("near", strings.NewReplacer("URL", srv.URL+"/near", "FORM", "national").Replace(numbers))
-	for name, file := range book("far", strings.NewReplacer("URL", srv.URL+"/far", "FORM", "e164").Replace(numbers)) {
-		files[name] = file
-	}
+	maps.Copy(files, book("far", strings.NewReplacer("URL", srv.URL+"/far", "FORM", "e164").Replace(numbers)))
 	s := newSender(t, sms.Config{Gateways: []sms.Gateway{{Name: "near"}, {Name: "far"}}, Files: files})
 	for to, want := range map[string]string{"+8613800138001": "near", "+13125550123": "far"} {
 		m := testMessage()

@@ -17,7 +17,7 @@ import (
 
 // TestTextsGoThroughTheProxy sends to a gateway that only the proxy can find, in the clear and over TLS, and past the proxy to one that
 // NO_PROXY names.
-func TestTextsGoThroughTheProxy(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestTextsGoThroughTheProxy(t *testing.T) {
 	taken := 0
 	handle := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		taken++

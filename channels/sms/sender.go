@@ -199,7 +199,7 @@ func (s *Sender) allowed(to string) bool {
 	})
 }
 
-// Send hands a message to the first gateway that is meant for it, and to the next if that one definitely did not take it for
+// Send sends a message through the first gateway that is meant for it, and through the next if that one definitely did not accept it for
 // reasons of its own. An error is a *care.Error with the provider's code.
 func (s *Sender) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
 	if err := s.check(m); err != nil {

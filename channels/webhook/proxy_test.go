@@ -16,7 +16,7 @@ import (
 )
 
 // TestWebhooksGoThroughTheProxy posts to endpoints that only the proxy can find. What the book names must still be public.
-func TestWebhooksGoThroughTheProxy(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestWebhooksGoThroughTheProxy(t *testing.T) {
 	taken := 0
 	handle := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { taken++ })
 	plain, secure := httptest.NewServer(handle), httptest.NewUnstartedServer(handle)

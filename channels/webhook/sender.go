@@ -195,7 +195,7 @@ type Event struct {
 	Type string // e.g. task or message.sent
 	At   time.Time
 	Data any // marshalled as JSON
-	// Text is the same in words, which is all that a group bot takes; without it a bot is told nothing.
+	// Text is the same in words, which is all that a group bot takes; without it nothing is posted to a bot.
 	Text string
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/spf13/cobra"
 )
 
@@ -47,7 +48,7 @@ func newLint() *cobra.Command {
 		if *format != "table" && *format != "jsonl" {
 			return &misuse{fmt.Errorf("--format %s: it is table or jsonl", *format)}
 		}
-		problems, err := daemon.Lint(dir, time.Now)
+		problems, err := carebook.Lint(dir, time.Now)
 		if err != nil {
 			return err
 		}
@@ -125,8 +126,8 @@ func newPreview() *cobra.Command {
 	f.StringVar(&opt.Customer, "customer", "", "a customer's id in Redis; without it a made-up one")
 	f.StringVar((*string)(&opt.Channel), "channel", "", "email, sms or webhook (default: all that the template has)")
 	f.BoolVar(&opt.Branches, "all-branches", false, "show each outcome of each if, unless and case as well")
-	f.StringVar(&opt.Out, "out", "", "write the mail's HTML (.html), its plain text (.txt), the webhook's body (.json) or a picture (.png) into this file")
-	f.BoolVar(&opt.Frame, "frame", false, "with --out FILE.html: one page with every message on phone and desktop, light and dark")
+	f.StringVar(&opt.Out.Name, "out", "", "write the mail's HTML (.html), its plain text (.txt), the webhook's body (.json) or a picture (.png) into this file")
+	f.BoolVar(&opt.Out.Frame, "frame", false, "with --out FILE.html: one page with every message on phone and desktop, light and dark")
 	f.StringVar(&opt.Book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
 	return cmd
 }

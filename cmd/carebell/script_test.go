@@ -16,6 +16,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -162,7 +163,7 @@ func deliver(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer st.Close()
 	env := &daemon.Env{Settings: &config.Settings{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
-	checked, _, err := daemon.CheckBook(daemon.BookOptions{Now: env.Now})
+	checked, _, err := carebook.Check(carebook.Options{Now: env.Now})
 	ts.Check(err)
 	opt := daemon.PlanOptions{From: daemon.Moment{Date: day}, To: daemon.Moment{Date: day.AddDays(1)}}
 	plan, err := env.PlanStore(ctx, st, checked.Book.Files, opt)

@@ -19,6 +19,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
 
@@ -254,7 +255,7 @@ type world struct {
 	dir     string
 	redis   *redisProcess
 	store   *store.Store
-	checked *daemon.Checked
+	checked *carebook.Compiled
 	day     care.Date // the first day of this world
 	base    time.Time
 	began   time.Time
@@ -298,7 +299,7 @@ func newWorld(ctx context.Context, opt Options, dir string, live bool) (w *world
 		return nil, err
 	}
 	var problems []care.Problem
-	if w.checked, problems, err = daemon.CheckBook(daemon.BookOptions{Dir: w.book(), Now: w.now}); err != nil {
+	if w.checked, problems, err = carebook.Check(carebook.Options{Dir: w.book(), Now: w.now}); err != nil {
 		return nil, fmt.Errorf("%w: %v", err, problems)
 	}
 	return w, nil

@@ -7,8 +7,8 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/care/token"
-	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/service/carebook"
 )
 
 // offline is a world without a Redis: the default book.
@@ -21,7 +21,7 @@ func offline(b *testing.B) *world {
 	}
 	var problems []care.Problem
 	var err error
-	w.checked, problems, err = daemon.CheckBook(daemon.BookOptions{
+	w.checked, problems, err = carebook.Check(carebook.Options{
 		Dir: w.book(), Now: w.now, PublicURL: "https://care.example", Signer: token.NewSigner([]byte("a key of the bench and of nothing else")),
 	})
 	if err != nil {
@@ -31,7 +31,7 @@ func offline(b *testing.B) *world {
 }
 
 // planned is a customer of whom something is due.
-func planned(b *testing.B, ch care.Channel) (checked *daemon.Checked, f *care.Facts, o *care.Occurrence, now time.Time) {
+func planned(b *testing.B, ch care.Channel) (checked *carebook.Compiled, f *care.Facts, o *care.Occurrence, now time.Time) {
 	b.Helper()
 	w := offline(b)
 	program := map[care.Channel]string{care.Webhook: "desk"}[ch]

@@ -19,6 +19,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
 
@@ -177,7 +178,7 @@ func (d *demo) build(ctx context.Context) error {
 		return err
 	}
 	d.daemon, err = env.New(ctx, daemon.Parts{
-		Store: d.store, Book: daemon.BookOptions{Files: files}, Idle: 10 * time.Millisecond,
+		Store: d.store, Book: carebook.Options{Files: files}, Idle: 10 * time.Millisecond,
 		Busy:  func(delta int) { d.busy.Add(int64(delta)) },
 		Pages: map[string]http.Handler{"GET /{$}": http.HandlerFunc(page.list), "GET /m/{n}": http.HandlerFunc(page.message)},
 	})

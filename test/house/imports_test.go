@@ -13,7 +13,9 @@ type storey int
 const (
 	cellar  storey = iota // care: the vocabulary
 	middle                // packages that do not know each other
-	wiring                // daemon: the only place that joins them
+	deeds                 // service: what people and programs can ask and do, over the middle row
+	doors                 // web: everything over HTTP, inbound
+	wiring                // daemon: the runtime that joins them
 	binary                // cmd
 	outdoor               // test: may look at everything, and nobody looks at it
 )
@@ -24,6 +26,9 @@ var rooms = map[string]storey{
 
 	"channels": middle, "config": middle, "console": middle, "delivery": middle,
 	"intake": middle, "scheduler": middle, "store": middle, "templates": middle,
+
+	"service": deeds,
+	"web":     doors,
 
 	"daemon": wiring,
 	"cmd":    binary,
@@ -99,7 +104,7 @@ func forbidden(s source, here storey, p string) string {
 	case from == to:
 		// A package's own parts may know each other; the compiler refuses circles.
 	case here == middle && there == middle:
-		return "the middle row does not import each other; declare a small interface where it is used and join the two in daemon"
+		return "the middle row does not import each other; declare a small interface where it is used and join the two in service or daemon"
 	case there > here:
 		return "imports run downwards only; declare a small interface here and let daemon hand in the implementation"
 	}
@@ -111,6 +116,7 @@ var libraried = []string{
 	module + "/care/contact", // numbering plans and internationalised domains
 	module + "/care/record",  // a JSON decoder that names the place of each defect; the standard library's does not yet
 	module + "/care/problem", // how wide a character is in a terminal
+	module + "/care/texts",   // catalogues of texts by language
 }
 
 // checkCare holds that the vocabulary is standard library only and does no I/O.

@@ -85,6 +85,7 @@ func TestRulesBite(t *testing.T) {
 				"care/x_test.go":    code("care", "pgregory.net/rapid", "os"),
 				"care/contact/x.go": code("contact", "github.com/nyaruka/phonenumbers", module+"/care"),
 				"care/record/x.go":  code("record", "github.com/go-json-experiment/json", module+"/care", "net"),
+				"care/texts/x.go":   code("texts", "github.com/nicksnyder/go-i18n/v2/i18n", module+"/care"),
 				"care/token/x.go":   code("token", module+"/care/record"),
 			},
 			[]string{

@@ -20,10 +20,10 @@ import (
 	"github.com/carebell/carebell/channels/email"
 )
 
-// Bounds of a look into an IMAP folder.
+// Bounds of a fetch from an IMAP folder.
 const (
-	maxPerLook = 500     // mails; the rest is for the next look
-	maxAnswer  = 8 << 20 // bytes of an answer to one command
+	maxPerFetch = 500     // mails; the rest is for the next fetch
+	maxAnswer   = 8 << 20 // bytes of an answer to one command
 )
 
 // IMAP is a folder of a mail server elsewhere. Its mails are read without being changed and then marked \Seen, which every server
@@ -108,8 +108,8 @@ func (m *IMAP) Check(ctx context.Context) (waiting int, err error) {
 	return waiting, err
 }
 
-// Look hands in every mail that is not seen yet, in the order in which they came, and marks each as seen once it was taken.
-func (m *IMAP) Look(ctx context.Context, take Take) error {
+// Fetch passes on every mail that is not seen yet, in the order in which they came, and marks each as seen once it was taken.
+func (m *IMAP) Fetch(ctx context.Context, handle Handler) error {
 	return m.visit(ctx, func(ctx context.Context, s *session) error {
 		uids, err := s.unseen()
 		if err != nil {
@@ -117,7 +117,7 @@ func (m *IMAP) Look(ctx context.Context, take Take) error {
 		}
 		slices.Sort(uids)
 		unread := 0
-		for _, uid := range uids[:min(len(uids), maxPerLook)] {
+		for _, uid := range uids[:min(len(uids), maxPerFetch)] {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -131,7 +131,7 @@ func (m *IMAP) Look(ctx context.Context, take Take) error {
 			case mail == nil: // somebody deleted it in between
 				continue
 			}
-			if err := take(ctx, mail); err != nil {
+			if err := handle(ctx, mail); err != nil {
 				return err
 			}
 			if err := s.seen(uid); err != nil {
@@ -243,7 +243,7 @@ func (m *IMAP) greet(ctx context.Context, s *session, timeout time.Duration) (er
 	return nil
 }
 
-// enter logs in and opens the folder. The server's own words are left out of errors: they may repeat what it was told.
+// enter logs in and opens the folder. The server's own words are left out of errors: they may repeat the password.
 func (m *IMAP) enter(s *session) error {
 	if err := s.Login(m.user, m.password); err != nil {
 		if errors.Is(err, client.ErrLoginDisabled) {
@@ -263,7 +263,7 @@ func (m *IMAP) enter(s *session) error {
 	case err != nil:
 		return s.refused("%s has no folder %q that this user may open", m, m.folder)
 	case status.ReadOnly, len(status.PermanentFlags) > 0 && !slices.Contains(status.PermanentFlags, imap.SeenFlag) && !slices.Contains(status.PermanentFlags, imap.TryCreateFlag):
-		return fmt.Errorf("%s: in the folder %q this user may not mark mails as seen: every look would read them again", m, m.folder)
+		return fmt.Errorf("%s: in the folder %q this user may not mark mails as seen: every fetch would read them again", m, m.folder)
 	}
 	return nil
 }
@@ -293,7 +293,7 @@ func (s *session) read(uid uint32) (io.Reader, error) {
 	return mail, <-done
 }
 
-// seen marks a mail, so that the next look passes it by.
+// seen marks a mail, so that the next fetch passes it by.
 func (s *session) seen(uid uint32) error {
 	s.conn.left.Store(maxAnswer)
 	if err := s.UidStore(one(uid), imap.FormatFlagsOp(imap.AddFlags, true), []any{imap.SeenFlag}, nil); err != nil {

@@ -137,9 +137,9 @@ func TestUnseenMailIsHandedInOnce(t *testing.T) {
 	if n := waiting(t, box); n != 2 {
 		t.Errorf("%d mails wait: a check changed something", n)
 	}
-	to := &taker{}
+	to := &handler{}
 	for range 2 {
-		if err := box.Look(t.Context(), to.take); err != nil {
+		if err := box.Fetch(t.Context(), to.handle); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,12 +154,12 @@ func TestUnseenMailIsHandedInOnce(t *testing.T) {
 func TestWhatCannotBeRecordedStaysUnseen(t *testing.T) {
 	t.Parallel()
 	box := plainBox(t, serveIMAP(t, false, nil, "Subject: one\n\n", "Subject: two\n\n", "Subject: three\n\n"))
-	to := &taker{refuse: "two"}
-	if err := box.Look(t.Context(), to.take); !errors.Is(err, errDown) || waiting(t, box) != 2 {
+	to := &handler{refuse: "two"}
+	if err := box.Fetch(t.Context(), to.handle); !errors.Is(err, errDown) || waiting(t, box) != 2 {
 		t.Errorf("%v, %d wait", err, waiting(t, box))
 	}
 	to.refuse = ""
-	if err := box.Look(t.Context(), to.take); err != nil || len(to.got) != 3 {
+	if err := box.Fetch(t.Context(), to.handle); err != nil || len(to.got) != 3 {
 		t.Errorf("%v, %q", err, to.got)
 	}
 }
@@ -169,15 +169,15 @@ func TestABreakAfterHandingInRepeatsThatMail(t *testing.T) {
 	t.Parallel()
 	s := serveIMAP(t, false, nil, "Subject: one\n\n", "Subject: two\n\n")
 	box := plainBox(t, s)
-	to := &taker{}
-	err := box.Look(t.Context(), func(ctx context.Context, mail io.Reader) error {
+	to := &handler{}
+	err := box.Fetch(t.Context(), func(ctx context.Context, mail io.Reader) error {
 		defer s.cut()
-		return to.take(ctx, mail)
+		return to.handle(ctx, mail)
 	})
 	if err == nil || !strings.Contains(err.Error(), "broke off") {
-		t.Errorf("Look: %v", err)
+		t.Errorf("Fetch: %v", err)
 	}
-	if err := box.Look(t.Context(), to.take); err != nil {
+	if err := box.Fetch(t.Context(), to.handle); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"Subject: one\r\n\r\n", "Subject: one\r\n\r\n", "Subject: two\r\n\r\n"}
@@ -335,7 +335,7 @@ func TestHostileServers(t *testing.T) {
 			t.Parallel()
 			box := script(t, tt.greeting, tt.fn)
 			began := time.Now()
-			err := box.Look(t.Context(), (&taker{}).take)
+			err := box.Fetch(t.Context(), (&handler{}).handle)
 			if name != "refuses at once" || err == nil {
 				told(t, err, tt.err)
 			}
@@ -346,13 +346,13 @@ func TestHostileServers(t *testing.T) {
 	}
 }
 
-func TestTheEndOfTheContextEndsALook(t *testing.T) {
+func TestTheEndOfTheContextEndsAFetch(t *testing.T) {
 	t.Parallel()
 	box := script(t, "* OK hello\r\n", func(string) string { return "* OK still thinking\r\n" })
 	box.Timeout = time.Minute
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := box.Look(ctx, (&taker{}).take); !errors.Is(err, context.DeadlineExceeded) {
+	if err := box.Fetch(ctx, (&handler{}).handle); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 }

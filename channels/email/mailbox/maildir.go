@@ -1,7 +1,7 @@
 // Package mailbox takes returned mail out of where a mail server put it: a Maildir, or a folder that is read over IMAP.
 //
-// It promises: a mail that was handed in is put away and not handed in again, one that could not be recorded is kept for the next
-// look, and none is ever deleted. A crash between handing in and putting away repeats that mail, so whoever takes it must not mind. It
+// It promises: a mail that was handled is put away and does not come again, one that could not be handled is kept for the next
+// fetch, and none is ever deleted. A crash between the two repeats that mail, so a handler must not mind. It
 // reads the beginning of a mail only, as much as a report needs. No password and nothing that a mail holds appears in an error. It
 // does not know what a mail means: email.ParseReport does.
 package mailbox
@@ -20,8 +20,8 @@ import (
 	"github.com/carebell/carebell/channels/email"
 )
 
-// Take is handed one mail, cut off after email.MaxReport. An error means that it must be handed in again later; the look ends with it.
-type Take func(ctx context.Context, mail io.Reader) error
+// Handler gets one mail, cut off after email.MaxReport. An error means that it must get the mail again later; the fetch ends with it.
+type Handler func(ctx context.Context, mail io.Reader) error
 
 // Maildir is a folder that a mail server of this machine delivers to (https://cr.yp.to/proto/maildir.html).
 type Maildir struct{ dir string }
@@ -37,8 +37,8 @@ func OpenMaildir(dir string) (*Maildir, error) {
 	return &Maildir{dir}, nil
 }
 
-// Look hands in every mail of new/, the oldest first as far as their names tell, and moves it to cur/ as seen.
-func (m *Maildir) Look(ctx context.Context, take Take) error {
+// Fetch passes on every mail of new/, the oldest first as far as their names tell, and moves it to cur/ as seen.
+func (m *Maildir) Fetch(ctx context.Context, handle Handler) error {
 	entries, err := os.ReadDir(filepath.Join(m.dir, "new"))
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (m *Maildir) Look(ctx context.Context, take Take) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		err := m.take(ctx, name, take)
+		err := m.handle(ctx, name, handle)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // not there: another replica was quicker
 			return err
 		}
@@ -59,19 +59,19 @@ func (m *Maildir) Look(ctx context.Context, take Take) error {
 	return nil
 }
 
-func (m *Maildir) take(ctx context.Context, name string, take Take) error {
+func (m *Maildir) handle(ctx context.Context, name string, handle Handler) error {
 	raw, err := m.read(name)
 	if err != nil {
 		return err
 	}
-	if err := take(ctx, bytes.NewReader(raw)); err != nil {
+	if err := handle(ctx, bytes.NewReader(raw)); err != nil {
 		return err
 	}
 	base, _, _ := strings.Cut(name, ":2,")
 	return os.Rename(filepath.Join(m.dir, "new", name), filepath.Join(m.dir, "cur", base+":2,S"))
 }
 
-// read returns the beginning of a mail: a report stands in front of the mail that it returns.
+// read returns the beginning of a mail: a report comes before the mail that it returns.
 func (m *Maildir) read(name string) ([]byte, error) {
 	f, err := os.Open(filepath.Join(m.dir, "new", name))
 	if err != nil {

@@ -20,13 +20,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var errDown = errors.New("the store is away")
 
-// taker notes what it is handed, and refuses from a certain mail on.
-type taker struct {
+// handler notes what it is handed, and refuses from a certain mail on.
+type handler struct {
 	got    []string
 	refuse string
 }
 
-func (t *taker) take(_ context.Context, mail io.Reader) error {
+func (t *handler) handle(_ context.Context, mail io.Reader) error {
 	raw, err := io.ReadAll(mail)
 	if err != nil {
 		return err
@@ -87,9 +87,9 @@ func TestAMaildirIsCleared(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			to := &taker{refuse: tt.refuse}
-			if err := box.Look(t.Context(), to.take); !errors.Is(err, tt.err) {
-				t.Errorf("Look: %v, want %v", err, tt.err)
+			to := &handler{refuse: tt.refuse}
+			if err := box.Fetch(t.Context(), to.handle); !errors.Is(err, tt.err) {
+				t.Errorf("Fetch: %v, want %v", err, tt.err)
 			}
 			for i, mail := range to.got {
 				if len(mail) > email.MaxReport {

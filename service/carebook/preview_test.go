@@ -1,4 +1,4 @@
-package daemon
+package carebook
 
 import (
 	"errors"
@@ -6,25 +6,39 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/config"
 )
 
-func previewEnv() *Env {
-	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	return &Env{Settings: &config.Settings{}, Now: func() time.Time { return now }}
+// defaultBook is the book that comes with carebell, read once: with the race detector that takes seconds.
+var defaultBook = sync.OnceValue(func() *Compiled {
+	compiled, err := Open(Options{Now: time.Now})
+	if err != nil {
+		panic(err)
+	}
+	return compiled
+})
+
+var previewNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func preview(t *testing.T, opt PreviewOptions) []Preview {
+	t.Helper()
+	opt.Now = previewNow
+	shown, err := defaultBook().Preview(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shown
 }
 
 func TestPreviewShowsEveryBranchWithItsPrice(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	opt := PreviewOptions{Template: "service-followup", Locale: "zh-CN", Channel: care.SMS, Branches: true}
-	if err := previewEnv().Preview(t.Context(), opt, &b); err != nil {
-		t.Fatal(err)
-	}
+	Describe(&b, preview(t, opt))
 	out := b.String()
 	for _, want := range []string{
 		"── 2 part(s), ucs-2, 0.09 CNY\n", "── 1 part(s), ucs-2, 0.045 CNY\n", "【示例汽车】王先生", "sms.txt:6:74 none of the branches\n", "sms.txt:6:144 {% else %}\n",
@@ -35,16 +49,17 @@ func TestPreviewShowsEveryBranchWithItsPrice(t *testing.T) {
 	}
 	b.Reset()
 	opt.Branches = false
-	if err := previewEnv().Preview(t.Context(), opt, &b); err != nil || strings.Count(b.String(), "── sms") != 1 {
-		t.Errorf("without branches: %v\n%s", err, b.String())
+	if Describe(&b, preview(t, opt)); strings.Count(b.String(), "── sms") != 1 {
+		t.Errorf("without branches:\n%s", b.String())
 	}
 }
 
 func TestPreviewFramesAMailInFourWays(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "page.html")
-	opt := PreviewOptions{Template: "maintenance", Locale: "en", Out: file, Frame: true}
-	if err := previewEnv().Preview(t.Context(), opt, &strings.Builder{}); err != nil {
+	shown := preview(t, PreviewOptions{Template: "maintenance", Locale: "en"})
+	out := PreviewFile{Name: file, Frame: true}
+	if err := out.Write(t.Context(), "maintenance", shown); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(file)
@@ -63,16 +78,17 @@ func TestPreviewFramesAMailInFourWays(t *testing.T) {
 	if strings.Contains(page, "<script") || !strings.Contains(page, `class="bubble dark"`) {
 		t.Error("the page has a script, or no bubble for the text message")
 	}
-	opt.Out = "page.png"
-	if err := previewEnv().Preview(t.Context(), opt, &strings.Builder{}); err == nil {
+	out.Name = "page.png"
+	if err := out.Write(t.Context(), "maintenance", shown); err == nil {
 		t.Error("--frame was taken for a picture")
 	}
 }
 
 func TestAPictureNeedsABrowser(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	opt := PreviewOptions{Template: "maintenance", Locale: "en", Out: filepath.Join(t.TempDir(), "mail.png")}
-	if err := previewEnv().Preview(t.Context(), opt, &strings.Builder{}); !errors.Is(err, errNoBrowser) {
+	shown := preview(t, PreviewOptions{Template: "maintenance", Locale: "en"})
+	out := PreviewFile{Name: filepath.Join(t.TempDir(), "mail.png")}
+	if err := out.Write(t.Context(), "maintenance", shown); !errors.Is(err, errNoBrowser) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,8 +1,6 @@
-package daemon
+package carebook
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,54 +11,6 @@ import (
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/templates"
 )
-
-func TestTodaySaysWhoWouldGetWhat(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "people.jsonl")
-	people := `{"id":"C1","phone":"13800138000","email":"c1@example.com","birthday":"--11-22"}
-{"id":"C2","phone":"13800138001","birthday":"--11-22","consent":{"sms":{"service":false},"email":{"service":false}}}
-{"id":"C3","phone":"13800138002","birthday":"--11-22","preferences":{"max_per_week":0}}
-{"id":"C4","phone":"13800138003","birthday":"--11-23"}
-`
-	if err := os.WriteFile(file, []byte(people), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	now := time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
-	env := &Env{Settings: &config.Settings{}, Now: func() time.Time { return now }}
-	today, problems, err := env.Today(t.Context(), "", file)
-	if err != nil || len(problems) > 0 {
-		t.Fatal(err, problems)
-	}
-	want := "today: 2 customers, 1 of them capped\n  birthday/wish: 1, 1 not (capped), 1 not (no_consent)\n"
-	if got := today.String(); got != want {
-		t.Errorf("got:\n%swant:\n%s", got, want)
-	}
-}
-
-func TestRenamedProgramsAndSteps(t *testing.T) {
-	t.Parallel()
-	checked, _, err := CheckBook(BookOptions{Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	lost := map[step]int{}
-	checked.lost(&care.Facts{Ledger: map[string]care.LedgerEntry{
-		"1": {Program: "birthday", Step: "wish"}, "2": {Program: "birthday", Step: "greeting"},
-		"3": {Program: "geburtstag", Step: "wish"}, "4": {Program: "geburtstag", Step: "wish"}, "5": {},
-	}}, lost)
-	var got []string
-	for _, p := range renamed(checked.Book, lost) {
-		if p.Severity != care.Warning || p.Remedy == "" {
-			t.Errorf("%+v", p)
-		}
-		got = append(got, p.File+": "+p.Message)
-	}
-	want := "programs/birthday.yaml: the store knows 1 messages of the step greeting, which the program birthday does not have\n" +
-		"programs: the store knows 2 messages of the program geburtstag, which this book does not have"
-	if strings.Join(got, "\n") != want {
-		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), want)
-	}
-}
 
 func TestWhatIsDueInTheNightAndExpiresWithTheDayNeverLeaves(t *testing.T) {
 	t.Parallel()
@@ -112,7 +62,7 @@ func TestGatewaysAreLinted(t *testing.T) {
 		"templates/t/en/sms.txt": {Data: []byte("---\ngateway: {acme: {template: T1}, aliyun: {template: SMS_1, text: Hallo}}\n---\nHello\n")},
 	}
 	said := func() string {
-		_, problems, err := CheckBook(BookOptions{Files: book, Now: time.Now})
+		_, problems, err := Check(Options{Files: book, Now: time.Now})
 		var out []string
 		for _, p := range problems {
 			if strings.Contains(p.Rule, "gateway") {
@@ -136,9 +86,9 @@ func TestGatewaysAreLinted(t *testing.T) {
 }
 
 // What is in force for months does not hold on to what was read to check it.
-func TestCheckedBookKeepsNothingOfItsCheck(t *testing.T) {
+func TestCompiledBookKeepsNothingOfItsCheck(t *testing.T) {
 	t.Parallel()
-	checked, problems, err := CheckBook(BookOptions{Now: time.Now})
+	checked, problems, err := Check(Options{Now: time.Now})
 	if err != nil {
 		t.Fatal(err, problems)
 	}

@@ -8,12 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"github.com/robfig/cron/v3"
 
 	"github.com/carebell/carebell/care"
-	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/service/carebook"
 )
 
 // Today is what a book would do on one day, said before it is put in force.
@@ -59,7 +56,7 @@ func (e *Env) Today(ctx context.Context, book, file string) (*Today, []care.Prob
 	err = s.plan(ctx, func(_ int, f *care.Facts, plan []*care.Occurrence) {
 		mu.Lock()
 		defer mu.Unlock()
-		s.checked.lost(f, lost)
+		countLost(s.checked, f, lost)
 		for _, o := range plan {
 			sum.add(o)
 		}
@@ -73,8 +70,8 @@ func (e *Env) Today(ctx context.Context, book, file string) (*Today, []care.Prob
 // step names a program's step.
 type step struct{ program, step string }
 
-// lost counts a customer's messages of programs and steps that the book does not have.
-func (c *Checked) lost(f *care.Facts, count map[step]int) {
+// countLost counts a customer's messages of programs and steps that the book does not have.
+func countLost(c *carebook.Compiled, f *care.Facts, count map[step]int) {
 	for _, entry := range f.Ledger {
 		p := c.Book.Program(entry.Program)
 		if entry.Program == "" || p != nil && slices.ContainsFunc(p.Steps, func(s care.Step) bool { return s.Step == entry.Step }) {
@@ -139,39 +136,5 @@ func (m *summary) today() *Today {
 	slices.SortFunc(out.Steps, func(a, b TodayStep) int {
 		return cmp.Or(strings.Compare(a.Program, b.Program), strings.Compare(a.Step, b.Step))
 	})
-	return out
-}
-
-// neverLeaves warns of programs whose messages must leave on their day and are due in quiet hours that last to the next one.
-func neverLeaves(book *care.Book) []care.Problem {
-	var out []care.Problem
-	for _, p := range book.Programs {
-		if !p.Enabled || !p.Expires.SameDay || p.Class == care.Safety || len(p.Channels) == 1 && p.Channels[0] == string(care.Webhook) {
-			continue
-		}
-		schedule, err := cron.ParseStandard(cmp.Or(p.Schedule, "0 9 * * *"))
-		if err != nil {
-			continue // the plan says so
-		}
-		at := schedule.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Second))
-		minute := int16(at.Hour()*60 + at.Minute())
-		for _, d := range book.Dealers {
-			quiet := scheduler.QuietHours(d, p.Class)
-			if !quiet.Contains(int(minute)) || minute < quiet.From || quiet.From < quiet.To {
-				continue
-			}
-			problem := care.Problem{
-				Severity: care.Warning, Rule: "never-leaves", File: p.File,
-				Message: fmt.Sprintf("the messages are due at %s, in the quiet hours of dealer %s (from %02d:%02d), which end the next day, when they have expired (same_day): none would ever leave",
-					at.Format("15:04"), d.Dealer, quiet.From/60, quiet.From%60),
-				Remedy: "write an earlier hour in schedule, or expires: 1d",
-			}
-			if book.Locate != nil {
-				problem.Line, problem.Column, problem.Excerpt = book.Locate(p.File, "$.schedule")
-			}
-			out = append(out, problem)
-			break
-		}
-	}
 	return out
 }

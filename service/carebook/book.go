@@ -1,12 +1,12 @@
-package daemon
+package carebook
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -20,23 +20,24 @@ import (
 	"github.com/carebell/carebell/templates"
 )
 
-// Checked is a care book with everything that is made of it once: the compiled plan and the parsed templates.
-type Checked struct {
+// Compiled is a care book with everything that is made of it once: the plan and the parsed templates. It does not change.
+type Compiled struct {
 	Book      *care.Book
 	Planner   *scheduler.Planner
 	Templates *templates.Set
+	Loaded    time.Time // when it was read
 
-	links  *links
-	loaded time.Time
+	links   *links
+	hashKey []byte
 }
 
-var _ delivery.Book = (*Checked)(nil)
+var _ delivery.Book = (*Compiled)(nil)
 
 // ErrBook is returned for a book with faults; the problems say which.
 var ErrBook = errors.New("the care book has faults: run carebell lint")
 
-// BookOptions is what a book is checked against.
-type BookOptions struct {
+// Options say where a book comes from and what it is checked against.
+type Options struct {
 	Dir       string                                                          // "" = the default book
 	Files     fs.FS                                                           // instead of a folder
 	HashKey   []byte                                                          // for suppressed addresses
@@ -46,9 +47,36 @@ type BookOptions struct {
 	Now       func() time.Time
 }
 
-// CheckBook reads a book and builds all that depends on it. With faults it returns the problems and ErrBook; warnings come with
+// FromSettings returns the options that the settings ask for. A folder of "" is the default book.
+func FromSettings(set *config.Settings, dir string, now func() time.Time) Options {
+	return Options{
+		Dir: dir, HashKey: set.AddressKey(), Signer: token.NewSigner(set.LinkKeys()...),
+		PublicURL: strings.TrimRight(set.PublicURL, "/"), Now: now,
+	}
+}
+
+// Open is Check for those who want no list: faults are returned as one error that names the first.
+func Open(opt Options) (*Compiled, error) {
+	compiled, problems, err := Check(opt)
+	return compiled, FirstFault(problems, err)
+}
+
+// FirstFault joins ErrBook with the first fault of a book; any other error is returned as it is.
+func FirstFault(problems []care.Problem, err error) error {
+	if !errors.Is(err, ErrBook) {
+		return err
+	}
+	for _, p := range problems {
+		if p.Severity != care.Warning {
+			return errors.Join(ErrBook, p)
+		}
+	}
+	return err
+}
+
+// Check reads a book and builds all that depends on it. With faults it returns the problems and ErrBook; warnings come with
 // the book, which does not know any more at which lines its fields stand.
-func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
+func Check(opt Options) (*Compiled, []care.Problem, error) {
 	book, problems, err := readBook(opt)
 	if err != nil {
 		return nil, problems, err
@@ -58,7 +86,7 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 	}
 	set, more := templates.Load(book, templates.Options{Lunar: calendar.Words})
 	problems = append(append(append(problems, more...), neverLeaves(book)...), sms.Lint(book.Files, book.Decode)...)
-	can := scheduler.Capabilities{Address: address}
+	can := scheduler.Capabilities{Address: Address}
 	if set != nil {
 		can.Template = set.Has
 		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts, Gateways: sms.Approvals(book.Files, book.Decode)})...)
@@ -77,7 +105,7 @@ func CheckBook(opt BookOptions) (*Checked, []care.Problem, error) {
 	// What only the checks needed would be kept, and gone through by the collector, as long as the book is in force.
 	set.Forget()
 	book.Locate = nil
-	return &Checked{Book: book, Planner: planner, Templates: set, links: newLinks(opt), loaded: opt.Now()}, problems, nil
+	return &Compiled{Book: book, Planner: planner, Templates: set, links: newLinks(opt), hashKey: opt.HashKey, Loaded: opt.Now()}, problems, nil
 }
 
 // tidy puts problems into the order of files and lines, each once.
@@ -88,7 +116,7 @@ func tidy(problems []care.Problem) []care.Problem {
 	return slices.Compact(problems)
 }
 
-func readBook(opt BookOptions) (*care.Book, []care.Problem, error) {
+func readBook(opt Options) (*care.Book, []care.Problem, error) {
 	if opt.Files != nil {
 		book, problems := config.ReadBook(opt.Files)
 		return book, problems, nil
@@ -96,8 +124,8 @@ func readBook(opt BookOptions) (*care.Book, []care.Problem, error) {
 	return config.OpenBook(opt.Dir)
 }
 
-// address returns where a customer is reached on a channel, in the form that goes on the wire.
-func address(ch care.Channel, c *care.Customer, d *care.Dealer) (string, bool) {
+// Address returns where a customer is reached on a channel, in the form that goes on the wire.
+func Address(ch care.Channel, c *care.Customer, d *care.Dealer) (string, bool) {
 	switch ch {
 	case care.Email:
 		return contact.Email(c.Email)
@@ -109,21 +137,24 @@ func address(ch care.Channel, c *care.Customer, d *care.Dealer) (string, bool) {
 	return "", false
 }
 
+// HashAddress returns the keyed fingerprint of an address in the form that goes on the wire. The address cannot be read from it.
+func (c *Compiled) HashAddress(to string) string { return contact.Hash(c.hashKey, to) }
+
 // Program returns the program with this name, nil if the book has none.
-func (c *Checked) Program(name string) *care.Program { return c.Book.Program(name) }
+func (c *Compiled) Program(name string) *care.Program { return c.Book.Program(name) }
 
 // Check asks the plan for one message at the moment of sending.
-func (c *Checked) Check(f *care.Facts, rec *care.Record, now time.Time, op *care.Operator) *care.Occurrence {
+func (c *Compiled) Check(f *care.Facts, rec *care.Record, now time.Time, op *care.Operator) *care.Occurrence {
 	return c.Planner.Check(f, rec, scheduler.Request{Now: now, Operator: op})
 }
 
 // Compose renders an occurrence for a channel and addresses it.
-func (c *Checked) Compose(f *care.Facts, occ *care.Occurrence, ch care.Channel, now time.Time) (*care.Message, error) {
+func (c *Compiled) Compose(f *care.Facts, occ *care.Occurrence, ch care.Channel, now time.Time) (*care.Message, error) {
 	dealer := c.Book.Dealer(occ.Dealer)
 	if f.Customer == nil || dealer == nil {
 		return nil, &care.Error{Kind: care.KindContent, Code: "no_record"}
 	}
-	to, ok := address(ch, f.Customer, dealer)
+	to, ok := Address(ch, f.Customer, dealer)
 	if !ok {
 		return nil, &care.Error{Kind: care.KindContent, Code: "no_address"}
 	}
@@ -140,7 +171,7 @@ func (c *Checked) Compose(f *care.Facts, occ *care.Occurrence, ch care.Channel, 
 }
 
 // next returns the customer's first occurrence of a template in the year from now on, whatever its gates say; nil if there is none.
-func (c *Checked) next(f *care.Facts, template string, now time.Time) *care.Occurrence {
+func (c *Compiled) next(f *care.Facts, template string, now time.Time) *care.Occurrence {
 	for _, o := range c.Planner.Plan(f, scheduler.Request{From: now, To: now.AddDate(1, 0, 0), Now: now}) {
 		if o.Template == template {
 			return o
@@ -150,7 +181,7 @@ func (c *Checked) next(f *care.Facts, template string, now time.Time) *care.Occu
 }
 
 // Draft gathers what a message is rendered from.
-func (c *Checked) Draft(customer *care.Customer, dealer *care.Dealer, occ *care.Occurrence, ch care.Channel, now time.Time) *care.Draft {
+func (c *Compiled) Draft(customer *care.Customer, dealer *care.Dealer, occ *care.Occurrence, ch care.Channel, now time.Time) *care.Draft {
 	locale := customer.Locale
 	if locale == "" {
 		locale = dealer.Locale
@@ -169,7 +200,7 @@ type links struct {
 	public string
 }
 
-func newLinks(opt BookOptions) *links { return &links{signer: opt.Signer, public: opt.PublicURL} }
+func newLinks(opt Options) *links { return &links{signer: opt.Signer, public: opt.PublicURL} }
 
 // of makes the links that the message shows: a signature costs more than most of what is rendered.
 func (l *links) of(d *care.Draft, shown templates.Shown) care.Links {
@@ -194,8 +225,8 @@ func (l *links) of(d *care.Draft, shown templates.Shown) care.Links {
 	return out
 }
 
-// FindProgram reports whether the names are programs of the book, for commands that take one.
-func (c *Checked) FindProgram(name string) error {
+// FindProgram reports whether a name is a program of the book, for those who take one; "" stands for every program.
+func (c *Compiled) FindProgram(name string) error {
 	if name == "" || c.Book.Program(name) != nil {
 		return nil
 	}
@@ -205,26 +236,4 @@ func (c *Checked) FindProgram(name string) error {
 	}
 	slices.Sort(names)
 	return fmt.Errorf("the book has no program %q; it has %v", name, names)
-}
-
-var errNoCustomer = errors.New("there is no such customer")
-
-// factsOf reads one customer, for commands.
-func factsOf(ctx context.Context, from interface {
-	Facts(ctx context.Context, ids []string) ([]*care.Facts, error)
-}, id string,
-) (*care.Facts, error) {
-	if !care.ValidID(id) {
-		return nil, fmt.Errorf("%q is no customer id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -", id)
-	}
-	facts, err := from.Facts(ctx, []string{id})
-	switch {
-	case err != nil:
-		return nil, err
-	case len(facts) != 1 || errors.Is(facts[0].Err, care.ErrGone):
-		return nil, fmt.Errorf("%w: care:customer:%s", errNoCustomer, id)
-	case facts[0].Err != nil:
-		return nil, facts[0].Err
-	}
-	return facts[0], nil
 }

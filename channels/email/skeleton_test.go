@@ -1,8 +1,11 @@
 package email_test
 
 import (
+	"bufio"
+	"context"
 	"io"
 	"mime/quotedprintable"
+	"net/textproto"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +18,7 @@ import (
 	"github.com/carebell/carebell/channels/email"
 )
 
-// bothWays returns a server that takes the whole envelope at once, for messages on forms, and one to which go-mail writes.
+// bothWays returns a server that takes the whole envelope at once, and one that takes it a command at a time.
 func bothWays(t testing.TB) map[string]*fakeServer {
 	t.Helper()
 	return map[string]*fakeServer{"pipelined": newServer(t), "one by one": newServer(t).oneByOne()}
@@ -49,38 +52,38 @@ func readMail(t testing.TB, mail string) read {
 	return out
 }
 
-// compare sends the same message both ways, and holds that the same mail is read.
+// compare writes the same message both ways, and holds that the same mail is read.
 func compare(tb testing.TB, t interface {
 	Helper()
 	Fatalf(string, ...any)
 	Errorf(string, ...any)
-}, pipelined, plain *fakeServer, fast, slow *email.Sender, m *care.Message,
+}, s *email.Sender, m *care.Message,
 ) {
 	t.Helper()
-	before := len(pipelined.accepted())
-	_, fastErr := fast.Send(tb.Context(), m)
-	_, slowErr := slow.Send(tb.Context(), m)
+	onSkeleton, fastErr := email.WriteSkeleton(s, m)
+	plain, slowErr := email.WritePlain(s, m)
 	if fastErr != nil || slowErr != nil {
 		if care.KindOf(fastErr) != care.KindOf(slowErr) {
-			t.Fatalf("pipelined: %v; one by one: %v", fastErr, slowErr)
+			t.Fatalf("on a skeleton: %v; plain: %v", fastErr, slowErr)
 		}
 		return
 	}
-	a, b := pipelined.accepted(), plain.accepted()
-	if len(a) != before+1 || len(b) != before+1 {
-		t.Fatalf("%d and %d mails, want %d", len(a), len(b), before+1)
+	if onSkeleton == nil {
+		t.Fatalf("there is no skeleton for it")
 	}
-	if diff := cmp.Diff(readMail(tb, b[before]), readMail(tb, a[before])); diff != "" {
-		t.Errorf("the form reads otherwise than what go-mail writes (-go-mail +form):\n%s", diff)
+	if diff := cmp.Diff(readMail(tb, string(plain)), readMail(tb, string(onSkeleton))); diff != "" {
+		t.Errorf("the skeleton reads otherwise than what go-mail writes (-go-mail +skeleton):\n%s", diff)
 	}
-	for _, line := range strings.Split(a[before], "\n") {
-		if len(line) > 998 {
-			t.Errorf("a line of %d characters", len(line))
+	for way, mail := range map[string][]byte{"skeleton": onSkeleton, "plain": plain} {
+		for _, line := range strings.Split(string(mail), "\r\n") {
+			if len(line) > 998 || strings.ContainsAny(line, "\r\n") || way == "skeleton" && strings.HasPrefix(line, ".") {
+				t.Errorf("%s: the line %q", way, line)
+			}
 		}
 	}
 }
 
-func TestAFormReadsAsWhatGoMailWrites(t *testing.T) {
+func TestASkeletonReadsAsWhatGoMailWrites(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("Dear customer, your car is due for its regular service soon. ", 8)
 	tests := map[string]func(*care.Message){
@@ -114,31 +117,34 @@ func TestAFormReadsAsWhatGoMailWrites(t *testing.T) {
 		"no topic, no dealer": func(m *care.Message) { m.Topic, m.Dealer, m.Program, m.Locale = "", "", "", "" },
 		"NUL":                 func(m *care.Message) { m.Text = []byte("a\x00b") },
 	}
-	plain, pipelined := newServer(t).oneByOne(), newServer(t)
-	fast, slow := newSender(t, email.Config{}, pipelined.url()), newSender(t, email.Config{}, plain.url())
+	s := newSender(t, email.Config{}, "smtp://127.0.0.1:1")
 	for name, change := range tests {
 		m := testMessage()
 		change(m)
 		before := t.Failed()
-		compare(t, t, pipelined, plain, fast, slow, m)
+		compare(t, t, s, m)
 		if !before && t.Failed() {
 			t.Fatalf("it was %q", name)
 		}
 	}
 }
 
-// TestAnyMessageReadsTheSameBothWays fills messages with whatever comes. A form that is used again must not remember anything.
+// TestAnyMessageReadsTheSameBothWays fills messages with whatever comes. A skeleton that is used again must not remember anything.
 func TestAnyMessageReadsTheSameBothWays(t *testing.T) {
 	t.Parallel()
-	plain, pipelined := newServer(t).oneByOne(), newServer(t)
-	fast, slow := newSender(t, email.Config{}, pipelined.url()), newSender(t, email.Config{}, plain.url())
+	s := newSender(t, email.Config{}, "smtp://127.0.0.1:1")
 	words := rapid.StringOfN(rapid.SampledFrom([]rune("ab 车。é.-=\n\r\t<>\"'")), 0, 300, -1)
 	rapid.Check(t, func(rt *rapid.T) {
 		m := testMessage()
 		m.Subject, m.ToName = words.Draw(rt, "subject"), words.Draw(rt, "name")
 		m.Text, m.HTML = []byte(words.Draw(rt, "text")+"."), []byte(words.Draw(rt, "html")+"<p>")
-		m.Program = rapid.SampledFrom([]string{"maintenance", "recall"}).Draw(rt, "program")
-		compare(t, rt, pipelined, plain, fast, slow, m)
+		pick := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(rt, label) }
+		m.Program, m.Topic, m.Dealer = pick("program", "maintenance", "recall"), pick("topic", "", "a", "b"), pick("dealer", "", "sh", "bj")
+		m.Locale, m.Class = pick("locale", "", "en", "zh-CN"), care.Class(pick("class", "service", "marketing"))
+		m.From.Address, m.From.Name = pick("from", "care@pudong.example", "a@b.example"), pick("from name", "", "浦东别克", "A")
+		m.ReplyTo.Address, m.ReplyTo.Name = pick("reply", "", "chen@pudong.example"), pick("reply name", "", "陈志强")
+		m.Unsubscribe = pick("link", "", "https://care.example/u/a", "https://care.example/u/b", "http://care.example/u/c")
+		compare(t, rt, s, m)
 	})
 }
 
@@ -174,20 +180,28 @@ func TestTheEnvelopeGoesAtOnce(t *testing.T) {
 	}
 }
 
-// TestNoRecipientAndYetTheServerWaits: RFC 2920 lets a server say 354 although it refused every recipient. Nothing may be sent to it
-// then: the next message goes over a new connection.
+// TestNoRecipientAndYetTheServerWaits: RFC 2920 lets a server say 354 although it refused every recipient. It takes whatever comes next for
+// the message: nothing may be sent to it any more, not even RSET, and the next message goes over a new connection.
 func TestNoRecipientAndYetTheServerWaits(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t).on("RCPT", step{reply: "550 5.1.1 unknown"})
-	s := newSender(t, email.Config{}, srv.url())
-	if _, err := s.Send(t.Context(), testMessage()); care.KindOf(err) != care.KindRecipient {
+	s := newSender(t, email.Config{Timeout: 2 * time.Second}, srv.url())
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := s.Send(ctx, testMessage()); care.KindOf(err) != care.KindRecipient {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := s.Send(t.Context(), testMessage()); err != nil {
+	if ctx.Err() != nil {
+		t.Fatal("it waited for an answer that a server in the middle of a message does not give")
+	}
+	if _, err := s.Send(ctx, testMessage()); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(srv.accepted()); n != 1 || srv.dialled() != 2 {
 		t.Errorf("%d mails over %d connections, want 1 over 2", n, srv.dialled())
+	}
+	if got := srv.unfinished(); got != "" {
+		t.Errorf("%q was sent as the text of the refused message", got)
 	}
 }
 
@@ -205,4 +219,22 @@ func TestANoKeepsTheConnection(t *testing.T) {
 	if n := srv.dialled(); n != 1 || srv.said("RSET") != 1 {
 		t.Errorf("%d connections and %d RSET, want one of each", n, srv.said("RSET"))
 	}
+}
+
+// TestDots: a line that begins with a dot, or is one, must not end the message or lose it (RFC 5321 section 4.5.2).
+func TestDots(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		body := rapid.StringOfN(rapid.SampledFrom([]rune("a.\n")), 1, 60, -1).Draw(t, "body")
+		crlf := strings.ReplaceAll(body, "\n", "\r\n")
+		wire := string(email.Dotted([]byte(crlf))) + ".\r\nQUIT\r\n"
+		r := textproto.NewReader(bufio.NewReader(strings.NewReader(wire)))
+		got, err := r.ReadDotBytes()
+		if err != nil || strings.TrimSuffix(string(got), "\n") != strings.TrimSuffix(body, "\n") {
+			t.Fatalf("%q came back as %q, %v", body, got, err)
+		}
+		if rest, err := r.ReadLine(); err != nil || rest != "QUIT" {
+			t.Fatalf("%q ends somewhere else: %q, %v", body, rest, err)
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package daemon
+package carebook
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +31,7 @@ var previewViews = []previewView{
 }
 
 // Source is what a browser or a receiver gets.
-func (p *piece) Source() string {
+func (p *Preview) Source() string {
 	if p.Channel == care.Webhook {
 		return string(p.Body)
 	}
@@ -41,20 +40,20 @@ func (p *piece) Source() string {
 
 // writeFrame writes one page with every message as phones and desktops show it, light and dark. It is one file without scripts, and
 // loads nothing but what a mail itself loads.
-func writeFrame(file, title string, pieces []piece, w io.Writer) error {
+func writeFrame(file, title string, shown []Preview) error {
 	t, err := template.New("preview").Parse(previewPage)
 	if err != nil {
 		return err
 	}
-	shown := make([]*piece, len(pieces))
-	for i := range pieces {
-		shown[i] = &pieces[i]
+	pieces := make([]*Preview, len(shown))
+	for i := range shown {
+		pieces[i] = &shown[i]
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, map[string]any{"Title": title, "Pieces": shown, "Views": previewViews}); err != nil {
+	if err := t.Execute(&b, map[string]any{"Title": title, "Pieces": pieces, "Views": previewViews}); err != nil {
 		return err
 	}
-	return written(file, b.Bytes(), w)
+	return writeFile(file, b.Bytes())
 }
 
 // The picture of a message: a phone's width, in a page that tells how high it is.
@@ -83,14 +82,14 @@ func browser() (string, error) {
 }
 
 // writePicture has Chromium take a picture of the first mail or text message, whole and as wide as a phone.
-func writePicture(ctx context.Context, file string, pieces []piece, w io.Writer) error {
+func writePicture(ctx context.Context, file string, shown []Preview) error {
 	program, err := browser()
 	if err != nil {
 		return err
 	}
 	source := ""
-	for i := range pieces {
-		p := &pieces[i]
+	for i := range shown {
+		p := &shown[i]
 		switch {
 		case p.Err != nil || p.Channel == care.Webhook:
 			continue
@@ -128,7 +127,6 @@ func writePicture(ctx context.Context, file string, pieces []piece, w io.Writer)
 	if _, err := os.Stat(out); err != nil {
 		return fmt.Errorf("%s took no picture: %w", program, err)
 	}
-	fmt.Fprintf(w, "written: %s\n", file)
 	return nil
 }
 
