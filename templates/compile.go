@@ -1,12 +1,14 @@
 package templates
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/carebell/carebell/care"
@@ -93,8 +95,8 @@ func (c *compiler) value(text, path string, context liquid.EscapeContext) *liqui
 }
 
 // plain compiles a text with placeholders that is sent as plain text.
-func (c *compiler) plain(marked string) *liquid.Template {
-	t, _ := c.parser.Compile(marked, liquid.Contexts{})
+func (c *compiler) plain(scanned string) *liquid.Template {
+	t, _ := c.parser.Compile(scanned, liquid.Contexts{})
 	return t
 }
 
@@ -202,9 +204,9 @@ func (c *compiler) layout() (string, rune, bool) {
 	}
 	c.report.remember(file, text)
 	before := c.report.faults
-	marked, content := c.parser.ScanLayout(text, liquid.Start(file))
+	scanned, content := c.parser.ScanLayout(text, liquid.Start(file))
 	if content != 0 {
-		return marked, content, c.report.faults == before
+		return scanned, content, c.report.faults == before
 	}
 	c.report.Fault(liquid.Start(file), "no-content", "write {{ content }} where the mail's text belongs", "the layout has no place for the text")
 	return "", 0, false
@@ -240,8 +242,12 @@ func (c *compiler) webhook() {
 	body := c.t.tags.Standalone(c.parser.Scan(src.body, src.at, false))
 	contexts := jsonContexts(body)
 	c.t.text, _ = c.parser.Compile(body, liquid.Contexts{At: func(at int) liquid.EscapeContext { return contexts[at] }})
-	if !strings.ContainsFunc(body, liquid.IsPlaceholder) && !json.Valid([]byte(body)) {
-		c.report.Fault(src.at, "json", "look for a missing comma or quote", "this is not JSON")
+	if at := notJSON(body); at >= 0 && !strings.ContainsFunc(body, liquid.IsPlaceholder) {
+		where := src.at
+		if body == src.body { // not so with a partial
+			where = where.After(body[:at])
+		}
+		c.report.Fault(where, "json", "look for a comma or quote too many or too few", "from here on this is not JSON")
 	}
 	switch c.t.method = strings.ToUpper(src.front.Method); c.t.method {
 	case "":
@@ -268,6 +274,24 @@ func reservedHeader(name string) bool {
 	default:
 		return strings.HasPrefix(lower, "webhook-") || strings.HasPrefix(lower, "x-carebell-")
 	}
+}
+
+// notJSON returns the byte from which a text is not one JSON value, -1 if it is one.
+func notJSON(text string) int {
+	d := jsontext.NewDecoder(strings.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	err := d.SkipValue()
+	if err == nil {
+		if _, err = d.ReadToken(); err == io.EOF { //nolint:errorlint // the decoder's own, never wrapped
+			return -1
+		}
+		if err == nil {
+			return int(d.InputOffset()) - 1 // something behind the value
+		}
+	}
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return min(int(e.ByteOffset), len(text))
+	}
+	return len(text) // it ends too early
 }
 
 // jsonContexts finds out which placeholders stand between the quotes of a string, by their bytes. No JSON decoder can: with its tags in

@@ -40,9 +40,9 @@ type frame struct {
 
 // Compile makes a template of a text that Scan returned, or of what became of it. ok is false after a fault; what is returned then is
 // not to be used.
-func (p *Parser) Compile(marked string, contexts Contexts) (t *Template, ok bool) {
+func (p *Parser) Compile(scanned string, contexts Contexts) (t *Template, ok bool) {
 	c := &compiler{Parser: p, contexts: contexts, out: &Template{}}
-	c.compile(marked)
+	c.compile(scanned)
 	p.loops = p.loops[:0] // of blocks that are not ended
 	return c.out, !c.failed
 }

@@ -23,7 +23,7 @@ type exprParser struct {
 	in     *Parser
 	failed *syntaxError
 	depth  int
-	// mixed says that the condition is not what it looks like to who reads and before or; mixedAt is the place of that and.
+	// mixed says that an and stands before an or, which is not read as most people expect; mixedAt is where that and stands.
 	mixed   bool
 	mixedAt int
 }

@@ -83,18 +83,18 @@ func (p *Parser) Scan(text string, at Position, keepLines bool) string {
 
 // ScanLayout scans a text that goes around others: it has a limit of its own, nothing is written instead of its blocks, and it keeps
 // its lines. content is the placeholder of {{ content }}, 0 if there is none.
-func (p *Parser) ScanLayout(text string, at Position) (marked string, content rune) {
+func (p *Parser) ScanLayout(text string, at Position) (scanned string, content rune) {
 	from := len(p.tags.list)
 	size, block := p.size, p.Block
 	p.size, p.Block = 0, nil
-	marked = p.Scan(text, at, true)
+	scanned = p.Scan(text, at, true)
 	p.size, p.Block = size, block
 	for i := from; i < len(p.tags.list); i++ {
 		if t := &p.tags.list[i]; !t.Control && t.Args == "content" {
-			return marked, rune(firstPlaceholder + i)
+			return scanned, rune(firstPlaceholder + i)
 		}
 	}
-	return marked, 0
+	return scanned, 0
 }
 
 // Parse makes a template of a text whose values all stand in the same context.

@@ -193,9 +193,37 @@ func checkStores(all []source) []string {
 	return broken
 }
 
+// engines lists the packages that know nothing of care, with what of ours they may import.
+var engines = map[string][]string{
+	module + "/templates/liquid": {module + "/care/text", module + "/care/problem"},
+	module + "/templates/mail":   {module + "/templates/liquid", module + "/care/text", module + "/care/problem"},
+}
+
+// checkEngines holds that an engine does not learn what it is used for.
+func checkEngines(all []source) []string {
+	var broken []string
+	for _, s := range all {
+		may, engine := engines[s.importPath()]
+		if !engine {
+			continue
+		}
+		for _, p := range s.imports {
+			if own(p) && !slices.Contains(may, p) && p != s.importPath() {
+				broken = append(broken, fmt.Sprintf("%s imports %s: this package knows nothing of care; let its user hand in what it needs", s.name, p))
+			}
+		}
+	}
+	return broken
+}
+
 func TestStoresAreHandedIn(t *testing.T) {
 	t.Parallel()
 	report(t, checkStores(house(t)))
+}
+
+func TestEnginesKnowNothingOfCare(t *testing.T) {
+	t.Parallel()
+	report(t, checkEngines(house(t)))
 }
 
 func TestImportsRunDownwards(t *testing.T) {

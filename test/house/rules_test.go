@@ -120,6 +120,15 @@ func TestRulesBite(t *testing.T) {
 				"care/x.go imports " + module + "/care/contact: care must stay", "care/x.go imports github.com/nyaruka/phonenumbers: care is standard", "care/x.go imports os: the vocabulary does no I/O",
 			},
 		},
+		"an engine that knows care": {
+			checkEngines,
+			map[string]string{
+				"templates/liquid/x.go": code("liquid", module+"/care", module+"/care/text"),
+				"templates/mail/x.go":   code("mail", module+"/templates/liquid", module+"/templates"),
+				"templates/x.go":        code("templates", module+"/care", module+"/templates/liquid"),
+			},
+			[]string{"templates/liquid/x.go imports " + module + "/care: this package", "templates/mail/x.go imports " + module + "/templates: this package"},
+		},
 		"libraries out of their place": {
 			checkLibraries,
 			map[string]string{
