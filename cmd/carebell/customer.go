@@ -115,7 +115,7 @@ func showErasure(w io.Writer, done *operate.Erasure) error {
 	fmt.Fprintf(&b, "deleted: waiting messages %d, ledger entries %d, message records %d, timeline entries %d, and what the customer told us\n",
 		done.Waiting, done.Entries, done.Messages, done.Notes)
 	if done.Sending > 0 {
-		fmt.Fprintf(&b, "%d more being handed over just now: that cannot be called back, and its result is not recorded\n", done.Sending)
+		fmt.Fprintf(&b, "%d more being sent just now: that cannot be called back, and its result is not recorded\n", done.Sending)
 	}
 	if done.Kept > 0 {
 		fmt.Fprintf(&b, "kept in the tombstone: opt-outs and hashes of dead addresses %d\n", done.Kept)

@@ -94,7 +94,7 @@ func (s *Service) Hygiene(ctx context.Context, who care.Principal, opt HygieneOp
 		return cmp.Or(slices.Index(FlawKinds, a.Kind)-slices.Index(FlawKinds, b.Kind), cmp.Compare(a.group(), b.group()),
 			cmp.Compare(a.Customer, b.Customer), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Detail, b.Detail))
 	})
-	// Redis may hand out a customer twice while keys change.
+	// A scan of Redis may return a customer twice while keys change.
 	for _, f := range slices.Compact(all) {
 		if err := each(f); err != nil {
 			return customers, err

@@ -33,7 +33,7 @@ type scan struct {
 	size     int64 // bytes of the file, 0 = unknown
 }
 
-// source hands out every customer in batches; it can be asked more than once.
+// source calls each with every customer, in batches; it can be asked more than once.
 type source func(ctx context.Context, each func(*batch) error) error
 
 // batch is some customers on their way to a worker: facts from Redis, or lines of a file that the worker decodes.

@@ -53,7 +53,7 @@ var purposes = map[string]string{
 	"address_fingerprints": "so that a reply or a bounce, which names nothing but an address, finds its customer; the address cannot be read from it",
 	"ledger":               "so that no message goes twice; 400 days",
 	"timeline":             "so that an advisor can say what happened; 400 days",
-	"messages":             "proof of what was handed to which provider when, without its text; kept for CARE_RETENTION",
+	"messages":             "proof of what was given to which provider when, without its text; kept for CARE_RETENTION",
 }
 
 // Customer gathers everything that is held of a customer. It fails if there is nothing at all.
@@ -178,7 +178,7 @@ func (s *Service) fingerprints(ctx context.Context, f *care.Facts) ([]string, er
 type Erasure struct {
 	Customer string `json:"customer"`
 	Waiting  int    `json:"waiting"`  // messages that were waiting and will not go
-	Sending  int    `json:"sending"`  // messages that were being handed over just then and cannot be called back
+	Sending  int    `json:"sending"`  // messages that were being sent just then and cannot be called back
 	Entries  int    `json:"entries"`  // of the ledger, deleted
 	Messages int    `json:"messages"` // records of messages, deleted
 	Notes    int    `json:"notes"`    // of the timeline, deleted
