@@ -31,8 +31,8 @@ const (
 // stream is care:events as the two readers below see it.
 type stream interface {
 	Events(ctx context.Context, after string, limit int) ([]store.Event, error)
-	EventPlace(ctx context.Context, reader string) (store.Place, error)
-	SetEventPlace(ctx context.Context, reader string, p store.Place) error
+	EventCursor(ctx context.Context, reader string) (store.Cursor, error)
+	SetEventCursor(ctx context.Context, reader string, p store.Cursor) error
 	EventsTrimmed(ctx context.Context) (int64, error)
 	Note(ctx context.Context, entries []care.EventEntry) error
 	Timeline(ctx context.Context, customer string) ([]care.EventEntry, error)
@@ -62,7 +62,7 @@ type herald struct {
 
 // open is an entry that is not done with.
 type open struct {
-	before store.Place // the entry before it: the place while this one is open
+	before store.Cursor // the entry before it: the place while this one is open
 	event  webhook.Event
 	tries  int
 	first  time.Time
@@ -85,7 +85,7 @@ func (h *herald) run(ctx context.Context) {
 // term posts what comes until the lead is lost.
 func (h *herald) term(ctx context.Context) {
 	const reader = "webhook"
-	place, err := h.stream.EventPlace(ctx, reader)
+	place, err := h.stream.EventCursor(ctx, reader)
 	if err != nil {
 		return // Redis is away; run asks again
 	}
@@ -106,7 +106,7 @@ func (h *herald) term(ctx context.Context) {
 				if o := h.opened(&got[i], read); !o.done {
 					entries = append(entries, o)
 				}
-				read = store.Place{Entry: got[i].Place, Count: read.Count + 1}
+				read = store.Cursor{Entry: got[i].Entry, Count: read.Count + 1}
 			}
 		}
 		posted := h.round(ctx, entries)
@@ -114,7 +114,7 @@ func (h *herald) term(ctx context.Context) {
 		if place = read; len(entries) > 0 {
 			place = entries[0].before
 		}
-		if place != kept && ctx.Err() == nil && h.stream.SetEventPlace(ctx, reader, place) == nil {
+		if place != kept && ctx.Err() == nil && h.stream.SetEventCursor(ctx, reader, place) == nil {
 			kept = place
 		}
 		if !posted && !pauseFor(ctx, h.idle) {
@@ -124,12 +124,12 @@ func (h *herald) term(ctx context.Context) {
 	if place != kept {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = h.stream.SetEventPlace(ctx, reader, place) // what came after the last place comes twice
+		_ = h.stream.SetEventCursor(ctx, reader, place) // what came after the last place comes twice
 	}
 }
 
 // gap counts what the stream has lost to its bound before it was posted.
-func (h *herald) gap(ctx context.Context, read store.Place) int64 {
+func (h *herald) gap(ctx context.Context, read store.Cursor) int64 {
 	trimmed, err := h.stream.EventsTrimmed(ctx)
 	if err != nil || trimmed <= read.Count {
 		return read.Count
@@ -142,7 +142,7 @@ func (h *herald) gap(ctx context.Context, read store.Place) int64 {
 }
 
 // opened makes an entry to post, or one that is done if nobody wants it.
-func (h *herald) opened(e *store.Event, before store.Place) *open {
+func (h *herald) opened(e *store.Event, before store.Cursor) *open {
 	o := &open{before: before, event: eventOf(e)}
 	if e.Kind == care.KindTask {
 		o.event.Text = h.text(&e.EventEntry)
@@ -266,7 +266,7 @@ type data struct {
 
 // eventOf names an entry for the world. An entry that was written twice (a repeated settle, a crash) has the same id both times.
 func eventOf(e *store.Event) webhook.Event {
-	out := webhook.Event{ID: "evt-" + e.Place, At: e.At, Data: data(e.EventEntry)}
+	out := webhook.Event{ID: "evt-" + e.Entry, At: e.At, Data: data(e.EventEntry)}
 	what := ""
 	switch {
 	case e.Kind == care.KindTask:

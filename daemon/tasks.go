@@ -42,7 +42,7 @@ func (c *clerk) run(ctx context.Context) {
 
 func (c *clerk) term(ctx context.Context) {
 	const reader = "tasks"
-	place, err := c.stream.EventPlace(ctx, reader)
+	place, err := c.stream.EventCursor(ctx, reader)
 	if err != nil {
 		return
 	}
@@ -60,8 +60,8 @@ func (c *clerk) term(ctx context.Context) {
 		if err != nil {
 			c.log.Debug("tasks could not be added; trying again", slog.Any("error", err))
 		} else if len(got) > 0 {
-			place = store.Place{Entry: got[len(got)-1].Place, Count: place.Count + int64(len(got))}
-			if err := c.stream.SetEventPlace(ctx, reader, place); err != nil {
+			place = store.Cursor{Entry: got[len(got)-1].Entry, Count: place.Count + int64(len(got))}
+			if err := c.stream.SetEventCursor(ctx, reader, place); err != nil {
 				c.log.Debug("the place in care:events could not be kept", slog.Any("error", err))
 			}
 			// Only what came after the last place that was kept can have been done before.

@@ -78,8 +78,11 @@ func TestErasedCompletely(t *testing.T) {
 				res := result(c, state, b.clock.now())
 				res.Event = &care.EventEntry{At: epoch, ID: o.ID, Customer: id, State: state}
 				res.Next = b.clock.now().Add(time.Hour)
-				if !settle(t, b.Store, res) {
-					t.Fatal("not settled")
+				if !complete(t, b.Store, res) {
+					t.Fatal("not completed")
+				}
+				if err := b.Publish(ctx, []*care.EventEntry{res.Event}); err != nil {
+					t.Fatal(err)
 				}
 			}
 		}
@@ -195,7 +198,7 @@ func TestNothingComesBack(t *testing.T) {
 					res.Event = &care.EventEntry{At: epoch, ID: o.ID, Customer: o.Customer, Value: "personal"}
 					res.Record.Also = []string{care.OccurrenceID(o.Customer, "", "p", "s", "c")}
 					res.Record.Attempts = []care.Attempt{{Provider: "theirs"}}
-					if settle(t, b.Store, res) {
+					if complete(t, b.Store, res) {
 						t.Errorf("%s was recorded", state)
 					}
 				}

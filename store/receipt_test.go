@@ -11,6 +11,17 @@ func receipt(id string, state care.State) care.Receipt {
 	return care.Receipt{ID: id, Channel: care.SMS, Gateway: "kannel", State: state, Code: "code", At: epoch.Add(time.Hour)}
 }
 
+// early is a receipt as it waits for its message's result.
+func (b *bundle) early(t testing.TB, id string, state care.State) string {
+	t.Helper()
+	rc := receipt(id, state)
+	raw, err := b.earlyReceipt(&rc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 func (b *bundle) receive(t testing.TB, receipts ...care.Receipt) {
 	t.Helper()
 	if err := b.Receipts(t.Context(), receipts); err != nil {
@@ -34,7 +45,7 @@ func TestStatesOnlyMoveUp(t *testing.T) {
 	const sent, delivered, undelivered, uncertain, failed = care.StateSent, care.StateDelivered, care.StateUndelivered, care.StateUncertain, care.StateFailed
 	for _, tt := range []struct {
 		name     string
-		settled  care.State
+		ended    care.State
 		receipts []care.State
 		want     care.State
 	}{
@@ -54,7 +65,7 @@ func TestStatesOnlyMoveUp(t *testing.T) {
 			t.Parallel()
 			onBoth(t, func(t *testing.T, b *bundle) {
 				o := b.queue(t, 1)[0]
-				settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), tt.settled, epoch))
+				complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), tt.ended, epoch))
 				for _, state := range tt.receipts {
 					b.receive(t, receipt(o.ID, state))
 				}
@@ -71,7 +82,7 @@ func TestStatesOnlyMoveUp(t *testing.T) {
 			t.Parallel()
 			b := onRedis(t)
 			o := b.queue(t, 1)[0]
-			settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), tt.settled, epoch))
+			complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), tt.ended, epoch))
 			var all []care.Receipt
 			for _, state := range tt.receipts {
 				all = append(all, receipt(o.ID, state))
@@ -93,7 +104,7 @@ func TestReceiptBeforeTheResult(t *testing.T) {
 				begin(t, b.Store, c)
 				b.receive(t, receipt(o.ID, care.StateDelivered))
 				b.expect(t, o, care.StateSending)
-				if !settle(t, b.Store, result(c, state, epoch)) {
+				if !complete(t, b.Store, result(c, state, epoch)) {
 					t.Error("refused")
 				}
 				b.expect(t, o, care.StateDelivered)
@@ -126,7 +137,7 @@ func TestEarlyReceiptsInAnyOrder(t *testing.T) {
 				for _, state := range tt.receipts {
 					b.receive(t, receipt(o.ID, state))
 				}
-				settle(t, b.Store, result(c, sent, epoch))
+				complete(t, b.Store, result(c, sent, epoch))
 				b.expect(t, o, tt.want)
 			})
 		})
@@ -158,7 +169,7 @@ func TestDeliveryEndsARetry(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bundle) {
 		o := b.queue(t, 1)[0]
 		res := result(claimOne(t, b.Store, time.Minute), care.StateRetry, epoch)
-		settle(t, b.Store, res)
+		complete(t, b.Store, res)
 		b.receive(t, receipt(o.ID, care.StateFailed))
 		b.expect(t, o, care.StateRetry)
 		b.receive(t, receipt(o.ID, care.StateDelivered))
@@ -180,9 +191,9 @@ func TestReceiptByTheProvidersID(t *testing.T) {
 			rc.ProviderID = "P-1"
 			if early {
 				b.receive(t, rc)
-				settle(t, b.Store, res)
+				complete(t, b.Store, res)
 			} else {
-				settle(t, b.Store, res)
+				complete(t, b.Store, res)
 				b.receive(t, rc)
 			}
 			b.expect(t, o, care.StateDelivered)
@@ -198,9 +209,9 @@ func TestAReceiptThatSaysLessTakesNoneAway(t *testing.T) {
 	for _, less := range []care.State{care.StateSent, care.StateUndelivered, care.StateFailed} {
 		onBoth(t, func(t *testing.T, b *bundle) {
 			o := b.queue(t, 1)[0]
-			settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
+			complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
 			early := shardKey(care.ShardOf(o.ID), "early")
-			b.redis.HSet(t.Context(), early, o.ID, `{"ID":"`+o.ID+`","State":"delivered"}`)
+			b.redis.HSet(t.Context(), early, o.ID, b.early(t, o.ID, care.StateDelivered))
 			b.receive(t, receipt(o.ID, less))
 			if _, err := b.Repair(t.Context()); err != nil {
 				t.Fatal(err)
@@ -217,8 +228,8 @@ func TestReceiptLeftBehindByACrash(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
 		o := b.queue(t, 1)[0]
-		settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
-		b.redis.HSet(t.Context(), shardKey(care.ShardOf(o.ID), "early"), o.ID, `{"ID":"`+o.ID+`","State":"delivered"}`)
+		complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
+		b.redis.HSet(t.Context(), shardKey(care.ShardOf(o.ID), "early"), o.ID, b.early(t, o.ID, care.StateDelivered))
 		if n, err := b.Repair(t.Context()); err != nil || n != 0 {
 			t.Fatalf("Repair: %d, %v", n, err)
 		}

@@ -53,12 +53,12 @@ type Store struct {
 	retention time.Duration
 	lua       scripts
 
-	replicated sync.Map       // address of a master → it has replicas: intents and results wait for one of them
-	hungers    [1 << 6]hunger // by set of care.Lanes
-	marks      marks
+	replicated sync.Map           // address of a master → it has replicas: intents and results wait for one of them
+	looks      [1 << 6]remembered // by set of care.Lanes
+	watermarks watermarks
 	walking    sync.Mutex // one Repair at a time
 	walks      [care.Shards]walk
-	prunes     sync.Map // address of a master → where the next TrimLedgers goes on
+	trims      sync.Map // trimWalk → where the next TrimLedgers goes on
 	connected  atomic.Int64
 	closing    sync.Once
 }
