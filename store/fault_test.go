@@ -67,16 +67,30 @@ func TestOldServerIsRefused(t *testing.T) {
 func TestStateOfAnotherVersionIsRefused(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
-		for version, says := range map[int]string{Schema + 1: "newer carebell", Schema - 1: "another database"} {
-			b.redis.Set(t.Context(), globalKey("schema"), version, 0)
-			s, err := Open(t.Context(), Options{URL: b.url, Embedded: b.embed, AllowUnsafe: true})
+		for name, tt := range map[string]struct {
+			key     string
+			version int
+			says    string // "" = it is opened
+		}{
+			"ours":                     {versionKey(), firstVersion, ""},
+			"the next, in an upgrade":  {versionKey(), firstVersion + 1, ""},
+			"newer than that":          {versionKey(), firstVersion + 2, "newer carebell"},
+			"before the first release": {unreleasedKey(), 6, "take the customers and what they decided over"},
+		} {
+			before := b.redis.Get(t.Context(), versionKey()).Val()
+			b.redis.Set(t.Context(), tt.key, tt.version, 0)
+			s, err := Open(t.Context(), Options{URL: b.url, Embedded: b.embed, AllowUnsafe: true, Migrate: true})
 			if err == nil {
 				s.Close()
-				t.Fatalf("opened the state of version %d", version)
 			}
-			if !strings.Contains(err.Error(), says) {
-				t.Error(err)
+			if (err == nil) != (tt.says == "") || err != nil && (!errors.Is(err, ErrState) || !strings.Contains(err.Error(), tt.says)) {
+				t.Errorf("%s: %v; want %q", name, err, tt.says)
 			}
+			if err != nil && strings.Contains(err.Error(), "delete") {
+				t.Errorf("%s: somebody is told to delete: %v", name, err)
+			}
+			b.redis.Del(t.Context(), unreleasedKey())
+			b.redis.Set(t.Context(), versionKey(), before, 0)
 		}
 	})
 }
