@@ -107,7 +107,7 @@ func TestCluster(t *testing.T) {
 		if sent[o.ID] != 1 {
 			t.Errorf("%s was sent %d times", o.ID, sent[o.ID])
 		}
-		b.receive(t, receipt(o.ID, care.StateDelivered))
+		b.receipts(t, receipt(o.ID, care.StateDelivered))
 	}
 	b.expect(t, all[0], care.StateDelivered)
 	got, err := b.Messages(ctx, Filter{State: care.StateDelivered, Limit: 2 * n})

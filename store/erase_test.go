@@ -72,7 +72,7 @@ func TestErasedCompletely(t *testing.T) {
 				}
 				c := claimOne(t, b.Store, time.Minute)
 				if begin(t, b.Store, c); state == care.StateSending {
-					b.receive(t, receipt(c.Record.ID, care.StateDelivered)) // parked
+					b.receipts(t, receipt(c.Record.ID, care.StateDelivered)) // parked
 					continue
 				}
 				res := result(c, state, b.clock.now())
@@ -202,7 +202,7 @@ func TestNothingComesBack(t *testing.T) {
 						t.Errorf("%s was recorded", state)
 					}
 				}
-				b.receive(t, receipt(o.ID, care.StateDelivered))
+				b.receipts(t, receipt(o.ID, care.StateDelivered))
 				// Whoever plans may have read the customer before.
 				b.apply(t, Applied{Refused: 3}, care.Change{
 					Customer: o.Customer, Add: []*care.Occurrence{o}, Move: []*care.Occurrence{o},

@@ -19,10 +19,13 @@ const (
 	changesKept = 1_000_000
 )
 
+// publishAtOnce limits the entries of one script, which stops its Redis meanwhile.
+const publishAtOnce = 100
+
 // Publish adds entries to care:events, even where Redis is full: what was sent is on record, and must be told. With an error it is not known
 // which were written: written again, an entry can stand there twice.
 func (s *Store) Publish(ctx context.Context, events []*care.EventEntry) error {
-	for part := range slices.Chunk(events, atOnce) {
+	for part := range slices.Chunk(events, publishAtOnce) {
 		c := &call{script: s.lua.write, key: eventsKey}
 		for i, e := range part {
 			words := appendEvent(nil, e)
@@ -92,7 +95,7 @@ const timelineKept = 50
 // customer has no timeline. A task goes on the list of tasks too.
 func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 	pipe := s.client.Pipeline()
-	overlays := make(map[string]*redis.StringCmd)
+	overlays, lines := make(map[string]*redis.StringCmd), make(map[string]*redis.StringSliceCmd)
 	events := make([]*care.EventEntry, len(entries))
 	for i := range entries {
 		e := &entries[i]
@@ -108,6 +111,7 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 		pipe.LPush(ctx, key, raw)
 		pipe.LTrim(ctx, key, 0, timelineKept-1)
 		pipe.Expire(ctx, key, ledgerKept)
+		lines[e.Customer] = pipe.LRange(ctx, key, 0, -1)
 		overlays[e.Customer] = pipe.HGet(ctx, ledgerKey(e.Customer), overlayField) // read after the write, as in Link
 	}
 	if err := s.Publish(ctx, events); err != nil {
@@ -125,6 +129,9 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 	}
 	for id, overlay := range overlays {
 		if !isTombstone(overlay.Val()) {
+			if err := s.trimTimeline(ctx, id, lines[id].Val()); err != nil {
+				return fmt.Errorf("note: %w", err)
+			}
 			continue
 		}
 		err := s.client.Del(ctx, timelineKey(id)).Err()
@@ -138,6 +145,22 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 	return nil
 }
 
+// trimTimeline takes off a timeline what is too old to be kept: each entry renews the life of all.
+func (s *Store) trimTimeline(ctx context.Context, customer string, line []string) error {
+	pipe := s.client.Pipeline()
+	oldest := s.clock().Add(-ledgerKept)
+	for _, raw := range line {
+		var e care.EventEntry
+		if json.Unmarshal([]byte(raw), &e) == nil && e.At.Before(oldest) {
+			pipe.LRem(ctx, timelineKey(customer), 0, raw)
+		}
+	}
+	if pipe.Len() == 0 {
+		return nil
+	}
+	return run(ctx, pipe)
+}
+
 // Timeline returns what happened with a customer, the newest first: their messages as the ledger has them (At of one that is still
 // due is its release) and what Note wrote.
 func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntry, error) {
@@ -149,7 +172,8 @@ func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntr
 	}
 	var out []care.EventEntry
 	flat, _ := ledger.Val().([]any)
-	entries, _, _ := readLedger(flat, s.clock().Add(-ledgerKept))
+	oldest := s.clock().Add(-ledgerKept)
+	entries, _, _ := readLedger(flat, oldest)
 	for id, e := range entries {
 		out = append(out, care.EventEntry{
 			At: e.At, ID: id, Customer: customer, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Channel: e.Channel,
@@ -162,7 +186,9 @@ func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntr
 			s.log.ErrorContext(ctx, "a timeline entry cannot be read", logCustomer(customer), slog.Any("error", err))
 			continue
 		}
-		out = append(out, e)
+		if !e.At.Before(oldest) {
+			out = append(out, e)
+		}
 	}
 	sortTimeline(out)
 	return out, nil

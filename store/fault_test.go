@@ -163,7 +163,7 @@ func TestOutOfMemory(t *testing.T) {
 	if ok, err := b.Renew(t.Context(), []*care.Claim{second}, time.Minute); err != nil || !ok[0] {
 		t.Errorf("Renew at OOM: %v, %v", ok, err)
 	}
-	b.receive(t, receipt(first.Record.ID, care.StateDelivered))
+	b.receipts(t, receipt(first.Record.ID, care.StateDelivered))
 	for _, o := range all {
 		if o.ID == first.Record.ID {
 			b.expect(t, o, care.StateDelivered)
@@ -270,8 +270,8 @@ func TestEveryScriptTwice(t *testing.T) {
 				}
 			},
 			func() { complete(t, b.Store, result(c, care.StateUncertain, epoch)) },
-			func() { b.receive(t, receipt(o.ID, care.StateSent)) },
-			func() { b.receive(t, receipt(o.ID, care.StateDelivered)) },
+			func() { b.receipts(t, receipt(o.ID, care.StateSent)) },
+			func() { b.receipts(t, receipt(o.ID, care.StateDelivered)) },
 			func() {
 				if _, err := b.Apply(t.Context(), []care.Change{{
 					Customer: o.Customer, Add: []*care.Occurrence{o}, Move: []*care.Occurrence{&moved},

@@ -468,7 +468,7 @@ func checkModel(t *testing.T, b *bundle) {
 				rt.Fatal(err)
 			}
 			for i := range s.looks {
-				s.looks[i].suspects = [care.Shards]bool{}
+				s.looks[i].suspects, s.looks[i].due, s.looks[i].looked = [care.Shards]bool{}, [care.Shards]int{}, time.Time{}
 			}
 		}
 		m := &model{b: b, replicas: replicas, messages: make(map[string]*modelMessage), t: t}

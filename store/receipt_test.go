@@ -22,7 +22,7 @@ func (b *bundle) early(t testing.TB, id string, state care.State) string {
 	return raw
 }
 
-func (b *bundle) receive(t testing.TB, receipts ...care.Receipt) {
+func (b *bundle) receipts(t testing.TB, receipts ...care.Receipt) {
 	t.Helper()
 	if err := b.Receipts(t.Context(), receipts); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestStatesOnlyMoveUp(t *testing.T) {
 				o := b.queue(t, 1)[0]
 				complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), tt.ended, epoch))
 				for _, state := range tt.receipts {
-					b.receive(t, receipt(o.ID, state))
+					b.receipts(t, receipt(o.ID, state))
 				}
 				b.expect(t, o, tt.want)
 				if n, _ := b.Uncertain(t.Context()); n != 0 && tt.want != uncertain {
@@ -87,7 +87,7 @@ func TestStatesOnlyMoveUp(t *testing.T) {
 			for _, state := range tt.receipts {
 				all = append(all, receipt(o.ID, state))
 			}
-			b.receive(t, all...)
+			b.receipts(t, all...)
 			b.expect(t, o, tt.want)
 		})
 	}
@@ -102,7 +102,7 @@ func TestReceiptBeforeTheResult(t *testing.T) {
 				o := b.queue(t, 1)[0]
 				c := claimOne(t, b.Store, time.Minute)
 				begin(t, b.Store, c)
-				b.receive(t, receipt(o.ID, care.StateDelivered))
+				b.receipts(t, receipt(o.ID, care.StateDelivered))
 				b.expect(t, o, care.StateSending)
 				if !complete(t, b.Store, result(c, state, epoch)) {
 					t.Error("refused")
@@ -135,7 +135,7 @@ func TestEarlyReceiptsInAnyOrder(t *testing.T) {
 				o := b.queue(t, 1)[0]
 				c := claimOne(t, b.Store, time.Minute)
 				for _, state := range tt.receipts {
-					b.receive(t, receipt(o.ID, state))
+					b.receipts(t, receipt(o.ID, state))
 				}
 				complete(t, b.Store, result(c, sent, epoch))
 				b.expect(t, o, tt.want)
@@ -153,7 +153,7 @@ func TestReceiptSparesARepeatAfterACrash(t *testing.T) {
 		if !begin(t, b.Store, c) {
 			t.Fatal("Begin refused")
 		}
-		b.receive(t, receipt(o.ID, care.StateDelivered))
+		b.receipts(t, receipt(o.ID, care.StateDelivered))
 		time.Sleep(lease + 10*time.Millisecond) // the lease ends
 		for range 3 {
 			if got, err := b.Claim(t.Context(), care.Lanes, 9, time.Minute); err != nil || len(got) != 0 {
@@ -170,9 +170,9 @@ func TestDeliveryEndsARetry(t *testing.T) {
 		o := b.queue(t, 1)[0]
 		res := result(claimOne(t, b.Store, time.Minute), care.StateRetry, epoch)
 		complete(t, b.Store, res)
-		b.receive(t, receipt(o.ID, care.StateFailed))
+		b.receipts(t, receipt(o.ID, care.StateFailed))
 		b.expect(t, o, care.StateRetry)
-		b.receive(t, receipt(o.ID, care.StateDelivered))
+		b.receipts(t, receipt(o.ID, care.StateDelivered))
 		b.expect(t, o, care.StateDelivered)
 		if got, err := b.Claim(t.Context(), care.Lanes, 9, time.Minute); err != nil || len(got) != 0 {
 			t.Errorf("claimed although it was delivered: %v, %v", got, err)
@@ -190,14 +190,14 @@ func TestReceiptByTheProvidersID(t *testing.T) {
 			rc := receipt("", care.StateDelivered)
 			rc.ProviderID = "P-1"
 			if early {
-				b.receive(t, rc)
+				b.receipts(t, rc)
 				complete(t, b.Store, res)
 			} else {
 				complete(t, b.Store, res)
-				b.receive(t, rc)
+				b.receipts(t, rc)
 			}
 			b.expect(t, o, care.StateDelivered)
-			b.receive(t, rc, care.Receipt{}, care.Receipt{ID: "aaaaaaaaaaaaaaaaaaaaaaaaaa", State: care.StateSent}) // nobody's
+			b.receipts(t, rc, care.Receipt{}, care.Receipt{ID: "aaaaaaaaaaaaaaaaaaaaaaaaaa", State: care.StateSent}) // nobody's
 			b.expect(t, o, care.StateDelivered)
 		})
 	}
@@ -212,7 +212,7 @@ func TestAReceiptThatSaysLessTakesNoneAway(t *testing.T) {
 			complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
 			early := shardKey(care.ShardOf(o.ID), "early")
 			b.redis.HSet(t.Context(), early, o.ID, b.early(t, o.ID, care.StateDelivered))
-			b.receive(t, receipt(o.ID, less))
+			b.receipts(t, receipt(o.ID, less))
 			if _, err := b.Repair(t.Context()); err != nil {
 				t.Fatal(err)
 			}

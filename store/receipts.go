@@ -18,6 +18,11 @@ import (
 // other way round. What comes before the message is completed is kept until it is (a week). A receipt that names only the provider's
 // id finds its message for a week after it was sent. One that belongs to no message is left out, and logged.
 func (s *Store) Receipts(ctx context.Context, receipts []care.Receipt) error {
+	return s.receive(ctx, receipts, true)
+}
+
+// receive is Receipts. Without park what comes before a result is left where it waits already.
+func (s *Store) receive(ctx context.Context, receipts []care.Receipt, park bool) error {
 	known, err := s.identify(ctx, receipts)
 	if err != nil || len(known) == 0 {
 		return err
@@ -27,7 +32,13 @@ func (s *Store) Receipts(ctx context.Context, receipts []care.Receipt) error {
 		ids[i] = known[i].ID
 	}
 	now := s.clock()
-	outcomes, err := s.amendByID(ctx, ids, func(i int, l *located) decision { return receive(l, &known[i], now) })
+	outcomes, err := s.amendByID(ctx, ids, func(i int, l *located) decision {
+		d := received(l, &known[i], now)
+		if !park {
+			d.park = nil
+		}
+		return d
+	})
 	if err != nil {
 		return fmt.Errorf("receipts: %w", err)
 	}
@@ -42,13 +53,13 @@ func (s *Store) Receipts(ctx context.Context, receipts []care.Receipt) error {
 	}
 	if len(again) > 0 {
 		// Claimed between the look and the write: now it shows, and the receipt is parked.
-		return s.Receipts(ctx, again)
+		return s.receive(ctx, again, park)
 	}
 	return nil
 }
 
-// receive decides what a receipt means for a message.
-func receive(l *located, rc *care.Receipt, now time.Time) decision {
+// received decides what a receipt means for a message.
+func received(l *located, rc *care.Receipt, now time.Time) decision {
 	r := l.record
 	switch r.State {
 	case care.StateClaimed, care.StateSending:

@@ -221,5 +221,5 @@ func (s *Store) repairReceipts(ctx context.Context) error {
 	if err := s.exec(ctx, over, false); err != nil || len(waiting) == 0 {
 		return err
 	}
-	return s.Receipts(ctx, waiting)
+	return s.receive(ctx, waiting, false)
 }

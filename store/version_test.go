@@ -42,7 +42,7 @@ func (b *bundle) live(t *testing.T) {
 		}
 		c := claimOne(t, b.Store, time.Minute)
 		if begin(t, b.Store, c); state == care.StateSending {
-			b.receive(t, receipt(o.ID, care.StateSent))
+			b.receipts(t, receipt(o.ID, care.StateSent))
 			b.endLease(t, c)
 			continue
 		}

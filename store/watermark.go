@@ -53,7 +53,7 @@ func (m *watermarks) floor() Watermark {
 // other. Only a confirmed watermark is expected from then on: a failover may lose the others, and nothing was sent on them.
 func (m *watermarks) seen(shard int, text string, floor int64, confirmed bool, now time.Time) {
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
+	if err != nil { // a script that changed nothing does not say
 		return
 	}
 	m.mu.Lock()

@@ -10,16 +10,11 @@ local replicas, seen, roster = prefix .. 'replicas', prefix .. 'replicas:seen', 
 call('EXISTS', replicas, seen, roster)
 local time = call('TIME')
 local now, all = time[1] * 1000 + math.floor(time[2] / 1000), 1
-local function leave(who)
-  call('ZREM', replicas, who)
-  call('HDEL', seen, who)
-end
+local function leave(who) return call('ZREM', replicas, who) + call('HDEL', seen, who) end
 for _, gone in ipairs(call('ZRANGEBYSCORE', replicas, '-inf', now)) do leave(gone) end
 if ARGV[2] == '0' then leave(ARGV[1]) end
 if ARGV[2] ~= '0' and call('ZADD', replicas, now + ARGV[2], ARGV[1]) == 1 then call('INCR', roster) end
 local current = call('GET', roster) or '0'
 if ARGV[2] ~= '0' then call('HSET', seen, ARGV[1], current) end
-for _, v in ipairs(call('HVALS', seen)) do
-  if v ~= current then all = 0 end
-end
+for _, v in ipairs(call('HVALS', seen)) do if v ~= current then all = 0 end end
 return {call('ZCARD', replicas), all}

@@ -10,9 +10,7 @@
 -- Returns  for each 1, 0 = it was changed in between, -1 = it is claimed, or its lease has ended
 -- allow-oom: what providers and operators say must be recorded even when Redis is full. Run twice it answers the same.
 local prefix, call, out = string.sub(KEYS[1], 1, -6), redis.call, {}
-local function put(key, field, value)
-  if value == '' then call('HDEL', key, field) else call('HSET', key, field, value) end
-end
+local function put(key, field, value) if value == '' then call('HDEL', key, field) else call('HSET', key, field, value) end end
 local function amend(id, day, customer, lane, old, record, entry, to, score, rank)
   local msg, ledger, ref = prefix .. 'msg:' .. day, prefix .. 'ledger:' .. customer, id .. '|' .. day .. '|' .. customer
   local now, holder = call('HGET', msg, id) or '', call('HGET', prefix .. 'busy', customer)

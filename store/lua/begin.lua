@@ -2,25 +2,29 @@
 -- Records that claimed messages are about to be sent.
 -- KEYS[1]  the shard's fence
 -- ARGV     for each message: lane id day customer token record entry
--- Returns  {watermark, then for each 1, or 0 if the claim is not ours any more or its lease has ended}
+-- Returns  {watermark ('' if nothing changed), then for each 1, or 0 if the claim is not ours any more or its lease has ended}
 -- No allow-oom: what cannot be recorded is not sent.
 local prefix, call = string.sub(KEYS[1], 1, -6), redis.call
 local time = call('TIME')
-local now, out, ours, keys = time[1] * 1000000 + time[2], {'0'}, {}, {prefix .. 'watermark', prefix .. 'crashes'}
-for i = 1, #ARGV, 7 do
-  local lane, id, day, customer, token = unpack(ARGV, i, i + 4)
-  local ends = call('ZSCORE', prefix .. 'leased', lane .. '|' .. id .. '|' .. day .. '|' .. customer)
-  out[#out + 1] = 0
-  if ends and tonumber(ends) > now and call('HGET', prefix .. 'busy', customer) == id .. '|' .. token then
-    out[#out], ours[#ours + 1] = 1, i
-    keys[#keys + 1], keys[#keys + 2] = prefix .. 'msg:' .. day, prefix .. 'ledger:' .. customer
+local now, customers, members = time[1] * 1000000 + time[2], {}, {}
+for i = 1, #ARGV, 7 do customers[#customers + 1], members[#members + 1] = ARGV[i + 3], table.concat(ARGV, '|', i, i + 3) end
+local holders, ends = call('HMGET', prefix .. 'busy', unpack(customers)), call('ZMSCORE', prefix .. 'leased', unpack(members))
+local out, keys, ids, records = {''}, {prefix .. 'watermark', prefix .. 'crashes'}, {}, {}
+for n, customer in ipairs(customers) do
+  local id, day, token, record = ARGV[7 * n - 5], ARGV[7 * n - 4], ARGV[7 * n - 2], ARGV[7 * n - 1]
+  out[n + 1] = ends[n] and tonumber(ends[n]) > now and holders[n] == id .. '|' .. token and 1 or 0
+  if out[n + 1] == 1 then
+    local msg = prefix .. 'msg:' .. day
+    records[msg] = records[msg] or {}
+    ids[#ids + 1], records[msg][#records[msg] + 1], records[msg][#records[msg] + 2] = id, id, record
+    keys[#keys + 1], keys[#keys + 2] = msg, prefix .. 'ledger:' .. customer
   end
 end
-call('EXISTS', unpack(keys)) -- every key is read before the first write: see complete.lua
-for n, i in ipairs(ours) do
-  call('HSET', keys[2 * n + 1], ARGV[i + 1], ARGV[i + 5])
-  call('HSET', keys[2 * n + 2], ARGV[i + 1], ARGV[i + 6])
-  call('HDEL', keys[2], ARGV[i + 1])
+if call('EXISTS', unpack(keys)) and #ids == 0 then return out end -- every key is read before the first write: see complete.lua
+for msg, list in pairs(records) do call('HSET', msg, unpack(list)) end
+for n, ours in ipairs({unpack(out, 2)}) do
+  if ours == 1 then call('HSET', prefix .. 'ledger:' .. customers[n], ARGV[7 * n - 5], ARGV[7 * n]) end
 end
-out[1] = #ours > 0 and tostring(call('INCR', keys[1])) or call('GET', keys[1]) or '0'
+call('HDEL', keys[2], unpack(ids))
+out[1] = tostring(call('INCR', keys[1]))
 return out

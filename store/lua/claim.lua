@@ -12,38 +12,38 @@ local prefix, call = string.sub(KEYS[1], 1, -6), redis.call
 local busy, leased, msg = prefix .. 'busy', prefix .. 'leased', prefix .. 'msg:'
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local ends = string.format('%.0f', now + ARGV[2])
+local token = string.format('%.0f', math.max(now + ARGV[2], (call('GET', KEYS[1]) or 0) + 1)) -- none is given twice
 local most, from = tonumber(ARGV[3]), ARGV[4]
-local upto, taken, seen, suspects, due = from == 'due' and ARGV[1] or '+inf', {}, {}, 0, 0
+local upto, n, seen, suspects, due = from == 'due' and ARGV[1] or '+inf', 0, {}, 0, 0
+local ended = call('ZRANGEBYSCORE', leased, '-inf', string.format('%.0f', now), 'LIMIT', 0, 1)
+local out, refs, leases, holders = {call('GET', prefix .. 'watermark') or '0', token, #ended}, {}, {}, {}
 for i = 5, #ARGV do
   local lane, at = ARGV[i], 0
+  refs[lane] = {}
   suspects = suspects + call('ZCARD', prefix .. 'suspects:' .. lane)
   due = due + call('ZCOUNT', prefix .. 'due:' .. lane, '-inf', ARGV[1])
-  while #taken < most and at < 8 * (most + 8) do
-    local page, customers = call('ZRANGEBYSCORE', prefix .. from .. ':' .. lane, '-inf', upto, 'LIMIT', at, most - #taken + 8), {}
+  while n < most and at < 8 * (most + 8) do
+    local page, customers = call('ZRANGEBYSCORE', prefix .. from .. ':' .. lane, '-inf', upto, 'LIMIT', at, most - n + 8), {}
     if #page == 0 then break end
     at = at + #page
     for j, ref in ipairs(page) do customers[j] = string.match(ref, '[^|]*$') end
     for j, holder in ipairs(call('HMGET', busy, unpack(customers))) do
-      if #taken < most and not holder and not seen[customers[j]] then
-        seen[customers[j]] = true
-        taken[#taken + 1] = {lane = lane, ref = page[j], customer = customers[j]}
+      local ref, customer = page[j], customers[j]
+      if n < most and not holder and not seen[customer] then
+        local id, day = string.match(ref, '^([^|]*)|([^|]*)')
+        n, seen[customer], refs[lane][#refs[lane] + 1] = n + 1, true, ref
+        leases[2 * n - 1], leases[2 * n], holders[2 * n - 1], holders[2 * n] = ends, lane .. '|' .. ref, customer, id .. '|' .. token
+        out[4 * n + 2], out[4 * n + 3], out[4 * n + 4] = lane, ref, call('HGET', msg .. day, id) or ''
+        out[4 * n + 5] = from == 'suspects' and call('HGET', prefix .. 'crashes', id) or '0'
       end
     end
   end
 end
-local ended = call('ZRANGEBYSCORE', leased, '-inf', string.format('%.0f', now), 'LIMIT', 0, 1)
-local ends = string.format('%.0f', now + ARGV[2])
-local token = string.format('%.0f', math.max(now + ARGV[2], (call('GET', KEYS[1]) or 0) + 1)) -- none is given twice
-local out = {call('GET', prefix .. 'watermark') or '0', token, #ended, suspects, due - (from == 'due' and #taken or 0)}
-for _, t in ipairs(taken) do -- every key is read before the first write: see complete.lua
-  local id, day = string.match(t.ref, '^([^|]*)|([^|]*)')
-  t.id, out[#out + 1], out[#out + 2], out[#out + 3] = id, t.lane, t.ref, call('HGET', msg .. day, id) or ''
-  out[#out + 1] = from == 'suspects' and call('HGET', prefix .. 'crashes', id) or '0'
-end
-if #taken > 0 then call('SET', KEYS[1], token) end
-for _, t in ipairs(taken) do
-  call('ZREM', prefix .. from .. ':' .. t.lane, t.ref)
-  call('ZADD', leased, ends, t.lane .. '|' .. t.ref)
-  call('HSET', busy, t.customer, t.id .. '|' .. token)
-end
+out[4], out[5] = suspects, due - (from == 'due' and n or 0)
+if n == 0 then return out end
+call('SET', KEYS[1], token) -- every key has been read before this first write: see complete.lua
+for lane, list in pairs(refs) do if #list > 0 then call('ZREM', prefix .. from .. ':' .. lane, unpack(list)) end end
+call('ZADD', leased, unpack(leases))
+call('HSET', busy, unpack(holders))
 return out

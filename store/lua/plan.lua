@@ -4,7 +4,6 @@
 -- ARGV     for each: id day customer lane score entry record expires
 --   expires  when msg:<day> may go, Unix seconds
 -- Returns  for each 1, or 0: the ledger has it, or the customer is erased
--- Run twice it finds its own entries, and answers 0.
 local prefix, call = string.sub(KEYS[1], 1, -6), redis.call
 -- Whoever plans may have read the customer before the erasure. What cannot be read may be a tombstone.
 local function erased(overlay)

@@ -11,8 +11,7 @@ local ended, keys = call('ZRANGEBYSCORE', prefix .. 'leased', '-inf', now, 'LIMI
 for n, member in ipairs(ended) do keys[n + 2] = prefix .. 'suspects:' .. string.match(member, '^[^|]*') end
 call('EXISTS', prefix .. 'busy', unpack(keys)) -- every key is read before the first write: see complete.lua
 for n, member in ipairs(ended) do
-  local ref = string.match(member, '|(.*)')
-  local id, customer = string.match(ref, '^[^|]*'), string.match(ref, '[^|]*$')
+  local ref, id, customer = string.match(member, '|(([^|]*).*|(.*))')
   call('ZADD', keys[n + 2], call('ZSCORE', prefix .. 'leased', member), ref)
   call('ZREM', prefix .. 'leased', member)
   call('HINCRBY', keys[2], id, 1)
