@@ -111,8 +111,10 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 		pipe.LPush(ctx, key, raw)
 		pipe.LTrim(ctx, key, 0, timelineKept-1)
 		pipe.Expire(ctx, key, ledgerKept)
-		lines[e.Customer] = pipe.LRange(ctx, key, 0, -1)
-		overlays[e.Customer] = pipe.HGet(ctx, ledgerKey(e.Customer), overlayField) // read after the write, as in Link
+		overlays[e.Customer] = nil
+	}
+	for id := range overlays { // read after the write, as in Link
+		overlays[id], lines[id] = pipe.HGet(ctx, ledgerKey(id), overlayField), pipe.LRange(ctx, timelineKey(id), 0, -1)
 	}
 	if err := s.Publish(ctx, events); err != nil {
 		return fmt.Errorf("note: %w", err)
