@@ -94,6 +94,12 @@ const timelineKept = 50
 // Note writes entries to care:events and to their customers' timelines: answers, opt-outs, what operators did. An erased
 // customer has no timeline. A task goes on the list of tasks too.
 func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
+	for len(entries) > atOnce {
+		if err := s.Note(ctx, entries[:atOnce]); err != nil {
+			return err
+		}
+		entries = entries[atOnce:]
+	}
 	pipe := s.client.Pipeline()
 	overlays, lines := make(map[string]*redis.StringCmd), make(map[string]*redis.StringSliceCmd)
 	events := make([]*care.EventEntry, len(entries))
