@@ -41,19 +41,22 @@ type Drop struct {
 	Reason string
 }
 
-// Claim is a message that this replica holds until its lease ends. Only the holder of Token may begin, renew or settle it.
+// Claim is a message that this replica holds until its lease ends. Only the holder of Token may begin, renew or complete it.
 type Claim struct {
 	Record Record
 	Lane   Lane
-	Token  int64 // fencing token: the score that the claim set
-	Until  time.Time
+	// Token is the fencing token: the end of the first lease in µs of Redis' clock, or one more than the last token of the shard if that is
+	// larger. Renewals leave it as it is.
+	Token int64
+	// Until is the end of the first lease on this machine's clock.
+	Until time.Time
 	// Was is the state the message had: due, retry, claimed (a crash before sending) or uncertain (a crash while sending).
 	Was State
 	// Day is the UTC day, in days since 1970, under which the store keeps the record.
 	Day int
 }
 
-// Intent says that a claimed message is about to be handed over on a channel: state sending.
+// Intent says that a claimed message is about to be sent on the channel that its record names: state sending.
 type Intent struct {
 	Claim *Claim
 	At    time.Time
@@ -67,13 +70,14 @@ type Result struct {
 	// Overlay changes that come with the result: a dead address, an opt-out the provider knows of.
 	Suppress *Suppression
 	Stop     string // scope of an opt-out, "" = none
-	Event    *EventEntry
+	// Event is what is to be published once the result is recorded; whoever completes the claim does that.
+	Event *EventEntry
 	// Leftover ends the claim and records nothing: the message was over before it was claimed, and only the queue did not know.
 	Leftover bool
 }
 
-// Commit is what a replica has written down in one trip: how messages ended, then what is about to be handed over in their place, and what
-// is told of those that ended before.
+// Commit is what delivery has written down in one call of a queue: how messages ended, then what is about to be sent, and the events of those
+// that ended before.
 type Commit struct {
 	Intents []Intent
 	Results []Result

@@ -129,6 +129,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	set := d.env.Settings
 	st, err := store.Open(ctx, store.Options{
 		URL: set.RedisURL.Reveal(), AllowUnsafe: set.AllowUnsafeRedis, Clock: d.env.Now, Logger: d.log, Retention: time.Duration(set.Retention),
+		Migrate: true,
 	})
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ const marksFile = "marks.json"
 // keptMarks is the file's content.
 type keptMarks struct {
 	SeenAt time.Time  `json:"seen_at"` // when Redis was last as expected
-	Marks  store.Mark `json:"marks"`
+	Marks  store.Watermark `json:"marks"`
 }
 
 // memory is what this replica knows of how far Redis had come. Only New and then the watch use it.
@@ -46,7 +46,7 @@ var errUnsafe = errors.New("redis can lose messages")
 // is sent, and readyz and the log say why.
 func (d *Daemon) openMarks(ctx context.Context) error {
 	m := &d.memory
-	var remembered store.Mark
+	var remembered store.Watermark
 	if dir := d.env.Settings.StateDir; dir != "" {
 		m.file = filepath.Join(dir, marksFile)
 		raw, err := os.ReadFile(m.file)
@@ -73,7 +73,7 @@ func (d *Daemon) openMarks(ctx context.Context) error {
 // means that Redis did not answer.
 func (d *Daemon) heed(ctx context.Context) error {
 	m := &d.memory
-	err := d.store.Expect(ctx, store.Mark{})
+	err := d.store.Expect(ctx, store.Watermark{})
 	if err == nil {
 		m.good = d.env.Now()
 		return nil
@@ -109,7 +109,7 @@ func (d *Daemon) heed(ctx context.Context) error {
 }
 
 // remember writes the marks to CARE_STATE_DIR if there is something new.
-func (d *Daemon) remember(marks store.Mark) {
+func (d *Daemon) remember(marks store.Watermark) {
 	m := &d.memory
 	if m.file == "" || m.kept.Marks == marks {
 		return

@@ -80,7 +80,7 @@ func advance(t *testing.T, st *store.Store, from int) {
 	for _, c := range claims {
 		rec := c.Record
 		rec.State, rec.UpdatedAt = care.StateSent, now
-		if _, err := st.Settle(ctx, []care.Result{{Claim: c, Record: rec}}); err != nil {
+		if _, err := st.Complete(ctx, []care.Result{{Claim: c, Record: rec}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,7 +107,7 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 				return false
 			}
 		}
-		return mark != store.Mark{}
+		return mark != store.Watermark{}
 	})
 	stopRemembering()
 	if raw, err := os.ReadFile(filepath.Join(state, marksFile)); err != nil || !strings.Contains(string(raw), `"seen_at"`) {

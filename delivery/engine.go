@@ -21,10 +21,9 @@ type Queue interface {
 	Commit(ctx context.Context, c care.Commit) care.Committed
 }
 
-// Customers reads what the plan of the customers depends on, as it is now, in the order of the ids. The caller has a message of each of
-// them in hand that it has not begun.
+// Customers reads what the plan of the customers depends on, as it is now, in the order of the ids.
 type Customers interface {
-	Held(ctx context.Context, ids []string) ([]*care.Facts, error)
+	Facts(ctx context.Context, ids []string) ([]*care.Facts, error)
 }
 
 // Book is the care book in force: the plan's gates, the templates and what to do with an unknown outcome.

@@ -59,7 +59,7 @@ func (q *counted) scripts(n int, shard func(int) byte) {
 	q.shards.Add(int64(len(seen)))
 }
 
-func (q *counted) Held(_ context.Context, ids []string) ([]*care.Facts, error) {
+func (q *counted) Facts(_ context.Context, ids []string) ([]*care.Facts, error) {
 	time.Sleep(q.trip)
 	facts := make([]*care.Facts, len(ids))
 	for i, id := range ids {

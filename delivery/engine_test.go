@@ -168,7 +168,7 @@ func (m *memory) Settle(_ context.Context, results []care.Result) ([]bool, error
 	return oks, nil
 }
 
-func (m *memory) Held(_ context.Context, ids []string) ([]*care.Facts, error) {
+func (m *memory) Facts(_ context.Context, ids []string) ([]*care.Facts, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.call("facts"); err != nil {

@@ -23,7 +23,7 @@ func (r *runner) prepare(ctx context.Context, claims []*care.Claim, op *care.Ope
 	if len(ids) == 0 {
 		return nil
 	}
-	facts, err := r.e.cfg.Customers.Held(ctx, ids)
+	facts, err := r.e.cfg.Customers.Facts(ctx, ids)
 	if err != nil || len(facts) != len(ids) {
 		if ctx.Err() == nil {
 			r.log.Warn("customers could not be read", slog.Any("error", err), slog.Int("messages", len(claims)))

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -17,26 +16,32 @@ var errClaimed = errors.New("it is being sent just now; try again when its lease
 type decision struct {
 	record *care.Record
 	next   time.Time     // of a pending state
-	park   *care.Receipt // keep it until the message is settled
-	forget *care.Receipt // it says nothing new, and what waits for the message and says no more than it need not wait
+	forget bool          // as if it had never been planned
+	park   *care.Receipt // keep it until the message is completed
+	stale  *care.Receipt // it says nothing new, and what waits for the message and says no more than it need not wait
 	err    error
 }
 
-// amend decides on messages by their ids and writes what was decided if nobody was faster, else decides again. It returns for each
-// why nothing was changed, nil = done. Two round trips per Redis node and try, however many messages there are. The decider may be
+// amend decides on messages that find finds and writes what was decided if nobody was faster, else decides again. It returns for each
+// why nothing was changed, nil = done. A few round trips per Redis node and try, however many messages there are. The decider may be
 // called several times for the same place.
-func (s *Store) amend(ctx context.Context, ids []string, decide func(i int, l *located) decision) ([]error, error) {
-	out := make([]error, len(ids))
-	todo := make([]int, len(ids))
-	for i := range ids {
+func (s *Store) amend(
+	ctx context.Context, n int, find func(ctx context.Context, todo []int) ([]*located, error), decide func(i int, l *located) decision,
+) ([]error, error) {
+	out := make([]error, n)
+	todo := make([]int, n)
+	for i := range todo {
 		todo[i] = i
 	}
 	for range casTries {
 		if len(todo) == 0 {
 			return out, nil
 		}
-		var err error
-		if todo, err = s.amendOnce(ctx, ids, todo, out, decide); err != nil {
+		found, err := find(ctx, todo)
+		if err != nil {
+			return out, err
+		}
+		if todo, err = s.amendOnce(ctx, todo, found, out, decide); err != nil {
 			return out, err
 		}
 	}
@@ -46,99 +51,122 @@ func (s *Store) amend(ctx context.Context, ids []string, decide func(i int, l *l
 	return out, nil
 }
 
+// amendByID is amend for messages that are known by their ids.
+func (s *Store) amendByID(ctx context.Context, ids []string, decide func(i int, l *located) decision) ([]error, error) {
+	return s.amend(ctx, len(ids), func(ctx context.Context, todo []int) ([]*located, error) {
+		names := make([]string, len(todo))
+		for j, i := range todo {
+			names[j] = ids[i]
+		}
+		return s.find(ctx, names)
+	}, decide)
+}
+
 // amendOnce tries each of todo once and returns those for which another was faster.
-func (s *Store) amendOnce(ctx context.Context, ids []string, todo []int, out []error, decide func(int, *located) decision) ([]int, error) {
-	names := make([]string, len(todo))
-	for j, i := range todo {
-		names[j] = ids[i]
-	}
-	found, err := s.find(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	var later []int
-	var groups [care.Shards][]int
-	calls := make(map[int]*call)
+func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out []error, decide func(int, *located) decision) ([]int, error) {
+	var later, changed, parked []int
+	decided := make(map[int]decision)
+	at := make(map[int]*located)
 	seen := make(map[string]bool)
 	for j, i := range todo {
 		l := found[j]
-		if l == nil {
+		switch {
+		case l == nil:
 			out[i] = ErrNoMessage
 			continue
-		}
-		if seen[l.record.ID] { // the second word on a message waits for what the first did
+		case seen[l.record.ID]: // the second word on a message waits for what the first did
 			later = append(later, i)
 			continue
 		}
 		d := decide(i, l)
-		if d.err != nil || d.record == nil && d.park == nil && d.forget == nil {
+		switch {
+		case d.err != nil:
 			out[i] = d.err
+			continue
+		case d.record != nil || d.forget:
+			changed = append(changed, i)
+		case d.park != nil || d.stale != nil:
+			parked = append(parked, i)
+		default:
 			continue
 		}
 		seen[l.record.ID] = true
-		words, err := amendWords(l, &d)
-		if err != nil {
-			return nil, err
-		}
-		shard := care.ShardOf(l.record.ID)
-		if calls[shard] == nil {
-			calls[shard] = &call{script: s.lua.amend, key: fenceKey(shard)}
-		}
-		calls[shard].add(words...)
-		groups[shard] = append(groups[shard], i)
+		decided[i], at[i] = d, l
 	}
-	order := make([]*call, 0, len(calls))
-	for shard := range groups {
-		if calls[shard] != nil {
-			order = append(order, calls[shard])
-		}
-	}
-	if err := s.exec(ctx, order, true); err != nil {
+	const amendWordCount, parkWordCount = 10, 5
+	shard := func(list []int) func(int) int { return func(j int) int { return care.ShardOf(at[list[j]].record.ID) } }
+	amends, err := perShard(s.lua.amend, len(changed), shard(changed), nil, func(j int) ([]any, error) {
+		d := decided[changed[j]]
+		return amendWords(at[changed[j]], &d)
+	})
+	if err != nil {
 		return nil, err
 	}
-	answers(order, groups, len(ids), 0, func(_, i int, answer int64) {
-		switch answer {
-		case 0:
-			later = append(later, i)
-		case -1:
-			out[i] = errClaimed
-		}
+	amends.split(amendWordCount, atOnce)
+	parks, err := perShard(s.lua.park, len(parked), shard(parked), nil, func(j int) ([]any, error) {
+		d := decided[parked[j]]
+		return s.parkWords(at[parked[j]], &d)
 	})
+	if err != nil {
+		return nil, err
+	}
+	parks.split(parkWordCount, atOnce)
+	if err := s.exec(ctx, append(append([]*call(nil), amends.all...), parks.all...), true); err != nil {
+		return nil, err
+	}
+	answer := func(list []int) func(int, any) {
+		return func(j int, answer any) {
+			switch number(answer) {
+			case 0:
+				later = append(later, list[j])
+			case -1:
+				out[list[j]] = errClaimed
+			}
+		}
+	}
+	amends.each(0, answer(changed))
+	parks.each(0, answer(parked))
 	return later, nil
 }
 
 // amendWords are the ten words that amend.lua takes.
 func amendWords(l *located, d *decision) ([]any, error) {
 	old := &l.record
-	lane := care.LaneOf(old.Channel, old.Class).String()
-	if receipt, op := d.park, "park"; receipt != nil || d.forget != nil {
-		if receipt == nil {
-			receipt, op = d.forget, "forget"
-		}
-		raw, err := json.Marshal(receipt)
-		if err != nil {
-			return nil, fmt.Errorf("message %s: %w", old.ID, err)
-		}
-		return []any{old.ID, old.Customer, dayText(l.day), lane, l.raw, raw, "", op, "", "0"}, nil
+	words := []any{old.ID, dayText(l.day), old.Customer, care.LaneOf(old.Channel, old.Class).String(), l.raw}
+	if d.forget {
+		return append(words, "", "", "", 0, rankOf(care.StateUndelivered)), nil
 	}
-	r := d.record
+	r := *d.record
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
-	op, at, slot := "end", "0", noSlot
-	switch r.State {
-	case care.StateDue, care.StateRetry:
-		op, slot = "queue", slotOf(d.next, r.UpdatedAt)
-	case care.StateUncertain:
-		op, at = "held", score(r.UpdatedAt)
-	case care.StateFailed:
-		op, at = "failed", score(r.UpdatedAt)
+	to, score, err := destination(&r, d.next, r.UpdatedAt)
+	if err != nil {
+		return nil, err
 	}
-	return []any{
-		old.ID, old.Customer, dayText(l.day), lane, l.raw, encodeRecord(r, slot), encodeEntry(entryOf(r, care.DateFromDays(l.day), r.UpdatedAt)),
-		op, care.LaneOf(r.Channel, r.Class).String(), at,
-	}, nil
+	record := encodeRecord(&r)
+	if l.raw == "" { // of a record that is gone only the ledger is kept true
+		record = ""
+	}
+	known := rankOf(r.State)
+	if known == "0" { // any other state leaves only a delivery waiting
+		known = rankOf(care.StateUndelivered)
+	}
+	return append(words, record, encodeEntry(entryOf(&r, care.DateFromDays(l.day), r.UpdatedAt)), to, score, known), nil
 }
 
-// Resolve settles uncertain messages as a person found them: "sent", "failed", or "resend", which puts them back into the queue and
+// parkWords are the five words that park.lua takes.
+func (s *Store) parkWords(l *located, d *decision) ([]any, error) {
+	receipt, keep := d.park, 1
+	if receipt == nil {
+		receipt, keep = d.stale, 0
+	}
+	raw, err := s.earlyReceipt(receipt)
+	if err != nil {
+		return nil, fmt.Errorf("message %s: %w", l.record.ID, err)
+	}
+	return []any{l.record.ID, dayText(l.day), l.raw, raw, keep}, nil
+}
+
+// Resolve ends uncertain messages as a person found them: "sent", "failed", or "resend", which puts them back into the queue and
 // counts as a repeat. The answer says for each id why nothing was changed, nil = done.
 func (s *Store) Resolve(ctx context.Context, ids []string, as string) ([]error, error) {
 	state, ok := map[string]care.State{"sent": care.StateSent, "failed": care.StateFailed, "resend": care.StateDue}[as]
@@ -146,7 +174,7 @@ func (s *Store) Resolve(ctx context.Context, ids []string, as string) ([]error, 
 		return nil, fmt.Errorf("an uncertain message is resolved as sent, failed or resend, not as %q", as)
 	}
 	now := s.clock()
-	return s.amend(ctx, ids, func(_ int, l *located) decision {
+	return s.amendByID(ctx, ids, func(_ int, l *located) decision {
 		if l.record.State != care.StateUncertain {
 			return decision{err: fmt.Errorf("it is %s: only an uncertain message is resolved", l.record.State)}
 		}
@@ -164,7 +192,7 @@ func (s *Store) Resolve(ctx context.Context, ids []string, as string) ([]error, 
 // Resolve's.
 func (s *Store) Retry(ctx context.Context, ids []string) ([]error, error) {
 	now := s.clock()
-	return s.amend(ctx, ids, func(_ int, l *located) decision {
+	return s.amendByID(ctx, ids, func(_ int, l *located) decision {
 		if l.record.State != care.StateFailed {
 			if l.record.State == care.StateUncertain {
 				return decision{err: errors.New("it is uncertain: resolve it as sent, failed or resend")}
@@ -181,7 +209,7 @@ func (s *Store) Retry(ctx context.Context, ids []string) ([]error, error) {
 // Drop ends messages that wait in the queue, or have failed: skipped, reason dropped. The answer is as Resolve's.
 func (s *Store) Drop(ctx context.Context, ids []string) ([]error, error) {
 	now := s.clock()
-	return s.amend(ctx, ids, func(_ int, l *located) decision {
+	return s.amendByID(ctx, ids, func(_ int, l *located) decision {
 		switch l.record.State {
 		case care.StateDue, care.StateRetry, care.StateFailed:
 			r := l.record

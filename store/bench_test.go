@@ -85,7 +85,7 @@ func BenchmarkLife(b *testing.B) {
 		if _, err := s.Begin(b.Context(), intents); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := s.Settle(b.Context(), results); err != nil {
+		if _, err := s.Complete(b.Context(), results); err != nil {
 			b.Fatal(err)
 		}
 		done += len(claims)
@@ -108,7 +108,7 @@ func BenchmarkClaim(b *testing.B) {
 	report()
 }
 
-func BenchmarkSettle(b *testing.B) {
+func BenchmarkComplete(b *testing.B) {
 	s := onRedis(b)
 	s.fill(b, b.N)
 	var results []care.Result
@@ -124,7 +124,7 @@ func BenchmarkSettle(b *testing.B) {
 	b.ReportAllocs()
 	report := perMessage(b, s, b.N)
 	for at := 0; at < len(results); at += 100 {
-		if _, err := s.Settle(b.Context(), results[at:min(at+100, len(results))]); err != nil {
+		if _, err := s.Complete(b.Context(), results[at:min(at+100, len(results))]); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -259,7 +259,7 @@ func BenchmarkMemory(b *testing.B) {
 			for i, c := range claims {
 				results[i] = result(c, care.StateSent, epoch)
 			}
-			if _, err := s.Settle(b.Context(), results); err != nil {
+			if _, err := s.Complete(b.Context(), results); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"slices"
 	"testing"
 	"time"
 
@@ -53,8 +52,8 @@ func TestMove(t *testing.T) {
 			t.Errorf("claimed %+v from %s", c.Record, c.Lane)
 		}
 		b.apply(t, Applied{Refused: 1}, change)
-		if !settle(t, b.Store, result(c, care.StateSent, b.clock.now())) {
-			t.Error("Settle refused")
+		if !complete(t, b.Store, result(c, care.StateSent, b.clock.now())) {
+			t.Error("Complete refused")
 		}
 		b.apply(t, Applied{Refused: 1}, change)
 	})
@@ -114,7 +113,7 @@ func TestOneMessageOfACustomerAtATime(t *testing.T) {
 			if more, err := b.Claim(ctx, care.Lanes, 100, time.Minute); err != nil || len(more) != 0 {
 				t.Fatalf("a second one at the same time: %v, %v", more, err)
 			}
-			settle(t, b.Store, result(claims[0], care.StateSent, epoch))
+			complete(t, b.Store, result(claims[0], care.StateSent, epoch))
 		}
 	})
 }
@@ -197,11 +196,11 @@ func TestRenewedLease(t *testing.T) {
 				t.Fatalf("claimed while the lease was renewed: %v, %v", got, err)
 			}
 		}
-		if !begin(t, b.Store, c) || !settle(t, b.Store, result(c, care.StateSent, epoch)) {
+		if !begin(t, b.Store, c) || !complete(t, b.Store, result(c, care.StateSent, epoch)) {
 			t.Error("the renewed claim was refused")
 		}
-		if left := b.redis.HKeys(t.Context(), flightKey(care.ShardOf(c.Record.ID))).Val(); !slices.Equal(left, []string{flightFill}) {
-			t.Errorf("left over: %q", left)
+		if n := b.redis.Exists(t.Context(), busyKey(care.ShardOf(c.Record.ID)), leasedKey(care.ShardOf(c.Record.ID))).Val(); n != 0 {
+			t.Errorf("%d keys are left over", n)
 		}
 	})
 }
@@ -226,7 +225,7 @@ func TestRetryOnAnotherChannel(t *testing.T) {
 		res := result(c, care.StateRetry, epoch)
 		res.Record.Channel, res.Record.Tried, res.Next = care.Email, []care.Channel{care.SMS}, epoch.Add(30*time.Second)
 		res.Record.Attempts = []care.Attempt{{N: 1, At: epoch, Channel: care.SMS, Kind: care.KindRecipient, Took: 1234567891}}
-		if !settle(t, b.Store, res) {
+		if !complete(t, b.Store, res) {
 			t.Fatal("refused")
 		}
 		if c, _ := b.Claim(t.Context(), care.Lanes, 9, time.Minute); len(c) != 0 {
@@ -253,7 +252,10 @@ func TestResultTeachesTheOverlay(t *testing.T) {
 		res.Stop = "sms"
 		res.Event = &care.EventEntry{At: epoch, ID: o.ID, Customer: o.Customer, Dealer: o.Dealer, Program: o.Program, Step: o.Step, Channel: care.SMS, State: care.StateFailed, Reason: "recipient"}
 		for range 2 {
-			settle(t, b.Store, res)
+			complete(t, b.Store, res)
+		}
+		if err := b.Publish(t.Context(), []*care.EventEntry{res.Event}); err != nil {
+			t.Fatal(err)
 		}
 		f, err := b.Facts(t.Context(), []string{o.Customer})
 		if err != nil {
@@ -287,7 +289,7 @@ func TestMergedOccurrencesAreOver(t *testing.T) {
 		if diff := cmp.Diff([]string{also.ID}, c.Record.Also); diff != "" {
 			t.Errorf("also: %s", diff)
 		}
-		settle(t, b.Store, result(c, care.StateSent, epoch))
+		complete(t, b.Store, result(c, care.StateSent, epoch))
 		e := b.ledger(t, o.Customer)[also.ID]
 		if e.State != care.StateSkipped || e.Reason != "merged" || e.Merged != o.ID {
 			t.Errorf("ledger of the merged one: %+v", e)
@@ -302,7 +304,7 @@ func TestPuttingBackKeepsTheRelease(t *testing.T) {
 		o := b.queue(t, 1)[0]
 		res := result(claimOne(t, b.Store, time.Minute), care.StateDue, epoch)
 		res.Next = epoch.Add(time.Minute)
-		settle(t, b.Store, res)
+		complete(t, b.Store, res)
 		// The plan still has it at its release: a sweep finds nothing to move.
 		if e := b.ledger(t, o.Customer)[o.ID]; !e.At.Equal(o.Release) || e.State != care.StateDue {
 			t.Errorf("ledger: %+v", e)

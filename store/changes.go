@@ -12,9 +12,9 @@ import (
 // changesAtOnce is how many entries of care:changes are read at a time.
 const changesAtOnce = 1000
 
-// Changes returns the ids of the customers whose records changed after a place in care:changes, each once, and the place to go on
+// Changes returns the ids of the customers whose records changed after a cursor in care:changes, each once, and the cursor to go on
 // from. It waits up to block for the first one, and looks for the end of ctx every half second meanwhile. after "" starts with
-// what is written from now on: it returns at once with the place of now.
+// what is written from now on: it returns at once with the cursor of now.
 func (s *Store) Changes(ctx context.Context, after string, block time.Duration) (ids []string, next string, err error) {
 	if after == "" {
 		last, err := s.client.XRevRangeN(ctx, changesKey, "+", "-", 1).Result()
@@ -56,18 +56,4 @@ func (s *Store) Changes(ctx context.Context, after string, block time.Duration) 
 			return nil, after, err
 		}
 	}
-}
-
-// Cursor returns the place in care:changes up to which the leaders have planned, "" if none has yet.
-func (s *Store) Cursor(ctx context.Context) (string, error) {
-	v, err := s.client.Get(ctx, globalKey("cursor")).Result()
-	if errors.Is(err, redis.Nil) {
-		return "", nil
-	}
-	return v, err
-}
-
-// SetCursor remembers it for the next leader.
-func (s *Store) SetCursor(ctx context.Context, place string) error {
-	return s.client.Set(ctx, globalKey("cursor"), place, 0).Err()
 }

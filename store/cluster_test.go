@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +91,7 @@ func TestCluster(t *testing.T) {
 			}
 			sent[c.Record.ID]++
 			for {
-				if ok, err = b.Settle(ctx, []care.Result{result(c, care.StateSent, epoch)}); !crossSlot(t, err) {
+				if ok, err = b.Complete(ctx, []care.Result{result(c, care.StateSent, epoch)}); !crossSlot(t, err) {
 					break
 				}
 			}
@@ -108,7 +107,7 @@ func TestCluster(t *testing.T) {
 		if sent[o.ID] != 1 {
 			t.Errorf("%s was sent %d times", o.ID, sent[o.ID])
 		}
-		b.receive(t, receipt(o.ID, care.StateDelivered))
+		b.receipts(t, receipt(o.ID, care.StateDelivered))
 	}
 	b.expect(t, all[0], care.StateDelivered)
 	got, err := b.Messages(ctx, Filter{State: care.StateDelivered, Limit: 2 * n})
@@ -136,16 +135,16 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// TestAHandWhileItsSlotMoves claims when all keys are still there but the one that a claim makes, and settles when that one has gone ahead: the
-// whole of it must wait. Half of it would take messages out of the queue that no hand has, or record a result and not put the message back.
-func TestAHandWhileItsSlotMoves(t *testing.T) {
+// TestAClaimWhileItsSlotMoves claims when all keys are still there but those that a claim makes, and completes when one of them has gone ahead: the
+// whole of it must wait. Half of it would take messages out of the queue that nobody has, or record a result and not put the message back.
+func TestAClaimWhileItsSlotMoves(t *testing.T) {
 	t.Parallel()
 	addresses := clusterOf(t, 3)
 	b := bundleAt(t, "redis-cluster://"+strings.Join(addresses, ","), false)
 	ctx := t.Context()
-	claims := b.hand(t, 2) // so that there are a flight and hands
+	claims := b.claimed(t, 2)
 	shard := care.Shard(claims[0].Record.Customer)
-	settle(t, b.Store, result(claims[1], care.StateDue, epoch))
+	complete(t, b.Store, result(claims[1], care.StateDue, epoch))
 	node, err := b.cluster.MasterForKey(ctx, fenceKey(shard))
 	if err != nil {
 		t.Fatal(err)
@@ -159,31 +158,40 @@ func TestAHandWhileItsSlotMoves(t *testing.T) {
 		c.Close()
 	}
 	slot := int(crc16(tags[shard]) % 16384)
-	if err := node.Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", other).Err(); err != nil {
-		t.Fatal(err)
+	busy := func(want int64, when string) {
+		t.Helper()
+		n, leases := node.HLen(ctx, busyKey(shard)).Val(), node.ZCard(ctx, leasedKey(shard)).Val()
+		if n != want || leases != want {
+			t.Errorf("%s %d customers are busy and %d messages leased, want %d", when, n, leases, want)
+		}
 	}
-	if some, err := b.Claim(ctx, []care.Lane{claims[1].Lane}, 1, time.Minute); len(some) > 0 { // a lane without keys would stop it, too
+	moving := func(state ...any) {
+		t.Helper()
+		if err := node.Do(ctx, append([]any{"CLUSTER", "SETSLOT", slot}, state...)...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	moving("MIGRATING", other)
+	if some, err := b.Claim(ctx, []care.Lane{claims[1].Lane}, 1, time.Minute); len(some) > 0 {
 		t.Errorf("%d were claimed, %v", len(some), err)
 	}
-	if err := node.Do(ctx, "CLUSTER", "SETSLOT", slot, "STABLE").Err(); err != nil {
-		t.Fatal(err)
-	}
-	if n := node.HLen(ctx, flightKey(shard)).Val() - 1; n != 1 { // one is the filling
-		t.Errorf("%d customers have a message in flight, want the one of before", n)
-	}
-	node.HSet(ctx, shardKey(shard, "early"), "another", "{}") // without any, that would stop it
-	node.Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", other)
-	node.Del(ctx, handKey(shard, strconv.FormatInt(claims[0].Token, 10)))
+	moving("STABLE")
+	busy(1, "after half a claim")
+	node.HSet(ctx, shardKey(shard, "early"), "another", "{}") // without any of these, that would stop it
+	node.HSet(ctx, shardKey(shard, "crashes"), "another", "1")
+	node.HSet(ctx, shardKey(shard, sentTable(dayOf(epoch))), "another", "1")
+	moving("MIGRATING", other)
+	kept := node.Dump(ctx, messagesKey(shard, claims[0].Day)).Val()
+	node.Del(ctx, messagesKey(shard, claims[0].Day))
 	again := result(claims[0], care.StateRetry, epoch)
 	again.Next = epoch.Add(24 * time.Hour)
-	if ok, err := b.Settle(ctx, []care.Result{again}); err == nil {
-		t.Errorf("a result whose hand has gone ahead: %v", ok)
+	if ok, err := b.Complete(ctx, []care.Result{again}); err == nil {
+		t.Errorf("a result whose record has gone ahead: %v", ok)
 	}
-	node.Do(ctx, "CLUSTER", "SETSLOT", slot, "STABLE")
-	if n := node.HLen(ctx, flightKey(shard)).Val() - 1; n != 1 {
-		t.Errorf("%d customers have a message in flight after half a result", n)
-	}
-	settle(t, b.Store, again)
+	moving("STABLE")
+	node.RestoreReplace(ctx, messagesKey(shard, claims[0].Day), 0, kept)
+	busy(1, "after half a result")
+	complete(t, b.Store, again)
 	if c := claimOne(t, b.Store, time.Minute); c.Record.ID != claims[1].Record.ID || !begin(t, b.Store, c) {
 		t.Errorf("afterwards %+v was claimed", c)
 	}

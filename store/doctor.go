@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,36 +22,14 @@ type Finding struct {
 // Doctor looks at every master's version, role, eviction and persistence, and at the version of the state. Call it at the start, every
 // minute and after a reconnect: it also learns whether there are replicas, which intents and results wait for.
 func (s *Store) Doctor(ctx context.Context) []Finding {
-	var findings []Finding
-	if s.opts.Embedded {
-		findings = append(findings, Finding{OK: true, What: "embedded store: nothing outlives this process"})
-	} else {
-		findings = s.servers(ctx)
-	}
-	v, err := s.client.Get(ctx, globalKey("schema")).Int()
-	switch {
-	case errors.Is(err, redis.Nil):
-		findings = append(findings, Finding{OK: true, What: "no state of carebell yet"})
-	case err != nil:
-		findings = append(findings, Finding{What: "the state's version cannot be read: " + err.Error(), Remedy: "see that Redis answers", Fatal: true, Unknown: true})
-	case v > Schema:
-		findings = append(findings, Finding{
-			What:   fmt.Sprintf("the state is of version %d and this carebell knows %d", v, Schema),
-			Remedy: "run the newer carebell that wrote it", Fatal: true,
-		})
-	case v < Schema:
-		findings = append(findings, Finding{
-			What:   fmt.Sprintf("the state is of version %d, from before the first release, and this carebell knows %d", v, Schema),
-			Remedy: "use another database, or delete the keys care:{*", Fatal: true,
-		})
-	default:
-		findings = append(findings, Finding{OK: true, What: fmt.Sprintf("state of version %d", v)})
-	}
-	return findings
+	return append(s.servers(ctx), s.stateFinding(ctx))
 }
 
 // servers examines every master.
 func (s *Store) servers(ctx context.Context) []Finding {
+	if s.opts.Embedded {
+		return []Finding{{OK: true, What: "embedded store: nothing outlives this process"}}
+	}
 	var mu sync.Mutex
 	var findings []Finding
 	err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,13 +19,13 @@ import (
 // customer is never served again. Nothing personal gets past it: Apply adds no message for an erased customer, UpdateOverlay keeps no
 // more than opt-outs and dead addresses, Link and Note undo what they wrote.
 //
-// A message that a replica holds goes too. If it was not handed over yet, Begin refuses it; what has been handed over cannot be called
-// back, but Renew and Settle find nothing any more, so its result is not recorded, nor told.
+// A message that a replica holds goes too. If it was not sent yet, Begin refuses it; what has been sent cannot be called
+// back, but Renew and Complete find nothing any more, so its result is not recorded.
 //
 // After an error it is not known how far it came: erase again. Twice does no harm.
 func (s *Store) Erase(ctx context.Context, customer string, hashes []string, record bool) error {
 	// The tombstone comes first: what others write from then on sees it, and what they wrote before is taken away below.
-	dead, err := s.bury(ctx, customer)
+	dead, err := s.leaveTombstone(ctx, customer)
 	if err == nil {
 		err = s.unlink(ctx, customer, append(dead, hashes...))
 	}
@@ -34,7 +33,7 @@ func (s *Store) Erase(ctx context.Context, customer string, hashes []string, rec
 		err = s.eraseTasks(ctx, customer)
 	}
 	if err == nil {
-		err = s.unsay(ctx, customer)
+		err = s.eraseEvents(ctx, customer)
 	}
 	if err != nil {
 		return fmt.Errorf("erase %s: %w", customer, err)
@@ -52,9 +51,9 @@ func (s *Store) Erase(ctx context.Context, customer string, hashes []string, rec
 	return nil
 }
 
-// bury empties the customer's shard of them and returns the hashes of their dead addresses. What is in a damaged overlay is lost, an
+// leaveTombstone empties the customer's shard of them and returns the hashes of their dead addresses. What is in a damaged overlay is lost, an
 // opt-out in it too: the tombstone stops more than any of them.
-func (s *Store) bury(ctx context.Context, customer string) (dead []string, err error) {
+func (s *Store) leaveTombstone(ctx context.Context, customer string) (dead []string, err error) {
 	for range casTries {
 		old, err := s.client.HGet(ctx, ledgerKey(customer), overlayField).Result()
 		if err != nil && !errors.Is(err, redis.Nil) && !wrongType(err) {
@@ -65,12 +64,15 @@ func (s *Store) bury(ctx context.Context, customer string) (dead []string, err e
 			s.log.ErrorContext(ctx, "the overlay of an erased customer is damaged", logCustomer(customer))
 			o = new(care.Overlay)
 		}
-		entomb(o)
+		keepTombstone(o)
 		raw, err := json.Marshal(o)
 		if err != nil {
 			return nil, err
 		}
 		c := &call{script: s.lua.erase, key: fenceKey(care.Shard(customer)), args: []any{customer, old, raw}}
+		for _, lane := range care.Lanes {
+			c.add(lane.String())
+		}
 		if err := s.exec(ctx, []*call{c}, true); err != nil {
 			return nil, err
 		}
@@ -85,29 +87,16 @@ func (s *Store) bury(ctx context.Context, customer string) (dead []string, err e
 	return nil, errBusy
 }
 
-// entomb leaves of an overlay what is kept of an erased customer.
-func entomb(o *care.Overlay) {
+// keepTombstone leaves of an overlay what is kept of an erased customer.
+func keepTombstone(o *care.Overlay) {
 	*o = care.Overlay{Stops: o.Stops, Suppressed: o.Suppressed, Erased: true}
 }
 
-// unlink takes a customer off addresses.
-func (s *Store) unlink(ctx context.Context, customer string, hashes []string) error {
-	slices.Sort(hashes)
-	var calls []*call
-	for _, hash := range slices.Compact(hashes) {
-		if hash != "" {
-			key, field := addressKey(hash)
-			calls = append(calls, &call{script: s.lua.unlink, key: key, args: []any{field, customer}})
-		}
-	}
-	return s.exec(ctx, calls, false)
-}
-
-// unsay deletes from care:events what has a value: the words and numbers that the customer sent. Entries without one carry ids and
+// eraseEvents deletes from care:events what has a value: the words and numbers that the customer sent. Entries without one carry ids and
 // states only and stay until they are trimmed.
-func (s *Store) unsay(ctx context.Context, customer string) error {
-	for place := "-"; ; {
-		page, err := s.client.XRangeN(ctx, eventsKey, place, "+", batch).Result()
+func (s *Store) eraseEvents(ctx context.Context, customer string) error {
+	for from := "-"; ; {
+		page, err := s.client.XRangeN(ctx, eventsKey, from, "+", batch).Result()
 		if err != nil {
 			return fmt.Errorf("read %s: %w", eventsKey, err)
 		}
@@ -121,7 +110,7 @@ func (s *Store) unsay(ctx context.Context, customer string) error {
 			n, err := s.client.XDel(ctx, eventsKey, theirs...).Result()
 			if err == nil {
 				// Redis counts them among what the stream has lost; EventsTrimmed takes them off again.
-				err = s.client.IncrBy(ctx, globalKey("unsaid"), n).Err()
+				err = s.client.IncrBy(ctx, globalKey("events:erased"), n).Err()
 			}
 			if err != nil {
 				return fmt.Errorf("write %s: %w", eventsKey, err)
@@ -130,7 +119,7 @@ func (s *Store) unsay(ctx context.Context, customer string) error {
 		if len(page) < batch {
 			return nil
 		}
-		place = "(" + page[len(page)-1].ID
+		from = "(" + page[len(page)-1].ID
 	}
 }
 
@@ -146,15 +135,15 @@ func (s *Store) erased(ctx context.Context, customers []string) (map[string]bool
 	}
 	out := make(map[string]bool)
 	for i, id := range customers {
-		if buried(cmds[i].Val()) {
+		if isTombstone(cmds[i].Val()) {
 			out[id] = true
 		}
 	}
 	return out, nil
 }
 
-// buried reports whether an overlay, as it is stored, is a tombstone.
-func buried(raw string) bool {
+// isTombstone reports whether an overlay, as it is stored, is a tombstone.
+func isTombstone(raw string) bool {
 	var o struct {
 		Erased bool `json:"erased"`
 	}

@@ -72,14 +72,17 @@ func TestErasedCompletely(t *testing.T) {
 				}
 				c := claimOne(t, b.Store, time.Minute)
 				if begin(t, b.Store, c); state == care.StateSending {
-					b.receive(t, receipt(c.Record.ID, care.StateDelivered)) // parked
+					b.receipts(t, receipt(c.Record.ID, care.StateDelivered)) // parked
 					continue
 				}
 				res := result(c, state, b.clock.now())
 				res.Event = &care.EventEntry{At: epoch, ID: o.ID, Customer: id, State: state}
 				res.Next = b.clock.now().Add(time.Hour)
-				if !settle(t, b.Store, res) {
-					t.Fatal("not settled")
+				if !complete(t, b.Store, res) {
+					t.Fatal("not completed")
+				}
+				if err := b.Publish(ctx, []*care.EventEntry{res.Event}); err != nil {
+					t.Fatal(err)
 				}
 			}
 		}
@@ -195,11 +198,11 @@ func TestNothingComesBack(t *testing.T) {
 					res.Event = &care.EventEntry{At: epoch, ID: o.ID, Customer: o.Customer, Value: "personal"}
 					res.Record.Also = []string{care.OccurrenceID(o.Customer, "", "p", "s", "c")}
 					res.Record.Attempts = []care.Attempt{{Provider: "theirs"}}
-					if settle(t, b.Store, res) {
+					if complete(t, b.Store, res) {
 						t.Errorf("%s was recorded", state)
 					}
 				}
-				b.receive(t, receipt(o.ID, care.StateDelivered))
+				b.receipts(t, receipt(o.ID, care.StateDelivered))
 				// Whoever plans may have read the customer before.
 				b.apply(t, Applied{Refused: 3}, care.Change{
 					Customer: o.Customer, Add: []*care.Occurrence{o}, Move: []*care.Occurrence{o},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,124 +19,53 @@ const (
 	changesKept = 1_000_000
 )
 
-// afterwards does what follows settled results: it notes which message each provider's id belongs to, then the receipts that were waiting
-// for the messages are applied.
-func (s *Store) afterwards(ctx context.Context, results []care.Result, ours []bool, early []string) error {
-	waiting, err := s.linkProviders(ctx, results, ours)
-	if err != nil {
-		return err
-	}
-	parked, err := s.parked(ctx, early)
-	if err != nil {
-		return err
-	}
-	if waiting = append(waiting, parked...); len(waiting) > 0 {
-		return s.Receipts(ctx, waiting)
-	}
-	return nil
-}
+// publishAtOnce limits the entries of one script, which stops its Redis meanwhile.
+const publishAtOnce = 100
 
-// tell adds entries to care:events.
-func (s *Store) tell(ctx context.Context, events []*care.EventEntry) error {
-	if len(events) == 0 {
-		return nil
-	}
-	t := tellings(ctx, events)
-	defer t.free()
-	pipelined(ctx, s.client.Pipeline(), t.cmds)
-	return s.toldAll(ctx, events, t.cmds)
-}
-
-// pipelined sends commands in one trip. What comes of them stands in each.
-func pipelined(ctx context.Context, pipe redis.Pipeliner, cmds []*redis.Cmd) {
-	for _, c := range cmds {
-		_ = pipe.Process(ctx, c)
-	}
-	_, _ = pipe.Exec(ctx)
-}
-
-// telling is the commands that add entries to care:events, and their words.
-type telling struct {
-	cmds  []*redis.Cmd
-	words []any
-	times []string
-}
-
-// tellingSpace keeps what the words of a trip have grown to for those of the next.
-var tellingSpace = sync.Pool{New: func() any { return new(telling) }}
-
-// tellings makes the commands that add entries to care:events. Who is done with them frees them.
-func tellings(ctx context.Context, events []*care.EventEntry) *telling {
-	t, _ := tellingSpace.Get().(*telling)
-	// The commands share one list, which must not move while they are made.
-	t.words = slices.Grow(t.words, 3+len(events)*(3+2*len(eventFields)))
-	t.times = slices.Grow(t.times, len(events))[:len(events)]
-	for i, e := range events {
-		start := len(t.words)
-		t.words = append(t.words, "xadd", eventsKey)
-		if i == 0 { // once for the batch is enough
-			t.words = append(t.words, "maxlen", "~", eventsKept)
-		}
-		t.words = appendEvent(append(t.words, "*"), e, &t.times[i])
-		t.cmds = append(t.cmds, redis.NewCmd(ctx, t.words[start:len(t.words):len(t.words)]...))
-	}
-	return t
-}
-
-func (t *telling) free() {
-	clear(t.cmds)
-	clear(t.words)
-	clear(t.times)
-	t.cmds, t.words, t.times = t.cmds[:0], t.words[:0], t.times[:0]
-	tellingSpace.Put(t)
-}
-
-// toldAll looks what came of the commands. Where Redis is full, a script that may write goes in their place: what was sent is on record, and
-// must be told too.
-func (s *Store) toldAll(ctx context.Context, events []*care.EventEntry, cmds []*redis.Cmd) error {
-	c := &call{script: s.lua.tell, key: eventsKey}
-	c.add(eventsKept)
-	for i, cmd := range cmds {
-		switch err := cmd.Err(); {
-		case err == nil:
-		case redis.HasErrorPrefix(err, "OOM"):
-			words := appendEvent(nil, events[i], new(string))
-			c.add(len(words))
+// Publish adds entries to care:events, even where Redis is full: what was sent is on record, and must be told. With an error it is not known
+// which were written: written again, an entry can stand there twice.
+func (s *Store) Publish(ctx context.Context, events []*care.EventEntry) error {
+	for part := range slices.Chunk(events, publishAtOnce) {
+		c := &call{script: s.lua.write, key: eventsKey}
+		for i, e := range part {
+			words := appendEvent(nil, e)
+			if i == 0 { // once for the batch is enough
+				c.add(len(words)+6, "XADD", eventsKey, "MAXLEN", "~", eventsKept, "*")
+			} else {
+				c.add(len(words)+3, "XADD", eventsKey, "*")
+			}
 			c.add(words...)
-		default:
+		}
+		if err := s.exec(ctx, []*call{c}, false); err != nil {
 			return fmt.Errorf("write %s: %w", eventsKey, err)
 		}
 	}
-	if len(c.args) == 1 {
-		return nil
-	}
-	return s.exec(ctx, []*call{c}, false)
+	return nil
 }
 
 // eventFields are the names of an entry's fields, in the order in which they are written; the first four are always there.
 var eventFields = [...]any{"at", "id", "customer", "dealer", "vehicle", "program", "step", "channel", "state", "reason", "kind", "value"}
 
-// appendEvent adds an entry's names and values; the values are pointers into the entry, and to at, which is set.
-func appendEvent(words []any, e *care.EventEntry, at *string) []any {
-	*at = e.At.UTC().Format(time.RFC3339Nano)
-	for i, v := range [len(eventFields)]*string{
-		at, &e.ID, &e.Customer, &e.Dealer, &e.Vehicle, &e.Program, &e.Step, (*string)(&e.Channel), (*string)(&e.State), &e.Reason,
-		&e.Kind, &e.Value,
+// appendEvent appends an entry's names and values.
+func appendEvent(words []any, e *care.EventEntry) []any {
+	for i, v := range [len(eventFields)]string{
+		e.At.UTC().Format(time.RFC3339Nano), e.ID, e.Customer, e.Dealer, e.Vehicle, e.Program, e.Step, string(e.Channel), string(e.State), e.Reason,
+		e.Kind, e.Value,
 	} {
-		if i < 4 || *v != "" {
+		if i < 4 || v != "" {
 			words = append(words, eventFields[i], v)
 		}
 	}
 	return words
 }
 
-// Event is an entry of care:events with its place in the stream.
+// Event is an entry of care:events with its id in the stream.
 type Event struct {
-	Place string
+	Entry string
 	care.EventEntry
 }
 
-// Events returns up to limit entries of care:events after a place ("" = from the oldest), oldest first.
+// Events returns up to limit entries of care:events after another ("" = from the oldest), oldest first.
 func (s *Store) Events(ctx context.Context, after string, limit int) ([]Event, error) {
 	start := "-"
 	if after != "" {
@@ -151,7 +79,7 @@ func (s *Store) Events(ctx context.Context, after string, limit int) ([]Event, e
 	for i, x := range entries {
 		get := func(name string) string { return text(x.Values[name]) }
 		at, _ := time.Parse(time.RFC3339Nano, get("at"))
-		out[i] = Event{Place: x.ID, EventEntry: care.EventEntry{
+		out[i] = Event{Entry: x.ID, EventEntry: care.EventEntry{
 			At: at, ID: get("id"), Customer: get("customer"), Dealer: get("dealer"), Vehicle: get("vehicle"), Program: get("program"),
 			Step: get("step"), Channel: care.Channel(get("channel")), State: care.State(get("state")), Reason: get("reason"),
 			Kind: get("kind"), Value: get("value"),
@@ -166,8 +94,14 @@ const timelineKept = 50
 // Note writes entries to care:events and to their customers' timelines: answers, opt-outs, what operators did. An erased
 // customer has no timeline. A task goes on the list of tasks too.
 func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
+	for len(entries) > atOnce {
+		if err := s.Note(ctx, entries[:atOnce]); err != nil {
+			return err
+		}
+		entries = entries[atOnce:]
+	}
 	pipe := s.client.Pipeline()
-	overlays := make(map[string]*redis.StringCmd)
+	overlays, lines := make(map[string]*redis.StringCmd), make(map[string]*redis.StringSliceCmd)
 	events := make([]*care.EventEntry, len(entries))
 	for i := range entries {
 		e := &entries[i]
@@ -183,9 +117,12 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 		pipe.LPush(ctx, key, raw)
 		pipe.LTrim(ctx, key, 0, timelineKept-1)
 		pipe.Expire(ctx, key, ledgerKept)
-		overlays[e.Customer] = pipe.HGet(ctx, ledgerKey(e.Customer), overlayField) // read after the write, as in Link
+		overlays[e.Customer] = nil
 	}
-	if err := s.tell(ctx, events); err != nil {
+	for id := range overlays { // read after the write, as in Link
+		overlays[id], lines[id] = pipe.HGet(ctx, ledgerKey(id), overlayField), pipe.LRange(ctx, timelineKey(id), 0, -1)
+	}
+	if err := s.Publish(ctx, events); err != nil {
 		return fmt.Errorf("note: %w", err)
 	}
 	if pipe.Len() == 0 {
@@ -199,7 +136,10 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 		return fmt.Errorf("note: %w", err)
 	}
 	for id, overlay := range overlays {
-		if !buried(overlay.Val()) {
+		if !isTombstone(overlay.Val()) {
+			if err := s.trimTimeline(ctx, id, lines[id].Val()); err != nil {
+				return fmt.Errorf("note: %w", err)
+			}
 			continue
 		}
 		err := s.client.Del(ctx, timelineKey(id)).Err()
@@ -213,26 +153,35 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 	return nil
 }
 
+// trimTimeline takes off a timeline what is too old to be kept: each entry renews the life of all.
+func (s *Store) trimTimeline(ctx context.Context, customer string, line []string) error {
+	pipe := s.client.Pipeline()
+	oldest := s.clock().Add(-ledgerKept)
+	for _, raw := range line {
+		var e care.EventEntry
+		if json.Unmarshal([]byte(raw), &e) == nil && e.At.Before(oldest) {
+			pipe.LRem(ctx, timelineKey(customer), 0, raw)
+		}
+	}
+	if pipe.Len() == 0 {
+		return nil
+	}
+	return run(ctx, pipe)
+}
+
 // Timeline returns what happened with a customer, the newest first: their messages as the ledger has them (At of one that is still
 // due is its release) and what Note wrote.
 func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntry, error) {
 	pipe := s.client.Pipeline()
-	ledger := redis.NewSliceCmd(ctx, "hgetall", ledgerKey(customer))
-	_ = pipe.Process(ctx, ledger)
+	ledger := pipe.Do(ctx, "hgetall", ledgerKey(customer))
 	noted := pipe.LRange(ctx, timelineKey(customer), 0, -1)
-	flight := pipe.HGet(ctx, flightKey(care.Shard(customer)), customer)
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read the timeline: %w", err)
 	}
 	var out []care.EventEntry
-	entries, _, _ := readLedger(ledger.Val(), s.clock().Add(-ledgerKept))
-	if value := flight.Val(); value != "" {
-		held, err := s.inHands(ctx, []aloft{{customer, value}})
-		if err != nil {
-			return nil, fmt.Errorf("read the timeline: %w", err)
-		}
-		noteSending(entries, held[0])
-	}
+	flat, _ := ledger.Val().([]any)
+	oldest := s.clock().Add(-ledgerKept)
+	entries, _, _ := readLedger(flat, oldest)
 	for id, e := range entries {
 		out = append(out, care.EventEntry{
 			At: e.At, ID: id, Customer: customer, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Channel: e.Channel,
@@ -245,7 +194,9 @@ func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntr
 			s.log.ErrorContext(ctx, "a timeline entry cannot be read", logCustomer(customer), slog.Any("error", err))
 			continue
 		}
-		out = append(out, e)
+		if !e.At.Before(oldest) {
+			out = append(out, e)
+		}
 	}
 	sortTimeline(out)
 	return out, nil

@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
-	carerecord "github.com/carebell/carebell/care/record" // record is a function of the tests here
+	carerecord "github.com/carebell/carebell/care/record"
 )
 
 // ledgerKept is how long the ledger remembers an occurrence.
@@ -27,40 +27,24 @@ var errOverlay = errors.New("the customer's overlay (field + of ledger:<customer
 // 128 of them, some side by side. A customer whose key is gone has Err care.ErrGone; one whose record or overlay cannot be read has its
 // reason in Err. The error returned is Redis' own.
 func (s *Store) Facts(ctx context.Context, ids []string) ([]*care.Facts, error) {
-	facts, _, err := s.readFacts(ctx, ids, everything)
-	return facts, err
-}
-
-// Held is Facts of customers of each of whom the caller has a message in hand that it has not begun. Nothing else of theirs can be in
-// flight then, and nobody needs to look.
-func (s *Store) Held(ctx context.Context, ids []string) ([]*care.Facts, error) {
-	facts, _, err := s.readFacts(ctx, ids, ofHand)
+	facts, _, err := s.readFacts(ctx, ids, true)
 	return facts, err
 }
 
 // Customers is Facts without overlays and ledgers, for half of the work: who they are, and not what they were told or want.
 func (s *Store) Customers(ctx context.Context, ids []string) ([]*care.Facts, error) {
-	facts, _, err := s.readFacts(ctx, ids, recordsOnly)
+	facts, _, err := s.readFacts(ctx, ids, false)
 	return facts, err
 }
-
-// part is how much of customers is read.
-type part int
-
-const (
-	everything  part = iota // records, overlays and ledgers, and what is in flight
-	ofHand                  // the same of customers of whom nobody has anything in flight but the caller
-	recordsOnly             // their records
-)
 
 // factsAtOnce is how many of the customers that Facts is asked for are read by one goroutine.
 const factsAtOnce = 128
 
 // readFacts also returns the ids of the ledger entries that are too old to be kept, by customer. Many customers are read in parts, so
 // that Redis answers for one while another is decoded.
-func (s *Store) readFacts(ctx context.Context, ids []string, what part) ([]*care.Facts, map[string][]string, error) {
+func (s *Store) readFacts(ctx context.Context, ids []string, ledgers bool) ([]*care.Facts, map[string][]string, error) {
 	if len(ids) <= factsAtOnce {
-		f, err := s.fetch(ctx, ids, what)
+		f, err := s.fetch(ctx, ids, ledgers)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -74,7 +58,7 @@ func (s *Store) readFacts(ctx context.Context, ids []string, what part) ([]*care
 	for range min(len(parts), 3) { // one that Redis works for and two that are decoded; no pool is emptied by one call
 		wg.Go(func() {
 			for n := int(next.Add(1)) - 1; n < len(parts); n = int(next.Add(1)) - 1 {
-				facts[n], old[n], errs[n] = s.readFacts(ctx, parts[n], what)
+				facts[n], old[n], errs[n] = s.readFacts(ctx, parts[n], ledgers)
 			}
 		})
 	}
@@ -97,9 +81,7 @@ func (s *Store) readFacts(ctx context.Context, ids []string, what part) ([]*care
 type fetched struct {
 	ids     []string
 	records []value
-	ledgers []*redis.SliceCmd // with the overlays; none if only records were read
-	aloft   []int             // which of the customers have a message in flight
-	hands   []*inHand         // those messages, nil where their hand is gone
+	ledgers []*redis.Cmd // with the overlays; none if only records were read
 }
 
 // value is what GET has to say of a key, or HGET of a field.
@@ -108,17 +90,8 @@ type value struct {
 	err  error // redis.Nil if there is none
 }
 
-// reader gives texts as bytes without a copy: nobody may write into them.
-type reader struct{ cmd redis.StringCmd }
-
-func (r *reader) raw(text string) []byte {
-	r.cmd.SetVal(text)
-	b, _ := r.cmd.Bytes() // those of a StringCmd share its text
-	return b
-}
-
-// fetch reads customers from Redis. Where one node has all keys, one command takes many: it is a third of the work for both sides.
-func (s *Store) fetch(ctx context.Context, ids []string, what part) (*fetched, error) {
+// fetch reads customers from Redis. Where one node has all keys, one command takes many records: it is a third of the work for both sides.
+func (s *Store) fetch(ctx context.Context, ids []string, ledgers bool) (*fetched, error) {
 	f := &fetched{ids: ids}
 	if len(ids) == 0 {
 		return f, nil
@@ -133,67 +106,20 @@ func (s *Store) fetch(ctx context.Context, ids []string, what part) (*fetched, e
 		read = s.mgets
 	}
 	recordsOf := read(ctx, pipe, records)
-	if what != recordsOnly {
-		f.readLedgers(ctx, pipe, s.cluster != nil)
-	}
-	flights := func() []aloft { return nil }
-	if what == everything {
-		flights = f.flights(ctx, pipe)
+	if ledgers {
+		f.ledgers = make([]*redis.Cmd, len(ids))
+		for i, id := range ids {
+			f.ledgers[i] = pipe.Do(ctx, "hgetall", ledgerKey(id)) // a list is half the work of a map
+		}
 	}
 	err := run(ctx, pipe)
 	if err == nil {
 		f.records, err = recordsOf()
 	}
-	if err == nil {
-		f.hands, err = s.inHands(ctx, flights())
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read customers: %w", err)
 	}
 	return f, nil
-}
-
-// readLedgers asks for the ledgers with the overlays.
-func (f *fetched) readLedgers(ctx context.Context, pipe redis.Pipeliner, cluster bool) {
-	f.ledgers = make([]*redis.SliceCmd, len(f.ids))
-	keys, words := make([]string, len(f.ids)), make([]any, 2*len(f.ids))
-	for i, id := range f.ids {
-		keys[i] = ledgerKey(id)
-		words[2*i], words[2*i+1] = "hgetall", &keys[i]
-		if cluster {
-			words[2*i+1] = keys[i] // it looks for the slot of a text only
-		}
-		f.ledgers[i] = redis.NewSliceCmd(ctx, words[2*i:2*i+2]...) // a list is half the work of a map
-		_ = pipe.Process(ctx, f.ledgers[i])
-	}
-}
-
-// flights asks which of the customers have a message in flight, and returns what notes them afterwards and says what flight has of them.
-func (f *fetched) flights(ctx context.Context, pipe redis.Pipeliner) func() []aloft {
-	shards := byShard(f.ids, func(id *string) string { return *id })
-	var cmds [care.Shards]*redis.SliceCmd
-	for shard, items := range shards {
-		if len(items) == 0 {
-			continue
-		}
-		words := make([]any, 2+len(items))
-		words[0], words[1] = "hmget", flightKey(shard)
-		for j, i := range items {
-			words[2+j] = &f.ids[i]
-		}
-		cmds[shard] = redis.NewSliceCmd(ctx, words...)
-		_ = pipe.Process(ctx, cmds[shard])
-	}
-	return func() (out []aloft) {
-		for shard, items := range shards {
-			for j, i := range items {
-				if values := cmds[shard].Val(); j < len(values) && values[j] != nil {
-					f.aloft, out = append(f.aloft, i), append(out, aloft{f.ids[i], text(values[j])})
-				}
-			}
-		}
-		return out
-	}
 }
 
 // gets asks for the keys one by one: in a cluster each may be on another node.
@@ -214,26 +140,16 @@ func (*Store) gets(ctx context.Context, pipe redis.Pipeliner, keys []string) fun
 // mgets asks for many keys at once. MGET takes a key of another type for one that is not there: those that seem to be missing are asked
 // for one by one.
 func (s *Store) mgets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
-	type part struct {
-		keys  []string
-		texts *redis.SliceCmd
-	}
-	var parts []part
+	var parts [][]string
+	var texts []*redis.SliceCmd
 	for some := range slices.Chunk(keys, readAtOnce) {
-		words := make([]any, 1+len(some))
-		words[0] = "mget"
-		for i := range some {
-			words[i+1] = &some[i] // a pointer needs no memory of its own, as a text would
-		}
-		p := part{some, redis.NewSliceCmd(ctx, words...)}
-		_ = pipe.Process(ctx, p.texts)
-		parts = append(parts, p)
+		parts, texts = append(parts, some), append(texts, pipe.MGet(ctx, some...))
 	}
 	return func() ([]value, error) {
 		out := make([]value, 0, len(keys))
-		for _, p := range parts {
+		for n, part := range parts {
 			from, found := len(out), 0
-			for _, v := range p.texts.Val() {
+			for _, v := range texts[n].Val() {
 				text, ok := v.(string)
 				if ok {
 					found++
@@ -242,10 +158,10 @@ func (s *Store) mgets(ctx context.Context, pipe redis.Pipeliner, keys []string) 
 					out = append(out, value{err: redis.Nil})
 				}
 			}
-			if found == len(p.keys) {
+			if found == len(part) {
 				continue
 			}
-			if err := s.askAgain(ctx, p.keys, out[from:]); err != nil {
+			if err := s.askAgain(ctx, part, out[from:]); err != nil {
 				return nil, err
 			}
 		}
@@ -282,20 +198,20 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 	out, room := make([]*care.Facts, len(f.ids)), make([]care.Facts, len(f.ids))
 	var old map[string][]string
 	stale := s.clock().Add(-ledgerKept)
-	var r reader
 	for i, id := range f.ids {
 		out[i] = &room[i]
 		out[i].ID = id
 		if f.ledgers == nil {
-			r.customer(out[i], f.records[i], value{err: redis.Nil})
+			readCustomer(out[i], f.records[i], value{err: redis.Nil})
 			continue
 		}
-		ledger, overlay, gone := readLedger(f.ledgers[i].Val(), stale)
+		flat, _ := f.ledgers[i].Val().([]any)
+		ledger, overlay, gone := readLedger(flat, stale)
 		if err := f.ledgers[i].Err(); err != nil && wrongType(err) {
 			s.log.ErrorContext(ctx, "a ledger has the wrong type", logCustomer(id))
 			overlay.err = err // there may have been an opt-out in it
 		}
-		r.customer(out[i], f.records[i], overlay)
+		readCustomer(out[i], f.records[i], overlay)
 		if out[i].Ledger = ledger; len(gone) > 0 {
 			if old == nil {
 				old = make(map[string][]string)
@@ -303,26 +219,7 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 			old[id] = gone
 		}
 	}
-	for j, i := range f.aloft {
-		noteSending(out[i].Ledger, f.hands[j])
-	}
 	return out, old
-}
-
-// noteSending marks the ledger's entry of the message that is being sent: its hand knows of it before the ledger does.
-func noteSending(l care.Ledger, h *inHand) {
-	if h == nil {
-		return
-	}
-	id, _, _, ok := splitMember(h.member)
-	e, known := l[id]
-	if !ok || !known || h.note == "" {
-		return
-	}
-	var r care.Record
-	sending(&r, h.note)
-	e.State, e.At = r.State, r.UpdatedAt.Truncate(time.Second)
-	l[id] = e
 }
 
 // run sends a pipeline. What single commands have to say (no such key, wrong type) is theirs; what is left is Redis being away.
@@ -341,15 +238,15 @@ func run(ctx context.Context, pipe redis.Pipeliner) error {
 
 func wrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
-// customer reads record and overlay.
-func (r *reader) customer(f *care.Facts, record, overlay value) {
+// readCustomer reads record and overlay.
+func readCustomer(f *care.Facts, record, overlay value) {
 	switch {
 	case errors.Is(record.err, redis.Nil):
 		f.Err = care.ErrGone
 	case record.err != nil:
 		f.Err = care.ErrNotJSON // of another type than a string
 	default:
-		f.Customer, f.Defects, f.Err = carerecord.Decode(r.raw(record.text))
+		f.Customer, f.Defects, f.Err = carerecord.Decode([]byte(record.text))
 		if f.Err == nil && f.Customer.ID != f.ID {
 			f.Customer, f.Err = nil, fmt.Errorf("%w: the id in the record is not the one in its key", care.ErrNoID)
 		}
@@ -358,7 +255,7 @@ func (r *reader) customer(f *care.Facts, record, overlay value) {
 		return
 	}
 	f.Overlay = new(care.Overlay)
-	if overlay.err != nil || json.Unmarshal(r.raw(overlay.text), f.Overlay) != nil {
+	if overlay.err != nil || json.Unmarshal([]byte(overlay.text), f.Overlay) != nil {
 		f.Customer, f.Overlay, f.Err = nil, nil, errOverlay
 	}
 }

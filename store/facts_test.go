@@ -193,7 +193,7 @@ func TestOldLedgerEntriesGo(t *testing.T) {
 		for range all {
 			c := claimOne(t, b.Store, time.Minute)
 			if c.Record.ID == all[0].ID {
-				settle(t, b.Store, result(c, care.StateSent, epoch))
+				complete(t, b.Store, result(c, care.StateSent, epoch))
 			}
 		}
 		b.clock.advance(401 * 24 * time.Hour)

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
@@ -66,16 +67,30 @@ func TestOldServerIsRefused(t *testing.T) {
 func TestStateOfAnotherVersionIsRefused(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
-		for version, says := range map[int]string{Schema + 1: "newer carebell", Schema - 1: "another database"} {
-			b.redis.Set(t.Context(), globalKey("schema"), version, 0)
-			s, err := Open(t.Context(), Options{URL: b.url, Embedded: b.embed, AllowUnsafe: true})
+		for name, tt := range map[string]struct {
+			key     string
+			version int
+			says    string // "" = it is opened
+		}{
+			"ours":                     {versionKey(), firstVersion, ""},
+			"the next, in an upgrade":  {versionKey(), firstVersion + 1, ""},
+			"newer than that":          {versionKey(), firstVersion + 2, "newer carebell"},
+			"before the first release": {unreleasedKey(), 6, "take the customers and what they decided over"},
+		} {
+			before := b.redis.Get(t.Context(), versionKey()).Val()
+			b.redis.Set(t.Context(), tt.key, tt.version, 0)
+			s, err := Open(t.Context(), Options{URL: b.url, Embedded: b.embed, AllowUnsafe: true, Migrate: true})
 			if err == nil {
 				s.Close()
-				t.Fatalf("opened the state of version %d", version)
 			}
-			if !strings.Contains(err.Error(), says) {
-				t.Error(err)
+			if (err == nil) != (tt.says == "") || err != nil && (!errors.Is(err, ErrState) || !strings.Contains(err.Error(), tt.says)) {
+				t.Errorf("%s: %v; want %q", name, err, tt.says)
 			}
+			if err != nil && strings.Contains(err.Error(), "delete") {
+				t.Errorf("%s: somebody is told to delete: %v", name, err)
+			}
+			b.redis.Del(t.Context(), unreleasedKey())
+			b.redis.Set(t.Context(), versionKey(), before, 0)
 		}
 	})
 }
@@ -90,8 +105,8 @@ func TestRedisIsAway(t *testing.T) {
 	if ok, err := b.Begin(t.Context(), []care.Intent{{Claim: c, At: epoch}}); err == nil || ok[0] {
 		t.Errorf("Begin without Redis: %v, %v", ok, err)
 	}
-	if ok, err := b.Settle(t.Context(), []care.Result{result(c, care.StateSent, epoch)}); err == nil || ok[0] {
-		t.Errorf("Settle without Redis: %v, %v", ok, err)
+	if ok, err := b.Complete(t.Context(), []care.Result{result(c, care.StateSent, epoch)}); err == nil || ok[0] {
+		t.Errorf("Complete without Redis: %v, %v", ok, err)
 	}
 	if _, err := b.Claim(t.Context(), care.Lanes, 1, time.Minute); err == nil {
 		t.Error("Claim without Redis")
@@ -136,8 +151,11 @@ func TestOutOfMemory(t *testing.T) {
 	full("Apply", err)
 	res := result(first, care.StateSent, epoch)
 	res.Event = &care.EventEntry{At: epoch, ID: first.Record.ID, Customer: first.Record.Customer, State: care.StateSent}
-	if !settle(t, b.Store, res) {
-		t.Error("Settle at OOM was refused")
+	if !complete(t, b.Store, res) {
+		t.Error("Complete at OOM was refused")
+	}
+	if err := b.Publish(t.Context(), []*care.EventEntry{res.Event}); err != nil {
+		t.Errorf("Publish at OOM: %v", err)
 	}
 	if told, err := b.Events(t.Context(), "", 9); err != nil || len(told) != 1 || told[0].ID != first.Record.ID {
 		t.Errorf("told at OOM: %+v, %v", told, err)
@@ -145,7 +163,7 @@ func TestOutOfMemory(t *testing.T) {
 	if ok, err := b.Renew(t.Context(), []*care.Claim{second}, time.Minute); err != nil || !ok[0] {
 		t.Errorf("Renew at OOM: %v, %v", ok, err)
 	}
-	b.receive(t, receipt(first.Record.ID, care.StateDelivered))
+	b.receipts(t, receipt(first.Record.ID, care.StateDelivered))
 	for _, o := range all {
 		if o.ID == first.Record.ID {
 			b.expect(t, o, care.StateDelivered)
@@ -200,7 +218,7 @@ func TestScriptFlushInMidRun(t *testing.T) {
 			}
 			sent[c.Record.ID]++
 			for {
-				ok, err = b.Settle(t.Context(), []care.Result{result(c, care.StateSent, epoch)})
+				ok, err = b.Complete(t.Context(), []care.Result{result(c, care.StateSent, epoch)})
 				calls.Add(1)
 				if err == nil {
 					break
@@ -218,11 +236,7 @@ func TestScriptFlushInMidRun(t *testing.T) {
 			t.Errorf("%s was sent %d times", o.ID, sent[o.ID])
 		}
 	}
-	counted := 0
-	if day, err := b.SentOn(t.Context(), care.DateOf(epoch)); err == nil {
-		counted = day["sh-pudong/maintenance"]
-	}
-	if counted != n {
+	if counted := b.sentOn(t, "sh-pudong/maintenance"); counted != n {
 		t.Errorf("counted %d sent of %d", counted, n)
 	}
 }
@@ -255,9 +269,9 @@ func TestEveryScriptTwice(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			func() { settle(t, b.Store, result(c, care.StateUncertain, epoch)) },
-			func() { b.receive(t, receipt(o.ID, care.StateSent)) },
-			func() { b.receive(t, receipt(o.ID, care.StateDelivered)) },
+			func() { complete(t, b.Store, result(c, care.StateUncertain, epoch)) },
+			func() { b.receipts(t, receipt(o.ID, care.StateSent)) },
+			func() { b.receipts(t, receipt(o.ID, care.StateDelivered)) },
 			func() {
 				if _, err := b.Apply(t.Context(), []care.Change{{
 					Customer: o.Customer, Add: []*care.Occurrence{o}, Move: []*care.Occurrence{&moved},
@@ -283,7 +297,7 @@ func TestEveryScriptTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, key := range sorted(keys) {
-			if strings.HasSuffix(key, ":fence") || strings.HasSuffix(key, ":mark") {
+			if strings.HasSuffix(key, ":fence") || strings.HasSuffix(key, ":watermark") {
 				continue // these only grow
 			}
 			switch b.redis.Type(t.Context(), key).Val() {
@@ -308,29 +322,19 @@ func TestDamagedState(t *testing.T) {
 		ctx := t.Context()
 		all := b.queue(t, 4)
 		day := dayOf(all[0].Release)
-		at := func(i int) (int, string) {
-			shard := care.ShardOf(all[i].ID)
-			return shard, member(all[i].ID, day, b.redis.HGet(ctx, messagesKey(shard, day), all[i].ID).Val())
-		}
-		// A lease deleted, of one that was being sent; a queue entry deleted; a record deleted; a record that is rubbish, in the queue too.
+		// A lease deleted, of one that was being sent; a queue entry deleted; a record deleted; a record that is rubbish.
 		var c *care.Claim
 		for c == nil || c.Record.ID != all[0].ID {
 			c = claimOne(t, b.Store, time.Minute)
 			if c.Record.ID != all[0].ID {
-				settle(t, b.Store, result(c, care.StateRetry, epoch))
+				complete(t, b.Store, result(c, care.StateRetry, epoch))
 			}
 		}
 		begin(t, b.Store, c)
-		shard, _ := at(0)
-		b.redis.ZRem(ctx, handsKey(shard), c.Token)
-		shard, m := at(1)
-		b.unqueue(t, shard, m)
-		shard, _ = at(2)
-		b.redis.HDel(ctx, messagesKey(shard, day), all[2].ID)
-		shard, m = at(3)
-		b.redis.HSet(ctx, messagesKey(shard, day), all[3].ID, "{")
-		b.unqueue(t, shard, m)
-		b.enqueue(t, shard, member(all[3].ID, day, "dVs"+slotText(epoch)+"|"+all[3].Customer+"|{"))
+		b.redis.ZRem(ctx, leasedKey(care.ShardOf(all[0].ID)), leasedOf(c))
+		b.redis.ZRem(ctx, dueKey(care.ShardOf(all[1].ID), smsQueue), ref{all[1].ID, day, all[1].Customer}.String())
+		b.redis.HDel(ctx, messagesKey(care.ShardOf(all[2].ID), day), all[2].ID)
+		b.redis.HSet(ctx, messagesKey(care.ShardOf(all[3].ID), day), all[3].ID, "{")
 
 		if n, err := b.Repair(ctx); err != nil || n != 2 {
 			t.Fatalf("Repair put %d back, %v; want 2", n, err)
@@ -348,12 +352,17 @@ func TestDamagedState(t *testing.T) {
 				got[c.Record.ID] = c.Was
 			}
 		}
-		// The one whose record was deleted goes all the same: the queue has the record too.
-		if len(got) != 3 || got[all[0].ID] != care.StateUncertain || got[all[2].ID] == "" {
+		if len(got) != 2 || got[all[0].ID] != care.StateUncertain || got[all[1].ID] == "" {
 			t.Errorf("claimed %v", got)
 		}
-		if e := b.ledger(t, all[3].Customer)[all[3].ID]; e.State != care.StateFailed || e.Reason != "damaged_record" {
-			t.Errorf("the damaged one: %+v", e)
+		for _, o := range all[2:] {
+			want := care.LedgerEntry{
+				State: care.StateFailed, At: epoch, Class: care.Service, Channel: care.SMS, Program: o.Program, Vehicle: o.Vehicle, Step: o.Step,
+				Cycle: o.Cycle, On: o.On, Day: care.DateFromDays(day), Reason: "damaged_record",
+			}
+			if diff := cmp.Diff(want, b.ledger(t, o.Customer)[o.ID], cmpopts.EquateComparable(care.Date{})); diff != "" {
+				t.Errorf("a damaged one (-want +got):\n%s", diff)
+			}
 		}
 	})
 }
@@ -375,7 +384,7 @@ func TestRestoredSnapshotStopsSending(t *testing.T) {
 	}
 	c := claimOne(t, b.Store, time.Minute)
 	begin(t, b.Store, c)
-	settle(t, b.Store, result(c, care.StateSent, epoch))
+	complete(t, b.Store, result(c, care.StateSent, epoch))
 	seen := b.Seen()
 	if err := b.Expect(t.Context(), seen); err != nil {
 		t.Fatalf("nothing was restored: %v", err)
@@ -419,7 +428,7 @@ func TestReplicaConfirms(t *testing.T) {
 	b := bundleAt(t, "redis://"+master.address, false)
 	b.queue(t, 2)
 	first, second := claimOne(t, b.Store, time.Minute), claimOne(t, b.Store, time.Minute)
-	if !begin(t, b.Store, first) || !settle(t, b.Store, result(first, care.StateSent, epoch)) {
+	if !begin(t, b.Store, first) || !complete(t, b.Store, result(first, care.StateSent, epoch)) {
 		t.Error("refused although a replica is there")
 	}
 	replica.stop()
@@ -432,27 +441,16 @@ func TestReplicaConfirms(t *testing.T) {
 	}
 }
 
-// Whatever somebody deletes of what a replica has in hand, the message comes back: nobody holds it any more, so it can be claimed as soon as it
-// is put back, not when a lease that stands nowhere would have ended. What was being sent comes back as uncertain, unless nothing is left
-// that says so.
+// Whatever somebody deletes of what a replica has claimed, the message comes back: nobody holds it any more, so it can be claimed as soon as it
+// is put back, not when a lease that stands nowhere would have ended. What was being sent comes back as uncertain.
 func TestRepairedMessageDoesNotWaitForALostLease(t *testing.T) {
 	t.Parallel()
-	for name, damage := range map[string]struct {
-		do  func(b *bundle, shard int, c *care.Claim)
-		was care.State
-	}{
-		"lease": {func(b *bundle, shard int, c *care.Claim) {
-			b.redis.ZRem(t.Context(), handsKey(shard), c.Token)
-		}, care.StateUncertain},
-		"customer": {func(b *bundle, shard int, c *care.Claim) {
-			b.redis.HDel(t.Context(), flightKey(shard), c.Record.Customer)
-		}, care.StateUncertain},
-		"text": {func(b *bundle, shard int, c *care.Claim) {
-			b.redis.Del(t.Context(), handsKey(shard), handKey(shard, strconv.FormatInt(c.Token, 10)))
-		}, care.StateUncertain},
-		"all": {func(b *bundle, shard int, c *care.Claim) {
-			b.redis.Del(t.Context(), handsKey(shard), flightKey(shard), handKey(shard, strconv.FormatInt(c.Token, 10)))
-		}, care.StateDue},
+	for name, damage := range map[string]func(b *bundle, shard int, c *care.Claim){
+		"lease": func(b *bundle, shard int, c *care.Claim) { b.redis.ZRem(t.Context(), leasedKey(shard), leasedOf(c)) },
+		"customer": func(b *bundle, shard int, c *care.Claim) {
+			b.redis.HDel(t.Context(), busyKey(shard), c.Record.Customer)
+		},
+		"all": func(b *bundle, shard int, _ *care.Claim) { b.redis.Del(t.Context(), leasedKey(shard), busyKey(shard)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -463,17 +461,17 @@ func TestRepairedMessageDoesNotWaitForALostLease(t *testing.T) {
 					t.Fatal("Begin refused")
 				}
 				if n, err := b.Repair(t.Context()); err != nil || n != 0 {
-					t.Fatalf("Repair put %d back that are in hand, %v", n, err)
+					t.Fatalf("Repair put %d back that are claimed, %v", n, err)
 				}
-				damage.do(b, care.ShardOf(o.ID), c)
+				damage(b, care.ShardOf(o.ID), c)
 				if n, err := b.Repair(t.Context()); err != nil || n != 1 {
 					t.Fatalf("Repair put %d back, %v; want 1", n, err)
 				}
 				got := awaitClaim(t, b.Store, time.Minute)
-				if got.Record.ID != o.ID || got.Was != damage.was {
-					t.Errorf("claimed %s as %s, want %s", got.Record.ID, got.Was, damage.was)
+				if got.Record.ID != o.ID || got.Was != care.StateUncertain {
+					t.Errorf("claimed %s as %s, want %s", got.Record.ID, got.Was, care.StateUncertain)
 				}
-				if settle(t, b.Store, result(c, care.StateSent, epoch)) {
+				if complete(t, b.Store, result(c, care.StateSent, epoch)) {
 					t.Error("the old claim's word was taken")
 				}
 			})
@@ -482,7 +480,7 @@ func TestRepairedMessageDoesNotWaitForALostLease(t *testing.T) {
 }
 
 // A replica died while it sent a text, and nobody may claim texts: the customer's mail waits until the lease ends, then goes. What is known of
-// the text goes onto its record then, and it comes back as uncertain, once the mail is settled.
+// the text goes onto its record then, and it comes back as uncertain, once the mail has its outcome.
 func TestAForgottenMessageStaysUncertain(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
@@ -529,10 +527,10 @@ func TestAForgottenMessageStaysUncertain(t *testing.T) {
 		if got := claim(care.SMS); len(got) != 0 {
 			t.Error("rescued while another message of the customer is in flight:", got)
 		}
-		if !settle(t, b.Store, result(mail[0], care.StateSent, epoch)) {
+		if !complete(t, b.Store, result(mail[0], care.StateSent, epoch)) {
 			t.Error("the mail's result was refused")
 		}
-		if settle(t, b.Store, result(text[0], care.StateSent, epoch)) {
+		if complete(t, b.Store, result(text[0], care.StateSent, epoch)) {
 			t.Error("the dead replica's word was taken")
 		}
 		got := claim(care.SMS)

@@ -127,7 +127,7 @@ func newClock() *clock {
 func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()).UTC() }
 func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
 
-// bench is a store under test with its clock, and a second view of the same Redis.
+// bundle is a store under test with its clock, and a second view of the same Redis.
 type bundle struct {
 	*Store
 	clock *clock
@@ -236,9 +236,9 @@ func result(c *care.Claim, state care.State, at time.Time) care.Result {
 	return care.Result{Claim: c, Record: r}
 }
 
-func settle(t testing.TB, s *Store, res care.Result) bool {
+func complete(t testing.TB, s *Store, res care.Result) bool {
 	t.Helper()
-	ok, err := s.Settle(t.Context(), []care.Result{res})
+	ok, err := s.Complete(t.Context(), []care.Result{res})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,4 +248,48 @@ func settle(t testing.TB, s *Store, res care.Result) bool {
 func sorted(s []string) []string {
 	slices.Sort(s)
 	return s
+}
+
+// waiting lists what waits in a lane, those that were there at a crash too.
+func (b *bundle) waiting(tb testing.TB, shard int, lane care.Lane) []string {
+	tb.Helper()
+	return append(b.redis.ZRange(tb.Context(), dueKey(shard, lane), 0, -1).Val(), b.redis.ZRange(tb.Context(), suspectsKey(shard, lane), 0, -1).Val()...)
+}
+
+// smsQueue is the lane of what queue and fill plan.
+var smsQueue = care.LaneOf(care.SMS, care.Service)
+
+// deleteQueue deletes all keys of a shard's queue.
+func (b *bundle) deleteQueue(tb testing.TB, shard int) {
+	tb.Helper()
+	for _, pattern := range []string{"due:*", "leased", "suspects:*"} {
+		for _, key := range b.redis.Keys(tb.Context(), shardKey(shard, pattern)).Val() {
+			b.redis.Del(tb.Context(), key)
+		}
+	}
+}
+
+// refOf is what a claim is called in the sets of its shard, and leasedOf in that of the leases.
+func refOf(c *care.Claim) string { return ref{c.Record.ID, c.Day, c.Record.Customer}.String() }
+
+func leasedOf(c *care.Claim) string { return c.Lane.String() + "|" + refOf(c) }
+
+// ofShard gives n customers of a shard.
+func ofShard(shard, n int) (ids []string) {
+	for i := 0; len(ids) < n; i++ {
+		if care.Shard(customer(i)) == shard {
+			ids = append(ids, customer(i))
+		}
+	}
+	return ids
+}
+
+// sentOn counts the messages sent on the day of the epoch for dealer/program.
+func (b *bundle) sentOn(tb testing.TB, name string) (n int) {
+	tb.Helper()
+	for shard := range care.Shards {
+		one, _ := b.redis.HGet(tb.Context(), shardKey(shard, sentTable(dayOf(epoch))), name).Int()
+		n += one
+	}
+	return n
 }

@@ -30,14 +30,17 @@ func prefix(shard int) string { return "care:{" + tags[shard] + "}:" }
 // it: they all lie in its slot.
 func fenceKey(shard int) string { return prefix(shard) + "fence" }
 
-// The keys of a lane's queue; see slot.go.
+// The sets of a shard's queue: what waits, by its time; what is claimed, by the end of its lease; what was there when a lease ended. And who of
+// its customers has a message claimed.
 func dueKey(shard int, lane care.Lane) string { return prefix(shard) + "due:" + lane.String() }
 
-func slotKey(shard int, lane care.Lane, slot string) string {
-	return prefix(shard) + "slot:" + lane.String() + ":" + slot
+func leasedKey(shard int) string { return prefix(shard) + "leased" }
+
+func suspectsKey(shard int, lane care.Lane) string {
+	return prefix(shard) + "suspects:" + lane.String()
 }
 
-func lateKey(shard int, lane care.Lane) string { return prefix(shard) + "late:" + lane.String() }
+func busyKey(shard int) string { return prefix(shard) + "busy" }
 
 // messagesKey holds the records of the messages whose first release fell on the UTC day.
 func messagesKey(shard, day int) string { return prefix(shard) + "msg:" + dayText(day) }
@@ -54,26 +57,40 @@ func shardKey(shard int, name string) string { return prefix(shard) + name }
 // Keys that exist once lie in the first shard.
 func globalKey(name string) string { return prefix(0) + name }
 
-// sentKey counts a day's sent messages by dealer/program.
-func sentKey(shard, day int) string { return prefix(shard) + "sent:" + dayText(day) }
+// sentTable counts a day's sent messages by dealer/program.
+func sentTable(day int) string { return "sent:" + dayText(day) }
 
-// What stands in a list of messages says where its message is: 26 characters of id, 5 of the day of its record, and then, in held and failed, the
-// customer, but in a queue, and in a hand, the record itself. So a claim has all it needs without looking a record up.
-const (
-	idLen  = 26
-	dayLen = 5
-	restAt = idLen + dayLen
-)
-
-func member(id string, day int, rest string) string { return id + dayText(day) + rest }
-
-func splitMember(m string) (id string, day int, rest string, ok bool) {
-	if len(m) <= restAt || care.ShardOf(m[:idLen]) < 0 {
-		return "", 0, "", false
-	}
-	day, err := strconv.Atoi(m[idLen:restAt])
-	return m[:idLen], day, m[restAt:], err == nil
+// ref names a message in the sets of its shard: its id, the day of its record, and its customer, separated by |. In leased the lane
+// stands before it.
+type ref struct {
+	id       string
+	day      int
+	customer string
 }
+
+func (r ref) String() string { return r.id + "|" + dayText(r.day) + "|" + r.customer }
+
+// parseRef is the inverse of String.
+func parseRef(s string) (ref, bool) {
+	id, rest, ok := strings.Cut(s, "|")
+	day, customer, ok2 := strings.Cut(rest, "|")
+	n, err := strconv.Atoi(day)
+	return ref{id, n, customer}, ok && ok2 && err == nil && customer != "" && care.ShardOf(id) >= 0
+}
+
+// parseLeased reads a member of leased.
+func parseLeased(s string) (lane care.Lane, r ref, ok bool) {
+	name, rest, ok := strings.Cut(s, "|")
+	lane, known := laneNamed(name)
+	r, fine := parseRef(rest)
+	return lane, r, ok && known && fine
+}
+
+// holder is what busy says of a customer: the message that is claimed, and the token.
+func holder(id string, token int64) string { return id + "|" + strconv.FormatInt(token, 10) }
+
+// dayLen is the length of a day in a key or a ledger entry.
+const dayLen = 5
 
 // dayOf returns the days from 1970-01-01 to the UTC day of t; days before it and after 99,999 are clamped.
 func dayOf(t time.Time) int {
@@ -84,13 +101,6 @@ func dayText(day int) string {
 	s := strconv.Itoa(day)
 	return "00000"[min(len(s), dayLen):] + s
 }
-
-// The keys of what is in hand; see hand.go.
-func flightKey(shard int) string { return prefix(shard) + "flight" }
-
-func handsKey(shard int) string { return prefix(shard) + "hands" }
-
-func handKey(shard int, token string) string { return prefix(shard) + "hand:" + token }
 
 // laneNamed is the inverse of care.Lane.String.
 func laneNamed(name string) (care.Lane, bool) {

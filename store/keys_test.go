@@ -40,7 +40,7 @@ func TestShardsLieInDifferentSixteenths(t *testing.T) {
 			t.Errorf("tags %s and %s lie in the same sixteenth", tag, other)
 		}
 		seen[sixteenth] = tag
-		for _, key := range []string{fenceKey(shard), dueKey(shard, care.Lanes[0]), messagesKey(shard, 20000), sentKey(shard, 1)} {
+		for _, key := range []string{fenceKey(shard), dueKey(shard, care.Lanes[0]), messagesKey(shard, 20000), leasedKey(shard)} {
 			if !strings.HasPrefix(key, "care:{"+tag+"}:") || strings.Count(key, "{") != 1 {
 				t.Errorf("key %q of shard %s", key, tag)
 			}
@@ -48,16 +48,22 @@ func TestShardsLieInDifferentSixteenths(t *testing.T) {
 	}
 }
 
-func TestMembersAndLanes(t *testing.T) {
+func TestRefsAndLanes(t *testing.T) {
 	t.Parallel()
 	id := care.OccurrenceID("C1", "", "p", "s", "2026")
-	gotID, day, customer, ok := splitMember(member(id, 123, "C1"))
-	if !ok || gotID != id || day != 123 || customer != "C1" {
-		t.Errorf("split = %q %d %q %v", gotID, day, customer, ok)
+	want := ref{id, 123, "C1"}
+	if got, ok := parseRef(want.String()); !ok || got != want || want.String() != id+"|00123|C1" {
+		t.Errorf("%s is read as %+v %v", want, got, ok)
 	}
-	for _, bad := range []string{"", id, id + "00001", strings.Repeat("z", 40), id + "1234xC1"} {
-		if _, _, _, ok := splitMember(bad); ok {
-			t.Errorf("%q is taken for a member", bad)
+	if lane, got, ok := parseLeased("sms-a|" + want.String()); !ok || got != want || lane != smsQueue {
+		t.Errorf("leased: %+v %+v %v", lane, got, ok)
+	}
+	for _, bad := range []string{"", id, id + "|00001", id + "|00001|", strings.Repeat("z", 40) + "|1|C1", id + "|1234x|C1"} {
+		if _, ok := parseRef(bad); ok {
+			t.Errorf("%q is taken for a ref", bad)
+		}
+		if _, _, ok := parseLeased("fax-a|" + bad); ok {
+			t.Errorf("%q is taken for a lease", bad)
 		}
 	}
 	for _, lane := range care.Lanes {

@@ -18,5 +18,5 @@ func (s *Store) Lead(ctx context.Context, holder string, ttl time.Duration) (fen
 
 // Resign gives the lease up, so that another replica leads at once. Nothing happens if holder does not lead.
 func (s *Store) Resign(ctx context.Context, holder string) error {
-	return s.exec(ctx, []*call{{script: s.lua.resign, key: fenceKey(0), args: []any{holder}}}, false)
+	return s.exec(ctx, []*call{{script: s.lua.lead, key: fenceKey(0), args: []any{holder, 0}}}, false)
 }

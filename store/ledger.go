@@ -13,7 +13,7 @@ import (
 //
 //	state class channel day(5) then, separated by |: at on program vehicle step cycle reason merged
 //
-// State, class and channel are one letter each and day five digits, so that scripts can read and change them in place. at is in
+// State, class and channel are one letter each and day five digits, which is what scripts read of an entry. at is in
 // seconds since 1970 and on in days, both in base 36, with ".ms" after at where it has any; a cycle that is a date is ~ and days. A |,
 // \, ~ or line break in a word is escaped.
 const (
@@ -49,6 +49,21 @@ func letter[K comparable](m map[K]byte, k K) byte {
 		return b
 	}
 	return noLetter
+}
+
+// letterText is the letter as a text, "" for none, and fromLetter its inverse.
+func letterText[K comparable](m map[K]byte, k K) string {
+	if b, ok := m[k]; ok {
+		return string(rune(b))
+	}
+	return ""
+}
+
+func fromLetter[K comparable](m map[byte]K, s string) (k K) {
+	if len(s) == 1 {
+		k = m[s[0]]
+	}
+	return k
 }
 
 func encodeEntry(e care.LedgerEntry) string { return string(appendEntry(make([]byte, 0, 72), e)) }
@@ -138,6 +153,38 @@ func appendEscaped(b []byte, s string) []byte {
 
 var unescaper = strings.NewReplacer(`\p`, "|", `\t`, "~", `\n`, "\n", `\\`, `\`)
 
+// words goes through the parts of a text between separators; after the last one they are empty.
+type words struct {
+	rest string
+	done bool
+}
+
+func (w *words) raw() string {
+	if w.done {
+		return ""
+	}
+	word, rest, more := strings.Cut(w.rest, "|")
+	w.rest, w.done = rest, !more
+	return word
+}
+
+func (w *words) text() string { return unescaped(w.raw()) }
+
+func unescaped(s string) string {
+	if strings.IndexByte(s, '\\') >= 0 {
+		return unescaper.Replace(s)
+	}
+	return s
+}
+
+// trimmed leaves out empty fields at the end of what was written from start on.
+func trimmed(b []byte, start int) []byte {
+	for len(b) > start && b[len(b)-1] == '|' {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
 var errEntry = errors.New("the ledger entry is damaged")
 
 func decodeEntry(s string) (care.LedgerEntry, error) {
@@ -152,7 +199,7 @@ func decodeEntry(s string) (care.LedgerEntry, error) {
 	if day > 0 {
 		e.Day = care.DateFromDays(day)
 	}
-	w := words{rest: s[entryHead:], sep: fieldSep}
+	w := words{rest: s[entryHead:]}
 	if e.At, err = parseTime(w.raw()); err != nil {
 		return care.LedgerEntry{}, errEntry
 	}

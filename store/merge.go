@@ -113,7 +113,7 @@ func (m *merging) wave(ctx context.Context, wave []int) (lost []int, err error) 
 			fresh = append(fresh, j)
 			continue
 		}
-		calls = append(calls, &call{script: m.s.lua.replace, key: keys[j], args: []any{old, merged}})
+		calls = append(calls, &call{script: m.s.lua.swap, key: keys[j], args: []any{"", old, merged}})
 		swapped = append(swapped, j)
 	}
 	if err := m.s.exec(ctx, calls, false); err != nil {
@@ -140,7 +140,6 @@ func (m *merging) wave(ctx context.Context, wave []int) (lost []int, err error) 
 func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][]byte, faults []error, err error) {
 	pipe := m.s.client.Pipeline()
 	olds = make([][]byte, len(wave))
-	var r reader
 	again := slices.ContainsFunc(wave, func(i int) bool { return m.tries[i] > 1 })
 	if m.s.cluster == nil && !again {
 		parts := make([]*redis.SliceCmd, 0, len(keys)/readAtOnce+1)
@@ -153,7 +152,7 @@ func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][
 		for n, part := range parts {
 			for j, v := range part.Val() {
 				if text, ok := v.(string); ok {
-					olds[n*readAtOnce+j] = r.there(text)
+					olds[n*readAtOnce+j] = []byte(text)
 				}
 			}
 		}
@@ -170,7 +169,7 @@ func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][
 		text, err := cmd.Result()
 		switch {
 		case err == nil:
-			olds[j] = r.there(text)
+			olds[j] = []byte(text)
 		case !errors.Is(err, redis.Nil):
 			if faults == nil {
 				faults = make([]error, len(wave))
@@ -179,14 +178,6 @@ func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][
 		}
 	}
 	return olds, faults, nil
-}
-
-// there is the text of a key that is there: not nil, even if it is empty.
-func (r *reader) there(text string) []byte {
-	if text == "" {
-		return []byte{}
-	}
-	return r.raw(text)
 }
 
 // create writes the records of customers who were not there, and tells of them and of those in told. It returns those of them who
@@ -206,14 +197,11 @@ func (m *merging) create(ctx context.Context, wave []int, keys []string, fresh, 
 			written = append(written, pipe.SetNX(ctx, keys[part[0]], m.wrote[wave[part[0]]], 0))
 			continue
 		}
-		args := make([]any, 1, 1+2*len(part))
-		args[0] = "msetnx"
+		args := make([]any, 0, 2*len(part))
 		for _, j := range part {
 			args = append(args, keys[j], m.wrote[wave[j]])
 		}
-		cmd := redis.NewBoolCmd(ctx, args...)
-		_ = pipe.Process(ctx, cmd)
-		written = append(written, cmd)
+		written = append(written, pipe.MSetNX(ctx, args...))
 	}
 	if m.s.cluster != nil && len(fresh) > 0 {
 		// The stream is on another node: nobody may hear of a record before it is there.
@@ -224,12 +212,12 @@ func (m *merging) create(ctx context.Context, wave []int, keys []string, fresh, 
 	}
 	told = append(told, fresh...)
 	for n, j := range told {
-		args := []any{"xadd", changesKey, "*", "id", m.ids[wave[j]]}
+		entry := &redis.XAddArgs{Stream: changesKey, Values: []any{"id", m.ids[wave[j]]}}
 		if n == len(told)-1 {
 			// Once is enough: the stream is longer than its bound for a moment only.
-			args = []any{"xadd", changesKey, "maxlen", "~", changesKept, "*", "id", m.ids[wave[j]]}
+			entry.MaxLen, entry.Approx = changesKept, true
 		}
-		_ = pipe.Process(ctx, redis.NewStringCmd(ctx, args...))
+		pipe.XAdd(ctx, entry)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("write customers and %s: %w", changesKey, err)

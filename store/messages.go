@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -43,13 +44,13 @@ func (s *Store) Messages(ctx context.Context, f Filter) ([]care.Record, error) {
 	if f.Limit <= 0 {
 		f.Limit = messagesLimit
 	}
-	var found []located
+	var found []*located
 	var err error
 	switch {
 	case f.Customer != "":
 		found, err = s.ofCustomer(ctx, f.Customer)
 	case f.State == care.StateUncertain:
-		found, err = s.listed(ctx, "held")
+		found, err = s.listed(ctx, "uncertain")
 	case f.State == care.StateFailed:
 		found, err = s.listed(ctx, "failed")
 	case f.State.Pending():
@@ -86,48 +87,51 @@ func (s *Store) Messages(ctx context.Context, f Filter) ([]care.Record, error) {
 
 // located is a message record with where it is kept.
 type located struct {
-	record  care.Record
-	raw     string // as it stands among the day's records
-	note    string // of Begin, "" = it is not being sent
-	day     int
-	claimed bool
+	record care.Record // claimed if a replica has it, or had when its lease ended, and it was not being sent
+	raw    string      // as it stands among the day's records
+	day    int
+	entry  care.LedgerEntry // of a message that was found by its ledger
 }
 
-// read decodes a record and gives it the state that it has in hand.
-func (l *located) read(id string) (err error) {
-	if l.record, err = decodeRecord(id, l.raw); err != nil {
-		return err
+// read decodes a record.
+func (s *Store) read(ctx context.Context, id, raw string, day int) (*located, bool) {
+	r, err := decodeRecord(id, raw)
+	if err != nil {
+		s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", id))
+		return nil, false
 	}
-	switch {
-	case l.note != "":
-		sending(&l.record, l.note)
-	case l.claimed && l.record.State != care.StateSending:
+	return &located{record: r, raw: raw, day: day}, true
+}
+
+// claim gives a record the state that it has while it is claimed: its record tells only when it is being sent.
+func (l *located) claim() {
+	if l.record.State != care.StateSending {
 		l.record.State = care.StateClaimed
 	}
-	return nil
 }
 
-// over reports whether the ledger has a part of the record.
-func (l *located) over() bool { return !l.record.State.Pending() }
-
-// complete adds what the ledger has of messages that are over, in one round trip per Redis node.
-func (s *Store) complete(ctx context.Context, found []located) error {
+// noteClaimed looks which of the messages are claimed, or were when their lease ended, in one round trip per Redis node.
+func (s *Store) noteClaimed(ctx context.Context, found []*located) error {
 	pipe := s.client.Pipeline()
-	cmds := make([]*redis.StringCmd, len(found))
-	for i := range found {
-		if r := &found[i].record; found[i].over() {
-			cmds[i] = pipe.HGet(ctx, ledgerKey(r.Customer), r.ID)
+	busy, suspect := make([]*redis.StringCmd, len(found)), make([]*redis.FloatCmd, len(found))
+	for i, l := range found {
+		if l == nil || !l.record.State.Pending() {
+			continue
 		}
+		r := &l.record
+		shard := care.ShardOf(r.ID)
+		busy[i] = pipe.HGet(ctx, busyKey(shard), r.Customer)
+		suspect[i] = pipe.ZScore(ctx, suspectsKey(shard, care.LaneOf(r.Channel, r.Class)), ref{r.ID, l.day, r.Customer}.String())
 	}
 	if pipe.Len() == 0 {
 		return nil
 	}
 	if err := run(ctx, pipe); err != nil {
-		return fmt.Errorf("read ledgers: %w", err)
+		return fmt.Errorf("look for claims: %w", err)
 	}
-	for i, c := range cmds {
-		if c != nil {
-			complete(&found[i].record, c.Val())
+	for i, l := range found {
+		if busy[i] != nil && (strings.HasPrefix(busy[i].Val(), l.record.ID+"|") || suspect[i].Err() == nil) {
+			l.claim()
 		}
 	}
 	return nil
@@ -136,121 +140,94 @@ func (s *Store) complete(ctx context.Context, found []located) error {
 // listMost is how many messages of a list are read in each shard, at most.
 const listMost = 100_000
 
-// queued reads the messages of a lane: those that wait, those that were there at a crash, and those that have left the queue because they
-// are in hand.
-func (s *Store) queued(ctx context.Context, lane care.Lane) ([]located, error) {
-	var out []located
-	there := make(map[string]bool)
-	add := func(member string, claimed bool, note string) {
-		id, day, record, ok := splitMember(member)
-		if !ok || there[id] {
-			return
-		}
-		l := located{raw: record, day: day, claimed: claimed, note: note}
-		if err := l.read(id); err != nil {
-			s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", id))
-			return
-		}
-		there[id] = true
-		out = append(out, l)
-	}
-	for shard := range care.Shards {
-		late, err := s.client.ZRange(ctx, lateKey(shard, lane), 0, listMost-1).Result()
-		if err != nil {
-			return nil, fmt.Errorf("list messages: %w", err)
-		}
-		for _, m := range late {
-			add(m, true, "")
-		}
-		enough := len(out) + listMost
-		err = s.eachMember(ctx, shard, lane, func(members []string) error {
-			for _, m := range members {
-				add(m, false, "")
-			}
-			if len(out) >= enough {
-				return errEnough
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnough) {
-			return nil, fmt.Errorf("list messages: %w", err)
-		}
-	}
-	held, err := s.everyHand(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range held {
-		if h.lane == lane.String() {
-			add(h.member, true, h.note)
-		}
-	}
-	return out, nil
-}
-
-// errEnough ends a listing.
-var errEnough = errors.New("there are enough")
-
-// listed reads the messages of one of the shards' sorted sets.
-func (s *Store) listed(ctx context.Context, list string) ([]located, error) {
+// queued reads the messages of a lane: those that wait, those that are claimed, and those that were when their lease ended.
+func (s *Store) queued(ctx context.Context, lane care.Lane) ([]*located, error) {
 	pipe := s.client.Pipeline()
-	cmds := make([]interface{ Val() []string }, care.Shards)
-	for shard := range cmds {
-		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, list), 0, listMost-1)
+	var due, suspects, leased [care.Shards]*redis.StringSliceCmd
+	for shard := range care.Shards {
+		due[shard] = pipe.ZRange(ctx, dueKey(shard, lane), 0, listMost-1)
+		suspects[shard] = pipe.ZRange(ctx, suspectsKey(shard, lane), 0, listMost-1)
+		leased[shard] = pipe.ZRange(ctx, leasedKey(shard), 0, -1)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
 	var refs []ref
-	for shard := range cmds {
-		for _, m := range cmds[shard].Val() {
-			if id, day, _, ok := splitMember(m); ok {
-				refs = append(refs, ref{id: id, shard: shard, day: day})
+	claimed := make(map[string]bool)
+	for shard := range care.Shards {
+		refs = appendRefs(refs, due[shard].Val())
+		waiting := len(refs)
+		refs = appendRefs(refs, suspects[shard].Val())
+		for _, member := range leased[shard].Val() {
+			if at, r, ok := parseLeased(member); ok && at == lane {
+				refs = append(refs, r)
 			}
 		}
-	}
-	var out []located
-	for chunk := range slices.Chunk(refs, batch) {
-		some, err := s.readRefs(ctx, chunk)
-		if err != nil {
-			return nil, err
+		for _, r := range refs[waiting:] {
+			claimed[r.id] = true
 		}
-		out = append(out, some...)
+	}
+	out, err := s.readRefs(ctx, refs)
+	for _, l := range out {
+		if claimed[l.record.ID] {
+			l.claim()
+		}
+	}
+	return out, err
+}
+
+func appendRefs(refs []ref, members []string) []ref {
+	for _, m := range members {
+		if r, ok := parseRef(m); ok {
+			refs = append(refs, r)
+		}
+	}
+	return refs
+}
+
+// listed reads the messages of one of the shards' sets.
+func (s *Store) listed(ctx context.Context, set string) ([]*located, error) {
+	pipe := s.client.Pipeline()
+	cmds := make([]*redis.StringSliceCmd, care.Shards)
+	for shard := range cmds {
+		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, set), 0, listMost-1)
+	}
+	if err := run(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("list messages: %w", err)
+	}
+	var refs []ref
+	for _, c := range cmds {
+		refs = appendRefs(refs, c.Val())
+	}
+	return s.readRefs(ctx, refs)
+}
+
+// readRefs reads the records of messages, a thousand in a round trip. Those that are gone are left out, and those that stand there twice.
+func (s *Store) readRefs(ctx context.Context, refs []ref) ([]*located, error) {
+	out := make([]*located, 0, len(refs))
+	there := make(map[string]bool, len(refs))
+	for chunk := range slices.Chunk(refs, batch) {
+		pipe := s.client.Pipeline()
+		cmds := make([]*redis.StringCmd, len(chunk))
+		for i, r := range chunk {
+			cmds[i] = pipe.HGet(ctx, messagesKey(care.ShardOf(r.id), r.day), r.id)
+		}
+		if err := run(ctx, pipe); err != nil {
+			return nil, fmt.Errorf("read messages: %w", err)
+		}
+		for i, r := range chunk {
+			if raw := cmds[i].Val(); raw != "" && !there[r.id] {
+				if l, ok := s.read(ctx, r.id, raw, r.day); ok {
+					there[r.id] = true
+					out = append(out, l)
+				}
+			}
+		}
 	}
 	return out, nil
 }
 
-// ref says where a record is.
-type ref struct {
-	id         string
-	shard, day int
-}
-
-func (s *Store) readRefs(ctx context.Context, refs []ref) ([]located, error) {
-	pipe := s.client.Pipeline()
-	cmds := make([]interface{ Val() string }, len(refs))
-	for i, r := range refs {
-		cmds[i] = pipe.HGet(ctx, messagesKey(r.shard, r.day), r.id)
-	}
-	if err := run(ctx, pipe); err != nil {
-		return nil, fmt.Errorf("read messages: %w", err)
-	}
-	out := make([]located, 0, len(refs))
-	for i, r := range refs {
-		l := located{raw: cmds[i].Val(), day: r.day}
-		if l.raw == "" {
-			continue
-		}
-		if err := l.read(r.id); err != nil {
-			s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", r.id))
-			continue
-		}
-		out = append(out, l)
-	}
-	return out, s.complete(ctx, out)
-}
-
-func (s *Store) ofCustomer(ctx context.Context, customer string) ([]located, error) {
+func (s *Store) ofCustomer(ctx context.Context, customer string) ([]*located, error) {
 	fields, err := s.client.HGetAll(ctx, ledgerKey(customer)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
@@ -265,51 +242,37 @@ func (s *Store) ofCustomer(ctx context.Context, customer string) ([]located, err
 	if err != nil {
 		return nil, err
 	}
-	out := make([]located, 0, len(found))
-	for _, l := range found {
-		if l != nil {
-			out = append(out, *l)
-		}
-	}
-	return out, nil
+	return slices.DeleteFunc(found, func(l *located) bool { return l == nil }), nil
 }
 
 // everyDay reads the records of every day that can hold what the filter asks for, newest first, until there are enough.
-func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
-	days := make(map[int]bool)
+func (s *Store) everyDay(ctx context.Context, f *Filter) ([]*located, error) {
 	pipe := s.client.Pipeline()
-	cmds := make([]interface{ Val() []string }, care.Shards)
+	cmds := make([]*redis.StringSliceCmd, care.Shards)
 	for shard := range cmds {
 		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, "days"), 0, -1)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list days: %w", err)
 	}
-	held, err := s.everyHand(ctx)
-	if err != nil {
-		return nil, err
-	}
+	var days []int
 	for _, c := range cmds {
 		for _, d := range c.Val() {
 			if n, err := strconv.Atoi(d); err == nil {
-				days[n] = true
+				days = append(days, n)
 			}
 		}
 	}
-	order := make([]int, 0, len(days))
-	for d := range days {
-		order = append(order, d)
-	}
-	sort.Sort(sort.Reverse(sort.IntSlice(order)))
-	var out []located
-	for _, day := range order {
-		matching := 0
+	slices.Sort(days)
+	days = slices.Compact(days)
+	slices.Reverse(days)
+	var out []*located
+	for _, day := range days {
 		for shard := range care.Shards {
-			some, err := s.oneDay(ctx, shard, day, f, held)
+			some, err := s.oneDay(ctx, shard, day, f)
 			if err != nil {
 				return nil, err
 			}
-			matching += len(some)
 			out = append(out, some...)
 		}
 		if len(out) >= f.Limit {
@@ -319,28 +282,20 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]located, error) {
 	return out, nil
 }
 
-func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter, held map[string]*inHand) ([]located, error) {
-	var out []located
+func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter) ([]*located, error) {
+	var out []*located
 	for cursor := uint64(0); ; {
 		page, next, err := s.client.HScan(ctx, messagesKey(shard, day), cursor, "", batch).Result()
 		if err != nil {
 			return nil, fmt.Errorf("read messages: %w", err)
 		}
-		some := make([]located, 0, len(page)/2)
+		some := make([]*located, 0, len(page)/2)
 		for i := 1; i < len(page); i += 2 {
-			l := located{raw: page[i], day: day}
-			err := l.read(page[i-1])
-			if h, ok := held[page[i-1]]; ok && err == nil {
-				l.claimed, l.note = true, h.note
-				err = l.read(page[i-1])
+			if l, ok := s.read(ctx, page[i-1], page[i], day); ok {
+				some = append(some, l)
 			}
-			if err != nil {
-				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", page[i-1]))
-				continue
-			}
-			some = append(some, l)
 		}
-		if err := s.complete(ctx, some); err != nil {
+		if err := s.noteClaimed(ctx, some); err != nil {
 			return nil, err
 		}
 		for _, l := range some {
@@ -366,59 +321,33 @@ func (s *Store) Message(ctx context.Context, id string) (care.Record, error) {
 	return found[0].record, nil
 }
 
-// find looks records up by their ids, in the same order; nil = there is none.
+// find looks records up by their ids, in the same order; nil = there is none. It takes two round trips per Redis node.
 func (s *Store) find(ctx context.Context, ids []string) ([]*located, error) {
-	var groups [care.Shards][]int
-	for i, id := range ids {
-		if shard := care.ShardOf(id); shard >= 0 {
-			groups[shard] = append(groups[shard], i)
-		}
+	cs, err := perShard(s.lua.find, len(ids), func(i int) int { return care.ShardOf(ids[i]) }, nil, func(i int) ([]any, error) { return []any{ids[i]}, nil })
+	if err != nil {
+		return nil, err
 	}
-	var calls []*call
-	for shard, items := range groups {
-		if len(items) == 0 {
-			continue
-		}
-		c := &call{script: s.lua.find, key: fenceKey(shard)}
-		for _, i := range items {
-			c.add(ids[i])
-		}
-		calls = append(calls, c)
-	}
-	if err := s.exec(ctx, calls, false); err != nil {
+	cs.split(1, atOnce)
+	if err := s.exec(ctx, cs.all, false); err != nil {
 		return nil, err
 	}
 	out := make([]*located, len(ids))
-	next := 0
-	for _, items := range groups {
-		if len(items) == 0 {
-			continue
-		}
-		l, err := calls[next].list(5 * len(items))
+	for n, c := range cs.all {
+		l, err := c.list(2 * len(cs.items[n]))
 		if err != nil {
 			return nil, err
 		}
-		next++
-		for j, i := range items {
-			day := text(l[5*j])
-			if day == "" {
-				continue
+		for j, i := range cs.items[n] {
+			if day := text(l[2*j]); day != "" {
+				at, err := strconv.Atoi(day)
+				if err != nil {
+					return nil, fmt.Errorf("find messages: %w", err)
+				}
+				out[i], _ = s.read(ctx, ids[i], text(l[2*j+1]), at)
 			}
-			found := &located{raw: text(l[5*j+1]), note: text(l[5*j+2]), claimed: text(l[5*j+3]) == "1"}
-			if found.day, err = strconv.Atoi(day); err != nil {
-				return nil, fmt.Errorf("find messages: %w", err)
-			}
-			if err := found.read(ids[i]); err != nil {
-				s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", ids[i]))
-				continue
-			}
-			if found.over() {
-				complete(&found.record, text(l[5*j+4]))
-			}
-			out[i] = found
 		}
 	}
-	return out, nil
+	return out, s.noteClaimed(ctx, out)
 }
 
 func sortTimeline(entries []care.EventEntry) {

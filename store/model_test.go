@@ -2,9 +2,11 @@ package store
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
 	"github.com/carebell/carebell/care"
@@ -24,6 +26,7 @@ type modelMessage struct {
 
 type model struct {
 	b        *bundle
+	replicas []*Store
 	messages map[string]*modelMessage
 	stale    []*care.Claim // claims that have ended, one way or another
 	planned  int
@@ -48,6 +51,9 @@ func (m *model) waiting(msg *modelMessage) bool {
 	return msg.held == nil && !msg.lost && (msg.state == care.StateDue || msg.state == care.StateRetry)
 }
 
+// replica is one of those that share the Redis.
+func (m *model) replica(t *rapid.T) *Store { return rapid.SampledFrom(m.replicas).Draw(t, "replica") }
+
 func (m *model) now() time.Time { return m.b.clock.now() }
 
 func (m *model) plan(t *rapid.T) {
@@ -55,7 +61,7 @@ func (m *model) plan(t *rapid.T) {
 	o.Channel = rapid.SampledFrom(care.Channels).Draw(t, "channel")
 	m.planned++
 	for range rapid.IntRange(1, 2).Draw(t, "times") {
-		if _, err := m.b.Apply(m.t.Context(), []care.Change{{Customer: o.Customer, Add: []*care.Occurrence{o}}}); err != nil {
+		if _, err := m.replica(t).Apply(m.t.Context(), []care.Change{{Customer: o.Customer, Add: []*care.Occurrence{o}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +70,7 @@ func (m *model) plan(t *rapid.T) {
 
 func (m *model) planAgain(t *rapid.T) {
 	msg := m.pick(t, func(*modelMessage) bool { return true })
-	got, err := m.b.Apply(m.t.Context(), []care.Change{{Customer: msg.o.Customer, Add: []*care.Occurrence{msg.o}}})
+	got, err := m.replica(t).Apply(m.t.Context(), []care.Change{{Customer: msg.o.Customer, Add: []*care.Occurrence{msg.o}}})
 	if err != nil || got != (Applied{Refused: 1}) {
 		t.Fatalf("planned again: %+v, %v", got, err)
 	}
@@ -72,7 +78,7 @@ func (m *model) planAgain(t *rapid.T) {
 
 func (m *model) drop(t *rapid.T) {
 	msg := m.pick(t, func(*modelMessage) bool { return true })
-	got, err := m.b.Apply(m.t.Context(), []care.Change{{Customer: msg.o.Customer, Drop: []care.Drop{{ID: msg.o.ID, State: care.StateSkipped, Reason: "sold"}}}})
+	got, err := m.replica(t).Apply(m.t.Context(), []care.Change{{Customer: msg.o.Customer, Drop: []care.Drop{{ID: msg.o.ID, State: care.StateSkipped, Reason: "sold"}}}})
 	if err != nil || (got.Dropped == 1) != m.waiting(msg) {
 		t.Fatalf("dropping a %s message: %+v, %v", msg.state, got, err)
 	}
@@ -88,7 +94,7 @@ func (m *model) move(t *rapid.T) {
 	o.Channel = rapid.SampledFrom(care.Channels).Draw(t, "channel")
 	o.Template = rapid.SampledFrom([]string{"", "other", "a|b"}).Draw(t, "template")
 	may := m.waiting(msg) && msg.state == care.StateDue
-	got, err := m.b.Apply(m.t.Context(), []care.Change{{Customer: o.Customer, Move: []*care.Occurrence{&o}}})
+	got, err := m.replica(t).Apply(m.t.Context(), []care.Change{{Customer: o.Customer, Move: []*care.Occurrence{&o}}})
 	if err != nil || (got.Moved == 1) != may {
 		t.Fatalf("moving a %s message: %+v, %v", msg.state, got, err)
 	}
@@ -109,7 +115,7 @@ func (m *model) claim(t *rapid.T) {
 		lease = time.Microsecond
 	}
 	most := rapid.IntRange(1, 4).Draw(t, "most")
-	claims, err := m.b.Claim(m.t.Context(), care.Lanes, most, lease)
+	claims, err := m.replica(t).Claim(m.t.Context(), care.Lanes, most, lease)
 	if err != nil || len(claims) > most {
 		t.Fatalf("%d claims, %v", len(claims), err)
 	}
@@ -172,7 +178,7 @@ func (m *model) spared(t *rapid.T) bool {
 
 func (m *model) begin(t *rapid.T) {
 	msg := m.pick(t, func(msg *modelMessage) bool { return msg.held != nil })
-	ok, err := m.b.Begin(m.t.Context(), []care.Intent{{Claim: msg.held, At: m.now()}})
+	ok, err := m.replica(t).Begin(m.t.Context(), []care.Intent{{Claim: msg.held, At: m.now()}})
 	if err != nil || !ok[0] {
 		t.Fatalf("our own intent: %v, %v", ok, err)
 	}
@@ -181,39 +187,29 @@ func (m *model) begin(t *rapid.T) {
 
 func (m *model) renew(t *rapid.T) {
 	msg := m.pick(t, func(msg *modelMessage) bool { return msg.held != nil })
-	ok, err := m.b.Renew(m.t.Context(), []*care.Claim{msg.held}, 2*time.Hour)
+	ok, err := m.replica(t).Renew(m.t.Context(), []*care.Claim{msg.held}, 2*time.Hour)
 	if err != nil || !ok[0] {
 		t.Fatalf("our own renewal: %v, %v", ok, err)
 	}
 }
 
-// die ends a lease as if its holder had died. What was claimed together has one lease.
+// die ends a lease as if its holder had died.
 func (m *model) die(t *rapid.T) {
 	msg := m.pick(t, func(msg *modelMessage) bool { return msg.held != nil })
 	m.b.endLease(m.t, msg.held)
-	hand := msg.held
-	for _, msg := range m.messages {
-		if msg.held != nil && together(msg.held, hand) {
-			m.stale = append(m.stale, msg.held)
-			msg.held, msg.lost = nil, true
-		}
-	}
-}
-
-// together reports whether two claims are of one hand.
-func together(a, b *care.Claim) bool {
-	return a.Token == b.Token && care.Shard(a.Record.Customer) == care.Shard(b.Record.Customer)
+	m.stale = append(m.stale, msg.held)
+	msg.held, msg.lost = nil, true
 }
 
 // endLease lets a claim's lease be over.
 func (b *bundle) endLease(t testing.TB, c *care.Claim) {
 	t.Helper()
-	if err := b.redis.Do(t.Context(), "ZADD", handsKey(care.Shard(c.Record.Customer)), "XX", "1", c.Token).Err(); err != nil {
+	if err := b.redis.Do(t.Context(), "ZADD", leasedKey(care.Shard(c.Record.Customer)), "XX", "1", leasedOf(c)).Err(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (m *model) settle(t *rapid.T) {
+func (m *model) complete(t *rapid.T) {
 	msg := m.pick(t, func(msg *modelMessage) bool { return msg.held != nil })
 	state := rapid.SampledFrom([]care.State{
 		care.StateDue, care.StateRetry, care.StateSent, care.StateDelivered, care.StateFailed, care.StateExpired, care.StateSkipped, care.StateUncertain,
@@ -225,7 +221,7 @@ func (m *model) settle(t *rapid.T) {
 		msg.o.Channel = res.Record.Channel
 	}
 	for range rapid.IntRange(1, 2).Draw(t, "times") {
-		ok, err := m.b.Settle(m.t.Context(), []care.Result{res})
+		ok, err := m.replica(t).Complete(m.t.Context(), []care.Result{res})
 		if err != nil || !ok[0] && msg.parked == "" {
 			t.Fatalf("our own result: %v, %v", ok, err)
 		}
@@ -254,19 +250,14 @@ func (m *model) staleOwner(t *rapid.T) {
 	}
 	res := result(c, care.StateFailed, m.now().Add(time.Nanosecond))
 	res.Record.Reason = "stale"
-	ok, err := m.b.Settle(m.t.Context(), []care.Result{res})
+	ok, err := m.replica(t).Complete(m.t.Context(), []care.Result{res})
 	if err != nil || ok[0] {
 		t.Fatalf("a stale result: %v, %v", ok, err)
 	}
-	for _, other := range m.messages {
-		if other.held != nil && together(other.held, c) {
-			return // Begin and Renew ask for the hand, and the rest of it is there
-		}
-	}
-	if ok, err := m.b.Begin(m.t.Context(), []care.Intent{{Claim: c, At: m.now()}}); err != nil || ok[0] {
+	if ok, err := m.replica(t).Begin(m.t.Context(), []care.Intent{{Claim: c, At: m.now()}}); err != nil || ok[0] {
 		t.Fatalf("a stale intent: %v, %v", ok, err)
 	}
-	if ok, err := m.b.Renew(m.t.Context(), []*care.Claim{c}, time.Hour); err != nil || ok[0] {
+	if ok, err := m.replica(t).Renew(m.t.Context(), []*care.Claim{c}, time.Hour); err != nil || ok[0] {
 		t.Fatalf("a stale renewal: %v, %v", ok, err)
 	}
 }
@@ -274,7 +265,7 @@ func (m *model) staleOwner(t *rapid.T) {
 func (m *model) receipt(t *rapid.T) {
 	msg := m.pick(t, func(*modelMessage) bool { return true })
 	state := rapid.SampledFrom([]care.State{care.StateSent, care.StateDelivered, care.StateUndelivered, care.StateFailed}).Draw(t, "receipt")
-	if err := m.b.Receipts(m.t.Context(), []care.Receipt{receipt(msg.o.ID, state)}); err != nil {
+	if err := m.replica(t).Receipts(m.t.Context(), []care.Receipt{receipt(msg.o.ID, state)}); err != nil {
 		t.Fatal(err)
 	}
 	if msg.held != nil || msg.lost {
@@ -342,7 +333,7 @@ func (m *model) leftover(t *rapid.T) {
 	})
 	before := m.b.raw(m.t, msg.o.ID)
 	for range 2 {
-		ok, err := m.b.Settle(m.t.Context(), []care.Result{{Claim: msg.held, Record: msg.held.Record, Leftover: true}})
+		ok, err := m.replica(t).Complete(m.t.Context(), []care.Result{{Claim: msg.held, Record: msg.held.Record, Leftover: true}})
 		if err != nil {
 			t.Fatalf("a leftover: %v, %v", ok, err)
 		}
@@ -369,27 +360,66 @@ func (b *bundle) raw(t testing.TB, id string) string {
 	return found[0].raw
 }
 
-// queued checks that what waits stands in its queue once, as its record says, and nothing else does.
+// queued checks that each message stands in exactly one of due, suspects and leased, or is over, and that busy says what leased says.
 func (m *model) queued(t *rapid.T) {
-	lanes := make(map[string][]string)
+	ctx := m.t.Context()
+	pipe := m.b.redis.Pipeline()
+	var leased [care.Shards]*redis.StringSliceCmd
+	var busy [care.Shards]*redis.MapStringStringCmd
+	waiting := make(map[string]*redis.StringSliceCmd)
 	for shard := range care.Shards {
+		leased[shard], busy[shard] = pipe.ZRange(ctx, leasedKey(shard), 0, -1), pipe.HGetAll(ctx, busyKey(shard))
 		for _, lane := range care.Lanes {
-			for _, text := range m.b.waiting(m.t, shard, lane) {
-				id, day, record, ok := splitMember(text)
-				lanes[id] = append(lanes[id], lane.String())
-				if raw := m.b.redis.HGet(m.t.Context(), messagesKey(shard, day), id).Val(); !ok || raw != record {
-					t.Fatalf("%s waits as %q, its record is %q", id, record, raw)
-				}
+			for _, key := range []string{dueKey(shard, lane), suspectsKey(shard, lane)} {
+				waiting[key] = pipe.ZRange(ctx, key, 0, -1)
 			}
 		}
 	}
-	for id, msg := range m.messages {
-		var want []string
-		if m.waiting(msg) {
-			want = []string{care.LaneOf(msg.o.Channel, msg.o.Class).String()}
+	if _, err := pipe.Exec(ctx); err != nil {
+		t.Fatal(err)
+	}
+	sets := make(map[string][]string)
+	for shard := range care.Shards {
+		there := make(map[string]string)
+		for _, member := range leased[shard].Val() {
+			lane, r, ok := parseLeased(member)
+			if !ok {
+				t.Fatalf("%q is leased", member)
+			}
+			there[r.customer] = r.id
+			sets[r.id] = append(sets[r.id], "leased "+lane.String())
 		}
-		if !slices.Equal(lanes[id], want) && !msg.lost {
-			t.Fatalf("a %s message waits in %v, want %v", msg.state, lanes[id], want)
+		for customer, held := range busy[shard].Val() {
+			if id, _, _ := strings.Cut(held, "|"); there[customer] != id {
+				t.Fatalf("%s is busy with %s, leased is %q", customer, held, there[customer])
+			}
+			delete(there, customer)
+		}
+		if len(there) > 0 {
+			t.Fatalf("leased without that their customers are busy: %v", there)
+		}
+	}
+	for key, cmd := range waiting {
+		_, name, _ := strings.Cut(key, "}:")
+		for _, r := range appendRefs(nil, cmd.Val()) {
+			sets[r.id] = append(sets[r.id], strings.Replace(name, ":", " ", 1))
+		}
+	}
+	for id, msg := range m.messages {
+		lane := care.LaneOf(msg.o.Channel, msg.o.Class).String()
+		var want []string
+		switch {
+		case msg.held != nil:
+			want = []string{"leased " + lane}
+		case msg.lost && slices.Equal(sets[id], []string{"suspects " + lane}): // reclaimed already
+			continue
+		case msg.lost:
+			want = []string{"leased " + lane}
+		case m.waiting(msg):
+			want = []string{"due " + lane}
+		}
+		if !slices.Equal(sets[id], want) {
+			t.Fatalf("a %s message (held %v, lost %v) stands in %q, want %q", msg.state, msg.held != nil, msg.lost, sets[id], want)
 		}
 	}
 }
@@ -419,25 +449,33 @@ func (m *model) check(t *rapid.T) {
 	}
 }
 
+// Several replicas do what they do in any order, on a real Redis and on the embedded store.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	b := onRedis(t)
+	onBoth(t, checkModel)
+}
+
+func checkModel(t *testing.T, b *bundle) {
+	t.Helper()
+	replicas := []*Store{b.Store, b.another(t), b.another(t)}
 	rapid.Check(t, func(rt *rapid.T) {
 		if err := b.redis.FlushDB(t.Context()).Err(); err != nil {
 			rt.Fatal(err)
 		}
 		b.clock.at.Store(epoch.UnixNano())
-		if err := b.Accept(t.Context()); err != nil {
-			rt.Fatal(err)
+		for _, s := range replicas {
+			if err := s.Accept(t.Context()); err != nil {
+				rt.Fatal(err)
+			}
+			for i := range s.looks {
+				s.looks[i].suspects, s.looks[i].due, s.looks[i].looked = [care.Shards]bool{}, [care.Shards]int{}, time.Time{}
+			}
 		}
-		for i := range b.hungers {
-			b.hungers[i].late, b.hungers[i].ended = [care.Shards]bool{}, [care.Shards]bool{}
-		}
-		m := &model{b: b, messages: make(map[string]*modelMessage), t: t}
+		m := &model{b: b, replicas: replicas, messages: make(map[string]*modelMessage), t: t}
 		m.plan(rt)
 		rt.Repeat(map[string]func(*rapid.T){
 			"plan": m.plan, "planAgain": m.planAgain, "drop": m.drop, "move": m.move, "leftover": m.leftover, "advance": m.advance, "claim": m.claim, "claim again": m.claim,
-			"begin": m.begin, "renew": m.renew, "die": m.die, "settle": m.settle, "staleOwner": m.staleOwner, "receipt": m.receipt,
+			"begin": m.begin, "renew": m.renew, "die": m.die, "complete": m.complete, "staleOwner": m.staleOwner, "receipt": m.receipt,
 			"decide": m.decide, "repair": m.repair, "": m.check,
 		})
 	})

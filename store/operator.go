@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 
@@ -211,7 +210,7 @@ func (s *Store) Usual(ctx context.Context, dealer, program string) (float64, err
 	cmds := make([]interface{ Int64() (int64, error) }, 0, usualDays*care.Shards)
 	for back := 1; back <= usualDays; back++ {
 		for shard := range care.Shards {
-			cmds = append(cmds, pipe.HGet(ctx, sentKey(shard, today-back), dealer+"/"+program))
+			cmds = append(cmds, pipe.HGet(ctx, shardKey(shard, sentTable(today-back)), dealer+"/"+program))
 		}
 	}
 	if err := run(ctx, pipe); err != nil {
@@ -223,25 +222,4 @@ func (s *Store) Usual(ctx context.Context, dealer, program string) (float64, err
 		sum += n
 	}
 	return float64(sum) / usualDays, nil
-}
-
-// SentOn counts the messages sent on a UTC day by "dealer/program".
-func (s *Store) SentOn(ctx context.Context, day care.Date) (map[string]int, error) {
-	pipe := s.client.Pipeline()
-	cmds := make([]interface{ Val() map[string]string }, care.Shards)
-	for shard := range cmds {
-		cmds[shard] = pipe.HGetAll(ctx, sentKey(shard, min(max(day.Days(), 0), 99999)))
-	}
-	if err := run(ctx, pipe); err != nil {
-		return nil, fmt.Errorf("count what was sent: %w", err)
-	}
-	out := make(map[string]int)
-	for _, c := range cmds {
-		for name, v := range c.Val() {
-			if n, err := strconv.Atoi(v); err == nil {
-				out[name] += n
-			}
-		}
-	}
-	return out, nil
 }

@@ -40,7 +40,7 @@ func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*car
 			return err
 		}
 		if erased {
-			entomb(o)
+			keepTombstone(o)
 		}
 		raw, err := json.Marshal(o)
 		if err != nil {
@@ -49,7 +49,7 @@ func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*car
 		if bytes.Equal(raw, old) || len(old) == 0 && string(raw) == "{}" {
 			return nil
 		}
-		c := &call{script: s.lua.overlay, key: key, args: []any{old, raw}}
+		c := &call{script: s.lua.swap, key: key, args: []any{overlayField, old, raw}}
 		if err := s.exec(ctx, []*call{c}, true); err != nil {
 			return fmt.Errorf("overlay of %s: %w", customer, err)
 		}

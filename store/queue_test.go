@@ -41,8 +41,8 @@ func TestQueueFromPlanToSent(t *testing.T) {
 		if err != nil || f[0].Ledger[o.ID].State != care.StateSending {
 			t.Errorf("ledger while sending: %+v, %v", f[0].Ledger, err)
 		}
-		if !settle(t, b.Store, result(c, care.StateSent, epoch)) {
-			t.Fatal("Settle refused our own claim")
+		if !complete(t, b.Store, result(c, care.StateSent, epoch)) {
+			t.Fatal("Complete refused our own claim")
 		}
 		f, err = b.Facts(ctx, []string{o.Customer})
 		if err != nil {
@@ -82,9 +82,8 @@ func TestPlannedOnce(t *testing.T) {
 func TestNothingIsDueBeforeItsTime(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
-		// One that comes shortly before its time has a millisecond of its own; one that comes earlier shares its second with others.
 		for i, c := range []struct{ in, due time.Duration }{
-			{time.Minute - 500*time.Microsecond, time.Minute}, {2 * time.Minute, 2 * time.Minute}, {time.Hour + 500*time.Microsecond, time.Hour + time.Second},
+			{time.Minute - 500*time.Microsecond, time.Minute}, {2 * time.Minute, 2 * time.Minute}, {time.Hour + 500*time.Microsecond, time.Hour + time.Millisecond},
 		} {
 			o := occurrence(customer(0), i, b.clock.now().Add(c.in))
 			b.apply(t, Applied{Added: 1}, care.Change{Customer: o.Customer, Add: []*care.Occurrence{o}})
@@ -97,7 +96,7 @@ func TestNothingIsDueBeforeItsTime(t *testing.T) {
 			if claim.Record.ID != o.ID {
 				t.Errorf("claimed %s", claim.Record.ID)
 			}
-			settle(t, b.Store, result(claim, care.StateSent, b.clock.now()))
+			complete(t, b.Store, result(claim, care.StateSent, b.clock.now()))
 		}
 	})
 }
@@ -118,7 +117,7 @@ func TestStaleOwnerIsRefused(t *testing.T) {
 		if second.Token <= first.Token {
 			t.Errorf("the token went from %d to %d", first.Token, second.Token)
 		}
-		if settle(t, b.Store, result(first, care.StateSent, epoch)) {
+		if complete(t, b.Store, result(first, care.StateSent, epoch)) {
 			t.Error("a stale settle was taken")
 		}
 		if begin(t, b.Store, first) {
@@ -127,7 +126,7 @@ func TestStaleOwnerIsRefused(t *testing.T) {
 		if ok, err := b.Renew(t.Context(), []*care.Claim{first}, time.Minute); err != nil || ok[0] {
 			t.Errorf("a stale renewal: %v, %v", ok, err)
 		}
-		if !settle(t, other, result(second, care.StateUncertain, epoch)) {
+		if !complete(t, other, result(second, care.StateUncertain, epoch)) {
 			t.Error("the new owner was refused")
 		}
 		if n, err := b.Uncertain(t.Context()); err != nil || n != 1 {
@@ -177,7 +176,7 @@ func TestALeftoverLeavesNoCrashes(t *testing.T) {
 		c := awaitClaim(t, b.Store, time.Minute)
 		before := b.raw(t, o.ID)
 		for _, want := range []bool{true, false} {
-			ok, err := b.Settle(t.Context(), []care.Result{{Claim: c, Record: c.Record, Leftover: true}})
+			ok, err := b.Complete(t.Context(), []care.Result{{Claim: c, Record: c.Record, Leftover: true}})
 			if err != nil || ok[0] != want {
 				t.Fatalf("a leftover: %v, %v; want %v", ok, err, want)
 			}
@@ -185,7 +184,7 @@ func TestALeftoverLeavesNoCrashes(t *testing.T) {
 		if after := b.raw(t, o.ID); after != before {
 			t.Errorf("the record went from %q to %q", before, after)
 		}
-		if n := b.redis.HLen(t.Context(), shardKey(care.Shard(o.Customer), "crash")).Val(); c.Record.Crashes != 1 || n != 0 {
+		if n := b.redis.HLen(t.Context(), shardKey(care.Shard(o.Customer), "crashes")).Val(); c.Record.Crashes != 1 || n != 0 {
 			t.Errorf("%d crashes were known, %d messages with crashes still are", c.Record.Crashes, n)
 		}
 	})
@@ -213,7 +212,7 @@ func TestNextDueKnowsWhatIsHeld(t *testing.T) {
 		if at := next(); at.IsZero() || at.After(o.Release) {
 			t.Errorf("the one that is held is due at %v, want before %v", at, o.Release)
 		}
-		settle(t, b.Store, result(c, care.StateSent, epoch))
+		complete(t, b.Store, result(c, care.StateSent, epoch))
 		if at := next(); !at.IsZero() {
 			t.Errorf("when it is settled the next is due at %v", at)
 		}

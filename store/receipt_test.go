@@ -11,7 +11,18 @@ func receipt(id string, state care.State) care.Receipt {
 	return care.Receipt{ID: id, Channel: care.SMS, Gateway: "kannel", State: state, Code: "code", At: epoch.Add(time.Hour)}
 }
 
-func (b *bundle) receive(t testing.TB, receipts ...care.Receipt) {
+// early is a receipt as it waits for its message's result.
+func (b *bundle) early(t testing.TB, id string, state care.State) string {
+	t.Helper()
+	rc := receipt(id, state)
+	raw, err := b.earlyReceipt(&rc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func (b *bundle) receipts(t testing.TB, receipts ...care.Receipt) {
 	t.Helper()
 	if err := b.Receipts(t.Context(), receipts); err != nil {
 		t.Fatal(err)
@@ -34,7 +45,7 @@ func TestStatesOnlyMoveUp(t *testing.T) {
 	const sent, delivered, undelivered, uncertain, failed = care.StateSent, care.StateDelivered, care.StateUndelivered, care.StateUncertain, care.StateFailed
 	for _, tt := range []struct {
 		name     string
-		settled  care.State
+		ended    care.State
 		receipts []care.State
 		want     care.State
 	}{
@@ -54,9 +65,9 @@ func TestStatesOnlyMoveUp(t *testing.T) {
 			t.Parallel()
 			onBoth(t, func(t *testing.T, b *bundle) {
 				o := b.queue(t, 1)[0]
-				settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), tt.settled, epoch))
+				complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), tt.ended, epoch))
 				for _, state := range tt.receipts {
-					b.receive(t, receipt(o.ID, state))
+					b.receipts(t, receipt(o.ID, state))
 				}
 				b.expect(t, o, tt.want)
 				if n, _ := b.Uncertain(t.Context()); n != 0 && tt.want != uncertain {
@@ -71,12 +82,12 @@ func TestStatesOnlyMoveUp(t *testing.T) {
 			t.Parallel()
 			b := onRedis(t)
 			o := b.queue(t, 1)[0]
-			settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), tt.settled, epoch))
+			complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), tt.ended, epoch))
 			var all []care.Receipt
 			for _, state := range tt.receipts {
 				all = append(all, receipt(o.ID, state))
 			}
-			b.receive(t, all...)
+			b.receipts(t, all...)
 			b.expect(t, o, tt.want)
 		})
 	}
@@ -91,9 +102,9 @@ func TestReceiptBeforeTheResult(t *testing.T) {
 				o := b.queue(t, 1)[0]
 				c := claimOne(t, b.Store, time.Minute)
 				begin(t, b.Store, c)
-				b.receive(t, receipt(o.ID, care.StateDelivered))
+				b.receipts(t, receipt(o.ID, care.StateDelivered))
 				b.expect(t, o, care.StateSending)
-				if !settle(t, b.Store, result(c, state, epoch)) {
+				if !complete(t, b.Store, result(c, state, epoch)) {
 					t.Error("refused")
 				}
 				b.expect(t, o, care.StateDelivered)
@@ -124,9 +135,9 @@ func TestEarlyReceiptsInAnyOrder(t *testing.T) {
 				o := b.queue(t, 1)[0]
 				c := claimOne(t, b.Store, time.Minute)
 				for _, state := range tt.receipts {
-					b.receive(t, receipt(o.ID, state))
+					b.receipts(t, receipt(o.ID, state))
 				}
-				settle(t, b.Store, result(c, sent, epoch))
+				complete(t, b.Store, result(c, sent, epoch))
 				b.expect(t, o, tt.want)
 			})
 		})
@@ -142,7 +153,7 @@ func TestReceiptSparesARepeatAfterACrash(t *testing.T) {
 		if !begin(t, b.Store, c) {
 			t.Fatal("Begin refused")
 		}
-		b.receive(t, receipt(o.ID, care.StateDelivered))
+		b.receipts(t, receipt(o.ID, care.StateDelivered))
 		time.Sleep(lease + 10*time.Millisecond) // the lease ends
 		for range 3 {
 			if got, err := b.Claim(t.Context(), care.Lanes, 9, time.Minute); err != nil || len(got) != 0 {
@@ -158,10 +169,10 @@ func TestDeliveryEndsARetry(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bundle) {
 		o := b.queue(t, 1)[0]
 		res := result(claimOne(t, b.Store, time.Minute), care.StateRetry, epoch)
-		settle(t, b.Store, res)
-		b.receive(t, receipt(o.ID, care.StateFailed))
+		complete(t, b.Store, res)
+		b.receipts(t, receipt(o.ID, care.StateFailed))
 		b.expect(t, o, care.StateRetry)
-		b.receive(t, receipt(o.ID, care.StateDelivered))
+		b.receipts(t, receipt(o.ID, care.StateDelivered))
 		b.expect(t, o, care.StateDelivered)
 		if got, err := b.Claim(t.Context(), care.Lanes, 9, time.Minute); err != nil || len(got) != 0 {
 			t.Errorf("claimed although it was delivered: %v, %v", got, err)
@@ -179,14 +190,14 @@ func TestReceiptByTheProvidersID(t *testing.T) {
 			rc := receipt("", care.StateDelivered)
 			rc.ProviderID = "P-1"
 			if early {
-				b.receive(t, rc)
-				settle(t, b.Store, res)
+				b.receipts(t, rc)
+				complete(t, b.Store, res)
 			} else {
-				settle(t, b.Store, res)
-				b.receive(t, rc)
+				complete(t, b.Store, res)
+				b.receipts(t, rc)
 			}
 			b.expect(t, o, care.StateDelivered)
-			b.receive(t, rc, care.Receipt{}, care.Receipt{ID: "aaaaaaaaaaaaaaaaaaaaaaaaaa", State: care.StateSent}) // nobody's
+			b.receipts(t, rc, care.Receipt{}, care.Receipt{ID: "aaaaaaaaaaaaaaaaaaaaaaaaaa", State: care.StateSent}) // nobody's
 			b.expect(t, o, care.StateDelivered)
 		})
 	}
@@ -198,10 +209,10 @@ func TestAReceiptThatSaysLessTakesNoneAway(t *testing.T) {
 	for _, less := range []care.State{care.StateSent, care.StateUndelivered, care.StateFailed} {
 		onBoth(t, func(t *testing.T, b *bundle) {
 			o := b.queue(t, 1)[0]
-			settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
+			complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
 			early := shardKey(care.ShardOf(o.ID), "early")
-			b.redis.HSet(t.Context(), early, o.ID, `{"ID":"`+o.ID+`","State":"delivered"}`)
-			b.receive(t, receipt(o.ID, less))
+			b.redis.HSet(t.Context(), early, o.ID, b.early(t, o.ID, care.StateDelivered))
+			b.receipts(t, receipt(o.ID, less))
 			if _, err := b.Repair(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -217,8 +228,8 @@ func TestReceiptLeftBehindByACrash(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
 		o := b.queue(t, 1)[0]
-		settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
-		b.redis.HSet(t.Context(), shardKey(care.ShardOf(o.ID), "early"), o.ID, `{"ID":"`+o.ID+`","State":"delivered"}`)
+		complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
+		b.redis.HSet(t.Context(), shardKey(care.ShardOf(o.ID), "early"), o.ID, b.early(t, o.ID, care.StateDelivered))
 		if n, err := b.Repair(t.Context()); err != nil || n != 0 {
 			t.Fatalf("Repair: %d, %v", n, err)
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -13,9 +15,14 @@ import (
 
 // Receipts records what providers said later, in any order and however often. A message's state only moves up: sent becomes delivered or
 // undelivered, a delivery ends an uncertain, waiting or failed message too, undelivered becomes delivered and never the
-// other way round. What comes before the message is settled is kept until it is (a week). A receipt that names only the provider's
+// other way round. What comes before the message is completed is kept until it is (a week). A receipt that names only the provider's
 // id finds its message for a week after it was sent. One that belongs to no message is left out, and logged.
 func (s *Store) Receipts(ctx context.Context, receipts []care.Receipt) error {
+	return s.receive(ctx, receipts, true)
+}
+
+// receive is Receipts. Without park what comes before a result is left where it waits already.
+func (s *Store) receive(ctx context.Context, receipts []care.Receipt, park bool) error {
 	known, err := s.identify(ctx, receipts)
 	if err != nil || len(known) == 0 {
 		return err
@@ -25,7 +32,13 @@ func (s *Store) Receipts(ctx context.Context, receipts []care.Receipt) error {
 		ids[i] = known[i].ID
 	}
 	now := s.clock()
-	outcomes, err := s.amend(ctx, ids, func(i int, l *located) decision { return receive(l, &known[i], now) })
+	outcomes, err := s.amendByID(ctx, ids, func(i int, l *located) decision {
+		d := received(l, &known[i], now)
+		if !park {
+			d.park = nil
+		}
+		return d
+	})
 	if err != nil {
 		return fmt.Errorf("receipts: %w", err)
 	}
@@ -40,31 +53,31 @@ func (s *Store) Receipts(ctx context.Context, receipts []care.Receipt) error {
 	}
 	if len(again) > 0 {
 		// Claimed between the look and the write: now it shows, and the receipt is parked.
-		return s.Receipts(ctx, again)
+		return s.receive(ctx, again, park)
 	}
 	return nil
 }
 
-// receive decides what a receipt means for a message.
-func receive(l *located, rc *care.Receipt, now time.Time) decision {
+// received decides what a receipt means for a message.
+func received(l *located, rc *care.Receipt, now time.Time) decision {
 	r := l.record
 	switch r.State {
 	case care.StateClaimed, care.StateSending:
 		return decision{park: rc}
 	case care.StateDelivered:
-		return decision{forget: rc}
+		return decision{stale: rc}
 	}
 	switch rc.State {
 	case care.StateDelivered:
 		r.State, r.Reason = care.StateDelivered, ""
 	case care.StateUndelivered:
 		if r.State != care.StateSent && r.State != care.StateUncertain {
-			return decision{forget: rc}
+			return decision{stale: rc}
 		}
 		r.State, r.Reason = care.StateUndelivered, rc.Code
 	case care.StateSent:
 		if r.State != care.StateUncertain {
-			return decision{forget: rc}
+			return decision{stale: rc}
 		}
 		r.State, r.Reason = care.StateSent, ""
 	case care.StateFailed:
@@ -74,11 +87,11 @@ func receive(l *located, rc *care.Receipt, now time.Time) decision {
 		case care.StateUncertain:
 			r.State = care.StateFailed
 		default:
-			return decision{forget: rc}
+			return decision{stale: rc}
 		}
 		r.Reason = rc.Code
 	default:
-		return decision{forget: rc}
+		return decision{stale: rc}
 	}
 	if rc.Parts > 0 {
 		r.Parts = rc.Parts
@@ -98,56 +111,53 @@ func providerTable(day int) string { return "provider:" + dayText(day) }
 
 // linkProviders remembers which messages the providers' ids belong to, and returns the receipts that were there before them. Only SMS
 // gateways answer with nothing but an id of their own.
-func (s *Store) linkProviders(ctx context.Context, results []care.Result, ours []bool) ([]care.Receipt, error) {
+func (s *Store) linkProviders(ctx context.Context, results []care.Result, recorded []bool) ([]care.Receipt, error) {
 	type pair struct{ provider, id string }
-	var groups [care.Shards][]pair
+	var pairs []pair
 	for i := range results {
 		r := &results[i].Record
-		if !ours[i] || r.Channel != care.SMS || len(r.Attempts) == 0 {
+		if !recorded[i] || r.Channel != care.SMS || len(r.Attempts) == 0 {
 			continue
 		}
 		if p := r.Attempts[len(r.Attempts)-1].Provider; p != "" {
-			shard := care.Shard(p)
-			groups[shard] = append(groups[shard], pair{p, r.ID})
+			pairs = append(pairs, pair{p, r.ID})
 		}
 	}
-	var calls []*call
-	var flat []pair
-	for shard, pairs := range groups {
-		if len(pairs) == 0 {
-			continue
-		}
-		c := &call{script: s.lua.link, key: fenceKey(shard)}
-		c.add(providerTable(dayOf(s.clock())), int(providerKept/time.Second))
-		for _, p := range pairs {
-			c.add(p.provider, p.id)
-		}
-		calls = append(calls, c)
-		flat = append(flat, pairs...)
+	table := providerTable(dayOf(s.clock()))
+	// Written first, looked up afterwards: see identify.
+	cs, err := perShard(s.lua.write, len(pairs), func(i int) int { return care.Shard(pairs[i].provider) }, nil, func(i int) ([]any, error) {
+		shard := care.Shard(pairs[i].provider)
+		key := shardKey(shard, table)
+		return []any{
+			4, "HSET", key, pairs[i].provider, pairs[i].id, 3, "EXPIRE", key, int(providerKept / time.Second), 2, "GET", parkedKey(pairs[i].provider),
+		}, nil
+	})
+	if err != nil || len(pairs) == 0 {
+		return nil, err
 	}
-	if err := s.exec(ctx, calls, false); err != nil {
+	if err := s.exec(ctx, cs.all, false); err != nil {
 		return nil, err
 	}
 	var out []care.Receipt
-	at := 0
-	for _, c := range calls {
-		l, err := c.list(0)
+	for n, c := range cs.all {
+		l, err := c.list(3 * len(cs.items[n]))
 		if err != nil {
 			return nil, err
 		}
-		for j := range l {
-			if raw := text(l[j]); raw != "" {
-				var rc care.Receipt
-				if json.Unmarshal([]byte(raw), &rc) == nil {
-					rc.ID = flat[at+j].id
-					out = append(out, rc)
-				}
+		for j, i := range cs.items[n] {
+			var rc care.Receipt
+			if raw := text(l[3*j+2]); raw != "" && json.Unmarshal([]byte(raw), &rc) == nil {
+				rc.ID = pairs[i].id
+				out = append(out, rc)
 			}
 		}
-		at += len(l)
 	}
 	return out, nil
 }
+
+// parkedKey holds a receipt for a provider's id whose message is not known yet. Each has a life of its own: a gateway's account that is shared
+// with another system brings receipts for ever that belong to no message of ours.
+func parkedKey(provider string) string { return shardKey(care.Shard(provider), "parked:"+provider) }
 
 // identify gives receipts that name only a provider's id the id of their message. Those whose message is not known (yet) are kept for
 // a week, for when it is.
@@ -167,7 +177,7 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 	if len(open) == 0 {
 		return known, nil
 	}
-	// Parked first, looked up afterwards: a message that is settled in between finds the receipt, or the receipt the message.
+	// Parked first, looked up afterwards: a message that is completed in between finds the receipt, or the receipt the message.
 	today := dayOf(s.clock())
 	const back = int(providerKept / (24 * time.Hour))
 	pipe := s.client.Pipeline()
@@ -177,16 +187,14 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 		if err != nil {
 			return nil, fmt.Errorf("receipts: %w", err)
 		}
-		shard, p := care.Shard(open[i].ProviderID), open[i].ProviderID
-		key := shardKey(shard, "parked")
+		p := open[i].ProviderID
 		if open[i].State == care.StateSent {
-			pipe.HSetNX(ctx, key, p, raw) // it says least: what waits already stays
+			pipe.SetNX(ctx, parkedKey(p), raw, providerKept) // it says least: what waits already stays
 		} else {
-			pipe.HSet(ctx, key, p, raw)
+			pipe.Set(ctx, parkedKey(p), raw, providerKept)
 		}
-		pipe.Expire(ctx, key, providerKept)
 		for day := today + 1; day >= today-back; day-- {
-			cmds[i] = append(cmds[i], pipe.HGet(ctx, shardKey(shard, providerTable(day)), p))
+			cmds[i] = append(cmds[i], pipe.HGet(ctx, shardKey(care.Shard(p), providerTable(day)), p))
 		}
 	}
 	if err := run(ctx, pipe); err != nil {
@@ -198,7 +206,7 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 			if id := c.Val(); id != "" {
 				open[i].ID = id
 				known = append(known, open[i])
-				pipe.HDel(ctx, shardKey(care.Shard(open[i].ProviderID), "parked"), open[i].ProviderID)
+				pipe.Del(ctx, parkedKey(open[i].ProviderID))
 				break
 			}
 		}
@@ -209,25 +217,35 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 	return known, run(ctx, pipe)
 }
 
-// parked reads the receipts that came before their messages were settled. amend removes them once they are applied.
-func (s *Store) parked(ctx context.Context, ids []string) ([]care.Receipt, error) {
-	if len(ids) == 0 {
-		return nil, nil
+// earlyKept is how long a receipt waits in early for its message's result.
+const earlyKept = 7 * 24 * time.Hour
+
+// rankOf is how much a receipt says. Receipts come in any order, and what waits for the message must be the one that says most.
+func rankOf(state care.State) string {
+	switch state {
+	case care.StateSent:
+		return "1"
+	case care.StateFailed:
+		return "2"
+	case care.StateUndelivered:
+		return "3"
+	case care.StateDelivered:
+		return "4"
 	}
-	pipe := s.client.Pipeline()
-	cmds := make([]interface{ Val() string }, len(ids))
-	for i, id := range ids {
-		cmds[i] = pipe.HGet(ctx, shardKey(care.ShardOf(id), "early"), id)
-	}
-	if err := run(ctx, pipe); err != nil {
-		return nil, fmt.Errorf("receipts: %w", err)
-	}
-	var out []care.Receipt
-	for _, c := range cmds {
-		var rc care.Receipt
-		if c.Val() != "" && json.Unmarshal([]byte(c.Val()), &rc) == nil {
-			out = append(out, rc)
-		}
-	}
-	return out, nil
+	return "0"
+}
+
+// earlyReceipt writes a receipt as it waits in early: its rank, which scripts compare, the second it was put there, and what it says.
+func (s *Store) earlyReceipt(rc *care.Receipt) (string, error) {
+	raw, err := json.Marshal(rc)
+	return fmt.Sprintf("%s|%d|%s", rankOf(rc.State), s.clock().Unix(), raw), err
+}
+
+// parseEarly is the inverse of earlyReceipt.
+func parseEarly(raw string) (rc care.Receipt, at time.Time, ok bool) {
+	_, rest, _ := strings.Cut(raw, "|")
+	second, said, _ := strings.Cut(rest, "|")
+	sec, err := strconv.ParseInt(second, 10, 64)
+	ok = err == nil && json.Unmarshal([]byte(said), &rc) == nil
+	return rc, time.Unix(sec, 0), ok
 }

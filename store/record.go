@@ -2,317 +2,172 @@ package store
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/carebell/carebell/care"
 )
 
-// A message record is stored as text, because there are many: fields in a fixed order, separated by |, those at the end left out
-// when they are empty.
-//
-//	state class channel | customer | updated | on | release | expires | template | also | reason |
-//	dealer | vehicle | program | step | cycle | locale | first try | tried | counts | attempt | attempt | …
-//
-// State, class and channel are one letter each, as in the ledger; behind them stands the slot of a message that is pending (slot.go).
-// Times, dates, cycles and escapes are the ledger's too. A template
-// that is called as its program is ~. Tried are letters of channels; counts are repeats.crashes.parts, nothing if all are 0. An
-// attempt is at~channel~gateway~kind~code~took~provider: at is left out if it is when the record was last changed, channel if it is
-// the record's, took is nanoseconds in base 36. The id is the hash's field; the owner stands in flight.
-//
-// A first try is left out if there was none, and -milliseconds before the last change if it was not long ago.
-//
-// A message that is over has its vehicle, program, step, cycle and on in the ledger alone: its record has ~ for the program, and
-// nothing for the others (complete).
-//
-// Scripts read the first two fields and change those up to reason (apply.lua).
-const (
-	fieldSep   = '|'
-	attemptSep = '~'
-)
-
-// recordBuffer is about as long as records get; longer ones cost an allocation more.
-const recordBuffer = 256
-
-// maxAgo is how many milliseconds before the last change a first try is written as how long ago it was.
-const maxAgo = 36 * 36 * 36 * 36
-
-// encodeRecord writes a record as it is stored. The slot counts for a message that is pending.
-func encodeRecord(r *care.Record, slot string) string {
-	return string(appendRecord(make([]byte, 0, recordBuffer), r, slot))
+// storedRecord is a message record as it stands in msg:<day>, where its id is the field. It is JSON; the names and their meaning are
+// part of the state's version. State, class and channels are the ledger's letters, times are milliseconds since 1970, a date is
+// the days since 1970, what is empty is left out.
+type storedRecord struct {
+	State    string          `json:"s"`
+	Updated  int64           `json:"u,omitzero"`
+	Customer string          `json:"c"`
+	Dealer   string          `json:"d,omitzero"`
+	Vehicle  string          `json:"v,omitzero"`
+	Program  string          `json:"p,omitzero"`
+	Step     string          `json:"t,omitzero"`
+	Cycle    string          `json:"y,omitzero"`
+	Class    string          `json:"k,omitzero"`
+	Channel  string          `json:"h"`
+	Template *string         `json:"m,omitzero"` // left out if it is called as its program
+	Locale   string          `json:"l,omitzero"`
+	On       int             `json:"o,omitzero"`
+	Release  int64           `json:"r,omitzero"`
+	Expires  *int64          `json:"x,omitzero"` // milliseconds after Release
+	FirstTry *int64          `json:"f,omitzero"` // milliseconds before Updated
+	Tried    string          `json:"g,omitzero"` // a letter for each channel that failed for good
+	Reason   string          `json:"w,omitzero"`
+	Repeats  int             `json:"n,omitzero"`
+	Crashes  int             `json:"b,omitzero"`
+	Parts    int             `json:"q,omitzero"`
+	Also     []string        `json:"z,omitempty"`
+	Attempts []storedAttempt `json:"a,omitempty"`
 }
 
-func appendRecord(b []byte, r *care.Record, slot string) []byte {
-	start := len(b)
-	b = append(b, letter(stateLetters, r.State), letter(classLetters, r.Class), letter(channelLetters, r.Channel))
-	if r.State.Pending() {
-		b = append(b, slot...)
+type storedAttempt struct {
+	At       *int64 `json:"u,omitzero"` // left out if it is when the record was last changed
+	Channel  string `json:"h,omitzero"` // left out if it is the record's
+	Gateway  string `json:"g,omitzero"`
+	Kind     string `json:"k,omitzero"`
+	Code     string `json:"e,omitzero"`
+	Took     int64  `json:"w,omitzero"` // nanoseconds
+	Provider string `json:"i,omitzero"`
+}
+
+// encodeRecord is the one function that writes records. Owner stays out of it: it is in busy.
+func encodeRecord(r *care.Record) string {
+	updated := millis(r.UpdatedAt)
+	out := storedRecord{
+		State: letterText(stateLetters, r.State), Updated: updated, Customer: r.Customer, Dealer: r.Dealer, Vehicle: r.Vehicle,
+		Program: r.Program, Step: r.Step, Cycle: r.Cycle, Class: letterText(classLetters, r.Class), Channel: letterText(channelLetters, r.Channel),
+		Locale: r.Locale, On: r.On.Days(), Release: millis(r.Release), Reason: r.Reason, Repeats: r.Repeats,
+		Crashes: r.Crashes, Parts: r.Parts, Also: r.Also,
 	}
-	b = append(b, fieldSep)
-	b = appendEscaped(b, r.Customer)
-	b = append(b, fieldSep)
-	b = appendQueueFields(b, r)
-	for _, s := range [...]string{r.Reason, r.Dealer} {
-		b = append(b, fieldSep)
-		b = appendEscaped(b, s)
+	if !r.Expires.IsZero() {
+		after := millis(r.Expires) - out.Release
+		out.Expires = &after
 	}
-	if r.State.Pending() {
-		for _, s := range [...]string{r.Vehicle, r.Program, r.Step} {
-			b = append(b, fieldSep)
-			b = appendEscaped(b, s)
-		}
-		b = append(b, fieldSep)
-		b = appendCycle(b, r.Cycle)
-	} else {
-		b = append(b, "||~||"...)
+	if r.On.IsZero() {
+		out.On = 0
 	}
-	b = append(b, fieldSep)
-	b = appendEscaped(b, r.Locale)
-	b = append(b, fieldSep)
-	if ago := r.UpdatedAt.UnixMilli() - r.FirstTry.UnixMilli(); !r.FirstTry.IsZero() && ago >= 0 && ago < maxAgo {
-		b = strconv.AppendInt(append(b, noLetter), ago, 36)
-	} else {
-		b = appendTime(b, r.FirstTry)
+	if r.Template != r.Program {
+		out.Template = &r.Template
 	}
-	b = append(b, fieldSep)
+	if !r.FirstTry.IsZero() {
+		before := updated - millis(r.FirstTry)
+		out.FirstTry = &before
+	}
 	for _, ch := range r.Tried {
-		b = append(b, letter(channelLetters, ch))
-	}
-	b = append(b, fieldSep)
-	if r.Repeats != 0 || r.Crashes != 0 || r.Parts != 0 {
-		b = strconv.AppendInt(b, int64(r.Repeats), 10)
-		b = append(b, '.')
-		b = strconv.AppendInt(b, int64(r.Crashes), 10)
-		b = append(b, '.')
-		b = strconv.AppendInt(b, int64(r.Parts), 10)
+		out.Tried += letterText(channelLetters, ch)
 	}
 	for i := range r.Attempts {
-		b = append(b, fieldSep)
-		b = appendAttempt(b, r, &r.Attempts[i])
-	}
-	return trimmed(b, start)
-}
-
-// trimmed leaves out empty fields at the end of what was written from start on.
-func trimmed(b []byte, start int) []byte {
-	for len(b) > start && b[len(b)-1] == fieldSep {
-		b = b[:len(b)-1]
-	}
-	return b
-}
-
-// appendQueueFields writes what a move in the queue changes: fields 3 to 8.
-func appendQueueFields(b []byte, r *care.Record) []byte {
-	b = appendTime(b, r.UpdatedAt)
-	b = append(b, fieldSep)
-	if r.State.Pending() {
-		b = appendDate(b, r.On)
-	}
-	b = append(b, fieldSep)
-	b = appendTime(b, r.Release)
-	b = append(b, fieldSep)
-	b = appendTime(b, r.Expires)
-	b = append(b, fieldSep)
-	if r.Template != "" && r.Template == r.Program {
-		b = append(b, '~')
-	} else {
-		b = appendEscaped(b, r.Template)
-	}
-	b = append(b, fieldSep)
-	for i, id := range r.Also {
-		if i > 0 {
-			b = append(b, ',')
+		a := &r.Attempts[i]
+		one := storedAttempt{Gateway: a.Gateway, Kind: string(a.Kind), Code: a.Code, Took: int64(a.Took), Provider: a.Provider}
+		if at := millis(a.At); at != updated {
+			one.At = &at
 		}
-		b = append(b, id...)
+		if a.Channel != r.Channel {
+			one.Channel = letterText(channelLetters, a.Channel)
+		}
+		out.Attempts = append(out.Attempts, one)
 	}
-	return b
-}
-
-func appendAttempt(b []byte, r *care.Record, a *care.Attempt) []byte {
-	start := len(b)
-	switch {
-	case a.At.UnixMilli() == r.UpdatedAt.UnixMilli():
-	case a.At.IsZero():
-		b = append(b, noLetter)
-	default:
-		b = appendTime(b, a.At)
+	raw, err := json.Marshal(&out, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		panic("a record is numbers and texts: " + err.Error())
 	}
-	b = append(b, attemptSep)
-	if a.Channel != r.Channel {
-		b = append(b, letter(channelLetters, a.Channel))
-	}
-	for _, s := range [...]string{a.Gateway, string(a.Kind), a.Code} {
-		b = append(b, attemptSep)
-		b = appendEscaped(b, s)
-	}
-	b = append(b, attemptSep)
-	if a.Took != 0 {
-		b = strconv.AppendInt(b, int64(a.Took), 36)
-	}
-	b = append(b, attemptSep)
-	b = appendEscaped(b, a.Provider)
-	for len(b) > start+1 && b[len(b)-1] == attemptSep { // one stays: an attempt is never an empty field
-		b = b[:len(b)-1]
-	}
-	return b
+	return string(raw)
 }
 
 var errRecord = errors.New("the message's record is damaged")
 
-// words goes through the parts of a text between separators; after the last one they are empty.
-type words struct {
-	rest string
-	sep  byte
-	done bool
-}
-
-func (w *words) raw() string {
-	if w.done {
-		return ""
-	}
-	at := strings.IndexByte(w.rest, w.sep)
-	if at < 0 {
-		w.done = true
-		return w.rest
-	}
-	word := w.rest[:at]
-	w.rest = w.rest[at+1:]
-	return word
-}
-
-func (w *words) text() string { return unescaped(w.raw()) }
-
-func unescaped(s string) string {
-	if strings.IndexByte(s, '\\') >= 0 {
-		return unescaper.Replace(s)
-	}
-	return s
-}
-
-// complete fills in what the record of a message that is over has in the ledger alone.
-func complete(r *care.Record, entry string) {
-	if e, err := decodeEntry(entry); err == nil {
-		r.Vehicle, r.Program, r.Step, r.Cycle, r.On = e.Vehicle, e.Program, e.Step, e.Cycle, e.On
-	}
-	if r.Template == templateOfProgram {
-		r.Template = r.Program
-	}
-}
-
-// asProgram stands for a name that is kept elsewhere: a template's that is called as its program, a program's that the ledger has.
-const asProgram = "~"
-
-// templateOfProgram is the template of a message that is over and called as its program, until complete knows the program. No name of a
-// template is like it: they are UTF-8.
-const templateOfProgram = "\xff"
-
-// decodeRecord reads what encodeRecord wrote, for a message that is over all but what complete adds. The record shares the memory of raw.
+// decodeRecord reads what encodeRecord wrote.
 func decodeRecord(id, raw string) (care.Record, error) {
-	w := words{rest: raw, sep: fieldSep}
-	head := w.raw()
-	if len(head) != 3 && len(head) != 3+slotLen {
+	var in storedRecord
+	if json.Unmarshal([]byte(raw), &in, jsontext.AllowInvalidUTF8(true)) != nil {
 		return care.Record{}, errRecord
 	}
 	r := care.Record{
-		ID: id, State: letterStates[head[0]], Class: letterClasses[head[1]], Channel: letterChannels[head[2]], Customer: w.text(),
+		ID: id, State: fromLetter(letterStates, in.State), Customer: in.Customer, Dealer: in.Dealer, Vehicle: in.Vehicle, Program: in.Program,
+		Step: in.Step, Cycle: in.Cycle, Class: fromLetter(letterClasses, in.Class), Channel: fromLetter(letterChannels, in.Channel),
+		Template: in.Program, Locale: in.Locale, Release: fromMillis(in.Release), Reason: in.Reason,
+		Repeats: in.Repeats, Crashes: in.Crashes, Parts: in.Parts, Also: in.Also, UpdatedAt: fromMillis(in.Updated),
 	}
 	if r.State == "" || r.Channel == "" || r.Customer == "" {
 		return care.Record{}, errRecord
 	}
-	bad := false
-	at := func() time.Time {
-		t, err := parseTime(w.raw())
-		bad = bad || err != nil
-		return t
+	if in.On != 0 {
+		r.On = care.DateFromDays(in.On)
 	}
-	r.UpdatedAt = at()
-	var err error
-	if on := w.raw(); on != "" {
-		r.On, err = parseDays(on)
-		bad = bad || err != nil
+	if in.Expires != nil {
+		r.Expires = fromMillis(in.Release + *in.Expires)
 	}
-	r.Release, r.Expires = at(), at()
-	template := w.raw()
-	if also := w.raw(); also != "" {
-		r.Also = strings.Split(also, ",")
+	if in.Template != nil {
+		r.Template = *in.Template
 	}
-	r.Reason, r.Dealer, r.Vehicle = w.text(), w.text(), w.text()
-	program := w.raw()
-	r.Step = w.text()
-	if r.Template = unescaped(template); program == asProgram {
-		if template == asProgram {
-			r.Template = templateOfProgram
+	if in.FirstTry != nil {
+		r.FirstTry = fromMillis(in.Updated - *in.FirstTry)
+	}
+	for _, l := range in.Tried {
+		r.Tried = append(r.Tried, fromLetter(letterChannels, string(l)))
+	}
+	for i, a := range in.Attempts {
+		one := care.Attempt{
+			N: i + 1, At: r.UpdatedAt, Channel: r.Channel, Gateway: a.Gateway, Kind: care.Kind(a.Kind), Code: a.Code, Took: time.Duration(a.Took),
+			Provider: a.Provider,
 		}
-	} else {
-		if r.Program = unescaped(program); template == asProgram {
-			r.Template = r.Program
+		if a.At != nil {
+			one.At = fromMillis(*a.At)
 		}
-	}
-	if r.Cycle, err = cycle(w.raw()); err != nil {
-		bad = true
-	}
-	r.Locale = w.text()
-	if first := w.raw(); strings.HasPrefix(first, string(noLetter)) {
-		ago, err := strconv.ParseInt(first[1:], 36, 32)
-		bad = bad || err != nil
-		r.FirstTry = r.UpdatedAt.Add(-time.Duration(ago) * time.Millisecond)
-	} else if r.FirstTry, err = parseTime(first); err != nil {
-		bad = true
-	}
-	for _, l := range []byte(w.raw()) {
-		r.Tried = append(r.Tried, letterChannels[l])
-	}
-	if counts := w.raw(); counts != "" {
-		parts := words{rest: counts, sep: '.'}
-		for _, n := range [...]*int{&r.Repeats, &r.Crashes, &r.Parts} {
-			if *n, err = strconv.Atoi(parts.raw()); err != nil {
-				bad = true
-			}
+		if a.Channel != "" {
+			one.Channel = fromLetter(letterChannels, a.Channel)
 		}
-	}
-	for !w.done {
-		a, ok := decodeAttempt(w.raw(), &r)
-		r.Attempts, bad = append(r.Attempts, a), bad || !ok
-	}
-	if bad {
-		return care.Record{}, errRecord
+		r.Attempts = append(r.Attempts, one)
 	}
 	return r, nil
 }
 
-// customerOf returns the customer that a record names, without reading the rest of it.
-func customerOf(raw string) string {
-	w := words{rest: raw, sep: fieldSep}
-	w.raw()
-	return w.text()
+// stateOf reads the state of a record, which stands first, and nothing else; "" if it cannot be read.
+func stateOf(raw string) care.State {
+	d := jsontext.NewDecoder(strings.NewReader(raw))
+	for n := range 3 {
+		token, err := d.ReadToken()
+		if err != nil || n == 1 && token.String() != "s" {
+			return ""
+		}
+		if n == 2 {
+			return fromLetter(letterStates, token.String())
+		}
+	}
+	return ""
 }
 
-func decodeAttempt(raw string, r *care.Record) (care.Attempt, bool) {
-	w := words{rest: raw, sep: attemptSep}
-	if raw == "" {
-		return care.Attempt{}, false
+// millis is a time as records have it: milliseconds since 1970, 0 for none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
 	}
-	a := care.Attempt{N: len(r.Attempts) + 1, At: r.UpdatedAt, Channel: r.Channel}
-	var err error
-	if at := w.raw(); at == string(noLetter) {
-		a.At = time.Time{}
-	} else if at != "" {
-		if a.At, err = parseTime(at); err != nil {
-			return a, false
-		}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
 	}
-	if ch := w.raw(); ch != "" {
-		a.Channel = letterChannels[ch[0]]
-	}
-	a.Gateway, a.Kind, a.Code = w.text(), care.Kind(w.text()), w.text()
-	if took := w.raw(); took != "" {
-		n, err := strconv.ParseInt(took, 36, 64)
-		if err != nil {
-			return a, false
-		}
-		a.Took = time.Duration(n)
-	}
-	a.Provider = w.text()
-	return a, true
+	return time.UnixMilli(ms).UTC()
 }

@@ -1,9 +1,6 @@
 package store
 
 import (
-	"regexp"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -49,34 +46,38 @@ func drawRecord(t *rapid.T) care.Record {
 
 func TestRecordsSurviveEncoding(t *testing.T) {
 	t.Parallel()
-	// The pattern by which the scripts read a record.
-	pattern := regexp.MustCompile(`^(.)(.)(.)[^|]*\|([^|]*)`)
 	rapid.Check(t, func(t *rapid.T) {
 		r := drawRecord(t)
-		raw := encodeRecord(&r, slotText(epoch))
+		raw := encodeRecord(&r)
 		got, err := decodeRecord(r.ID, raw)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !r.State.Pending() {
-			complete(&got, encodeEntry(entryOf(&r, care.Date{}, r.UpdatedAt)))
-		}
 		if diff := cmp.Diff(r, got, cmpopts.EquateComparable(care.Date{})); diff != "" {
 			t.Fatalf("-want +got:\n%s", diff)
 		}
-		want := []string{
-			string(rune(letter(stateLetters, r.State))), string(rune(letter(classLetters, r.Class))),
-			string(rune(letter(channelLetters, r.Channel))), r.Customer,
-		}
-		if found := pattern.FindStringSubmatch(raw); len(found) != 5 || !slices.Equal(found[1:], want) {
-			t.Fatalf("a script reads %q of %s, want %q", found, raw, want)
+		if stateOf(raw) != r.State {
+			t.Fatalf("the state of %s is read as %q", raw, stateOf(raw))
 		}
 	})
 }
 
+func TestUsualRecordStaysSmall(t *testing.T) {
+	t.Parallel()
+	o := occurrence("C100001", 0, epoch)
+	o.Cycle = "2026-05-02"
+	r := recordOf(o, epoch)
+	r.State, r.Locale, r.FirstTry = care.StateSent, "zh-CN", epoch
+	r.Attempts = []care.Attempt{{N: 1, At: epoch, Channel: care.SMS, Gateway: "kannel", Took: 6 * time.Millisecond, Provider: "lfls"}}
+	// With 4 bytes of Redis' it still goes into one of its pieces of 256; the next larger ones have 320.
+	if raw := encodeRecord(&r); len(raw) > 252 {
+		t.Errorf("%d bytes: %s", len(raw), raw)
+	}
+}
+
 func TestDamagedRecords(t *testing.T) {
 	t.Parallel()
-	for _, bad := range []string{"", "|", "dVs", "dVs|", "?Vs|C1", "dV?|C1", "dVsx|C1", "dVs179533800000|C1", "dVs|C1|!", "dVs|C1||!", "dVs|C1" + strings.Repeat("|", 16) + "1", "dVs|C1" + strings.Repeat("|", 16) + "1.x.0", "dVs|C1" + strings.Repeat("|", 18) + "~", `{"u":"C1","s":"d","h":"s"}`} {
+	for _, bad := range []string{"", "{", "{}", "null", "[]", `{"s":"d","h":"s"}`, `{"s":"?","c":"C1","h":"s"}`, `{"s":"d","c":"C1","h":"?"}`, `{"s":"d","c":"C1"}`, `{"s":"d","c":"C1","h":"s","u":"x"}`, `{"s":"d","c":"C1","h":"s"} ` + "x", `{"s":"d","s":"d","c":"C1","h":"s"}`, "dVs|C1"} {
 		if r, err := decodeRecord("id", bad); err == nil {
 			t.Errorf("%q is read as %+v", bad, r)
 		}

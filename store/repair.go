@@ -2,65 +2,15 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
 )
-
-// Trim shortens the streams and the list of tasks, and forgets the days whose records have expired; the leader calls it now and then.
-func (s *Store) Trim(ctx context.Context) error {
-	if err := s.trimTasks(ctx); err != nil {
-		return fmt.Errorf("trim the tasks: %w", err)
-	}
-	pipe := s.client.Pipeline()
-	pipe.XTrimMaxLenApprox(ctx, changesKey, changesKept, 0)
-	pipe.XTrimMaxLenApprox(ctx, eventsKey, eventsKept, 0)
-	oldest := s.clock().Add(-s.retention)
-	type day struct {
-		shard int
-		name  string
-		there interface{ Val() int64 }
-	}
-	var lists [care.Shards]interface{ Val() []string }
-	for shard := range care.Shards {
-		pipe.ZRemRangeByScore(ctx, shardKey(shard, "failed"), "-inf", score(oldest))
-		lists[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, "days"), &redis.ZRangeBy{Min: "-inf", Max: strconv.Itoa(dayOf(oldest))})
-	}
-	if err := run(ctx, pipe); err != nil {
-		return fmt.Errorf("trim: %w", err)
-	}
-	pipe = s.client.Pipeline()
-	var days []day
-	for shard, list := range lists {
-		for _, name := range list.Val() {
-			days = append(days, day{shard, name, pipe.Exists(ctx, shardKey(shard, "msg:"+name))})
-		}
-	}
-	if len(days) == 0 {
-		return nil
-	}
-	if err := run(ctx, pipe); err != nil {
-		return fmt.Errorf("trim: %w", err)
-	}
-	pipe = s.client.Pipeline()
-	for _, d := range days {
-		if d.there.Val() == 0 {
-			pipe.ZRem(ctx, shardKey(d.shard, "days"), d.name)
-		}
-	}
-	if pipe.Len() == 0 {
-		return nil
-	}
-	if err := run(ctx, pipe); err != nil {
-		return fmt.Errorf("trim: %w", err)
-	}
-	return nil
-}
 
 // What one Repair looks at: repairPages pages of about 500 records in each shard, so 64,000 records, however many there are. One page
 // stops its Redis for a millisecond.
@@ -73,60 +23,133 @@ const (
 // walk is where the next Repair goes on in a shard.
 type walk struct {
 	day    string // "" = at the beginning
-	cursor string // of HSCAN
+	cursor uint64 // of HSCAN
 }
 
-// Repair looks for pending messages that stand in no queue (somebody deleted keys) in the records of the last days and of the next,
+// Repair looks for pending messages that stand in no set (somebody deleted keys) in the records of the last days and of the next,
 // and puts them back: one that was being sent comes back as uncertain. It looks at up to 64,000 records and goes on from there the
-// next time, so that its cost does not grow with the records. It also applies receipts that a crash left waiting. It returns how
-// many were put back. The leader calls it every half minute.
+// next time, so that its cost does not grow with the records. It also frees customers whose claimed message is none, and applies receipts that a
+// crash left waiting. It returns how many were put back. The leader calls it every half minute.
 func (s *Store) Repair(ctx context.Context) (int, error) {
 	s.walking.Lock()
 	defer s.walking.Unlock()
+	if err := s.repairBusy(ctx); err != nil {
+		return 0, err
+	}
 	days, err := s.daysThere(ctx)
 	if err != nil {
 		return 0, err
 	}
-	var rounds [care.Shards][]string // the days each shard still has to look at
-	for shard := range rounds {
-		rounds[shard] = s.walks[shard].round(days[shard])
-	}
-	back, now := 0, s.clock()
-	due := slotOf(now, now)
-	for range repairPages {
-		var calls []*call
-		var shards []int
-		for shard := range rounds {
-			if len(rounds[shard]) > 0 {
-				w := &s.walks[shard]
-				calls = append(calls, &call{script: s.lua.repair, key: fenceKey(shard), args: []any{w.day, w.cursor, due}})
-				shards = append(shards, shard)
-			}
-		}
-		if len(calls) == 0 {
-			break
-		}
-		if err := s.exec(ctx, calls, false); err != nil {
+	back := 0
+	for shard := range days {
+		n, err := s.repairShard(ctx, shard, days[shard])
+		if back += n; err != nil {
 			return back, err
-		}
-		for i, c := range calls {
-			l, err := c.list(2)
-			if err != nil {
-				return back, err
-			}
-			back += int(number(l[1]))
-			shard := shards[i]
-			if s.walks[shard].cursor = text(l[0]); s.walks[shard].cursor != "0" {
-				continue
-			}
-			next := rounds[shard][0] // after the last one the next time begins where this one did
-			if rounds[shard] = rounds[shard][1:]; len(rounds[shard]) > 0 {
-				next = rounds[shard][0]
-			}
-			s.walks[shard].day = next
 		}
 	}
 	return back, s.repairReceipts(ctx)
+}
+
+// repairShard looks at up to repairPages pages of a shard's records.
+func (s *Store) repairShard(ctx context.Context, shard int, days []string) (back int, err error) {
+	w := &s.walks[shard]
+	round := w.round(days)
+	for page := 0; page < repairPages && len(round) > 0; page++ {
+		day, _ := strconv.Atoi(round[0])
+		records, next, err := s.client.HScan(ctx, messagesKey(shard, day), w.cursor, "", 500).Result()
+		if err != nil {
+			return back, fmt.Errorf("repair: %w", err)
+		}
+		n, err := s.requeue(ctx, shard, day, records)
+		if back += n; err != nil {
+			return back, err
+		}
+		if w.cursor = next; next != 0 {
+			continue
+		}
+		w.day = round[0] // after the last one the next time begins where this one did
+		if round = round[1:]; len(round) > 0 {
+			w.day = round[0]
+		}
+	}
+	return back, nil
+}
+
+// requeue puts those of a page of records back that are pending and stand in no set.
+func (s *Store) requeue(ctx context.Context, shard, day int, page []string) (int, error) {
+	type pending struct {
+		record care.Record
+		raw    string
+	}
+	var all []pending
+	var waits []*redis.FloatCmd
+	pipe := s.client.Pipeline()
+	for i := 0; i+1 < len(page); i += 2 {
+		switch stateOf(page[i+1]) {
+		case care.StateDue, care.StateRetry, care.StateSending:
+		default:
+			continue
+		}
+		r, err := decodeRecord(page[i], page[i+1])
+		if err != nil {
+			continue
+		}
+		all = append(all, pending{r, page[i+1]})
+		waits = append(waits, pipe.ZScore(ctx, dueKey(shard, care.LaneOf(r.Channel, r.Class)), ref{r.ID, day, r.Customer}.String()))
+	}
+	if len(all) == 0 {
+		return 0, nil
+	}
+	if err := run(ctx, pipe); err != nil {
+		return 0, fmt.Errorf("repair: %w", err)
+	}
+	c := &call{script: s.lua.requeue, key: fenceKey(shard), args: []any{s.clock().UnixMilli()}}
+	for i, p := range all {
+		if waits[i].Err() == nil {
+			continue
+		}
+		sending := 0
+		if p.record.State == care.StateSending {
+			sending = 1
+		}
+		c.add(care.LaneOf(p.record.Channel, p.record.Class).String(), p.record.ID, dayText(day), p.record.Customer, p.raw, sending)
+	}
+	if len(c.args) == 1 {
+		return 0, nil
+	}
+	err := s.exec(ctx, []*call{c}, false)
+	return int(number(c.reply)), err
+}
+
+// repairBusy frees the customers who are busy with a message that is not leased: whoever deleted its lease left them waiting for ever.
+func (s *Store) repairBusy(ctx context.Context) error {
+	pipe := s.client.Pipeline()
+	var busy [care.Shards]*redis.MapStringStringCmd
+	for shard := range busy {
+		busy[shard] = pipe.HGetAll(ctx, busyKey(shard))
+	}
+	var leased [care.Shards]*redis.StringSliceCmd // read after busy: what has been claimed meanwhile is not missed
+	for shard := range leased {
+		leased[shard] = pipe.ZRange(ctx, leasedKey(shard), 0, -1)
+	}
+	if err := run(ctx, pipe); err != nil {
+		return fmt.Errorf("repair: %w", err)
+	}
+	var calls []*call
+	for shard := range busy {
+		there := make(map[string]bool)
+		for _, member := range leased[shard].Val() {
+			if _, r, ok := parseLeased(member); ok {
+				there[r.customer+"|"+r.id] = true
+			}
+		}
+		for customer, held := range busy[shard].Val() {
+			if id, _, _ := strings.Cut(held, "|"); !there[customer+"|"+id] {
+				calls = append(calls, &call{script: s.lua.swap, key: busyKey(shard), args: []any{customer, held, ""}})
+			}
+		}
+	}
+	return s.exec(ctx, calls, false)
 }
 
 // round returns the days to look at, in a circle from where the walk has come to.
@@ -136,7 +159,7 @@ func (w *walk) round(days []string) []string {
 	}
 	at := slices.Index(days, w.day)
 	if at < 0 { // the day has gone meanwhile
-		at, w.day, w.cursor = 0, days[0], "0"
+		at, w.day, w.cursor = 0, days[0], 0
 	}
 	return append(slices.Clone(days[at:]), days[:at]...)
 }
@@ -172,26 +195,31 @@ func (s *Store) daysThere(ctx context.Context) (out [care.Shards][]string, err e
 	return out, nil
 }
 
+// repairReceipts applies the receipts that a crash left waiting, and forgets those that have waited too long.
 func (s *Store) repairReceipts(ctx context.Context) error {
 	pipe := s.client.Pipeline()
-	cmds := make([]interface{ Val() []string }, care.Shards)
+	cmds := make([]*redis.MapStringStringCmd, care.Shards)
 	for shard := range cmds {
-		cmds[shard] = pipe.HVals(ctx, shardKey(shard, "early"))
+		cmds[shard] = pipe.HGetAll(ctx, shardKey(shard, "early"))
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("receipts: %w", err)
 	}
 	var waiting []care.Receipt
-	for _, c := range cmds {
-		for _, raw := range c.Val() {
-			var rc care.Receipt
-			if json.Unmarshal([]byte(raw), &rc) == nil {
-				waiting = append(waiting, rc)
+	var over []*call
+	oldest := s.clock().Add(-earlyKept)
+	for shard, c := range cmds {
+		for id, raw := range c.Val() {
+			rc, at, ok := parseEarly(raw)
+			if !ok || at.Before(oldest) {
+				over = append(over, &call{script: s.lua.swap, key: shardKey(shard, "early"), args: []any{id, raw, ""}})
+				continue
 			}
+			waiting = append(waiting, rc)
 		}
 	}
-	if len(waiting) == 0 {
-		return nil
+	if err := s.exec(ctx, over, false); err != nil || len(waiting) == 0 {
+		return err
 	}
-	return s.Receipts(ctx, waiting)
+	return s.receive(ctx, waiting, false)
 }

@@ -32,7 +32,7 @@ func TestRepairIsBounded(t *testing.T) {
 		for day := today - 2; day <= today; day++ {
 			var fields []any
 			for j := range perDay {
-				fields = append(fields, fmt.Sprintf("%c%025d", 'a'+shard, j), `{"u":"X","c":"V","h":"s","s":"s"}`)
+				fields = append(fields, fmt.Sprintf("%c%025d", 'a'+shard, j), `{"s":"s","c":"X","k":"V","h":"s"}`)
 			}
 			b.redis.HSet(ctx, messagesKey(shard, day), fields...)
 		}
@@ -74,7 +74,7 @@ func TestRepairLeavesWhatIsOver(t *testing.T) {
 		o := b.queue(t, 1)[0]
 		key := messagesKey(care.Shard(o.Customer), dayOf(o.Release))
 		before := b.redis.HGet(ctx, key, o.ID).Val()
-		settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
+		complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
 		b.redis.HSet(ctx, key, o.ID, before)
 		if n, err := b.Repair(ctx); err != nil || n != 0 {
 			t.Errorf("Repair put %d back, %v", n, err)
@@ -95,10 +95,10 @@ func TestRepairWalksInACircle(t *testing.T) {
 		days []string
 		want string
 	}{
-		{walk{}, nil, "[]  "},
+		{walk{}, nil, "[]  0"},
 		{walk{}, days, "[20001 20002 20000] 20001 0"},
-		{walk{"20002", "77"}, days, "[20002 20000 20001] 20002 77"},
-		{walk{"19990", "77"}, days, "[20001 20002 20000] 20001 0"},
+		{walk{"20002", 77}, days, "[20002 20000 20001] 20002 77"},
+		{walk{"19990", 77}, days, "[20001 20002 20000] 20001 0"},
 	} {
 		was := tt.w
 		if got := fmt.Sprint(tt.w.round(tt.days), " ", tt.w.day, " ", tt.w.cursor); got != tt.want {

@@ -53,7 +53,7 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 		return fmt.Errorf("scan customers: %w", err)
 	}
 	return s.scanGone(ctx, func(ids []string) error {
-		f, err := s.fetch(ctx, ids, everything)
+		f, err := s.fetch(ctx, ids, true)
 		if err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (s *Store) ahead(ctx context.Context, list func(context.Context, func([]str
 	go func() {
 		defer close(batches)
 		failed <- list(ctx, func(ids []string) error {
-			f, err := s.fetch(ctx, ids, everything)
+			f, err := s.fetch(ctx, ids, true)
 			if err != nil {
 				return err
 			}
@@ -134,16 +134,19 @@ func (s *Store) scanGone(ctx context.Context, visit func([]string) error) error 
 	for shard := range care.Shards {
 		seen := make(map[string]bool)
 		for _, lane := range care.Lanes {
-			look := func(members []string) error { return s.visitGone(ctx, members, seen, visit) }
-			late, err := s.client.ZRange(ctx, lateKey(shard, lane), 0, -1).Result()
-			if err == nil {
-				err = s.eachMember(ctx, shard, lane, look)
-			}
-			if err == nil {
-				err = look(late)
-			}
-			if err != nil {
-				return fmt.Errorf("scan the queue: %w", err)
+			for _, key := range []string{dueKey(shard, lane), suspectsKey(shard, lane)} {
+				for at := int64(0); ; at += batch { // what moves meanwhile may be missed, or come twice
+					members, err := s.client.ZRange(ctx, key, at, at+batch-1).Result()
+					if err == nil {
+						err = s.visitGone(ctx, members, seen, visit)
+					}
+					if err != nil {
+						return fmt.Errorf("scan the queue: %w", err)
+					}
+					if len(members) < batch {
+						break
+					}
+				}
 			}
 		}
 	}
@@ -153,14 +156,11 @@ func (s *Store) scanGone(ctx context.Context, visit func([]string) error) error 
 // visitGone visits those of the members' customers whose key is gone.
 func (s *Store) visitGone(ctx context.Context, members []string, seen map[string]bool, visit func([]string) error) error {
 	var ids []string
-	for _, m := range members {
-		_, _, record, ok := splitMember(m)
-		customer := customerOf(record)
-		if !ok || seen[customer] {
-			continue
+	for _, r := range appendRefs(nil, members) {
+		if !seen[r.customer] {
+			seen[r.customer] = true
+			ids = append(ids, r.customer)
 		}
-		seen[customer] = true
-		ids = append(ids, customer)
 	}
 	gone, err := s.gone(ctx, ids)
 	if err != nil || len(gone) == 0 {

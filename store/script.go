@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/care"
 )
 
 //go:embed lua/*.lua
@@ -22,29 +24,22 @@ var luaFiles embed.FS
 type script struct{ name, text, sha string }
 
 type scripts struct {
-	apply, claim, begin, renew, settle, find, amend, replace, lead, resign, repair, link, alive, tell, erase, unlink, dissolve, overlay, depth *script
+	claim, begin, complete, renew, reclaim, plan, amend, park, erase, requeue, find, swap, write, lead, alive *script
 }
-
-// withSlots is the line of a script in whose place slots.lua comes.
-const withSlots = "-- with slots.lua\n"
 
 // loadScripts reads the scripts. The embedded store knows no flags in a first line #!lua: for it the line is emptied.
 func loadScripts(embedded bool) (scripts, error) {
 	var s scripts
-	slots, err := fs.ReadFile(luaFiles, "lua/slots.lua")
-	if err != nil {
-		return s, fmt.Errorf("script slots: %w", err)
-	}
 	for name, at := range map[string]**script{
-		"apply": &s.apply, "claim": &s.claim, "begin": &s.begin, "renew": &s.renew, "settle": &s.settle, "find": &s.find,
-		"amend": &s.amend, "replace": &s.replace, "lead": &s.lead, "resign": &s.resign, "repair": &s.repair, "link": &s.link,
-		"alive": &s.alive, "tell": &s.tell, "erase": &s.erase, "unlink": &s.unlink, "dissolve": &s.dissolve, "overlay": &s.overlay, "depth": &s.depth,
+		"claim": &s.claim, "begin": &s.begin, "complete": &s.complete, "renew": &s.renew, "reclaim": &s.reclaim, "plan": &s.plan,
+		"amend": &s.amend, "park": &s.park, "erase": &s.erase, "requeue": &s.requeue, "find": &s.find, "swap": &s.swap, "write": &s.write,
+		"lead": &s.lead, "alive": &s.alive,
 	} {
 		raw, err := fs.ReadFile(luaFiles, "lua/"+name+".lua")
 		if err != nil {
 			return s, fmt.Errorf("script %s: %w", name, err)
 		}
-		text := strings.Replace(string(raw), withSlots, string(slots), 1)
+		text := string(raw)
 		if embedded {
 			_, text, _ = strings.Cut(text, "\n")
 		}
@@ -59,66 +54,11 @@ type call struct {
 	script *script
 	key    string
 	args   []any
-	texts  []string // behind those args that are pointers
-	space  []byte   // what write wrote
-	late   []written
 	reply  any
 	err    error
 }
 
-// written is a word in the space of a call.
-type written struct {
-	call     *call
-	from, to int
-}
-
-// MarshalBinary implements encoding.BinaryMarshaler: go-redis asks for the word when it is sent.
-func (w *written) MarshalBinary() ([]byte, error) { return w.call.space[w.from:w.to], nil }
-
-// callSpace keeps what the calls of a trip have grown to for those of the next.
-var callSpace = sync.Pool{New: func() any { return new(call) }}
-
-// newCall returns a call with the room of an earlier one. Who is done with it, and with its answer, frees it.
-func newCall(script *script, key string) *call {
-	c, _ := callSpace.Get().(*call)
-	c.script, c.key = script, key
-	return c
-}
-
-// free ends calls. Nothing of them may be used any more but the texts of their answers.
-func free(over []*call) {
-	for _, c := range over {
-		clear(c.args)
-		clear(c.texts)
-		clear(c.late)
-		*c = call{args: c.args[:0], texts: c.texts[:0], space: c.space[:0], late: c.late[:0]}
-		callSpace.Put(c)
-	}
-}
-
 func (c *call) add(args ...any) { c.args = append(c.args, args...) }
-
-// say adds texts. go-redis takes pointers to them, and many side by side are one allocation instead of one each.
-func (c *call) say(texts ...string) {
-	if cap(c.texts)-len(c.texts) < len(texts) {
-		c.texts = make([]string, 0, max(len(texts), 2*cap(c.texts), 128)) // those that are pointed to stay where they are
-	}
-	for _, t := range texts {
-		c.texts = append(c.texts, t)
-		c.args = append(c.args, &c.texts[len(c.texts)-1])
-	}
-}
-
-// write adds a text that into appends.
-func (c *call) write(into func([]byte) []byte) {
-	if len(c.late) == cap(c.late) {
-		c.late = make([]written, 0, max(2*cap(c.late), 128)) // as in say
-	}
-	from := len(c.space)
-	c.space = into(c.space)
-	c.late = append(c.late, written{c, from, len(c.space)})
-	c.args = append(c.args, &c.late[len(c.late)-1])
-}
 
 // errUnconfirmed is why an intent or a result counts for nothing: no replica has it, so a failover could lose it.
 var errUnconfirmed = errors.New("no replica of Redis has confirmed the write")
@@ -132,27 +72,9 @@ const replicaWait = 1000 * time.Millisecond
 // A script that a master does not know (restarted, SCRIPT FLUSH, a new master) is sent again in full; slots that have moved and
 // masters that are away are looked up again a few times. All scripts are harmless when run twice.
 func (s *Store) exec(ctx context.Context, calls []*call, confirm bool) error {
-	s.execWith(ctx, calls, nil, confirm)
-	return failed(calls)
-}
-
-// failed returns the first error of calls.
-func failed(calls []*call) error {
-	for _, c := range calls {
-		if c.err != nil {
-			return fmt.Errorf("redis script %s: %w", c.script.name, c.err)
-		}
-	}
-	return nil
-}
-
-// execWith is exec with events that are written in the same trip. They are sent once: what becomes of them stands in each.
-func (s *Store) execWith(ctx context.Context, calls []*call, events []*redis.Cmd, confirm bool) {
-	todo := calls
-	full := false
-	for try := 0; len(todo)+len(events) > 0; try++ {
-		s.round(ctx, todo, events, full, confirm)
-		events = nil
+	todo, full := calls, false
+	for try := 0; len(todo) > 0; try++ {
+		s.round(ctx, todo, full, confirm)
 		var again []*call
 		moved := false
 		for _, c := range todo {
@@ -165,18 +87,24 @@ func (s *Store) execWith(ctx context.Context, calls []*call, events []*redis.Cmd
 			}
 		}
 		if len(again) == 0 || try >= 5 || ctx.Err() != nil {
-			return
+			break
 		}
 		if moved {
 			if s.cluster != nil {
 				s.cluster.ReloadState(ctx)
 			}
 			if sleep(ctx, time.Duration(50<<try)*time.Millisecond) != nil {
-				return
+				break
 			}
 		}
 		todo = again
 	}
+	for _, c := range calls {
+		if c.err != nil {
+			return fmt.Errorf("redis script %s: %w", c.script.name, c.err)
+		}
+	}
+	return nil
 }
 
 // passing reports whether the fault is one of a cluster or failover that is under way. A single server's connection errors have
@@ -192,9 +120,9 @@ func passing(err error) bool {
 }
 
 // round runs each call once.
-func (s *Store) round(ctx context.Context, calls []*call, events []*redis.Cmd, full, confirm bool) {
+func (s *Store) round(ctx context.Context, calls []*call, full, confirm bool) {
 	if s.cluster == nil {
-		s.runOn(ctx, s.single, calls, events, full, confirm)
+		s.runOn(ctx, s.single, calls, full, confirm)
 		return
 	}
 	nodes := make(map[*redis.Client][]*call)
@@ -208,17 +136,13 @@ func (s *Store) round(ctx context.Context, calls []*call, events []*redis.Cmd, f
 	}
 	var wg sync.WaitGroup
 	for node, mine := range nodes {
-		wg.Go(func() { s.runOn(ctx, node, mine, nil, full, confirm) })
-	}
-	if len(events) > 0 {
-		// The cluster's own pipeline follows the stream where it moves.
-		wg.Go(func() { pipelined(ctx, s.cluster.Pipeline(), events) })
+		wg.Go(func() { s.runOn(ctx, node, mine, full, confirm) })
 	}
 	wg.Wait()
 }
 
 // runOn runs the calls on one node in one pipeline. WAIT counts for the connection that wrote, so it ends the same pipeline.
-func (s *Store) runOn(ctx context.Context, node *redis.Client, calls []*call, events []*redis.Cmd, full, confirm bool) {
+func (s *Store) runOn(ctx context.Context, node *redis.Client, calls []*call, full, confirm bool) {
 	pipe := node.Pipeline()
 	cmds := make([]*redis.Cmd, len(calls))
 	for i, c := range calls {
@@ -228,11 +152,8 @@ func (s *Store) runOn(ctx context.Context, node *redis.Client, calls []*call, ev
 			cmds[i] = pipe.EvalSha(ctx, c.script.sha, []string{c.key}, c.args...)
 		}
 	}
-	for _, e := range events {
-		_ = pipe.Process(ctx, e)
-	}
 	var wait *redis.Cmd
-	if confirm && len(calls) > 0 && s.hasReplicas(node) {
+	if confirm && s.hasReplicas(node) {
 		wait = pipe.Do(ctx, "WAIT", 1, replicaWait.Milliseconds())
 	}
 	_, err := pipe.Exec(ctx)
@@ -284,6 +205,53 @@ func (c *call) list(n int) ([]any, error) {
 	return l, nil
 }
 
+// calls are a script's runs for items of several shards: one call for each shard that has any, in the order of the shards.
+type calls struct {
+	all   []*call
+	shard []int   // of each call
+	items [][]int // of each call, in the order of its words
+}
+
+// perShard makes the calls of a script. shard says where an item belongs, words what the script takes of it; head are the words before
+// those of the first item. An item of no shard (-1) is left out.
+func perShard(script *script, n int, shard func(i int) int, head []any, words func(i int) ([]any, error)) (calls, error) {
+	var groups [care.Shards][]int
+	for i := range n {
+		if at := shard(i); at >= 0 {
+			groups[at] = append(groups[at], i)
+		}
+	}
+	var out calls
+	for at, items := range groups {
+		if len(items) == 0 {
+			continue
+		}
+		c := &call{script: script, key: fenceKey(at), args: append([]any(nil), head...)}
+		for _, i := range items {
+			some, err := words(i)
+			if err != nil {
+				return out, err
+			}
+			c.add(some...)
+		}
+		out.all, out.shard, out.items = append(out.all, c), append(out.shard, at), append(out.items, items)
+	}
+	return out, nil
+}
+
+// each gives what the calls answered for each item, behind skip words of another meaning. Calls that failed are left out.
+func (cs *calls) each(skip int, fn func(i int, answer any)) {
+	for n, c := range cs.all {
+		l, err := c.list(skip + len(cs.items[n]))
+		if err != nil {
+			continue
+		}
+		for j, i := range cs.items[n] {
+			fn(i, l[skip+j])
+		}
+	}
+}
+
 func text(v any) string {
 	s, _ := v.(string)
 	return s
@@ -292,4 +260,17 @@ func text(v any) string {
 func number(v any) int64 {
 	n, _ := v.(int64)
 	return n
+}
+
+// split makes several calls of those with more than most items, each of a number of words. There must be no words before them.
+func (cs *calls) split(words, most int) {
+	var out calls
+	for n, c := range cs.all {
+		for at := 0; at < len(cs.items[n]); at += most {
+			end := min(at+most, len(cs.items[n]))
+			out.all = append(out.all, &call{script: c.script, key: c.key, args: c.args[at*words : end*words]})
+			out.shard, out.items = append(out.shard, cs.shard[n]), append(out.items, cs.items[n][at:end])
+		}
+	}
+	*cs = out
 }

@@ -68,7 +68,7 @@ func TestSentinelFailover(t *testing.T) {
 	const n = 300
 	all := b.queue(t, n)
 	// The plan itself is not confirmed; wait until the replica has it, as a later intent would.
-	settle(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
+	complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
 	sent, settled, repeats := make(map[string]int), 1, 0
 	killed := false
 	var away time.Duration
@@ -89,7 +89,7 @@ func TestSentinelFailover(t *testing.T) {
 			}
 			sent[c.Record.ID]++
 			for {
-				if ok, err = b.Settle(ctx, []care.Result{result(c, care.StateSent, epoch)}); err == nil {
+				if ok, err = b.Complete(ctx, []care.Result{result(c, care.StateSent, epoch)}); err == nil {
 					break
 				}
 			}

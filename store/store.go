@@ -13,10 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/migrate"
 )
-
-// Schema is the version of the layout that docs/redis.md describes. State of a newer one is refused.
-const Schema = 6
 
 // Options say which Redis, and with which clock.
 type Options struct {
@@ -29,6 +27,8 @@ type Options struct {
 	Embedded bool
 	// Reader opens without writing anything, not even the version of the layout: for commands that look, or write customers only.
 	Reader bool
+	// Migrate brings state of an older version to this one before anything else is done: for the daemon. Without it such a state is refused.
+	Migrate bool
 	// Clock is the daemon's clock, by which messages become due; nil = time.Now. Leases never follow it.
 	Clock func() time.Time
 	// Logger takes what Redis and go-redis report; nil = nothing.
@@ -39,6 +39,8 @@ type Options struct {
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 	// PoolSize limits the connections to each Redis node; 0 = 16.
 	PoolSize int
+
+	steps []migrate.Step // nil = those of the released versions; tests have their own
 }
 
 // Store is carebell's Redis. It is safe for any number of goroutines.
@@ -53,12 +55,12 @@ type Store struct {
 	retention time.Duration
 	lua       scripts
 
-	replicated sync.Map       // address of a master → it has replicas: intents and results wait for one of them
-	hungers    [1 << 6]hunger // by set of care.Lanes
-	marks      marks
+	replicated sync.Map           // address of a master → it has replicas: intents and results wait for one of them
+	looks      [1 << 6]remembered // by set of care.Lanes
+	watermarks watermarks
 	walking    sync.Mutex // one Repair at a time
 	walks      [care.Shards]walk
-	prunes     sync.Map // address of a master → where the next TrimLedgers goes on
+	trims      sync.Map // trimWalk → where the next TrimLedgers goes on
 	connected  atomic.Int64
 	closing    sync.Once
 }
@@ -66,10 +68,16 @@ type Store struct {
 // ErrUnsafe is returned by Open when Doctor finds what can lose messages.
 var ErrUnsafe = errors.New("this Redis can lose messages")
 
-// Open connects, and checks that nothing is set so that messages could be lost (unless AllowUnsafe) and that the state is not of
-// a newer carebell. The error says what to set.
+// ErrState is returned by Open when the state is of a version that this carebell cannot read.
+var ErrState = errors.New("this state cannot be used")
+
+// Open connects, and checks that nothing is set so that messages could be lost (unless AllowUnsafe) and that the state is of a version that
+// this carebell can read; see Options.Migrate. The error says what to do.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{opts: o, log: o.Logger, clock: o.Clock, machine: time.Now, retention: o.Retention}
+	if s.opts.steps == nil {
+		s.opts.steps = steps
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -99,7 +107,7 @@ func (s *Store) check(ctx context.Context) error {
 		return fmt.Errorf("redis does not answer (see CARE_REDIS_URL): %w", err)
 	}
 	var unsafe []error
-	for _, f := range s.Doctor(ctx) {
+	for _, f := range s.servers(ctx) {
 		switch {
 		case f.OK:
 		case s.opts.AllowUnsafe && !f.Fatal:
@@ -111,11 +119,19 @@ func (s *Store) check(ctx context.Context) error {
 	if len(unsafe) > 0 {
 		return fmt.Errorf("%w: %w", ErrUnsafe, errors.Join(unsafe...))
 	}
+	if s.opts.Migrate && !s.opts.Reader {
+		if err := s.migrate(ctx); err != nil {
+			return err
+		}
+	}
+	if f := s.stateFinding(ctx); !f.OK {
+		return fmt.Errorf("%w: %s; %s", ErrState, f.What, f.Remedy)
+	}
 	// Redis refuses a SETNX when it is full, even of a key that is there.
-	if s.opts.Reader || s.client.Exists(ctx, globalKey("schema")).Val() == 1 {
+	if s.opts.Reader || s.client.Exists(ctx, versionKey()).Val() == 1 {
 		return nil
 	}
-	if err := s.client.SetNX(ctx, globalKey("schema"), Schema, 0).Err(); err != nil && !s.opts.AllowUnsafe {
+	if err := s.client.SetNX(ctx, versionKey(), s.Version(), 0).Err(); err != nil && !s.opts.AllowUnsafe {
 		return fmt.Errorf("redis takes no writes: %w", err)
 	}
 	return nil

@@ -135,8 +135,8 @@ func TestTasksFollowTheirMessages(t *testing.T) {
 				reason := map[care.State]string{care.StateFailed: TaskNotReached, care.StateUncertain: TaskUncertain}[tt.state]
 				lose := func() string {
 					c := claimOne(t, b.Store, time.Minute)
-					if begin(t, b.Store, c); !settle(t, b.Store, result(c, tt.state, b.clock.now())) {
-						t.Fatal("not settled")
+					if begin(t, b.Store, c); !complete(t, b.Store, result(c, tt.state, b.clock.now())) {
+						t.Fatal("not completed")
 					}
 					e := taskOf(c.Record.Customer, "a", reason, b.clock.now())
 					e.ID = c.Record.ID

@@ -231,6 +231,6 @@ func recordOutcome(ctx context.Context, ts *testscript.TestScript, st *store.Sto
 		r.Attempts = append(r.Attempts, care.Attempt{N: 1, At: now, Channel: r.Channel, Gateway: "test"})
 		results[i] = care.Result{Claim: c, Record: r}
 	}
-	_, err = st.Settle(ctx, results)
+	_, err = st.Complete(ctx, results)
 	ts.Check(err)
 }

@@ -34,8 +34,8 @@ const (
 // Stream is care:events as its two readers see it.
 type Stream interface {
 	Events(ctx context.Context, after string, limit int) ([]store.Event, error)
-	EventPlace(ctx context.Context, reader string) (store.Place, error)
-	SetEventPlace(ctx context.Context, reader string, p store.Place) error
+	EventCursor(ctx context.Context, reader string) (store.Cursor, error)
+	SetEventCursor(ctx context.Context, reader string, p store.Cursor) error
 	EventsTrimmed(ctx context.Context) (int64, error)
 	Note(ctx context.Context, entries []care.EventEntry) error
 	Timeline(ctx context.Context, customer string) ([]care.EventEntry, error)
@@ -74,7 +74,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher { return &Publisher{PublisherC
 
 // open is an entry that is not done with.
 type open struct {
-	before store.Place // the entry before it: the place while this one is open
+	before store.Cursor // the entry before it: the place while this one is open
 	event  webhook.Event
 	tries  int
 	first  time.Time
@@ -97,7 +97,7 @@ func (p *Publisher) Run(ctx context.Context) {
 // term posts what comes until the lead is lost.
 func (p *Publisher) term(ctx context.Context) {
 	const reader = "webhook"
-	place, err := p.Stream.EventPlace(ctx, reader)
+	place, err := p.Stream.EventCursor(ctx, reader)
 	if err != nil {
 		return // Redis is away; run asks again
 	}
@@ -118,7 +118,7 @@ func (p *Publisher) term(ctx context.Context) {
 				if o := p.opened(&got[i], read); !o.done {
 					entries = append(entries, o)
 				}
-				read = store.Place{Entry: got[i].Place, Count: read.Count + 1}
+				read = store.Cursor{Entry: got[i].Entry, Count: read.Count + 1}
 			}
 		}
 		posted := p.round(ctx, entries)
@@ -126,7 +126,7 @@ func (p *Publisher) term(ctx context.Context) {
 		if place = read; len(entries) > 0 {
 			place = entries[0].before
 		}
-		if place != kept && ctx.Err() == nil && p.Stream.SetEventPlace(ctx, reader, place) == nil {
+		if place != kept && ctx.Err() == nil && p.Stream.SetEventCursor(ctx, reader, place) == nil {
 			kept = place
 		}
 		if !posted && !pauseFor(ctx, p.Idle) {
@@ -136,12 +136,12 @@ func (p *Publisher) term(ctx context.Context) {
 	if place != kept {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = p.Stream.SetEventPlace(ctx, reader, place) // what came after the last place comes twice
+		_ = p.Stream.SetEventCursor(ctx, reader, place) // what came after the last place comes twice
 	}
 }
 
 // gap counts what the stream has lost to its bound before it was posted.
-func (p *Publisher) gap(ctx context.Context, read store.Place) int64 {
+func (p *Publisher) gap(ctx context.Context, read store.Cursor) int64 {
 	trimmed, err := p.Stream.EventsTrimmed(ctx)
 	if err != nil || trimmed <= read.Count {
 		return read.Count
@@ -154,7 +154,7 @@ func (p *Publisher) gap(ctx context.Context, read store.Place) int64 {
 }
 
 // opened makes an entry to post, or one that is done if nobody wants it.
-func (p *Publisher) opened(e *store.Event, before store.Place) *open {
+func (p *Publisher) opened(e *store.Event, before store.Cursor) *open {
 	o := &open{before: before, event: eventOf(e)}
 	if e.Kind == care.KindTask {
 		o.event.Text = p.Text(&e.EventEntry)
@@ -278,7 +278,7 @@ type data struct {
 
 // eventOf names an entry for the world. An entry that was written twice (an outcome that was recorded twice, a crash) has the same id both times.
 func eventOf(e *store.Event) webhook.Event {
-	out := webhook.Event{ID: "evt-" + e.Place, At: e.At, Data: data(e.EventEntry)}
+	out := webhook.Event{ID: "evt-" + e.Entry, At: e.At, Data: data(e.EventEntry)}
 	what := ""
 	switch {
 	case e.Kind == care.KindTask:

@@ -24,7 +24,7 @@ type reel struct {
 	mu      sync.Mutex
 	entries []store.Event
 	trimmed int64
-	places  map[string]store.Place
+	places  map[string]store.Cursor
 	broken  bool // places cannot be kept
 }
 
@@ -33,7 +33,7 @@ func (r *reel) Events(_ context.Context, after string, limit int) ([]store.Event
 	defer r.mu.Unlock()
 	from := 0
 	if after != "" {
-		from = slices.IndexFunc(r.entries, func(e store.Event) bool { return e.Place > after })
+		from = slices.IndexFunc(r.entries, func(e store.Event) bool { return e.Entry > after })
 		if from < 0 {
 			return nil, nil
 		}
@@ -41,20 +41,20 @@ func (r *reel) Events(_ context.Context, after string, limit int) ([]store.Event
 	return slices.Clone(r.entries[from:min(from+limit, len(r.entries))]), nil
 }
 
-func (r *reel) EventPlace(_ context.Context, reader string) (store.Place, error) {
+func (r *reel) EventCursor(_ context.Context, reader string) (store.Cursor, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.places[reader], nil
 }
 
-func (r *reel) SetEventPlace(_ context.Context, reader string, p store.Place) error {
+func (r *reel) SetEventCursor(_ context.Context, reader string, p store.Cursor) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.broken {
 		return errors.New("full")
 	}
 	if r.places == nil {
-		r.places = map[string]store.Place{}
+		r.places = map[string]store.Cursor{}
 	}
 	r.places[reader] = p
 	return nil
@@ -70,7 +70,7 @@ func (r *reel) Note(_ context.Context, entries []care.EventEntry) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range entries {
-		r.entries = append(r.entries, store.Event{Place: fmt.Sprintf("%08d-0", int(r.trimmed)+len(r.entries)+1), EventEntry: e})
+		r.entries = append(r.entries, store.Event{Entry: fmt.Sprintf("%08d-0", int(r.trimmed)+len(r.entries)+1), EventEntry: e})
 	}
 	return nil
 }
@@ -195,7 +195,7 @@ func TestAnEventNobodyTakesHoldsUpNothing(t *testing.T) {
 			if p.taken() != 1000 || dropped.n.Load() != 1 {
 				t.Errorf("%d taken, %v dropped", p.taken(), dropped.n.Load())
 			}
-			if place, _ := r.EventPlace(t.Context(), "webhook"); place.Entry != "" {
+			if place, _ := r.EventCursor(t.Context(), "webhook"); place.Entry != "" {
 				t.Errorf("the place has passed what is not done: %+v", place)
 			}
 			for range 30 {
@@ -206,7 +206,7 @@ func TestAnEventNobodyTakesHoldsUpNothing(t *testing.T) {
 			if dropped.n.Load() != 2 {
 				t.Errorf("%v dropped", dropped.n.Load())
 			}
-			if place, _ := r.EventPlace(t.Context(), "webhook"); place.Count != 1032 {
+			if place, _ := r.EventCursor(t.Context(), "webhook"); place.Count != 1032 {
 				t.Errorf("the place is %+v", place)
 			}
 			if tries := p.asked("poison"); tries < 20 || tries > 60 {
@@ -366,7 +366,7 @@ func TestNamesOfEvents(t *testing.T) {
 		{care.EventEntry{At: at, ID: id, Kind: "task_done"}, "task_done", id + ".task_done.loyw3v28"},
 		{care.EventEntry{At: at, ID: id, Kind: "survey", Value: "9"}, "customer.survey", "evt-1-0"},
 	} {
-		got := eventOf(&store.Event{Place: "1-0", EventEntry: tt.e})
+		got := eventOf(&store.Event{Entry: "1-0", EventEntry: tt.e})
 		if got.Type != tt.kind || got.ID != tt.id || !care.ValidID(got.ID+"-webhook") {
 			t.Errorf("%+v: %s %s", tt.e, got.Type, got.ID)
 		}

@@ -46,7 +46,7 @@ func (m *TaskMaker) Run(ctx context.Context) {
 
 func (m *TaskMaker) term(ctx context.Context) {
 	const reader = "tasks"
-	place, err := m.stream.EventPlace(ctx, reader)
+	place, err := m.stream.EventCursor(ctx, reader)
 	if err != nil {
 		return
 	}
@@ -64,8 +64,8 @@ func (m *TaskMaker) term(ctx context.Context) {
 		if err != nil {
 			m.log.Debug("tasks could not be added; trying again", slog.Any("error", err))
 		} else if len(got) > 0 {
-			place = store.Place{Entry: got[len(got)-1].Place, Count: place.Count + int64(len(got))}
-			if err := m.stream.SetEventPlace(ctx, reader, place); err != nil {
+			place = store.Cursor{Entry: got[len(got)-1].Entry, Count: place.Count + int64(len(got))}
+			if err := m.stream.SetEventCursor(ctx, reader, place); err != nil {
 				m.log.Debug("the place in care:events could not be kept", slog.Any("error", err))
 			}
 			// Only what came after the last place that was kept can have been done before.

@@ -61,7 +61,7 @@ func prepareDue(ctx context.Context, w *world) error {
 // measureDue claims what is due among all customers, and reads those customers, with overlays and ledgers and then without. The reads of the
 // limit behind each drive what has just been read out of the processor's caches, before the same customers are read again.
 func measureDue(ctx context.Context, w *world) (run, error) {
-	claimed, ledgers, err := w.readDue(ctx, w.store.Held)
+	claimed, ledgers, err := w.readDue(ctx, w.store.Facts)
 	if err != nil {
 		return run{}, err
 	}
@@ -116,7 +116,7 @@ func (w *world) readDue(ctx context.Context, read func(context.Context, []string
 		rec.State = care.StateDue
 		back[i] = care.Result{Claim: c, Record: rec, Next: rec.Release}
 	}
-	_, err = w.store.Settle(ctx, back)
+	_, err = w.store.Complete(ctx, back)
 	return claimed, took, err
 }
 

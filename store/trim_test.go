@@ -43,7 +43,7 @@ func TestTrimLedgersGoesOn(t *testing.T) {
 	t.Parallel()
 	b := onRedis(t)
 	ctx := t.Context()
-	const n = prunePages*prunePage + 4000
+	const n = trimPages*trimPage + 4000
 	old := encodeEntry(care.LedgerEntry{State: care.StateSent, At: epoch.Add(-ledgerKept - time.Hour), Class: care.Care, Channel: care.Email})
 	pipe := b.redis.Pipeline()
 	for i := range n {

@@ -11,9 +11,9 @@ import (
 
 // What is older than the last two seconds before it was last looked at is expected to be there; younger writes an append-only file
 // may lose.
-func TestMarksExpectWhatIsSolid(t *testing.T) {
+func TestWatermarksExpectWhatIsSolid(t *testing.T) {
 	t.Parallel()
-	var m marks
+	var m watermarks
 	now := epoch
 	see := func(n int64, confirmed bool) {
 		m.seen(3, strconv.FormatInt(n, 10), m.floor()[3], confirmed, now)
@@ -28,7 +28,7 @@ func TestMarksExpectWhatIsSolid(t *testing.T) {
 	if m.stopped() != nil || m.floor()[3] != 12 {
 		t.Fatalf("stopped because of writes that may be lost: %v, solid %d", m.stopped(), m.floor()[3])
 	}
-	now = now.Add(marksEvery)
+	now = now.Add(watermarksEvery)
 	see(20, true)
 	now = now.Add(lastWrites)
 	see(21, true)
@@ -40,7 +40,7 @@ func TestMarksExpectWhatIsSolid(t *testing.T) {
 	see(21, true)
 	see(21, true)
 	if m.stopped() != nil || m.high[3] != 21 {
-		t.Fatalf("an unconfirmed mark is expected: %+v", m.high)
+		t.Fatalf("an unconfirmed watermark is expected: %+v", m.high)
 	}
 	m.seen(3, "19", 0, true, now) // the answer to an older question
 	if m.stopped() != nil {
@@ -57,11 +57,11 @@ func TestClaimNoticesARestore(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
 		b.queue(t, 3)
-		b.marks.mu.Lock()
-		for i := range b.marks.solid {
-			b.marks.solid[i] = 100
+		b.watermarks.mu.Lock()
+		for i := range b.watermarks.solid {
+			b.watermarks.solid[i] = 100
 		}
-		b.marks.mu.Unlock()
+		b.watermarks.mu.Unlock()
 		if claims, err := b.Claim(t.Context(), care.Lanes, 9, time.Minute); !errors.Is(err, ErrRestored) || len(claims) != 0 {
 			t.Errorf("claimed %d, %v", len(claims), err)
 		}
@@ -125,20 +125,20 @@ func TestReplicasAgreeOnTheirNumber(t *testing.T) {
 	})
 }
 
-func TestPlacesInTheEvents(t *testing.T) {
+func TestCursorsInTheEvents(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
-		if p, err := b.EventPlace(t.Context(), "x"); err != nil || p != (Place{}) {
+		if p, err := b.EventCursor(t.Context(), "x"); err != nil || p != (Cursor{}) {
 			t.Errorf("%+v, %v", p, err)
 		}
 		if n, err := b.EventsTrimmed(t.Context()); err != nil || n != 0 {
 			t.Errorf("trimmed %d, %v", n, err)
 		}
-		want := Place{"17-3", 12}
-		if err := b.SetEventPlace(t.Context(), "x", want); err != nil {
+		want := Cursor{"17-3", 12}
+		if err := b.SetEventCursor(t.Context(), "x", want); err != nil {
 			t.Fatal(err)
 		}
-		if p, err := b.EventPlace(t.Context(), "x"); err != nil || p != want {
+		if p, err := b.EventCursor(t.Context(), "x"); err != nil || p != want {
 			t.Errorf("%+v, %v", p, err)
 		}
 		for range 5 {

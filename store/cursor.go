@@ -10,28 +10,28 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Place is how far a reader of care:events has come.
-type Place struct {
+// Cursor is how far a reader of care:events has come.
+type Cursor struct {
 	Entry string // the last entry that needs no more work, "" = none yet
 	Count int64  // entries up to it, since the stream began: what was trimmed before it was read shows as a gap
 }
 
-// EventPlace returns how far a reader of that name had come.
-func (s *Store) EventPlace(ctx context.Context, reader string) (Place, error) {
+// EventCursor returns how far a reader of that name had come.
+func (s *Store) EventCursor(ctx context.Context, reader string) (Cursor, error) {
 	v, err := s.client.Get(ctx, globalKey("read:"+reader)).Result()
 	if errors.Is(err, redis.Nil) {
-		return Place{}, nil
+		return Cursor{}, nil
 	}
 	if err != nil {
-		return Place{}, fmt.Errorf("read a place in %s: %w", eventsKey, err)
+		return Cursor{}, fmt.Errorf("read a cursor of %s: %w", eventsKey, err)
 	}
 	entry, count, _ := strings.Cut(v, " ")
 	n, _ := strconv.ParseInt(count, 10, 64)
-	return Place{entry, n}, nil
+	return Cursor{entry, n}, nil
 }
 
-// SetEventPlace remembers it for the next leader.
-func (s *Store) SetEventPlace(ctx context.Context, reader string, p Place) error {
+// SetEventCursor remembers it for the next leader.
+func (s *Store) SetEventCursor(ctx context.Context, reader string, p Cursor) error {
 	return s.client.Set(ctx, globalKey("read:"+reader), p.Entry+" "+strconv.FormatInt(p.Count, 10), 0).Err()
 }
 
@@ -45,9 +45,9 @@ func (s *Store) EventsTrimmed(ctx context.Context) (int64, error) {
 	case err != nil:
 		return 0, fmt.Errorf("examine %s: %w", eventsKey, err)
 	}
-	unsaid, err := s.client.Get(ctx, globalKey("unsaid")).Int64()
+	erased, err := s.client.Get(ctx, globalKey("events:erased")).Int64()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return 0, fmt.Errorf("examine %s: %w", eventsKey, err)
 	}
-	return max(info.EntriesAdded-info.Length-unsaid, 0), nil
+	return max(info.EntriesAdded-info.Length-erased, 0), nil
 }

@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
+
+// countersKept is how long the daily counters behind Usual are kept.
+const countersKept = 16 * 24 * time.Hour
+
+// atOnce limits what one run of a script is given: Lua passes at most some thousands of words on, and a script stops its Redis.
+const atOnce = 500
+
+func inParts[T any](items []T, do func([]T) ([]bool, error)) ([]bool, error) {
+	oks := make([]bool, 0, len(items))
+	var errs []error
+	for part := range slices.Chunk(items, atOnce) {
+		some, err := do(part)
+		errs = append(errs, err)
+		oks = append(append(oks, some...), make([]bool, len(part)-len(some))...)
+	}
+	return oks, errors.Join(errs...)
+}
+
+// claimWords are the five words by which scripts know a claim.
+func claimWords(c *care.Claim) []any {
+	return []any{c.Lane.String(), c.Record.ID, dayText(c.Day), c.Record.Customer, c.Token}
+}
+
+// Begin records that messages are about to be sent: state sending, with the channel that the claim's record names. Only what is true in
+// the answer may be sent: there the claim was still ours and, where Redis has replicas, one of them has the intent.
+func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error) {
+	if len(intents) > atOnce {
+		return inParts(intents, func(part []care.Intent) ([]bool, error) { return s.Begin(ctx, part) })
+	}
+	begun := make([]bool, len(intents))
+	if err := s.watermarks.stopped(); err != nil {
+		return begun, err
+	}
+	calls, err := perShard(s.lua.begin, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, nil, func(i int) ([]any, error) {
+		claim := intents[i].Claim
+		r := claim.Record
+		r.State, r.UpdatedAt = care.StateSending, intents[i].At.UTC().Truncate(time.Millisecond)
+		if r.FirstTry.IsZero() {
+			r.FirstTry = r.UpdatedAt
+		}
+		return append(claimWords(claim), encodeRecord(&r), encodeEntry(entryOf(&r, care.DateFromDays(claim.Day), r.UpdatedAt))), nil
+	})
+	if err != nil {
+		return begun, err
+	}
+	floor := s.watermarks.floor()
+	err = s.exec(ctx, calls.all, true)
+	s.noteWatermarks(&calls, &floor)
+	calls.each(1, func(i int, answer any) { begun[i] = number(answer) == 1 })
+	return begun, err
+}
+
+// Renew lengthens the leases of claims, counted from now, on Redis' clock. False = the claim was no longer ours, or its lease had ended. The
+// claims themselves stay as they are, token and Until included: others may be reading them.
+func (s *Store) Renew(ctx context.Context, claims []*care.Claim, lease time.Duration) ([]bool, error) {
+	if len(claims) > atOnce {
+		return inParts(claims, func(part []*care.Claim) ([]bool, error) { return s.Renew(ctx, part, lease) })
+	}
+	alive := make([]bool, len(claims))
+	calls, err := perShard(s.lua.renew, len(claims), func(i int) int { return care.Shard(claims[i].Record.Customer) }, []any{lease.Microseconds()},
+		func(i int) ([]any, error) { return claimWords(claims[i]), nil })
+	if err != nil {
+		return alive, err
+	}
+	err = s.exec(ctx, calls.all, false)
+	calls.each(0, func(i int, answer any) { alive[i] = number(answer) == 1 })
+	return alive, err
+}
+
+// Complete records how claims ended: the record, the ledger, the queue, and what was learnt of the customer (Suppress, Stop). A pending
+// state goes back to the queue at Next; uncertain goes to the list of those that wait for a receipt or a person. A receipt that came before
+// the result is applied. False = the claim was no longer ours, and nothing was changed for it. Of a Leftover nothing is recorded. Events are
+// Publish's.
+//
+// With an error it is not known what was recorded: complete the same again, which changes nothing that has been done.
+func (s *Store) Complete(ctx context.Context, results []care.Result) ([]bool, error) {
+	if len(results) > atOnce {
+		return inParts(results, func(part []care.Result) ([]bool, error) { return s.Complete(ctx, part) })
+	}
+	recorded := make([]bool, len(results))
+	if len(results) == 0 {
+		return recorded, nil
+	}
+	// What customers' overlays learn comes before the results: after a crash in between it would not be learnt again.
+	if err := s.learn(ctx, results); err != nil {
+		return recorded, err
+	}
+	now := s.clock()
+	calls, err := perShard(s.lua.complete, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
+		[]any{sentTable(dayOf(now)), int(countersKept / time.Second)}, func(i int) ([]any, error) { return completeWords(&results[i], now) })
+	if err != nil {
+		return recorded, err
+	}
+	floor := s.watermarks.floor()
+	if err := s.exec(ctx, calls.all, true); err != nil {
+		calls.each(1, func(i int, answer any) { recorded[i] = answer != int64(0) })
+		return recorded, err
+	}
+	s.noteWatermarks(&calls, &floor)
+	var early []care.Receipt
+	calls.each(1, func(i int, answer any) {
+		recorded[i] = answer != int64(0)
+		if raw := text(answer); raw != "" {
+			if rc, _, ok := parseEarly(raw); ok {
+				early = append(early, rc)
+			}
+		}
+	})
+	waiting, err := s.linkProviders(ctx, results, recorded)
+	if err != nil {
+		return recorded, err
+	}
+	if early = append(early, waiting...); len(early) > 0 {
+		err = s.Receipts(ctx, early)
+	}
+	return recorded, err
+}
+
+// completeWords are the words that complete.lua takes of a result.
+func completeWords(res *care.Result, now time.Time) ([]any, error) {
+	r := res.Record
+	if r.ID != res.Claim.Record.ID || r.Customer != res.Claim.Record.Customer {
+		return nil, fmt.Errorf("complete: the result's record is %s, the claim's %s", r.ID, res.Claim.Record.ID)
+	}
+	if res.Leftover {
+		return append(claimWords(res.Claim), "", "", "", 0, "", "", ""), nil
+	}
+	if r.UpdatedAt.IsZero() {
+		r.UpdatedAt = now
+	}
+	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
+	to, at, err := destination(&r, res.Next, now)
+	if err != nil {
+		return nil, err
+	}
+	count, also, merged := "", "", ""
+	switch r.State {
+	case care.StateSent, care.StateDelivered, care.StateUndelivered:
+		count = r.Dealer + "/" + r.Program
+	}
+	if over := r.State.Final() && r.State != care.StateExpired && r.State != care.StateSkipped; over || r.State == care.StateUncertain {
+		also = strings.Join(r.Also, " ")
+		merged = encodeEntry(care.LedgerEntry{State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID})
+	}
+	entry := encodeEntry(entryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt))
+	return append(claimWords(res.Claim), encodeRecord(&r), entry, to, at, count, also, merged), nil
+}
+
+// destination says which set a message stands in by its state, "" = none, and with what score.
+func destination(r *care.Record, next, now time.Time) (set string, at int64, err error) {
+	switch r.State {
+	case care.StateDue, care.StateRetry:
+		if next.IsZero() {
+			next = now
+		}
+		return "due:" + care.LaneOf(r.Channel, r.Class).String(), score(next), nil
+	case care.StateUncertain:
+		return "uncertain", r.UpdatedAt.UnixMilli(), nil
+	case care.StateFailed:
+		return "failed", r.UpdatedAt.UnixMilli(), nil
+	case care.StateSent, care.StateDelivered, care.StateUndelivered, care.StateExpired, care.StateSkipped:
+		return "", 0, nil
+	}
+	return "", 0, fmt.Errorf("message %s cannot end as %q", r.ID, r.State)
+}
+
+// score is a time as due has it: milliseconds of the daemon's clock, rounded up.
+func score(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
+
+// noteWatermarks remembers the watermarks that came with confirmed answers.
+func (s *Store) noteWatermarks(cs *calls, floor *Watermark) {
+	for n, c := range cs.all {
+		if l, err := c.list(1); err == nil {
+			s.watermarks.seen(cs.shard[n], text(l[0]), floor[cs.shard[n]], true, s.machine())
+		}
+	}
+}
+
+// learn records dead addresses and opt-outs in the overlays of the results that have any.
+func (s *Store) learn(ctx context.Context, results []care.Result) error {
+	for i := range results {
+		res := &results[i]
+		if res.Suppress == nil && res.Stop == "" {
+			continue
+		}
+		at := s.clock().UTC().Truncate(time.Second)
+		err := s.UpdateOverlay(ctx, res.Record.Customer, func(o *care.Overlay) error {
+			if sup := res.Suppress; sup != nil && !slices.ContainsFunc(o.Suppressed, func(have care.Suppression) bool {
+				return have.Channel == sup.Channel && have.Hash == sup.Hash
+			}) {
+				o.Suppressed = append(o.Suppressed, *sup)
+			}
+			if _, have := o.Stops[res.Stop]; res.Stop != "" && !have {
+				if o.Stops == nil {
+					o.Stops = make(map[string]care.Stop)
+				}
+				o.Stops[res.Stop] = care.Stop{At: at, Source: "provider"}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errOverlay) {
+			return err
+		}
+		if err != nil {
+			s.log.ErrorContext(ctx, "a result could not be noted", logCustomer(res.Record.Customer), slog.Any("error", err))
+		}
+	}
+	return nil
+}
