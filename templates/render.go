@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/templates/liquid"
@@ -31,14 +32,15 @@ func (s *Set) render(d *care.Draft, seen func(liquid.Choice), forced map[liquid.
 	if t == nil {
 		return nil, contentError(liquid.CodeRender, "the book has no template %s for %s in %s or what it falls back to", o.Template, d.Channel, d.Locale)
 	}
-	b := &bindings{draft: d, env: s.env, lang: t.lang}
+	r, _ := renderings.Get().(*rendering)
+	defer r.release()
+	r.bindings = bindings{draft: d, env: s.env, lang: t.lang}
 	if d.Location != nil && !d.Now.IsZero() {
-		b.today = care.DateOf(d.Now.In(d.Location))
+		r.today = care.DateOf(d.Now.In(d.Location))
 	} else if !d.Now.IsZero() {
-		b.today = care.DateOf(d.Now)
+		r.today = care.DateOf(d.Now)
 	}
-	r := rendering{bindings: b, state: liquid.NewState(b)}
-	defer r.state.Release()
+	r.state = liquid.NewState(&r.bindings)
 	r.state.Separator, r.state.Seen, r.state.Forced = t.lang.comma(), seen, forced
 	m := &care.Message{
 		ID: o.ID, Channel: d.Channel, Customer: o.Customer, Dealer: o.Dealer, Vehicle: o.Vehicle, Program: o.Program, Step: o.Step,
@@ -67,10 +69,18 @@ func (s *Set) of(d *care.Draft) *template {
 	return s.find(d.Dealer.Dealer, d.Occurrence.Template, d.Channel, d.Locale, d.Dealer.Locale)
 }
 
-// rendering is the writing of one message.
+// rendering is the writing of one message. Renderings are pooled; nothing of one message may stay for the next.
 type rendering struct {
-	*bindings
+	bindings
 	state *liquid.State
+}
+
+var renderings = sync.Pool{New: func() any { return new(rendering) }}
+
+func (r *rendering) release() {
+	r.state.Release()
+	*r = rendering{}
+	renderings.Put(r)
 }
 
 // render returns what a template writes, valid until the next one is rendered.
