@@ -114,8 +114,8 @@ func (i *inquirer) due(records []care.Record) []care.Record {
 }
 
 // startAsking has the leader ask about uncertain texts.
-func (d *Daemon) startAsking(ctx context.Context) {
-	if d.senders.sms == nil {
+func (d *Daemon) startAsking() {
+	if d.channels.Load().sms == nil {
 		return
 	}
 	i := &inquirer{
@@ -124,7 +124,7 @@ func (d *Daemon) startAsking(ctx context.Context) {
 		},
 		facts: d.store.Facts, question: d.question, ask: d.ask, take: d.public().TakeReceipts, leads: d.leads.Load, now: d.env.Now, log: d.log,
 	}
-	d.running.Go(func() { i.run(ctx) })
+	d.loop("status polling", i.run)
 }
 
 // ask asks within the channel's rate.
@@ -132,7 +132,7 @@ func (d *Daemon) ask(ctx context.Context, q sms.Question) (care.Receipt, error) 
 	if err := d.engine.Wait(ctx, care.SMS); err != nil {
 		return care.Receipt{}, err
 	}
-	return d.senders.sms.Ask(ctx, q)
+	return d.channels.Load().sms.Ask(ctx, q)
 }
 
 // question names an uncertain message as its gateway knows it. Without the customer's number there is none.

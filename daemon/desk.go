@@ -29,7 +29,7 @@ func (k desk) Status(ctx context.Context) (*console.Status, error) {
 		Leading: d.leads.Load(),
 	}
 	if out.Leading {
-		out.Leader = holder()
+		out.Leader = d.holder
 	}
 	for _, dealer := range checked.Book.Dealers {
 		out.Dealers = append(out.Dealers, dealer.Dealer)

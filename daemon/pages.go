@@ -106,10 +106,10 @@ func (p pages) Add(ctx context.Context, entry care.EventEntry) error {
 
 // SMS reads what a gateway posted.
 func (p pages) SMS(_ context.Context, gateway string, r *http.Request) ([]care.Receipt, []console.Reply, console.Answer, error) {
-	if p.d.senders.sms == nil {
+	if p.d.channels.Load().sms == nil {
 		return nil, nil, console.Answer{}, console.ErrUnknownGateway
 	}
-	back, err := p.d.senders.sms.Callback(gateway, r)
+	back, err := p.d.channels.Load().sms.Callback(gateway, r)
 	switch {
 	case errors.Is(err, sms.ErrForged):
 		return nil, nil, console.Answer{}, console.ErrForged

@@ -102,10 +102,10 @@ func (c *clerk) has(ctx context.Context, t *care.EventEntry) bool {
 func asError(err error) (*care.Error, bool) { return errors.AsType[*care.Error](err) }
 
 // startEvents has the leader add tasks, and post what CARE_WEBHOOK_URL wants to know.
-func (d *Daemon) startEvents(ctx context.Context) {
+func (d *Daemon) startEvents() {
 	c := &clerk{stream: d.store, leads: d.leads.Load, now: d.env.Now, log: d.log}
-	d.running.Go(func() { c.run(ctx) })
-	sender, ok := d.senders.byChannel[care.Webhook].(*webhook.Sender)
+	d.loop("tasks", c.run)
+	sender, ok := d.channels.Load().byChannel[care.Webhook].(*webhook.Sender)
 	if !ok || d.env.Settings.Webhook.URL.IsZero() {
 		return
 	}
@@ -126,5 +126,5 @@ func (d *Daemon) startEvents(ctx context.Context) {
 		h.wait = func(ctx context.Context) error { return d.engine.Wait(ctx, care.Webhook) }
 		h.post = sender.Post
 	}
-	d.running.Go(func() { h.run(ctx) })
+	d.loop("events", h.run)
 }

@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"log/slog"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -11,301 +10,194 @@ import (
 )
 
 const (
-	commitMost = 256
-	// commitRoom is how many outcomes wait for the next trip; with these a trip has 500 at the most.
-	commitRoom = 500 - commitMost
-	// commitWindow is how long an outcome waits for others that are on their way, and an event for a trip that it can go with.
-	commitWindow = 2 * time.Millisecond
-	// untoldMost is how many events wait while care:events cannot be written although the outcomes can.
-	untoldMost = 16 * commitMost
-	// commitGiveUp is how long a shutdown goes on trying to record outcomes.
-	commitGiveUp = 5 * time.Second
+	// batchWindow is the longest time that an outcome waits for others which are on their way.
+	batchWindow = 2 * time.Millisecond
+	// completeFirst and completeMost bound the pause between two tries to record outcomes. After a failover no pool goes on before one
+	// succeeds.
+	completeFirst = 50 * time.Millisecond
+	completeMost  = 500 * time.Millisecond
+	// publishAgain is how long events wait that could not be published, if no outcome comes meanwhile.
+	publishAgain = 500 * time.Millisecond
+	// unpublishedMost is how many events wait while care:events cannot be written although outcomes can.
+	unpublishedMost = 16 * batchMost
 )
 
 // outcome is how a claim ends, on its way into the store.
 type outcome struct {
 	result care.Result
-	pool   *pool         // got its credit back; nil = nothing was begun
-	owed   bool          // the credit was taken again, because the outcome could not be written
-	done   chan struct{} // closed when it is written; nil = nobody waits
+	pool   *pool         // has lent a permit, which comes back when the outcome is recorded; nil = nothing was begun
+	done   chan struct{} // closed when it is recorded; nil = nobody waits
 }
 
-// opening is what a pool wants to begin, on its way into the store.
-type opening struct {
-	intents []care.Intent
-	begun   []bool // the answer: what may be handed over
-	err     error  // why some may not
-	done    chan struct{}
-}
-
-// A committer writes outcomes, intents and events in common trips: what came while the last trip was under way goes with the next. While
-// more outcomes are on their way than have come it waits for them, for at most commitWindow, unless intents are waiting. An idle system
-// pays one trip's latency, a busy one spreads a trip over many messages. An event goes with the trip after the one that recorded its
-// outcome, or by itself when none follows. Submit blocks while commitRoom wait: back-pressure instead of a buffer.
+// A completer records outcomes in batches and then publishes their events. A batch is what came while the trip before was under way.
+// It waits for more for at most batchWindow, and only while more messages are being sent than it holds already: an idle system pays for
+// one trip and no waiting. Submit blocks while a whole batch waits: back-pressure instead of a buffer.
 //
-// A pool has the credit of an outcome back as soon as that is handed in. What it begins with it is recorded in the same trip as the
-// outcome, behind it, or in a later one, so that what is recorded as begun is never more than the pool's credits.
-type committer struct {
-	queue   Queue
-	log     *slog.Logger
-	written func(batch []care.Result, oks []bool)
-	lost    func(batch []care.Result) // they could not be recorded before the end
-	ending  func() bool
-	now     func() time.Time // the machine's clock
-	flight  *atomic.Int64    // messages that are begun and have no outcome yet
-	in      chan *outcome
-	opens   chan *opening
-	done    chan struct{}
+// An outcome that could not be recorded is tried again until it is, or until the shutdown's time is over: one that is known must not be
+// lost. The lease may end meanwhile. Then the store refuses it, and another replica has the message as uncertain.
+type completer struct {
+	cfg      *Config
+	inFlight *atomic.Int64                                       // messages that are begun and have no outcome yet
+	ended    func(results []care.Result, ours []bool, err error) // recorded, or dropped because of err
+	in       chan *outcome
+	done     chan struct{}
+	pending  atomic.Int64 // submitted, and neither recorded nor dropped
+	dropped  atomic.Int64 // could not be recorded before the end
 
-	items    <-chan *outcome // in, until it is closed
-	batch    []*outcome      // to be written next
-	openings []*opening
-	untold   []*care.EventEntry
-	commit   care.Commit
-	again    time.Duration // until what could not be written is tried again
-	giveUp   time.Time
+	unpublished []*care.EventEntry
 }
 
-func newCommitter(cfg *Config, flight *atomic.Int64) *committer {
-	c := &committer{
-		queue: cfg.Queue, log: cfg.Log, now: cfg.Machine, flight: flight, in: make(chan *outcome, commitRoom), opens: make(chan *opening), done: make(chan struct{}),
-	}
-	c.items = c.in
-	return c
+func newCompleter(cfg *Config, inFlight *atomic.Int64) *completer {
+	return &completer{cfg: cfg, inFlight: inFlight, in: make(chan *outcome, batchMost), done: make(chan struct{})}
 }
 
-// run writes until close was called and everything handed in is written. ctx bounds the single writes only.
-func (c *committer) run(ctx context.Context) {
+// run records until close was called and everything submitted is recorded. When ctx ends, what is not recorded by then is dropped.
+func (c *completer) run(ctx context.Context) {
 	defer close(c.done)
-	window := time.NewTimer(commitWindow)
+	window := time.NewTimer(batchWindow)
 	defer window.Stop()
-	for c.gather(window) {
-		c.trip(ctx)
-	}
-}
-
-// gather collects what goes with the next trip; false = there will be nothing more.
-func (c *committer) gather(window *time.Timer) bool {
-	if c.again > 0 {
-		time.Sleep(c.again)
-	} else {
-		runtime.Gosched() // who was just told that something is written, or begun, may have something for the next trip
-		if !c.first(window) {
-			return false
+	batch := make([]*outcome, 0, batchMost)
+	for open := true; open; {
+		if batch, open = c.collect(batch[:0], window); len(batch) > 0 {
+			c.complete(ctx, batch)
+			clear(batch)
+		}
+		if len(c.unpublished) >= batchMost || len(c.in) == 0 {
+			c.publish(ctx)
 		}
 	}
-	c.collect(window)
-	if len(c.openings) > 0 {
-		c.drain() // of what made room for them
+	if n := len(c.unpublished); n > 0 {
+		c.cfg.Log.Error("events are lost: care:events lacks them", slog.Int("events", n))
 	}
-	return true
 }
 
-// collect takes what is there, and waits while that is worth it.
-func (c *committer) collect(window *time.Timer) {
-	waiting := false
-	for len(c.batch) < commitMost {
+// collect waits for the next batch; false = there will be no other. It returns without one when events are to be published again.
+func (c *completer) collect(batch []*outcome, window *time.Timer) ([]*outcome, bool) {
+	var timeout <-chan time.Time
+	if len(c.unpublished) > 0 {
+		window.Reset(publishAgain)
+		timeout = window.C
+	}
+	select {
+	case o, ok := <-c.in:
+		if !ok {
+			return batch, false
+		}
+		batch = append(batch, o)
+	case <-timeout:
+		return batch, true
+	}
+	window.Reset(batchWindow)
+	for len(batch) < batchMost {
 		select {
-		case o, ok := <-c.items:
-			c.take(o, ok)
-			continue
-		case o := <-c.opens:
-			c.openings = append(c.openings, o)
-			continue
-		default:
-		}
-		if c.enough() {
-			return
-		}
-		if !waiting {
-			waiting = true
-			window.Reset(commitWindow)
-		}
-		select {
-		case o, ok := <-c.items:
-			c.take(o, ok)
-		case o := <-c.opens:
-			c.openings = append(c.openings, o)
-		case <-window.C:
-			return
-		}
-	}
-}
-
-// drain takes the outcomes that are there.
-func (c *committer) drain() {
-	for {
-		select {
-		case o, ok := <-c.items:
-			c.take(o, ok)
-		default:
-			return
-		}
-	}
-}
-
-// first waits until there is something to write; false = there will be nothing more.
-func (c *committer) first(window *time.Timer) bool {
-	for len(c.batch) == 0 && len(c.openings) == 0 {
-		var alone <-chan time.Time
-		if len(c.untold) > 0 {
-			if c.items == nil || c.flight.Load() == 0 && len(c.in) == 0 {
-				return true
+		case o, ok := <-c.in:
+			if !ok {
+				return batch, false
 			}
-			window.Reset(commitWindow)
-			alone = window.C
-		} else if c.items == nil {
-			return false
+			batch = append(batch, o)
+			continue
+		default:
+		}
+		if int64(len(batch)) >= c.inFlight.Load() {
+			return batch, true
 		}
 		select {
-		case o, ok := <-c.items:
-			c.take(o, ok)
-		case o := <-c.opens:
-			c.openings = append(c.openings, o)
-		case <-alone:
-			return true
+		case o, ok := <-c.in:
+			if !ok {
+				return batch, false
+			}
+			batch = append(batch, o)
+		case <-window.C:
+			return batch, true
 		}
 	}
-	return true
+	return batch, true
 }
 
-func (c *committer) take(o *outcome, ok bool) {
-	if !ok {
-		c.items = nil
-		return
+// complete records a batch, however often that must be tried, and gives its permits back.
+func (c *completer) complete(ctx context.Context, batch []*outcome) {
+	results := make([]care.Result, len(batch))
+	for i, o := range batch {
+		results[i] = o.result
 	}
-	c.batch = append(c.batch, o)
-}
-
-// enough reports whether waiting for more would not be worth it.
-func (c *committer) enough() bool {
-	if len(c.openings) > 0 || len(c.batch) == 0 || c.again > 0 || c.flight.Load() == 0 {
-		return true
+	ours, err := c.record(ctx, results)
+	if err != nil {
+		c.dropped.Add(int64(len(batch)))
+		c.cfg.Observer.Dropped(len(batch))
+		c.cfg.Log.Error(lostOutcomes, slog.Any("error", err), slog.Int("messages", len(batch)))
 	}
-	p := c.batch[0].pool
-	return p == nil || len(c.batch) >= p.half()
-}
-
-// trip writes what was gathered, and tells those who wait for it. Outcomes that could not be written stay for the next trip: one that is known must
-// not be lost. The lease may end meanwhile; then the store refuses the result and another replica has it as uncertain.
-func (c *committer) trip(ctx context.Context) {
-	c.commit.Intents, c.commit.Results, c.commit.Events = c.commit.Intents[:0], c.commit.Results[:0], c.untold
-	for _, o := range c.openings {
-		c.commit.Intents = append(c.commit.Intents, o.intents...)
-	}
-	for _, o := range c.batch {
-		c.commit.Results = append(c.commit.Results, o.result)
-	}
-	done := c.queue.Commit(ctx, c.commit)
-	c.answer(&done)
-	c.told(done.NotTold)
-	if done.NotSettled != nil {
-		c.failed(done.NotSettled)
-		return
-	}
-	c.again, c.giveUp = 0, time.Time{}
-	for i, o := range c.batch {
-		if i < len(done.Settled) && done.Settled[i] && o.result.Event != nil {
-			c.untold = append(c.untold, o.result.Event)
+	for i := range batch {
+		if i < len(ours) && ours[i] && results[i].Event != nil {
+			c.unpublished = append(c.unpublished, results[i].Event)
 		}
 	}
-	if len(c.batch) > 0 {
-		c.written(c.commit.Results, done.Settled)
-	}
-	c.release()
-}
-
-// answer tells the pools what they may hand over.
-func (c *committer) answer(done *care.Committed) {
-	at := 0
-	for _, o := range c.openings {
-		o.begun, o.err = o.begun[:0], done.NotBegun
-		for range o.intents {
-			o.begun = append(o.begun, at < len(done.Begun) && done.Begun[at])
-			at++
-		}
-		o.done <- struct{}{}
-	}
-	clear(c.openings)
-	c.openings = c.openings[:0]
-	clear(c.commit.Intents)
-}
-
-// told forgets the events that were written. Others stay for the next trip, and when they become too many the oldest are lost: what they told of
-// is on record.
-func (c *committer) told(err error) {
-	if err == nil {
-		clear(c.untold)
-		c.untold = c.untold[:0]
-		return
-	}
-	c.log.Warn("events could not be written yet", slog.Any("error", err), slog.Int("events", len(c.untold)))
-	if over := len(c.untold) - untoldMost; c.items == nil || over > 0 {
-		if c.items == nil {
-			over = len(c.untold)
-		}
-		c.log.Error("events are lost: care:events lacks them", slog.Int("events", over))
-		c.untold = append(c.untold[:0], c.untold[over:]...)
-	}
-}
-
-// failed keeps outcomes for another try, and lets go of them when the end has waited long enough.
-func (c *committer) failed(err error) {
-	c.log.Warn("outcomes could not be recorded yet", slog.Any("error", err), slog.Int("messages", len(c.batch)))
-	for _, o := range c.batch {
-		if o.pool != nil && !o.owed {
-			o.owed = true
-			o.pool.credit(-1)
+	c.ended(results, ours, err)
+	c.pending.Add(int64(-len(batch)))
+	permits := map[*pool]int{}
+	for _, o := range batch {
+		if o.pool != nil {
+			permits[o.pool]++
 		}
 	}
-	c.again = min(max(2*c.again, 50*time.Millisecond), writeAgain)
-	if !c.ending() {
-		return
+	for p, n := range permits {
+		p.release(n)
 	}
-	if c.giveUp.IsZero() {
-		c.giveUp = c.now().Add(commitGiveUp)
-	}
-	if c.now().After(c.giveUp) {
-		c.lost(c.commit.Results)
-		c.again = 0
-		c.release()
-	}
-}
-
-// release gives the credits back that were taken again, and forgets the batch.
-func (c *committer) release() {
-	for _, o := range c.batch {
-		if o.owed {
-			o.pool.credit(1)
-		}
+	for _, o := range batch {
 		if o.done != nil {
 			close(o.done)
 		}
 	}
-	clear(c.batch)
-	c.batch = c.batch[:0]
-	clear(c.commit.Results)
 }
 
-// submit hands an outcome in.
-func (c *committer) submit(o *outcome) {
+// record writes results until the queue has answered. An error means that ctx has ended first.
+func (c *completer) record(ctx context.Context, results []care.Result) (ours []bool, err error) {
+	for pause := completeFirst; ctx.Err() == nil; pause = min(2*pause, completeMost) {
+		if ours, err = c.cfg.Queue.Complete(ctx, results); err == nil {
+			return ours, nil
+		}
+		c.cfg.Log.Warn("outcomes could not be recorded yet", slog.Any("error", err), slog.Int("messages", len(results)))
+		sleep(ctx, pause)
+	}
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	return nil, err
+}
+
+// publish tells care:events of what is on record. What cannot be written waits; when that becomes too much the oldest is lost: what it
+// tells of is on record.
+func (c *completer) publish(ctx context.Context) {
+	if len(c.unpublished) == 0 || ctx.Err() != nil {
+		return
+	}
+	err := c.cfg.Queue.Publish(ctx, c.unpublished)
+	if err == nil {
+		clear(c.unpublished)
+		c.unpublished = c.unpublished[:0]
+		return
+	}
+	c.cfg.Log.Warn("events could not be written yet", slog.Any("error", err), slog.Int("events", len(c.unpublished)))
+	if over := len(c.unpublished) - unpublishedMost; over > 0 {
+		c.cfg.Log.Error("events are lost: care:events lacks them", slog.Int("events", over))
+		c.unpublished = append(c.unpublished[:0], c.unpublished[over:]...)
+	}
+}
+
+// submit takes an outcome.
+func (c *completer) submit(o *outcome) {
+	c.pending.Add(1)
 	c.in <- o
-	if o.pool != nil {
-		o.pool.credit(1)
-	}
 }
 
-// open records intents and returns when it is known which of them may be handed over.
-func (c *committer) open(o *opening) {
-	if o.done == nil {
-		o.done = make(chan struct{}, 1)
-	}
-	c.opens <- o
-	<-o.done
-}
+// close lets run end after the last outcome. No submit may follow.
+func (c *completer) close() { close(c.in) }
 
-// close lets run end after the last item. No submit and no open may follow.
-func (c *committer) close() {
-	close(c.in)
-	<-c.done
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }

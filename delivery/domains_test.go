@@ -82,7 +82,7 @@ func TestADomainKeepsToItsLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := letters(map[string]int{"QQ.com": 400, "slow.example": 200, "free.example": 2000})
-		p, seen := newPost(10*time.Millisecond), newPutBacks()
+		p, seen := newPost(10*time.Millisecond), newDeferred()
 		e := start(t, m, yes{}, nil, func(c *Config) {
 			c.Queue, c.Book, c.Observer = distant{m}, func() Book { return mailbox{} }, seen
 			c.Senders = map[care.Channel]Sender{care.Email: p}
@@ -108,7 +108,7 @@ func TestADomainKeepsToItsLimits(t *testing.T) {
 		}
 		p.mu.Unlock()
 		time.Sleep(20 * time.Second)
-		if err := e.Stop(); err != nil {
+		if err := e.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := m.states()[care.StateSent]; n != 2600 {
@@ -177,7 +177,7 @@ func TestDomainsAreBounded(t *testing.T) {
 	}
 }
 
-func TestSpread(t *testing.T) {
+func TestDeferrals(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name        string
@@ -192,7 +192,7 @@ func TestSpread(t *testing.T) {
 		{"many of a quick gateway", 0, 100 * time.Microsecond, 5000, 500 * time.Millisecond, 600 * time.Millisecond, 5000},
 		{"many of a dead gateway", 20 * time.Second, backStep, 50_000, 119 * time.Second, 121 * time.Second, 501},
 	} {
-		var s spread
+		var s deferrals
 		var wait time.Duration
 		within := map[time.Duration]int{}
 		for range tt.n {
