@@ -167,7 +167,9 @@ func TestBegunIsNeverMoreThanThePermits(t *testing.T) {
 				mu.Unlock()
 				time.Sleep(upTo(most))
 				return care.Receipt{}, nil
-			}, func(c *Config) { c.Queue, c.Connections, c.Idle = q, map[care.Channel]int{care.Email: connections}, 500*time.Millisecond })
+			}, func(c *Config) {
+				c.Queue, c.Connections, c.Idle = q, map[care.Channel]int{care.Email: connections}, 500*time.Millisecond
+			})
 			time.Sleep(5 * time.Minute)
 			if err := e.Stop(t.Context()); err != nil {
 				rt.Fatal(err)

@@ -2,11 +2,13 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os/exec"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -142,5 +144,186 @@ func BenchmarkExecutor(b *testing.B) {
 	b.StopTimer()
 	if err := e.Stop(b.Context()); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// messages counts what is on record by state.
+func messages(t testing.TB, st *store.Store) map[care.State]int {
+	t.Helper()
+	records, err := st.Messages(context.Background(), store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[care.State]int{}
+	for _, r := range records {
+		states[r.State]++
+	}
+	return states
+}
+
+// await waits for a condition.
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+// Two replicas on one Redis: each message goes once, is on record, and has one event.
+func TestTwoReplicasShareAQueue(t *testing.T) {
+	t.Parallel()
+	const n = 600
+	st, url := openStore(t)
+	queue(t, st, n)
+	var mu sync.Mutex
+	sent := map[string]int{}
+	send := func(_ context.Context, m *care.Message) (care.Receipt, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		sent[m.ID]++
+		return care.Receipt{}, nil
+	}
+	engines := []*delivery.Engine{newEngine(t, st, send), newEngine(t, openAnother(t, url), send)}
+	for _, e := range engines {
+		e.Start()
+	}
+	await(t, "all are sent", func() bool { return messages(t, st)[care.StateSent] == n })
+	for _, e := range engines {
+		if err := e.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	for id, times := range sent {
+		if times != 1 {
+			t.Errorf("%s went %d times", id, times)
+		}
+	}
+	events, err := st.Events(t.Context(), "", 2*n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]int{}
+	for _, e := range events {
+		if e.State == care.StateSent {
+			told[e.ID]++
+		}
+	}
+	if len(told) != n || len(events) != n {
+		t.Errorf("%d events of %d messages, want one of each of %d", len(events), len(told), n)
+	}
+}
+
+// What is begun when a replica stops has an outcome on record; the rest is due as it was, and goes from another.
+func TestStopLeavesNothingBegun(t *testing.T) {
+	t.Parallel()
+	const n = 200
+	st, url := openStore(t)
+	queue(t, st, n)
+	var sent atomic.Int64
+	e := newEngine(t, st, func(context.Context, *care.Message) (care.Receipt, error) {
+		sent.Add(1)
+		time.Sleep(50 * time.Millisecond)
+		return care.Receipt{}, nil
+	}, func(c *delivery.Config) { c.Connections = map[care.Channel]int{care.Email: 4} })
+	e.Start()
+	await(t, "some are sent", func() bool { return sent.Load() >= 20 })
+	if err := e.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := int(sent.Load())
+	if got := messages(t, st); got[care.StateSent] != first || got[care.StateDue] != n-first {
+		t.Errorf("%d were sent: %v", first, got)
+	}
+	e = newEngine(t, openAnother(t, url), func(context.Context, *care.Message) (care.Receipt, error) {
+		sent.Add(1)
+		return care.Receipt{}, nil
+	})
+	e.Start()
+	await(t, "the rest is sent", func() bool { return messages(t, st)[care.StateSent] == n })
+	if err := e.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if sent.Load() != n {
+		t.Errorf("%d were sent, want %d", sent.Load(), n)
+	}
+}
+
+// deafened is a replica's queue that Redis does not answer for a while.
+type deafened struct {
+	delivery.Queue
+	cut atomic.Bool
+}
+
+var errCut = errors.New("the network is cut")
+
+func (q *deafened) Renew(ctx context.Context, claims []*care.Claim, lease time.Duration) ([]bool, error) {
+	if q.cut.Load() {
+		return nil, errCut
+	}
+	return q.Queue.Renew(ctx, claims, lease)
+}
+
+func (q *deafened) Complete(ctx context.Context, results []care.Result) ([]bool, error) {
+	if q.cut.Load() {
+		return nil, errCut
+	}
+	return q.Queue.Complete(ctx, results)
+}
+
+func (q *deafened) Claim(ctx context.Context, lanes []care.Lane, most int, lease time.Duration) ([]*care.Claim, error) {
+	if q.cut.Load() {
+		return nil, errCut
+	}
+	return q.Queue.Claim(ctx, lanes, most, lease)
+}
+
+// observed keeps what was refused and recorded.
+type observed struct {
+	fenced, dropped atomic.Int64
+}
+
+func (*observed) Attempt(care.Channel, string, care.Kind, time.Duration) {}
+func (*observed) Deferred(care.Channel, string, string)                  {}
+func (*observed) Completed(*care.Record, time.Duration)                  {}
+func (o *observed) Fenced(n int)                                         { o.fenced.Add(int64(n)) }
+func (o *observed) Dropped(n int)                                        { o.dropped.Add(int64(n)) }
+
+// A replica that is cut off while it sends loses its lease: another repeats the message, on record, and what the first one says of it
+// later is refused.
+func TestAnExpiredLeaseIsFenced(t *testing.T) {
+	t.Parallel()
+	st, url := openStore(t)
+	queue(t, st, 1)
+	cut, seen := &deafened{Queue: st}, &observed{}
+	sending, proceed := make(chan struct{}), make(chan struct{})
+	first := newEngine(t, st, func(context.Context, *care.Message) (care.Receipt, error) {
+		cut.cut.Store(true)
+		close(sending)
+		<-proceed
+		return care.Receipt{}, nil
+	}, func(c *delivery.Config) { c.Queue, c.Observer, c.Lease = cut, seen, time.Second })
+	first.Start()
+	<-sending
+	other := openAnother(t, url)
+	second := newEngine(t, other, func(context.Context, *care.Message) (care.Receipt, error) { return care.Receipt{}, nil })
+	second.Start()
+	await(t, "the other replica has repeated it", func() bool { return messages(t, other)[care.StateSent] == 1 })
+	if err := second.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(proceed)
+	cut.cut.Store(false)
+	await(t, "the first replica's outcome is refused", func() bool { return seen.fenced.Load() == 1 })
+	if err := first.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	records, err := other.Messages(t.Context(), store.Filter{})
+	if err != nil || len(records) != 1 {
+		t.Fatalf("%d records, %v", len(records), err)
+	}
+	if r := records[0]; r.State != care.StateSent || r.Repeats != 1 || len(r.Attempts) != 2 || r.Attempts[0].Kind != care.KindUncertain {
+		t.Errorf("it is %s after %d repeats: %+v", r.State, r.Repeats, r.Attempts)
 	}
 }
