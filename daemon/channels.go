@@ -267,7 +267,7 @@ type redirected struct {
 	to   string
 }
 
-// Send hands the message over under the redirect's address.
+// Send sends the message under the redirect's address.
 func (r redirected) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
 	copied := *m
 	copied.To, copied.ToName, copied.Unsubscribe = r.to, "", ""

@@ -34,27 +34,27 @@ type Parts struct {
 
 // Daemon is a running carebell: one replica.
 type Daemon struct {
-	env       *Env
-	parts     Parts
-	log       *slog.Logger
-	store     *store.Store
-	channels  atomic.Pointer[senders]
-	wrap      failpoint
-	metrics   *metrics
-	book      atomic.Pointer[Checked]
-	engine    *delivery.Engine
-	sweeper   *scheduler.Sweeper
-	sweeps    *sweepState
-	leads     atomic.Bool
-	postboxes []*postbox // of returned mail
-	stops     *stops
-	holder    string // this replica's name, its own among all processes
-	share     share
-	memory    memory
-	unsafe    atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
-	reading   sync.Mutex             // one reload at a time
-	servers   []*listening
-	failed    chan error
+	env        *Env
+	parts      Parts
+	log        *slog.Logger
+	store      *store.Store
+	channels   atomic.Pointer[senders]
+	wrap       failpoint
+	metrics    *metrics
+	book       atomic.Pointer[Checked]
+	engine     *delivery.Engine
+	sweeper    *scheduler.Sweeper
+	sweeps     *sweepState
+	leads      atomic.Bool
+	postboxes  []*postbox // of returned mail
+	stops      *stops
+	holder     string // this replica's name, its own among all processes
+	share      share
+	watermarks watermarks
+	unsafe     atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
+	reading    sync.Mutex             // one reload at a time
+	servers    []*listening
+	failed     chan error
 
 	life     sync.Mutex // of what follows
 	started  bool

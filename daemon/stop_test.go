@@ -146,4 +146,3 @@ func TestReplicasOfOneProcessHaveNamesOfTheirOwn(t *testing.T) {
 	stopA()
 	await(t, soon, "the other leads", b.leads.Load)
 }
-

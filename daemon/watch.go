@@ -122,31 +122,31 @@ func (s *stops) Stop(ctx context.Context) error {
 
 // How often Redis is looked at.
 const (
-	heedEvery    = time.Second     // whether it answers and has not gone back in time
+	checkEvery   = time.Second     // whether it answers and has not gone back in time
 	watchEvery   = 5 * time.Second // the gauges of /metrics, and what CARE_STATE_DIR keeps
 	examineEvery = time.Minute     // its settings; also whenever connections were made anew
 )
 
 // watch keeps the gauges of /metrics current and looks after Redis: its settings, and that it is the one it was.
 func (d *Daemon) watch(ctx context.Context) {
-	tick := time.NewTicker(heedEvery)
+	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	up, connections := true, d.store.Connections()
 	for n := 1; ; n++ {
 		was := up
 		up = d.answers(ctx)
-		if up != was || n%int(watchEvery/heedEvery) == 1 {
-			d.look(ctx)
-			d.remember(d.store.Solid())
+		if up != was || n%int(watchEvery/checkEvery) == 1 {
+			d.scrape(ctx)
+			d.persist(d.store.Solid())
 		}
 		made := d.store.Connections()
-		if up && (made != connections || d.unsafe.Load() != nil || n%int(examineEvery/heedEvery) == 0) {
+		if up && (made != connections || d.unsafe.Load() != nil || n%int(examineEvery/checkEvery) == 0) {
 			d.examine(ctx)
 			connections = made
 		}
 		select {
 		case <-ctx.Done():
-			d.remember(d.store.Seen())
+			d.persist(d.store.Seen())
 			return
 		case <-tick.C:
 		}
@@ -156,10 +156,11 @@ func (d *Daemon) watch(ctx context.Context) {
 func (d *Daemon) answers(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeoutCause(ctx, watchEvery, errNoAnswer)
 	defer cancel()
-	return d.heed(ctx) == nil
+	return d.checkRestored(ctx) == nil
 }
 
-func (d *Daemon) look(ctx context.Context) {
+// scrape reads what the gauges show.
+func (d *Daemon) scrape(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, watchEvery, errNoAnswer)
 	defer cancel()
 	if d.store.Ping(ctx) != nil {

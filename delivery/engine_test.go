@@ -298,7 +298,7 @@ func TestPassingFaultsAreRepeatedUntilItGoes(t *testing.T) {
 	})
 }
 
-func TestStopWaitsForWhatIsInHand(t *testing.T) {
+func TestStopWaitsForWhatIsInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(64)
@@ -313,7 +313,7 @@ func TestStopWaitsForWhatIsInHand(t *testing.T) {
 			t.Errorf("stopping took %v", took)
 		}
 		if s := m.states(); s[care.StateSent] != 4 || s[care.StateDue] != 60 {
-			t.Errorf("%v: want 4 sent, 60 given back", s)
+			t.Errorf("%v: want 4 sent, 60 deferred", s)
 		}
 		for _, r := range m.records {
 			if r.State == care.StateDue && len(r.Attempts) > 0 {
@@ -344,7 +344,7 @@ func TestStopCutsOffAHangingProvider(t *testing.T) {
 			}
 		}
 		if uncertain != 4 {
-			t.Errorf("%d of the 4 in hand are known as uncertain", uncertain)
+			t.Errorf("%d of the 4 in flight are known as uncertain", uncertain)
 		}
 	})
 }
@@ -470,20 +470,20 @@ func TestASuspectGoesAlone(t *testing.T) {
 			m.records[id].Crashes = 2
 		}
 		var mu sync.Mutex
-		inHand, most := map[string]bool{}, 0
+		inFlight, most := map[string]bool{}, 0
 		e := start(t, m, yes{}, func(_ context.Context, msg *care.Message) (care.Receipt, error) {
 			mu.Lock()
-			inHand[msg.ID] = true
-			most = max(most, len(inHand))
-			for id := range inHand {
-				if slices.Contains(suspects, id) && len(inHand) > 1 {
-					t.Errorf("%s is handed over together with %v", id, inHand)
+			inFlight[msg.ID] = true
+			most = max(most, len(inFlight))
+			for id := range inFlight {
+				if slices.Contains(suspects, id) && len(inFlight) > 1 {
+					t.Errorf("%s is sent together with %v", id, inFlight)
 				}
 			}
 			mu.Unlock()
 			time.Sleep(100 * time.Millisecond)
 			mu.Lock()
-			delete(inHand, msg.ID)
+			delete(inFlight, msg.ID)
 			mu.Unlock()
 			return care.Receipt{}, nil
 		})
@@ -613,7 +613,7 @@ func TestAClaimKeepsItsPlace(t *testing.T) {
 				}
 			}
 			if len(m.completed) == 0 {
-				t.Errorf("%s: nothing was settled", name)
+				t.Errorf("%s: nothing was completed", name)
 			}
 			m.mu.Unlock()
 			_ = e.Stop(t.Context())
@@ -660,7 +660,7 @@ func TestNothingLeavesBeforeItsBatchIsTold(t *testing.T) {
 		}
 		for _, r := range m.records {
 			if len(r.Attempts) != 1 {
-				t.Errorf("%d attempts on record: being given back is none", len(r.Attempts))
+				t.Errorf("%d attempts on record: being deferred is none", len(r.Attempts))
 			}
 		}
 	})
@@ -778,7 +778,7 @@ func TestBusyComesBackToNothing(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		_ = e.Stop(t.Context())
 		if n := m.states()[care.StateSent]; n != 100 || busy != 0 {
-			t.Errorf("%d sent, %d still in hand, want 100 and 0", n, busy)
+			t.Errorf("%d sent, %d still leased, want 100 and 0", n, busy)
 		}
 	})
 }

@@ -129,7 +129,7 @@ func (r *runner) admit(ctx context.Context, jobs []*job) {
 // later defers a message for a while: that is no attempt.
 func (r *runner) later(p *pool, c *care.Claim, wait time.Duration, why string) {
 	r.e.cfg.Observer.Deferred(r.ch, p.name, why)
-	r.putBack(c, r.e.cfg.Now().Add(wait))
+	r.deferTo(c, r.e.cfg.Now().Add(wait))
 }
 
 // most is how many messages are to be claimed now: as many as the gateways have places for.

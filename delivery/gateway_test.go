@@ -185,7 +185,7 @@ func TestADeadAndASlowGatewayCostTheOthersNothing(t *testing.T) {
 				}
 				return n
 			}(); tried != came {
-				t.Errorf("%d attempts on record, %d were made: being given back is none", tried, came)
+				t.Errorf("%d attempts on record, %d were made: being deferred is none", tried, came)
 			}
 		})
 	}
@@ -238,7 +238,7 @@ func TestADeadGatewayComesBack(t *testing.T) {
 			t.Errorf("%d attempts at a dead gateway in 50 s", n)
 		}
 		if n := seen.n[WhyResting].Load(); n < 450 || n > 25_000 {
-			t.Errorf("%d times given back in 50 s", n)
+			t.Errorf("%d times deferred in 50 s", n)
 		}
 		time.Sleep(4 * time.Minute)
 		if err := e.Stop(t.Context()); err != nil {
@@ -261,14 +261,14 @@ func TestTheOnlyGatewayGivesNothingBack(t *testing.T) {
 		time.Sleep(10 * time.Second) // the first claim did not know yet
 		synctest.Wait()
 		if n := len(e.leases.list()); n > 40 {
-			t.Errorf("%d in hand at a gateway that takes 13 a second", n)
+			t.Errorf("%d leased at a gateway that takes 13 a second", n)
 		}
 		time.Sleep(time.Minute)
 		if err := e.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := m.states()[care.StateSent]; n != 200 || seen.n[WhyFull].Load() > 0 || m.trips["claim"] > 2000 {
-			t.Errorf("%d sent, %d given back, %d claims", n, seen.n[WhyFull].Load(), m.trips["claim"])
+			t.Errorf("%d sent, %d deferred, %d claims", n, seen.n[WhyFull].Load(), m.trips["claim"])
 		}
 	})
 }

@@ -301,7 +301,7 @@ func (p *pool) unsent(j *job, done chan struct{}) {
 // single begins one message, sends it and returns when its outcome is recorded.
 func (p *pool) single(claiming, sending context.Context, j *job) {
 	if p.limiter.wait(claiming) != nil {
-		p.r.putBack(j.claim, p.r.e.cfg.Now())
+		p.r.deferTo(j.claim, p.r.e.cfg.Now())
 		return
 	}
 	for _, j := range p.begin(claiming, p.withinDomains([]*job{j})) {
@@ -347,10 +347,10 @@ func average(old, value time.Duration) time.Duration {
 	return old + (value-old)/8
 }
 
-// giveBack defers what waits.
-func (p *pool) giveBack() {
+// deferAll defers what waits.
+func (p *pool) deferAll() {
 	for _, j := range p.drain() {
-		p.r.putBack(j.claim, p.r.e.cfg.Now())
+		p.r.deferTo(j.claim, p.r.e.cfg.Now())
 	}
 }
 
@@ -376,7 +376,7 @@ func (p *pool) fresh(ctx context.Context, jobs []*job) []*job {
 	if ctx.Err() != nil { // a shutdown is no attempt
 		for _, j := range jobs {
 			p.leave(j, 0)
-			r.putBack(j.claim, r.e.cfg.Now())
+			r.deferTo(j.claim, r.e.cfg.Now())
 		}
 		return jobs[:0]
 	}
@@ -397,7 +397,7 @@ func (p *pool) fresh(ctx context.Context, jobs []*job) []*job {
 	op, err := r.e.cfg.Operator.Operator(ctx)
 	if err != nil {
 		for _, c := range claims {
-			r.putBack(c, r.e.cfg.Now())
+			r.deferTo(c, r.e.cfg.Now())
 		}
 		return good
 	}

@@ -85,7 +85,7 @@ func TestASingleMessageWaitsForNothing(t *testing.T) {
 	})
 }
 
-// Nothing is `sending` long before it is handed over: neither at a slow provider nor under a rate.
+// Nothing is `sending` long before it is sent: neither at a slow provider nor under a rate.
 func TestOnlyWhatIsAboutToGoIsSending(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -123,8 +123,8 @@ func TestOnlyWhatIsAboutToGoIsSending(t *testing.T) {
 	}
 }
 
-// What was begun but has not reached a worker at a shutdown has not gone: it is given back as it was.
-func TestBegunButNotHandedOverIsGivenBackAsItWas(t *testing.T) {
+// What was begun but has not reached a sender at a shutdown has not gone: it is deferred as it was.
+func TestBegunButNotSentIsDeferredAsItWas(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(400)
@@ -152,7 +152,7 @@ func TestBegunButNotHandedOverIsGivenBackAsItWas(t *testing.T) {
 		_ = e.Stop(t.Context())
 		states := m.states()
 		if states[care.StateSending] != 0 || states[care.StateSent] != int(handed.Load()) || states[care.StateRetry] != 400-int(handed.Load()) {
-			t.Errorf("%d handed over: %v", handed.Load(), states)
+			t.Errorf("%d sent: %v", handed.Load(), states)
 		}
 		for _, r := range m.records {
 			if r.State == care.StateRetry && (len(r.Attempts) != 1 || r.Repeats != 0) {

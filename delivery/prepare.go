@@ -30,7 +30,7 @@ func (r *runner) prepare(ctx context.Context, claims []*care.Claim, op *care.Ope
 			r.log.Warn("customers could not be read", slog.Any("error", err), slog.Int("messages", len(claims)))
 		}
 		for _, c := range claims {
-			r.putBack(c, r.e.cfg.Now())
+			r.deferTo(c, r.e.cfg.Now())
 		}
 		return nil
 	}
@@ -93,14 +93,14 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 		r.end(c, state, occ.Reason)
 		return nil
 	case occ.Release.After(now):
-		r.putBackWith(c, c.Record, occ.Release, occ.Reason)
+		r.deferAs(c, c.Record, occ.Release, occ.Reason)
 		return nil
 	case len(occ.Channels) > 0 && !slices.Contains(occ.Channels, r.ch):
 		if !mayHaveArrived(&c.Record) {
 			// The customer's wishes changed: the message moves to the lane of the channel they want now.
 			moved := c.Record
 			moved.Channel = occ.Channel
-			r.putBackWith(c, moved, now, "")
+			r.deferAs(c, moved, now, "")
 			return nil
 		}
 		r.end(c, care.StateUncertain, "channel_gone")

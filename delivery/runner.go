@@ -148,7 +148,7 @@ func (r *runner) run(claiming, sending context.Context) {
 		idle.Stop()
 	}
 	for _, p := range r.pools {
-		p.giveBack()
+		p.deferAll()
 	}
 	senders.Wait()
 }
@@ -175,7 +175,7 @@ func (r *runner) round(ctx, sending context.Context, most int) bool {
 	for _, c := range claims {
 		if c.Record.Channel.ToPerson() && r.e.leases.busy(c.Record.Customer) && !inBatch(mine, c) {
 			r.e.cfg.Busy(1)
-			r.putBack(c, r.e.cfg.Now().Add(busyCustomer))
+			r.deferTo(c, r.e.cfg.Now().Add(busyCustomer))
 			continue
 		}
 		r.e.leases.add(c)
@@ -188,7 +188,7 @@ func (r *runner) round(ctx, sending context.Context, most int) bool {
 	r.admit(ctx, r.prepare(ctx, mine, op))
 	if len(suspects) > 0 {
 		for _, p := range r.pools {
-			p.giveBack() // else a suspect would wait for what a slow gateway has before it
+			p.deferAll() // else a suspect would wait for what a slow gateway has before it
 		}
 	}
 	for _, c := range suspects {
@@ -223,7 +223,7 @@ func (r *runner) announce(ctx context.Context, jobs []*job) []*job {
 	}
 	r.log.Warn("a batch is deferred", slog.Any("error", err), slog.Int("messages", len(jobs)))
 	for _, j := range jobs {
-		r.putBack(j.claim, r.e.cfg.Now().Add(retryBase))
+		r.deferTo(j.claim, r.e.cfg.Now().Add(retryBase))
 	}
 	return nil
 }

@@ -120,14 +120,14 @@ func (r *runner) end(c *care.Claim, state care.State, reason string) {
 	r.submit(&outcome{result: care.Result{Claim: c, Record: rec}})
 }
 
-// putBack gives a message back to be due again at next: that is no attempt.
-func (r *runner) putBack(c *care.Claim, next time.Time) {
-	r.putBackWith(c, c.Record, next, c.Record.Reason)
+// deferTo has a message due again at next: that is no attempt.
+func (r *runner) deferTo(c *care.Claim, next time.Time) {
+	r.deferAs(c, c.Record, next, c.Record.Reason)
 }
 
-// putBackWith gives a message back to be due again at next, as rec says. The claim's own record keeps its release and channel: they
+// deferAs has a message due again at next, as rec says. The claim's own record keeps its release and channel: they
 // are part of where the message stands, for the store and for the leases.
-func (r *runner) putBackWith(c *care.Claim, rec care.Record, next time.Time, reason string) {
+func (r *runner) deferAs(c *care.Claim, rec care.Record, next time.Time, reason string) {
 	rec.State, rec.Reason, rec.UpdatedAt = backInQueue(rec), reason, r.e.cfg.Now()
 	r.submit(&outcome{result: care.Result{Claim: c, Record: rec, Next: next}})
 }

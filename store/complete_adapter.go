@@ -16,4 +16,6 @@ func (s *Store) Complete(ctx context.Context, results []care.Result) ([]bool, er
 }
 
 // Publish writes events of results that are on record to care:events.
-func (s *Store) Publish(ctx context.Context, events []*care.EventEntry) error { return s.tell(ctx, events) }
+func (s *Store) Publish(ctx context.Context, events []*care.EventEntry) error {
+	return s.tell(ctx, events)
+}
