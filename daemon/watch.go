@@ -45,7 +45,7 @@ const (
 	stopsWithin = 15 * time.Second // of a read, beyond the store's own time-outs
 )
 
-var errNoAnswer = errors.New("Redis has not answered in time") //nolint:staticcheck,revive // a name
+var errNoAnswer = errors.New("redis has not answered in time")
 
 func newStops(read func(context.Context) (*care.Operator, error), write func(context.Context, string) error, lifted func()) *stops {
 	life, end := context.WithCancelCause(context.Background())
