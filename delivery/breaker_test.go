@@ -76,8 +76,8 @@ func TestBreakerPausesGrowAndAreForgotten(t *testing.T) {
 	}
 	expect("too few faults", fail(breakAfter-1), 0)
 	expect("the last of too many", fail(1), breakFirst)
-	for _, want := range []time.Duration{4, 8, 16, 32, 60, 60} {
-		expect("a probe that fails", fail(1), want*time.Second)
+	for _, want := range []int{4, 8, 16, 32, 60, 60} {
+		expect("a probe that fails", fail(1), time.Duration(want)*time.Second)
 	}
 	b.record(now, "", 0)
 	expect("an answer", b.closedFor(now), 0)
