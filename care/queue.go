@@ -76,23 +76,6 @@ type Result struct {
 	Leftover bool
 }
 
-// Commit is what delivery has written down in one call of a queue: how messages ended, then what is about to be sent, and the events of those
-// that ended before.
-type Commit struct {
-	Intents []Intent
-	Results []Result
-	Events  []*EventEntry // of results that are recorded already: an event is told only of what is on record
-}
-
-// Committed says what came of a Commit, in its order. The three parts stand for themselves: one can fail without the others.
-type Committed struct {
-	Begun      []bool // only what is true may be handed over
-	Settled    []bool // false: the claim was no longer ours, and nothing was changed for it
-	NotBegun   error  // why some are not begun
-	NotSettled error  // it is not known what was recorded: commit the same results again, which changes nothing that has been done
-	NotTold    error  // it is not known which events were written
-}
-
 // Draft is everything a message is rendered from.
 type Draft struct {
 	Occurrence *Occurrence

@@ -1,11 +1,14 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
+	"maps"
 	"strings"
 
 	"github.com/carebell/carebell/care"
@@ -23,7 +26,8 @@ type senders struct {
 	byChannel map[care.Channel]delivery.Sender
 	gateways  map[care.Channel][]delivery.Gateway // with limits of their own
 	sms       *sms.Sender                         // nil = no gateway; it reads the gateways' callbacks too
-	closers   []io.Closer
+	files     map[string]string                   // what the SMS gateways' files said, by the gateway's name
+	closers   map[care.Channel]io.Closer
 }
 
 func (s *senders) add(ch care.Channel, sender interface {
@@ -32,7 +36,7 @@ func (s *senders) add(ch care.Channel, sender interface {
 },
 ) {
 	s.byChannel[ch] = sender
-	s.closers = append(s.closers, sender)
+	s.closers[ch] = sender
 }
 
 // close ends every connection; nothing may be sent after it.
@@ -59,7 +63,9 @@ func (s *senders) reaches(ch care.Channel, dealer *care.Dealer, address string) 
 
 // newSenders builds the channels. book is where gateway files are.
 func (e *Env) newSenders(book fs.FS) (*senders, error) {
-	s := &senders{byChannel: map[care.Channel]delivery.Sender{}, gateways: map[care.Channel][]delivery.Gateway{}}
+	s := &senders{
+		byChannel: map[care.Channel]delivery.Sender{}, gateways: map[care.Channel][]delivery.Gateway{}, closers: map[care.Channel]io.Closer{},
+	}
 	for _, build := range []func(*senders, fs.FS) error{e.addEmail, e.addSMS, e.addWebhook} {
 		if err := build(s, book); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -104,6 +110,7 @@ func (e *Env) addSMS(s *senders, book fs.FS) error {
 	if err != nil || len(gateways) == 0 {
 		return err
 	}
+	s.files = gatewayFiles(book, gateways)
 	sender, err := sms.New(sms.Config{
 		Gateways: gateways, Files: book, Decode: yaml.Decode, PublicURL: e.Settings.PublicURL, Secret: e.callbackSecret(),
 		Connections: e.Settings.SMS.Connections, Clock: e.Now,
@@ -121,6 +128,56 @@ func (e *Env) addSMS(s *senders, book fs.FS) error {
 	s.sms = sender
 	s.add(care.SMS, sender)
 	return nil
+}
+
+// gatewayFiles reads the files of the gateways that have one, by the gateway's name. What cannot be read sms.New complains of.
+func gatewayFiles(book fs.FS, gateways []sms.Gateway) map[string]string {
+	files := map[string]string{}
+	for _, g := range gateways {
+		driver := cmp.Or(g.Driver, g.Name)
+		if book == nil || sms.BuiltIn(driver) {
+			continue
+		}
+		if raw, err := fs.ReadFile(book, "gateways/"+driver+".yaml"); err == nil {
+			files[g.Name] = string(raw)
+		}
+	}
+	return files
+}
+
+// reopenChannels builds what depends on the book's files anew: the SMS gateways, if a file of theirs has changed. Everything that can
+// fail has been done then, and swap puts it in force: gateways that are as they were keep their connections, the others are closed when
+// the last message through them has an outcome. Other channels depend on the settings only.
+func (d *Daemon) reopenChannels(book fs.FS) (swap func(), err error) {
+	old := d.channels.Load()
+	if old.sms == nil {
+		return func() {}, nil
+	}
+	gateways, err := d.env.gateways()
+	if err != nil {
+		return nil, err
+	}
+	if maps.Equal(old.files, gatewayFiles(book, gateways)) {
+		return func() {}, nil
+	}
+	next := &senders{byChannel: maps.Clone(old.byChannel), gateways: maps.Clone(old.gateways), closers: maps.Clone(old.closers)}
+	delete(next.gateways, care.SMS)
+	if err := d.env.addSMS(next, book); err != nil {
+		return nil, fmt.Errorf("the SMS gateways: %w", err)
+	}
+	if err := next.sms.TakeOver(old.sms, func(name string) bool { return old.files[name] == next.files[name] }); err != nil {
+		d.log.Warn("the SMS gateways", slog.Any("error", err))
+	}
+	d.env.redirectOne(next, care.SMS)
+	return func() {
+		d.channels.Store(next)
+		d.log.Info("the SMS gateways' files are in force")
+		d.engine.Replace(care.SMS, d.wrap.sender(next.byChannel[care.SMS]), next.gateways[care.SMS], func() {
+			if err := next.sms.CloseReplaced(old.sms); err != nil {
+				d.log.Warn("an SMS gateway's connections could not be closed", slog.Any("error", err))
+			}
+		})
+	}, nil
 }
 
 // gateways are the SMS gateways of the settings: the first that is meant for a number sends.
@@ -178,10 +235,17 @@ func reveal(secrets config.Secrets) []string {
 
 // redirect puts the safe first day's one address over the channels that reach people.
 func (e *Env) redirect(s *senders) {
-	for ch, to := range map[care.Channel]string{care.Email: e.Settings.RedirectEmail, care.SMS: e.Settings.RedirectPhone} {
-		if to != "" && s.byChannel[ch] != nil {
-			s.byChannel[ch] = redirected{s.byChannel[ch], to}
-		}
+	e.redirectOne(s, care.Email)
+	e.redirectOne(s, care.SMS)
+}
+
+func (e *Env) redirectOne(s *senders, ch care.Channel) {
+	to := e.Settings.RedirectEmail
+	if ch == care.SMS {
+		to = e.Settings.RedirectPhone
+	}
+	if to != "" && s.byChannel[ch] != nil {
+		s.byChannel[ch] = redirected{s.byChannel[ch], to}
 	}
 }
 
@@ -191,7 +255,7 @@ type redirected struct {
 	to   string
 }
 
-// Send hands the message over under the redirect's address.
+// Send sends the message under the redirect's address.
 func (r redirected) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
 	copied := *m
 	copied.To, copied.ToName, copied.Unsubscribe = r.to, "", ""

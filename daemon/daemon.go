@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,59 +36,58 @@ type Parts struct {
 
 // Daemon is a running carebell: one replica.
 type Daemon struct {
-	env     *Env
-	parts   Parts
-	log     *slog.Logger
-	store   *store.Store
-	senders *senders
-	metrics *metrics
-	book    atomic.Pointer[carebook.Compiled]
-	engine  *delivery.Engine
-	sweeper *scheduler.Sweeper
-	sweeps  *sweepState
-	leads   atomic.Bool
-	bounces []*feedback.BouncePoller
-	stops   *stops
-	share   share
-	memory  memory
-	unsafe  atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
-	reading sync.Mutex             // one reload at a time
-	servers []*listening
-	undo    []undo
-	running sync.WaitGroup
-	cancel  context.CancelFunc
-	failed  chan error
+	env        *Env
+	parts      Parts
+	log        *slog.Logger
+	store      *store.Store
+	channels   atomic.Pointer[senders]
+	wrap       failpoint
+	metrics    *metrics
+	book       atomic.Pointer[carebook.Compiled]
+	engine     *delivery.Engine
+	sweeper    *scheduler.Sweeper
+	sweeps     *sweepState
+	leads      atomic.Bool
+	bounces    []*feedback.BouncePoller
+	stops      *stops
+	holder     string // this replica's name, its own among all processes
+	share      share
+	watermarks watermarks
+	unsafe     atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
+	reading    sync.Mutex             // one reload at a time
+	servers    []*listening
+	failed     chan error
+
+	life     sync.Mutex // of what follows
+	started  bool
+	stopped  bool
+	lifetime context.Context // of the components' work; ends with Stop
+	undo     []undo          // what was acquired and started
+	result   error           // of Stop
 }
 
-// undo is one thing that was acquired, and how it is given back.
+// undo is one thing that was acquired or started, and how it is given back.
 type undo struct {
 	what string
 	do   func(ctx context.Context) error
 }
 
-type listening struct {
-	name   string
-	server *http.Server
-	on     net.Listener
-}
-
-// stopWithin bounds the whole of Stop (reliability: out within 25 s even with a provider that hangs).
-const stopWithin = 25 * time.Second
+// stopWithin bounds the whole of Stop (reliability: out within 25 s even with a provider and a Redis that hang).
+const stopWithin = 24 * time.Second
 
 // New acquires everything that can fail: the book, Redis, the channels, the listeners. Nothing runs yet. On an error everything is
 // given back.
 func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
-	d := &Daemon{env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4)}
+	d := &Daemon{
+		env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4), holder: newHolder(), wrap: newFailpoint(e.Log),
+		lifetime: context.Background(),
+	}
 	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openMarks, d.openChannels, d.assemble, d.openBounces, d.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
 	}
 	return d, nil
-}
-
-func (d *Daemon) later(what string, do func(context.Context) error) {
-	d.undo = append(d.undo, undo{what, do})
 }
 
 func (d *Daemon) bookOptions() carebook.Options {
@@ -97,7 +97,8 @@ func (d *Daemon) bookOptions() carebook.Options {
 	}
 	// The channels are set up after the book is read, because gateways are described in it.
 	opt.Gateway = func(ch care.Channel, dealer *care.Dealer, address string) bool {
-		return d.env.Settings.DryRun || d.senders == nil || d.senders.reaches(ch, dealer, address)
+		set := d.channels.Load()
+		return d.env.Settings.DryRun || set == nil || set.reaches(ch, dealer, address)
 	}
 	return opt
 }
@@ -139,31 +140,34 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	return nil
 }
 
-func (d *Daemon) openChannels(context.Context) (err error) {
-	if d.senders, err = d.env.newSenders(d.book.Load().Book.Files); err != nil {
+func (d *Daemon) openChannels(context.Context) error {
+	set, err := d.env.newSenders(d.book.Load().Book.Files)
+	if err != nil {
 		return err
 	}
-	d.metrics.gatewaysOf(d.senders.gateways)
-	d.later("channels", func(context.Context) error { return d.senders.close() })
+	d.channels.Store(set)
+	d.metrics.gatewaysOf(set.gateways)
+	d.later("channels", func(context.Context) error { return d.channels.Load().close() })
 	return nil
 }
 
 // assemble joins the parts: the plan's sweep and delivery on the same queue.
 func (d *Daemon) assemble(context.Context) (err error) {
 	set := d.env.Settings
-	d.stops = &stops{store: d.store, metrics: d.metrics, lifted: func() { d.sweeper.Kick() }}
+	d.stops = newStops(d.store.Operator, d.store.Pause, func() { d.sweeper.Kick() })
+	d.later("the operators' stops", d.stops.Stop)
 	hashKey := d.env.hashKey()
-	d.engine, err = delivery.New(failpoints(delivery.Config{
-		Queue: d.store, Customers: d.store, Operator: guard{d.stops, &d.unsafe}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
-		Book: func() delivery.Book { return d.book.Load() }, Senders: d.senders.byChannel, DryRun: set.DryRun, Busy: d.parts.Busy,
+	d.engine, err = delivery.New(delivery.Config{
+		Queue: d.wrap.queue(d.store), Customers: d.store, Operator: guard{d.stops, &d.unsafe}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
+		Book: func() delivery.Book { return d.book.Load() }, Senders: d.wrap.senders(d.channels.Load().byChannel), DryRun: set.DryRun, Busy: d.parts.Busy,
 		Batch:       d.link,
 		Hash:        func(a string) string { return contact.Hash(hashKey, a) },
 		Connections: map[care.Channel]int{care.Email: set.SMTP.Connections, care.SMS: set.SMS.Connections, care.Webhook: set.Webhook.Connections},
 		Rates:       map[care.Channel]float64{care.Email: set.SMTP.Rate, care.SMS: set.SMS.Rate, care.Webhook: set.Webhook.Rate},
-		Gateways:    d.senders.gateways, Domains: d.env.domains(),
+		Gateways:    d.channels.Load().gateways, Domains: d.env.domains(),
 		Share: func() float64 { return d.share.of(time.Now()) },
 		Lease: time.Duration(set.Lease), Idle: d.parts.Idle, Timeouts: map[care.Channel]time.Duration{care.Webhook: webhook.Timeout},
-	}, d.log))
+	})
 	if err != nil {
 		return err
 	}
@@ -171,10 +175,11 @@ func (d *Daemon) assemble(context.Context) (err error) {
 	return err
 }
 
-// holder names this replica in the leader's lease.
-func holder() string {
+// newHolder names this replica in the leader's lease and in the count of replicas: host and process id for people, and what makes it
+// its own, since containers may have both in common.
+func newHolder() string {
 	host, _ := os.Hostname()
-	return fmt.Sprintf("%s:%d", host, os.Getpid())
+	return fmt.Sprintf("%s:%d:%s", host, os.Getpid(), rand.Text()[:8])
 }
 
 func (d *Daemon) listen(ctx context.Context) error {
@@ -193,12 +198,9 @@ func (d *Daemon) bind(ctx context.Context, name, address string, handler http.Ha
 	if err != nil {
 		return fmt.Errorf("the %s listener: %w", name, err)
 	}
-	l := &listening{name: name, server: httpx.Server(handler, d.log), on: on}
+	l := d.newListening(name, httpx.Server(handler, d.log), on)
 	d.servers = append(d.servers, l)
-	d.later(name+" listener", func(ctx context.Context) error {
-		_ = on.Close() // the server closes it too, once it serves
-		return l.server.Shutdown(ctx)
-	})
+	d.later(name+" listener", l.Stop)
 	return nil
 }
 
@@ -218,52 +220,47 @@ func (d *Daemon) Failed() <-chan error { return d.failed }
 
 // Start runs everything. It returns at once.
 func (d *Daemon) Start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	d.cancel = cancel
+	d.life.Lock()
+	defer d.life.Unlock()
+	if d.started || d.stopped {
+		return
+	}
+	d.started = true
+	var cancel context.CancelCauseFunc
+	d.lifetime, cancel = context.WithCancelCause(context.Background())
 	for _, l := range d.servers {
-		d.running.Go(func() {
-			if err := l.server.Serve(l.on); !errors.Is(err, http.ErrServerClosed) {
-				d.failed <- fmt.Errorf("the %s listener: %w", l.name, err)
-			}
-		})
-		d.log.Info("listening", slog.String("listener", l.name), slog.String("address", l.on.Addr().String()))
+		l.Start(d.lifetime)
 	}
-	d.later("watchers", func(context.Context) error { cancel(); return nil })
-	d.running.Go(func() { d.watch(ctx) })
-	d.running.Go(func() { d.watchdog(ctx) })
-	d.running.Go(func() { d.keepHouse(ctx) })
-	d.startFollow(ctx)
+	d.loop("watch", d.watch)
+	d.loop("watchdog", d.watchdog)
+	d.loop("housekeeping", d.keepHouse)
+	d.startFollow()
 	d.startLive()
-	d.startEvents(ctx)
-	d.startAsking(ctx)
+	d.startEvents()
+	d.startAsking()
 	for _, p := range d.bounces {
-		d.running.Go(func() { p.Run(ctx) })
+		d.loop("mailbox "+p.Where(), p.Run)
 	}
-	d.engine.Start()
-	d.later("delivery", func(context.Context) error { return d.engine.Stop() })
-	d.sweeper.Start()
-	d.later("sweep", func(context.Context) error { return d.sweeper.Stop() })
+	// All loops are told at once, so that they end side by side; each is then waited for.
+	d.later("loops", func(context.Context) error { cancel(errStopped); return nil })
+	d.run("delivery", within(startStop{d.engine.Start, d.engine.Stop}, 0, afterwards))
+	d.run("sweep", within(startStop{d.sweeper.Start, d.sweeper.Stop}, sweepWithin, 0))
 }
 
-// Stop gives everything back in the reverse order, within stopWithin. What is being handed over is allowed to end first.
-func (d *Daemon) Stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+// Stop ends everything in the reverse order, within stopWithin and ctx, and waits for each part before what that part uses is closed.
+// What is being sent may end first. The error says what has not ended in time or could not be recorded. It is safe before Start, twice and
+// at the same time as either.
+func (d *Daemon) Stop(ctx context.Context) error {
+	d.life.Lock()
+	defer d.life.Unlock()
+	if d.stopped {
+		return d.result
+	}
+	d.stopped = true
+	ctx, cancel := context.WithTimeoutCause(ctx, stopWithin, errStopLate)
 	defer cancel()
-	err := d.unwind(ctx)
-	d.running.Wait()
-	return err
-}
-
-func (d *Daemon) unwind(ctx context.Context) error {
-	var errs []error
-	for len(d.undo) > 0 {
-		last := d.undo[len(d.undo)-1]
-		d.undo = d.undo[:len(d.undo)-1]
-		if err := last.do(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, fmt.Errorf("%s: %w", last.what, err))
-		}
-	}
-	return errors.Join(errs...)
+	d.result = d.unwind(ctx)
+	return d.result
 }
 
 // ready tells whether the daemon can do its work: Redis answers and is fit for it, and a book is in force.
@@ -277,7 +274,7 @@ func (d *Daemon) ready(ctx context.Context) error {
 	return d.halted(ctx)
 }
 
-// Reload reads the book anew. A book with faults changes nothing.
+// Reload reads the book anew, and with it the files of SMS gateways. A book with faults changes nothing.
 func (d *Daemon) Reload() error {
 	d.reading.Lock()
 	defer d.reading.Unlock()
@@ -291,8 +288,15 @@ func (d *Daemon) Reload() error {
 		}
 		return carebook.FirstFault(problems, err)
 	}
+	swap, err := d.reopenChannels(checked.Book.Files)
+	if err != nil {
+		d.metrics.reloads.WithLabelValues("error").Inc()
+		d.log.Error("the care book was not taken: the old one stays in force", slog.Any("error", err))
+		return err
+	}
 	d.metrics.reloads.WithLabelValues("ok").Inc()
 	d.take(checked, problems)
+	swap()
 	d.sweeper.Kick()
 	return nil
 }
@@ -304,20 +308,20 @@ func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	e.Log.Info("carebell serves", slog.String("version", e.Version), slog.String("channels", channelNames(d.senders.byChannel)),
+	e.Log.Info("carebell serves", slog.String("version", e.Version), slog.String("channels", channelNames(d.channels.Load().byChannel)),
 		slog.Bool("dry_run", e.Settings.DryRun), slog.Bool("redirected", e.Settings.RedirectEmail != "" || e.Settings.RedirectPhone != ""))
 	d.Start()
 	notify(sdnotify.SdNotifyReady)
 	for {
 		select {
 		case <-ctx.Done():
-			e.Log.Info("stopping: what is being handed over may end first")
+			e.Log.Info("stopping: what is being sent may end first")
 			notify(sdnotify.SdNotifyStopping)
-			err := d.Stop()
+			err := d.Stop(context.WithoutCancel(ctx))
 			e.Log.Info("stopped")
 			return err
 		case err := <-d.Failed():
-			return errors.Join(err, d.Stop())
+			return errors.Join(err, d.Stop(context.WithoutCancel(ctx)))
 		case <-reload:
 			notify(sdnotify.SdNotifyReloading)
 			if err := d.Reload(); err != nil {

@@ -129,9 +129,10 @@ func TestGatewaysHaveTheirLimits(t *testing.T) {
 	for name, one := range map[string]*config.Settings{
 		"a domain": {SMTP: config.SMTP{DomainRate: config.Limits{"*": 1}}}, "a gateway": {}, "nothing": {}, "a dry run": {DryRun: true, SMTP: config.SMTP{Rate: 1}},
 	} {
-		d := &Daemon{env: &Env{Settings: one}, senders: &senders{}}
+		d := &Daemon{env: &Env{Settings: one}}
+		d.channels.Store(&senders{})
 		if name == "a gateway" {
-			d.senders = s
+			d.channels.Store(s)
 		}
 		if got, want := d.rated(), name == "a domain" || name == "a gateway"; got != want {
 			t.Errorf("%s has a rate: %v", name, got)
@@ -187,7 +188,7 @@ func house(t *testing.T, change func(*config.Settings)) (*Daemon, *store.Store) 
 	}
 	d.Start()
 	t.Cleanup(func() {
-		if err := d.Stop(); err != nil {
+		if err := d.Stop(context.Background()); err != nil {
 			t.Errorf("stop: %v", err)
 		}
 	})

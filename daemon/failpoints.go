@@ -41,11 +41,13 @@ type crashing struct {
 	busy  bool
 }
 
-// failpoints puts CAREBELL_FAILPOINT=<step>:<channel>:<n> around the queue and the senders. Without it nothing changes.
-func failpoints(cfg delivery.Config, log *slog.Logger) delivery.Config {
+// failpoint puts CAREBELL_FAILPOINT=<step>:<channel>:<n> around the queue and the senders. Without it nothing changes.
+type failpoint struct{ c *crashing }
+
+func newFailpoint(log *slog.Logger) failpoint {
 	text := os.Getenv("CAREBELL_FAILPOINT")
 	if text == "" {
-		return cfg
+		return failpoint{}
 	}
 	words := strings.Split(text, ":")
 	n, err := strconv.Atoi(words[len(words)-1])
@@ -57,19 +59,36 @@ func failpoints(cfg delivery.Config, log *slog.Logger) delivery.Config {
 	default:
 		panic("CAREBELL_FAILPOINT: no step is called " + words[0])
 	}
-	c := &crashing{Queue: cfg.Queue, log: log, step: words[0], channel: care.Channel(words[1]), nth: n}
-	cfg.Queue = c
-	cfg.Senders = maps.Clone(cfg.Senders)
-	for ch, s := range cfg.Senders {
-		cfg.Senders[ch] = crashingSender{s, c}
-		if r, ok := s.(delivery.Router); ok {
-			cfg.Senders[ch] = crashingRouter{crashingSender{s, c}, r}
-		}
-	}
-	return cfg
+	return failpoint{&crashing{log: log, step: words[0], channel: care.Channel(words[1]), nth: n}}
 }
 
-// Claim takes one message when nothing is in hand, and none after the nth.
+func (f failpoint) queue(q delivery.Queue) delivery.Queue {
+	if f.c == nil {
+		return q
+	}
+	f.c.Queue = q
+	return f.c
+}
+
+func (f failpoint) sender(s delivery.Sender) delivery.Sender {
+	if f.c == nil {
+		return s
+	}
+	if r, ok := s.(delivery.Router); ok {
+		return crashingRouter{crashingSender{s, f.c}, r}
+	}
+	return crashingSender{s, f.c}
+}
+
+func (f failpoint) senders(all map[care.Channel]delivery.Sender) map[care.Channel]delivery.Sender {
+	all = maps.Clone(all)
+	for ch, s := range all {
+		all[ch] = f.sender(s)
+	}
+	return all
+}
+
+// Claim takes one message when nothing is leased, and none after the nth.
 func (c *crashing) Claim(ctx context.Context, lanes []care.Lane, _ int, lease time.Duration) ([]*care.Claim, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,19 +106,25 @@ func (c *crashing) Claim(ctx context.Context, lanes []care.Lane, _ int, lease ti
 	return claims, err
 }
 
-// Commit records intents and outcomes; an outcome makes room for the next message. With one message in hand no trip has both.
-func (c *crashing) Commit(ctx context.Context, commit care.Commit) care.Committed {
-	done := c.Queue.Commit(ctx, commit)
-	if len(commit.Intents) > 0 && done.NotBegun == nil {
+// Begin records intents.
+func (c *crashing) Begin(ctx context.Context, intents []care.Intent) ([]bool, error) {
+	begun, err := c.Queue.Begin(ctx, intents)
+	if err == nil {
 		c.passed(afterIntent)
 	}
-	if len(commit.Results) > 0 && done.NotSettled == nil {
+	return begun, err
+}
+
+// Complete records outcomes, which makes room for the next message.
+func (c *crashing) Complete(ctx context.Context, results []care.Result) ([]bool, error) {
+	done, err := c.Queue.Complete(ctx, results)
+	if err == nil {
 		c.passed(afterSettle)
 		c.mu.Lock()
 		c.busy = false
 		c.mu.Unlock()
 	}
-	return done
+	return done, err
 }
 
 func (c *crashing) passed(step string) {
@@ -127,7 +152,7 @@ type crashingRouter struct {
 	delivery.Router
 }
 
-// Send hands a message over.
+// Send sends a message.
 func (s crashingSender) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
 	receipt, err := s.Sender.Send(ctx, m)
 	if err == nil {

@@ -34,7 +34,7 @@ func (d *Daemon) private() *web.Private {
 // leader names the replica that leads the sweep, as far as this one knows.
 func (d *Daemon) leader() (name string, leading bool) {
 	if d.leads.Load() {
-		return holder(), true
+		return d.holder, true
 	}
 	return "", false
 }
@@ -48,7 +48,7 @@ func (d *Daemon) public() *web.Public {
 }
 
 // texts is what sends SMS now, nil if no gateway is set up.
-func (d *Daemon) texts() *sms.Sender { return d.senders.sms }
+func (d *Daemon) texts() *sms.Sender { return d.channels.Load().sms }
 
 // feedback joins what takes feedback with what it keeps it in.
 func (d *Daemon) feedback() *feedback.Service {
@@ -76,7 +76,7 @@ func (d *Daemon) openBounces(context.Context) (err error) {
 }
 
 // startAsking has the leader ask about uncertain texts.
-func (d *Daemon) startAsking(ctx context.Context) {
+func (d *Daemon) startAsking() {
 	if d.texts() == nil {
 		return
 	}
@@ -87,7 +87,7 @@ func (d *Daemon) startAsking(ctx context.Context) {
 		},
 		Facts: d.store.Facts, Question: questions.Of, Ask: d.ask, Take: d.feedback().TakeReceipts, Leads: d.leads.Load, Now: d.env.Now, Log: d.log,
 	})
-	d.running.Go(func() { poller.Run(ctx) })
+	d.loop("status polling", poller.Run)
 }
 
 // ask asks within the channel's rate.
@@ -99,10 +99,10 @@ func (d *Daemon) ask(ctx context.Context, q sms.Question) (care.Receipt, error) 
 }
 
 // startEvents has the leader add tasks, and post what CARE_WEBHOOK_URL wants to know.
-func (d *Daemon) startEvents(ctx context.Context) {
+func (d *Daemon) startEvents() {
 	tasks := events.NewTaskMaker(d.store, d.leads.Load, d.env.Now, d.log)
-	d.running.Go(func() { tasks.Run(ctx) })
-	sender, ok := d.senders.byChannel[care.Webhook].(*webhook.Sender)
+	d.loop("tasks", tasks.Run)
+	sender, ok := d.channels.Load().byChannel[care.Webhook].(*webhook.Sender)
 	if !ok || d.env.Settings.Webhook.URL.IsZero() {
 		return
 	}
@@ -124,7 +124,7 @@ func (d *Daemon) startEvents(ctx context.Context) {
 		cfg.Post = sender.Post
 	}
 	publisher := events.NewPublisher(cfg)
-	d.running.Go(func() { publisher.Run(ctx) })
+	d.loop("events", publisher.Run)
 }
 
 // taskText is what a group bot is told of a task, in the dealer's language.

@@ -22,7 +22,9 @@ type metrics struct {
 	messages       *prometheus.CounterVec
 	attempts       *prometheus.CounterVec
 	gateways       *prometheus.CounterVec
-	putBacks       *prometheus.CounterVec
+	deferred       *prometheus.CounterVec
+	fenced         prometheus.Counter
+	dropped        prometheus.Counter
 	sendSeconds    *prometheus.HistogramVec
 	lagSeconds     *prometheus.HistogramVec
 	queue          *prometheus.GaugeVec
@@ -38,6 +40,9 @@ type metrics struct {
 	paused         *prometheus.GaugeVec
 	brake          *prometheus.GaugeVec
 	eventsDropped  prometheus.Counter
+
+	shown                sync.Mutex
+	pausedNow, brakesNow map[string]float64
 
 	// The series that every message counts in, so that it need not look them up by their labels.
 	tries   map[tried]prometheus.Counter
@@ -93,7 +98,9 @@ func newMetrics(version string) *metrics {
 		messages:       counters("carebell_messages_total", "Messages that reached this state.", "program", "channel", "state"),
 		attempts:       counters("carebell_attempts_total", "Tries to hand a message to a provider; kind is accepted, or why not.", "channel", "kind"),
 		gateways:       counters("carebell_gateway_attempts_total", "Tries by gateway; kind is accepted, or why not.", "channel", "gateway", "kind"),
-		putBacks:       counters("carebell_gateway_put_back_total", "Messages that went back to the queue for a while; why is full, resting or domain.", "channel", "gateway", "why"),
+		fenced:         counter("carebell_outcomes_fenced_total", "Outcomes refused because another replica had taken the message over."),
+		dropped:        counter("carebell_outcomes_dropped_total", "Outcomes that could not be recorded before the daemon ended."),
+		deferred:       counters("carebell_gateway_deferred_total", "Messages that went back to the queue for a while; why is full, resting or domain.", "channel", "gateway", "why"),
 		sendSeconds:    histograms("carebell_send_seconds", "How long one attempt took.", prometheus.ExponentialBuckets(0.001, 2.5, 12), "channel"),
 		lagSeconds:     histograms("carebell_lag_seconds", "From a message's release to the provider's yes.", prometheus.ExponentialBuckets(0.01, 4, 12), "channel"),
 		queue:          gauges("carebell_queue_messages", "Messages in the queue.", "lane", "state"),
@@ -155,18 +162,18 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: nil})
 }
 
-// stops shows the operator's stops; a scope that is not stopped any more has no series.
+// stops shows the operator's stops. A scope that is not stopped any more has no series; the others have theirs at every moment.
 func (m *metrics) stops(op *care.Operator) {
-	set := func(scope string, on bool) {
-		value := 0.0
-		if on {
-			value = 1
-		}
-		m.paused.WithLabelValues(scope).Set(value)
+	paused := map[string]float64{"all": 0}
+	if op.All {
+		paused["all"] = 1
 	}
-	m.paused.Reset()
-	m.brake.Reset()
-	set("all", op.All)
+	set := func(scope string, on bool) {
+		paused[scope] = 0
+		if on {
+			paused[scope] = 1
+		}
+	}
 	for name, on := range op.Programs {
 		set("program:"+name, on)
 	}
@@ -176,12 +183,32 @@ func (m *metrics) stops(op *care.Operator) {
 	for ch, on := range op.Channels {
 		set("channel:"+string(ch), on)
 	}
+	brakes := map[string]float64{}
 	for name, on := range op.Brakes {
-		dealer, program, _ := strings.Cut(name, "/")
 		if on {
-			m.brake.WithLabelValues(dealer, program).Set(1)
+			brakes[name] = 1
 		}
 	}
+	m.shown.Lock()
+	defer m.shown.Unlock()
+	m.pausedNow = show(m.pausedNow, paused, func(scope string) []string { return []string{scope} }, m.paused)
+	m.brakesNow = show(m.brakesNow, brakes, func(name string) []string {
+		dealer, program, _ := strings.Cut(name, "/")
+		return []string{dealer, program}
+	}, m.brake)
+}
+
+// show sets a gauge's series and takes off those that are not there any more. It returns the ones that are.
+func show(before, now map[string]float64, labels func(string) []string, g *prometheus.GaugeVec) map[string]float64 {
+	for name, value := range now {
+		g.WithLabelValues(labels(name)...).Set(value)
+	}
+	for name := range before {
+		if _, ok := now[name]; !ok {
+			g.DeleteLabelValues(labels(name)...)
+		}
+	}
+	return now
 }
 
 // Attempt counts a try.
@@ -206,9 +233,9 @@ func kindName(kind care.Kind) string {
 	return string(kind)
 }
 
-// PutBack counts a message that waits because of its gateway or its domain.
-func (m *metrics) PutBack(ch care.Channel, gateway, why string) {
-	m.putBacks.WithLabelValues(string(ch), gateway, why).Inc()
+// Deferred counts a message that waits because of its gateway or its domain.
+func (m *metrics) Deferred(ch care.Channel, gateway, why string) {
+	m.deferred.WithLabelValues(string(ch), gateway, why).Inc()
 }
 
 // gatewaysOf makes the series of the gateways exist.
@@ -219,14 +246,14 @@ func (m *metrics) gatewaysOf(all map[care.Channel][]delivery.Gateway) {
 				m.gateways.WithLabelValues(string(ch), g.Name, kindName(kind))
 			}
 			for _, why := range []string{delivery.WhyFull, delivery.WhyResting, delivery.WhyDomain} {
-				m.putBacks.WithLabelValues(string(ch), g.Name, why)
+				m.deferred.WithLabelValues(string(ch), g.Name, why)
 			}
 		}
 	}
 }
 
-// Settled counts an outcome.
-func (m *metrics) Settled(rec *care.Record, lag time.Duration) {
+// Completed counts an outcome.
+func (m *metrics) Completed(rec *care.Record, lag time.Duration) {
 	key := reached{rec.Program, rec.Channel, rec.State}
 	c, ok := m.reached.Load(key)
 	if !ok {
@@ -238,5 +265,8 @@ func (m *metrics) Settled(rec *care.Record, lag time.Duration) {
 	}
 }
 
-// Fenced is told of results that another replica's takeover refused.
-func (m *metrics) Fenced(int) {}
+// Fenced counts outcomes that another replica's takeover refused.
+func (m *metrics) Fenced(n int) { m.fenced.Add(float64(n)) }
+
+// Dropped counts outcomes that could not be recorded before the end.
+func (m *metrics) Dropped(n int) { m.dropped.Add(float64(n)) }

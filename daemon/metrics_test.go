@@ -20,9 +20,9 @@ func TestAttemptsAndOutcomesAreCounted(t *testing.T) {
 	m.Attempt(care.SMS, "kannel", care.KindDefer, time.Second)
 	m.Attempt(care.SMS, "kannel", "strange", time.Second)
 	sent := &care.Record{Program: "maintenance", Channel: care.Email, State: care.StateSent}
-	m.Settled(sent, time.Minute)
-	m.Settled(sent, time.Minute)
-	m.Settled(&care.Record{Program: "maintenance", Channel: care.SMS, State: care.StateFailed}, 0)
+	m.Completed(sent, time.Minute)
+	m.Completed(sent, time.Minute)
+	m.Completed(&care.Record{Program: "maintenance", Channel: care.SMS, State: care.StateFailed}, 0)
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

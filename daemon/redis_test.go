@@ -70,3 +70,16 @@ func (s *redisServer) stop() {
 	}
 	s.cmd = nil
 }
+
+// pause stops the process without ending it: Redis takes connections and answers nothing, until resume.
+func (s *redisServer) pause() { s.signal(syscall.SIGSTOP) }
+
+// resume lets a paused server go on.
+func (s *redisServer) resume() { s.signal(syscall.SIGCONT) }
+
+func (s *redisServer) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Error(err)
+	}
+}

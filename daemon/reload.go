@@ -134,7 +134,7 @@ func addFolders(w *fsnotify.Watcher, dir string, depth int) error {
 
 // startFollow begins to watch the book. Where that is not possible (some network file systems, a full table of watches) SIGHUP is
 // left.
-func (d *Daemon) startFollow(ctx context.Context) {
+func (d *Daemon) startFollow() {
 	dir := d.bookFolder()
 	if dir == "" {
 		return
@@ -144,5 +144,5 @@ func (d *Daemon) startFollow(ctx context.Context) {
 		d.log.Warn("changes of the care book are not noticed by themselves: send SIGHUP after one", slog.Any("error", err))
 		return
 	}
-	d.running.Go(func() { d.follow(ctx, dir, w) })
+	d.loop("book", func(ctx context.Context) { d.follow(ctx, dir, w) })
 }

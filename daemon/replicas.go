@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"slices"
 	"sync"
@@ -55,7 +54,7 @@ func (s *share) heard(asked time.Time, count int, agreed bool) {
 func (d *Daemon) rated() bool {
 	set := d.env.Settings
 	rated := set.SMTP.Rate > 0 || set.SMS.Rate > 0 || set.Webhook.Rate > 0 || len(set.SMTP.DomainRate) > 0
-	for _, gateways := range d.senders.gateways {
+	for _, gateways := range d.channels.Load().gateways {
 		rated = rated || slices.ContainsFunc(gateways, func(g delivery.Gateway) bool { return g.Rate > 0 })
 	}
 	return rated && !set.DryRun
@@ -63,13 +62,12 @@ func (d *Daemon) rated() bool {
 
 // live says that this replica is alive until ctx ends, and takes it off the count then.
 func (d *Daemon) live(ctx context.Context) {
-	name := holder() + ":" + rand.Text()[:8]
 	tick := time.NewTicker(aliveEvery)
 	defer tick.Stop()
 	for {
 		asked := time.Now()
-		ask, cancel := context.WithTimeout(ctx, aliveFor)
-		count, agreed, err := d.store.Alive(ask, name, aliveFor)
+		ask, cancel := context.WithTimeoutCause(ctx, aliveFor, errNoAnswer)
+		count, agreed, err := d.store.Alive(ask, d.holder, aliveFor)
 		cancel()
 		if err == nil {
 			d.share.heard(asked, count, agreed)
@@ -78,9 +76,9 @@ func (d *Daemon) live(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			leave, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), time.Second, errNoAnswer)
 			defer cancel()
-			if err := d.store.Leave(leave, name); err != nil {
+			if err := d.store.Leave(leave, d.holder); err != nil {
 				d.log.Debug("this replica is counted until its lease ends", slog.Any("error", err))
 			}
 			return
@@ -89,20 +87,11 @@ func (d *Daemon) live(ctx context.Context) {
 	}
 }
 
-// startLive keeps the replica counted until delivery has stopped.
+// startLive keeps the replica counted until delivery has stopped. It runs on its own lifetime: delivery stops after the loops are told to.
 func (d *Daemon) startLive() {
-	if !d.rated() {
-		return
+	if d.rated() {
+		l := newLoop(d.live)
+		l.Start(context.Background())
+		d.later("the count of replicas", l.Stop)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		d.live(ctx)
-	}()
-	d.later("the count of replicas", func(context.Context) error {
-		cancel()
-		<-done
-		return nil
-	})
 }

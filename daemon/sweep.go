@@ -52,7 +52,7 @@ func (d *Daemon) newSweeper() (*scheduler.Sweeper, error) {
 		Leader:    d.store,
 		Brake:     brake{d},
 		Schedule:  spec,
-		Holder:    holder(),
+		Holder:    d.holder,
 		Now:       d.env.Now,
 		Log:       d.log,
 		Observer:  scheduler.Observer{Leading: d.leading, Swept: d.swept},

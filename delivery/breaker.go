@@ -7,7 +7,7 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// breaker holds back what would go through a gateway that answers nothing but passing faults, or that asked for a pause: the messages keep their places
+// A breaker holds back what would go through a gateway that answers nothing but passing faults, or that asked for a pause: the messages keep their places
 // and their attempts instead of burning them. After a pause a few go as a probe; an answer closes it.
 type breaker struct {
 	mu    sync.Mutex
@@ -25,7 +25,7 @@ const (
 	probes     = 4
 )
 
-// allows returns how many messages may go now: 0 while it is open, a few as a probe. out is how many are being handed over.
+// allows returns how many messages may go now: 0 while it is open, a few as a probe. out is how many are being sent.
 func (b *breaker) allows(now time.Time, most, out int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -54,3 +54,35 @@ func TestBreaker(t *testing.T) {
 		}
 	}
 }
+
+// The pauses grow while a gateway answers nothing, and begin anew after an answer.
+func TestBreakerPausesGrowAndAreForgotten(t *testing.T) {
+	t.Parallel()
+	var b breaker
+	now := noon
+	fail := func(n int) (pause time.Duration) {
+		for range n {
+			b.record(now, care.KindRetry, 0)
+		}
+		pause = b.closedFor(now)
+		now = now.Add(pause)
+		return pause
+	}
+	expect := func(what string, got, want time.Duration) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: closed for %v, want %v", what, got, want)
+		}
+	}
+	expect("too few faults", fail(breakAfter-1), 0)
+	expect("the last of too many", fail(1), breakFirst)
+	for _, want := range []int{4, 8, 16, 32, 60, 60} {
+		expect("a probe that fails", fail(1), time.Duration(want)*time.Second)
+	}
+	b.record(now, "", 0)
+	expect("an answer", b.closedFor(now), 0)
+	expect("too few faults since the answer", fail(breakAfter-1), 0)
+	expect("as at first", fail(1), breakFirst)
+	b.record(now, care.KindContent, 0)
+	expect("as at first after a refusal too", fail(breakAfter), breakFirst)
+}

@@ -35,11 +35,11 @@ type domains struct {
 type domain struct {
 	rate float64
 	most int
-	out  int           // being handed over
+	out  int           // being sent
 	took time.Duration // a moving average of how long one takes
 	next time.Time     // when the next one would go in an even flow
-	back [2]time.Time  // when the last one is due that the rate sent back: what is urgent does not wait behind the others
-	gone spread        // what the connections sent back
+	back [2]time.Time  // when the last one is due that the rate deferred: what is urgent does not wait behind the others
+	gone deferrals     // what the connections deferred
 }
 
 // newDomains returns nil when no domain has a limit.
@@ -90,7 +90,7 @@ func (one *domain) wait(now, first time.Time, each time.Duration, urgent bool) t
 	return max(min(lane.Sub(now), domainWait), backFirst)
 }
 
-// give is told that a message is not being handed over any more, and how long it took; 0 = it did not go.
+// give is told that a message is not being sent any more, and how long it took; 0 = it did not go.
 func (d *domains) give(one *domain, took time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -20,8 +20,8 @@ func (mailbox) Compose(_ *care.Facts, occ *care.Occurrence, ch care.Channel, _ t
 	return &care.Message{ID: occ.ID, Channel: ch, To: "x@" + domain}, nil
 }
 
-// letters are messages to domains, so many to each.
-func letters(to map[string]int) *memory {
+// mails are messages to domains, so many to each.
+func mails(to map[string]int) *memory {
 	m := newMemory(0)
 	now := time.Now()
 	for domain, n := range to {
@@ -81,8 +81,8 @@ func (p *post) busiest(domain string) int {
 func TestADomainKeepsToItsLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := letters(map[string]int{"QQ.com": 400, "slow.example": 200, "free.example": 2000})
-		p, seen := newPost(10*time.Millisecond), newPutBacks()
+		m := mails(map[string]int{"QQ.com": 400, "slow.example": 200, "free.example": 2000})
+		p, seen := newPost(10*time.Millisecond), newDeferred()
 		e := start(t, m, yes{}, nil, func(c *Config) {
 			c.Queue, c.Book, c.Observer = distant{m}, func() Book { return mailbox{} }, seen
 			c.Senders = map[care.Channel]Sender{care.Email: p}
@@ -104,11 +104,11 @@ func TestADomainKeepsToItsLimits(t *testing.T) {
 			t.Errorf("without a limit: %d, the last after %v", len(at), at[len(at)-1])
 		}
 		if n := seen.n[WhyDomain].Load(); n > 2000 {
-			t.Errorf("%d times given back for 600 messages", n)
+			t.Errorf("%d times deferred for 600 messages", n)
 		}
 		p.mu.Unlock()
 		time.Sleep(20 * time.Second)
-		if err := e.Stop(); err != nil {
+		if err := e.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := m.states()[care.StateSent]; n != 2600 {
@@ -116,7 +116,7 @@ func TestADomainKeepsToItsLimits(t *testing.T) {
 		}
 		for _, r := range m.records {
 			if len(r.Attempts) != 1 {
-				t.Errorf("%s: %d attempts: being given back is none", r.ID, len(r.Attempts))
+				t.Errorf("%s: %d attempts: being deferred is none", r.ID, len(r.Attempts))
 			}
 		}
 	})
@@ -177,7 +177,7 @@ func TestDomainsAreBounded(t *testing.T) {
 	}
 }
 
-func TestSpread(t *testing.T) {
+func TestDeferrals(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name        string
@@ -192,7 +192,7 @@ func TestSpread(t *testing.T) {
 		{"many of a quick gateway", 0, 100 * time.Microsecond, 5000, 500 * time.Millisecond, 600 * time.Millisecond, 5000},
 		{"many of a dead gateway", 20 * time.Second, backStep, 50_000, 119 * time.Second, 121 * time.Second, 501},
 	} {
-		var s spread
+		var s deferrals
 		var wait time.Duration
 		within := map[time.Duration]int{}
 		for range tt.n {

@@ -3,9 +3,9 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +18,13 @@ import (
 type Queue interface {
 	Claim(ctx context.Context, lanes []care.Lane, most int, lease time.Duration) ([]*care.Claim, error)
 	Renew(ctx context.Context, claims []*care.Claim, lease time.Duration) ([]bool, error)
-	Commit(ctx context.Context, c care.Commit) care.Committed
+	// Begin records that messages are about to be sent. Only what is true in the answer may be sent, with an error too.
+	Begin(ctx context.Context, intents []care.Intent) ([]bool, error)
+	// Complete records how claims ended. After an error it is called with the same results again, which changes nothing that has been
+	// done.
+	Complete(ctx context.Context, results []care.Result) ([]bool, error)
+	// Publish writes events of results that are on record.
+	Publish(ctx context.Context, events []*care.EventEntry) error
 }
 
 // Customers reads what the plan of the customers depends on, as it is now, in the order of the ids.
@@ -36,7 +42,7 @@ type Book interface {
 	Program(name string) *care.Program
 }
 
-// Sender hands a message to a provider. Its errors are *care.Error; any other counts as care.KindRetry.
+// Sender sends a message to a provider. Its errors are *care.Error; any other counts as care.KindRetry.
 type Sender interface {
 	Send(ctx context.Context, m *care.Message) (care.Receipt, error)
 }
@@ -50,9 +56,10 @@ type Operator interface {
 // Observer is told what happens, for metrics. Its methods must not block.
 type Observer interface {
 	Attempt(ch care.Channel, gateway string, kind care.Kind, took time.Duration)
-	PutBack(ch care.Channel, gateway, why string) // a message that waits because of its gateway or domain: WhyFull, WhyResting, WhyDomain
-	Settled(rec *care.Record, lag time.Duration)  // lag: release → accepted, for accepted messages; else 0
-	Fenced(n int)                                 // results refused because another replica had taken over
+	Deferred(ch care.Channel, gateway, why string) // a message that waits because of its gateway or domain: WhyFull, WhyResting, WhyDomain
+	Completed(rec *care.Record, lag time.Duration) // an outcome is recorded. lag: release → accepted, for accepted messages; else 0
+	Fenced(n int)                                  // outcomes refused because another replica had taken over
+	Dropped(n int)                                 // outcomes that could not be recorded before the end
 }
 
 // Config is everything an Engine is made of.
@@ -75,43 +82,58 @@ type Config struct {
 	Lease       time.Duration              // 0 = 30 s
 	Idle        time.Duration              // between looks at an empty queue; 0 = 40 ms
 	Timeout     time.Duration              // of one attempt; 0 = 30 s
-	// Timeouts are those of channels whose sender takes less: a deadline that is right from the start need not be set again for each message.
+	// Timeouts are those of channels whose sender takes less.
 	Timeouts map[care.Channel]time.Duration
 	Grace    time.Duration   // how long Stop lets attempts end by themselves; 0 = 20 s
 	DryRun   bool            // gate, render and record; send nothing
-	Busy     func(delta int) // told how many messages are in hand; the demo's clock stands still meanwhile
-	// Batch is told of each batch before any of it is handed over; on an error the batch is given back. nil = nobody is told.
+	Busy     func(delta int) // told how many messages are claimed and have no outcome yet; the demo's clock stands still meanwhile
+	// Batch is told of each batch before any of it is sent; on an error the batch is deferred. nil = nobody is told.
 	Batch func(ctx context.Context, batch []*care.Message) error
 	// Hash is the keyed hash under which a dead address is suppressed; nil = dead addresses are not kept.
 	Hash func(address string) string
 }
 
 const (
-	batchMost    = 256             // claims at a time
 	stale        = 5 * time.Second // a message prepared longer ago is prepared again before it is sent
 	maxCrashes   = 3
-	suspectAfter = maxCrashes - 1 // crashes after which a message is handed over alone
+	suspectAfter = maxCrashes - 1 // crashes after which a message is sent alone
 	aloneLook    = 10 * time.Millisecond
-	// writeAgain is the longest pause between tries to record outcomes: after a failover no worker goes on before one succeeds.
-	writeAgain   = 500 * time.Millisecond
 	busyCustomer = 500 * time.Millisecond // until a customer's other message may be looked at again
+	// recordWithin is how long a shutdown goes on trying to record outcomes after the last attempt has ended.
+	recordWithin = 4 * time.Second
+	// stopReserve is what Stop keeps of its caller's time for calls that notice late that they were cut off.
+	stopReserve = 500 * time.Millisecond
+)
+
+// The reasons why contexts end.
+var (
+	errStopping      = errors.New("delivery is stopping")
+	errCutOff        = errors.New("delivery has stopped: its time for attempts is over")
+	errRecordingOver = errors.New("delivery has stopped: its time for recording outcomes is over")
+	errAttempt       = errors.New("the attempt took too long")
+	errTurn          = errors.New("the rate gave the message no turn in time")
+	errReplaced      = errors.New("the channel's gateways were replaced")
 )
 
 // Engine runs the delivery of one replica.
 type Engine struct {
-	cfg      Config
-	flight   atomic.Int64 // messages that are begun and have no outcome yet
-	settle   *committer
-	held     held
-	paces    map[care.Channel]*pace
+	cfg       Config
+	inFlight  atomic.Int64 // messages that are begun and have no outcome yet
+	begins    *beginner
+	completes *completer
+	leases    leases
+	limiters  map[care.Channel]*limiter
+	channels  map[care.Channel]*channel
+
+	stopping atomic.Bool
 	mu       sync.Mutex
 	started  bool
-	stopped  bool
+	result   error              // of Stop
 	stop     context.CancelFunc // ends claiming
-	hardStop context.CancelFunc // cuts attempts off
+	cutOff   context.CancelFunc // ends attempts
+	giveUp   context.CancelFunc // ends recording
 	runners  sync.WaitGroup
-	keepers  sync.WaitGroup
-	commits  sync.WaitGroup
+	keepers  sync.WaitGroup // of leases and records
 }
 
 // New checks the configuration and fills in its defaults.
@@ -141,12 +163,16 @@ func New(cfg Config) (*Engine, error) {
 			*value = or
 		}
 	}
-	e := &Engine{cfg: cfg, held: held{claims: map[string]*care.Claim{}, customers: map[string]int{}}, paces: map[care.Channel]*pace{}}
+	e := &Engine{cfg: cfg, leases: newLeases(), limiters: map[care.Channel]*limiter{}, channels: map[care.Channel]*channel{}}
 	for _, ch := range care.Channels {
-		e.paces[ch] = newPace(cfg.Rates[ch], cfg.Share, cfg.Machine)
+		e.limiters[ch] = newLimiter(cfg.Rates[ch], cfg.Share, cfg.Machine)
+		if cfg.Senders[ch] != nil || cfg.DryRun {
+			e.channels[ch] = &channel{e: e, name: ch, next: &exit{sender: cfg.Senders[ch], gateways: cfg.Gateways[ch]}}
+		}
 	}
-	e.settle = newCommitter(&e.cfg, &e.flight)
-	e.settle.written, e.settle.lost, e.settle.ending = e.written, e.lost, e.stopping
+	e.begins = newBeginner(cfg.Queue)
+	e.completes = newCompleter(&e.cfg, &e.inFlight)
+	e.completes.ended = e.ended
 	return e, nil
 }
 
@@ -154,93 +180,133 @@ func New(cfg Config) (*Engine, error) {
 func (e *Engine) Start() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.started || e.stopped {
+	if e.started || e.stopping.Load() {
 		return
 	}
 	e.started = true
-	claiming, stop := context.WithCancel(context.Background())
-	sending, hardStop := context.WithCancel(context.Background())
-	e.stop, e.hardStop = stop, hardStop
-	// Results are written even after the hard stop: what was sent must be recorded. The store's own time-outs bound a write.
-	e.commits.Go(func() { e.settle.run(context.WithoutCancel(sending)) })
-	e.keepers.Go(func() { e.renew(sending) })
-	for _, ch := range care.Channels {
-		if e.cfg.Senders[ch] != nil || e.cfg.DryRun {
-			r := newRunner(e, ch)
-			e.runners.Go(func() { r.run(claiming, sending) })
-		}
+	claiming, stop := context.WithCancelCause(context.Background())
+	sending, cutOff := context.WithCancelCause(context.Background())
+	// Outcomes are recorded even after attempts were cut off: what was sent must be on record.
+	recording, giveUp := context.WithCancelCause(context.Background())
+	e.stop, e.cutOff, e.giveUp = func() { stop(errStopping) }, func() { cutOff(errCutOff) }, func() { giveUp(errRecordingOver) }
+	e.keepers.Go(func() { e.begins.run(recording) })
+	e.keepers.Go(func() { e.completes.run(recording) })
+	e.keepers.Go(func() { e.renew(recording, e.completes.done) })
+	for _, c := range e.channels {
+		e.runners.Go(func() { c.run(claiming, sending) })
 	}
 }
 
-// Stop ends claiming at once, lets attempts in hand end for Config.Grace, then cuts them off; what may have been handed over is
-// recorded as uncertain. It is safe before Start and twice. The error says that outcomes could not be recorded.
-func (e *Engine) Stop() error {
+// Stop ends claiming at once, lets attempts end for Config.Grace, then cuts them off; what may have reached a provider is recorded as
+// uncertain. It returns when everything has ended, or when ctx has: of a ctx with a deadline it keeps some time for recording. It is safe
+// before Start and twice. The error says how many outcomes could not be recorded.
+func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.stopped || !e.started {
-		e.stopped = true
-		return nil
+	if e.stopping.Swap(true) || !e.started {
+		return e.result
 	}
-	e.stopped = true
 	e.stop()
-	done := make(chan struct{})
-	go func() { e.runners.Wait(); close(done) }()
-	timer := time.NewTimer(e.cfg.Grace)
+	attempts, all := make(chan struct{}), make(chan struct{})
+	go func() {
+		e.runners.Wait()
+		close(attempts)
+		e.begins.close()
+		e.completes.close()
+		e.keepers.Wait()
+		close(all)
+	}()
+	if !wait(ctx, attempts, e.grace(ctx)) {
+		e.cutOff()
+	}
+	// The runners may be waiting for room among the outcomes, so that recording has its time from here on.
+	giveUp := time.AfterFunc(e.recordFor(ctx), e.giveUp)
+	defer giveUp.Stop()
+	wait(ctx, all, forever)
+	e.cutOff()
+	e.giveUp()
+	dropped, pending := e.completes.dropped.Load(), e.completes.pending.Load()+e.inFlight.Load()
+	if dropped+pending > 0 {
+		e.result = fmt.Errorf("delivery: %d outcomes could not be recorded: when their leases end, what was sent is found as uncertain", dropped+pending)
+	}
+	if pending > 0 { // ctx has ended, and nobody will say it later
+		e.cfg.Observer.Dropped(int(pending))
+		e.cfg.Log.Error(lostOutcomes, slog.Any("error", context.Cause(ctx)), slog.Int64("messages", pending))
+	}
+	return e.result
+}
+
+// lostOutcomes is what the log says of outcomes that could not be recorded before the end.
+const lostOutcomes = "outcomes are lost: when their leases end, what was sent is found as uncertain"
+
+// forever is longer than any shutdown.
+const forever = time.Duration(1<<63 - 1)
+
+// grace is how long attempts may go on: Config.Grace, or less if recording would have too little of ctx's time then.
+func (e *Engine) grace(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return min(e.cfg.Grace, end.Sub(e.cfg.Machine())-recordWithin-stopReserve)
+	}
+	return e.cfg.Grace
+}
+
+func (e *Engine) recordFor(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return min(recordWithin, max(0, end.Sub(e.cfg.Machine())-stopReserve))
+	}
+	return recordWithin
+}
+
+// wait waits for done, for as long as within and ctx allow, and reports whether it came.
+func wait(ctx context.Context, done <-chan struct{}, within time.Duration) bool {
+	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
 	case <-done:
+		return true
 	case <-timer.C:
-		e.hardStop()
-		<-done
+	case <-ctx.Done():
 	}
-	e.settle.close()
-	e.hardStop()
-	e.keepers.Wait()
-	e.commits.Wait()
-	return nil
+	return false
 }
 
 // Wait returns when one more request may go over a channel without exceeding its rate, for what is sent beside the messages. An error
 // means that ctx ended first.
 func (e *Engine) Wait(ctx context.Context, ch care.Channel) error {
-	if err := e.paces[ch].wait(ctx); err != nil {
+	if err := e.limiters[ch].wait(ctx); err != nil {
 		return err
 	}
-	return e.paces[ch].pass(ctx)
+	return e.limiters[ch].pass(ctx)
 }
 
-// lost lets go of what could not be recorded before the end: its leases end, and another replica has it as uncertain.
-func (e *Engine) lost(batch []care.Result) {
-	for i := range batch {
-		e.held.release(batch[i].Claim)
+// Replace puts another sender and other gateways in the place of a channel's, such as after the gateways' files have changed. It returns
+// at once. What is begun goes on through the old sender; when it has an outcome the new one takes over, so that no gateway ever has more
+// connections or messages in a second than it may. Then drained is called: nothing uses the old sender any more. A channel that is not
+// set up stays so.
+func (e *Engine) Replace(ch care.Channel, sender Sender, gateways []Gateway, drained func()) {
+	if c := e.channels[ch]; c != nil {
+		c.replace(&exit{sender: sender, gateways: gateways, drained: drained})
 	}
 }
 
-func (e *Engine) stopping() bool {
-	if e.mu.TryLock() {
-		defer e.mu.Unlock()
-		return e.stopped
-	}
-	return true // Stop holds it
-}
-
-func (e *Engine) written(batch []care.Result, oks []bool) {
+// ended lets go of claims whose outcomes are recorded, or dropped because of err: then their leases end, and another replica has them as
+// uncertain.
+func (e *Engine) ended(batch []care.Result, ours []bool, err error) {
 	fenced := 0
 	for i := range batch {
-		e.held.release(batch[i].Claim)
-		if i >= len(oks) || !oks[i] {
+		e.leases.release(batch[i].Claim)
+		switch {
+		case err != nil:
+		case i >= len(ours) || !ours[i]:
 			fenced++
-			continue
+		case !batch[i].Leftover:
+			rec := &batch[i].Record
+			lag := time.Duration(0)
+			if rec.State == care.StateSent || rec.State == care.StateDelivered {
+				lag = max(rec.UpdatedAt.Sub(rec.Release), 1)
+			}
+			e.cfg.Observer.Completed(rec, lag)
 		}
-		if batch[i].Leftover {
-			continue
-		}
-		rec := &batch[i].Record
-		lag := time.Duration(0)
-		if rec.State == care.StateSent || rec.State == care.StateDelivered {
-			lag = max(rec.UpdatedAt.Sub(rec.Release), 1)
-		}
-		e.cfg.Observer.Settled(rec, lag)
 	}
 	e.cfg.Busy(-len(batch))
 	if fenced > 0 {
@@ -249,97 +315,12 @@ func (e *Engine) written(batch []care.Result, oks []bool) {
 	}
 }
 
-// renew keeps the leases of everything in hand; a claim that was taken over is dropped from the list, and its result will be
-// refused.
-func (e *Engine) renew(ctx context.Context) {
-	tick := time.NewTicker(e.cfg.Lease / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		claims := e.held.list()
-		if len(claims) == 0 {
-			continue
-		}
-		oks, err := e.cfg.Queue.Renew(ctx, claims, e.cfg.Lease)
-		if err != nil {
-			e.cfg.Log.Warn("leases could not be renewed", slog.Any("error", err), slog.Int("messages", len(claims)))
-			continue
-		}
-		for i, ok := range oks {
-			if !ok {
-				e.held.release(claims[i])
-			}
-		}
-	}
-}
-
-// held is what this replica has in hand.
-type held struct {
-	mu        sync.Mutex
-	claims    map[string]*care.Claim
-	customers map[string]int // people with a message in hand: their caps are asked one at a time
-}
-
-func (h *held) take(c *care.Claim) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.claims[c.Record.ID] == nil && c.Record.Channel.ToPerson() {
-		h.customers[c.Record.Customer]++
-	}
-	h.claims[c.Record.ID] = c
-}
-
-func (h *held) release(c *care.Claim) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.claims[c.Record.ID] != c {
-		return
-	}
-	delete(h.claims, c.Record.ID)
-	if c.Record.Channel.ToPerson() {
-		if h.customers[c.Record.Customer]--; h.customers[c.Record.Customer] <= 0 {
-			delete(h.customers, c.Record.Customer)
-		}
-	}
-}
-
-// others reports whether anything of these lanes is in hand but what waits.
-func (h *held) others(lanes []care.Lane, waiting []*care.Claim) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, c := range h.claims {
-		if !slices.Contains(waiting, c) && slices.Contains(lanes, c.Lane) {
-			return true
-		}
-	}
-	return false
-}
-
-func (h *held) busy(customer string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.customers[customer] > 0
-}
-
-func (h *held) list() []*care.Claim {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	claims := make([]*care.Claim, 0, len(h.claims))
-	for _, c := range h.claims {
-		claims = append(claims, c)
-	}
-	return claims
-}
-
 type nobody struct{}
 
 func (nobody) Attempt(care.Channel, string, care.Kind, time.Duration) {}
-func (nobody) PutBack(care.Channel, string, string)                   {}
-func (nobody) Settled(*care.Record, time.Duration)                    {}
+func (nobody) Deferred(care.Channel, string, string)                  {}
+func (nobody) Completed(*care.Record, time.Duration)                  {}
 func (nobody) Fenced(int)                                             {}
+func (nobody) Dropped(int)                                            {}
 
 func jitter() float64 { return rand.Float64() } //nolint:gosec // jitter spreads load; it guards nothing

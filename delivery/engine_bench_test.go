@@ -13,11 +13,12 @@ import (
 
 // counted is a queue that always has more, and whose calls take as long as trips do. It counts what it is asked.
 type counted struct {
-	trip            time.Duration
-	left            atomic.Int64
-	settled         atomic.Int64
-	commits, shards atomic.Int64
-	all             chan struct{}
+	trip              time.Duration
+	left              atomic.Int64
+	open              atomic.Int64
+	begins, completes atomic.Int64
+	shards            atomic.Int64
+	all               chan struct{}
 }
 
 func (q *counted) Claim(_ context.Context, lanes []care.Lane, most int, lease time.Duration) ([]*care.Claim, error) {
@@ -39,15 +40,26 @@ func (q *counted) Renew(_ context.Context, claims []*care.Claim, _ time.Duration
 	return yeses(len(claims)), nil
 }
 
-func (q *counted) Commit(_ context.Context, c care.Commit) care.Committed {
+func (q *counted) Begin(_ context.Context, intents []care.Intent) ([]bool, error) {
 	time.Sleep(q.trip)
-	q.commits.Add(1)
-	q.scripts(len(c.Intents), func(i int) byte { return c.Intents[i].Claim.Record.ID[0] })
-	q.scripts(len(c.Results), func(i int) byte { return c.Results[i].Record.ID[0] })
-	if q.settled.Add(int64(-len(c.Results))) == 0 && len(c.Results) > 0 {
+	q.begins.Add(1)
+	q.scripts(len(intents), func(i int) byte { return intents[i].Claim.Record.ID[0] })
+	return yeses(len(intents)), nil
+}
+
+func (q *counted) Complete(_ context.Context, results []care.Result) ([]bool, error) {
+	time.Sleep(q.trip)
+	q.completes.Add(1)
+	q.scripts(len(results), func(i int) byte { return results[i].Record.ID[0] })
+	if q.open.Add(int64(-len(results))) == 0 {
 		close(q.all)
 	}
-	return care.Committed{Begun: yeses(len(c.Intents)), Settled: yeses(len(c.Results))}
+	return yeses(len(results)), nil
+}
+
+func (q *counted) Publish(context.Context, []*care.EventEntry) error {
+	time.Sleep(q.trip)
+	return nil
 }
 
 // scripts counts the shards that a batch touches: the store calls a script for each.
@@ -72,7 +84,7 @@ func (q *counted) Operator(context.Context) (*care.Operator, error)         { re
 func (q *counted) PauseChannel(context.Context, care.Channel, string) error { return nil }
 
 var always = func() []bool {
-	all := make([]bool, commitMost+commitRoom)
+	all := make([]bool, batchMost)
 	for i := range all {
 		all[i] = true
 	}
@@ -88,7 +100,7 @@ func BenchmarkEngine(b *testing.B) {
 		b.Run(fmt.Sprintf("sending=%v", sending), func(b *testing.B) {
 			q := &counted{trip: 500 * time.Microsecond, all: make(chan struct{})}
 			q.left.Store(int64(b.N))
-			q.settled.Store(int64(b.N))
+			q.open.Store(int64(b.N))
 			var once sync.Once
 			send := senderFunc(func(context.Context, *care.Message) (care.Receipt, error) {
 				once.Do(b.ResetTimer)
@@ -108,11 +120,12 @@ func BenchmarkEngine(b *testing.B) {
 			e.Start()
 			<-q.all
 			b.StopTimer()
-			if err := e.Stop(); err != nil {
+			if err := e.Stop(b.Context()); err != nil {
 				b.Fatal(err)
 			}
 			n := float64(b.N)
-			b.ReportMetric(n/float64(q.commits.Load()), "messages/commit")
+			b.ReportMetric(n/float64(q.begins.Load()), "messages/begin")
+			b.ReportMetric(n/float64(q.completes.Load()), "messages/complete")
 			b.ReportMetric(float64(q.shards.Load())/n, "scripts/message")
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -26,10 +28,11 @@ type memory struct {
 	next    int64
 	broken  error // what every call answers
 	trips   map[string]int
-	most    int // messages that were sending at the same time
-	settled []*care.Claim
-	told    []*care.EventEntry
+	most    int         // messages that were sending at the same time
 	ledger  care.Ledger // of every customer
+
+	completed []*care.Claim
+	published []*care.EventEntry
 }
 
 func newMemory(n int) *memory {
@@ -93,31 +96,14 @@ func (m *memory) Renew(_ context.Context, claims []*care.Claim, lease time.Durat
 	return oks, m.call("renew")
 }
 
-// commit takes a Commit apart.
-func commit(ctx context.Context, q interface {
-	Begin(ctx context.Context, intents []care.Intent) ([]bool, error)
-	Settle(ctx context.Context, results []care.Result) ([]bool, error)
-}, c care.Commit,
-) (done care.Committed) {
-	if len(c.Results) > 0 {
-		done.Settled, done.NotSettled = q.Settle(ctx, c.Results)
-	}
-	if len(c.Intents) > 0 {
-		done.Begun, done.NotBegun = q.Begin(ctx, c.Intents)
-	}
-	return done
-}
-
-func (m *memory) Commit(ctx context.Context, c care.Commit) care.Committed {
-	done := commit(ctx, m, c)
+func (m *memory) Publish(_ context.Context, events []*care.EventEntry) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(c.Events) > 0 {
-		if done.NotTold = m.call("tell"); done.NotTold == nil {
-			m.told = append(m.told, c.Events...)
-		}
+	if err := m.call("publish"); err != nil {
+		return err
 	}
-	return done
+	m.published = append(m.published, events...)
+	return nil
 }
 
 func (m *memory) Begin(_ context.Context, intents []care.Intent) ([]bool, error) {
@@ -143,11 +129,11 @@ func (m *memory) Begin(_ context.Context, intents []care.Intent) ([]bool, error)
 	return oks, nil
 }
 
-func (m *memory) Settle(_ context.Context, results []care.Result) ([]bool, error) {
+func (m *memory) Complete(_ context.Context, results []care.Result) ([]bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	oks := make([]bool, len(results))
-	if err := m.call("settle"); err != nil {
+	if err := m.call("complete"); err != nil {
 		return nil, err
 	}
 	for i, r := range results {
@@ -158,7 +144,7 @@ func (m *memory) Settle(_ context.Context, results []care.Result) ([]bool, error
 		if !r.Leftover {
 			m.records[rec.ID] = &rec
 		}
-		m.settled = append(m.settled, r.Claim)
+		m.completed = append(m.completed, r.Claim)
 		delete(m.token, rec.ID)
 		delete(m.due, rec.ID)
 		if rec.State == care.StateDue || rec.State == care.StateRetry {
@@ -248,6 +234,8 @@ func start(t *testing.T, m *memory, b yes, send senderFunc, change ...func(*Conf
 	return e
 }
 
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
 func ok(context.Context, *care.Message) (care.Receipt, error) { return care.Receipt{}, nil }
 
 func TestEachMessageOnce(t *testing.T) {
@@ -264,7 +252,7 @@ func TestEachMessageOnce(t *testing.T) {
 			return care.Receipt{}, nil
 		})
 		time.Sleep(time.Minute)
-		if err := e.Stop(); err != nil {
+		if err := e.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := m.states()[care.StateSent]; n != 500 || len(got) != 500 {
@@ -296,7 +284,7 @@ func TestPassingFaultsAreRepeatedUntilItGoes(t *testing.T) {
 			return care.Receipt{}, nil
 		})
 		time.Sleep(5 * time.Minute)
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		if n := m.states()[care.StateSent]; n != 50 {
 			t.Fatalf("%v: want 50 sent", m.states())
 		}
@@ -310,7 +298,7 @@ func TestPassingFaultsAreRepeatedUntilItGoes(t *testing.T) {
 	})
 }
 
-func TestStopWaitsForWhatIsInHand(t *testing.T) {
+func TestStopWaitsForWhatIsInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(64)
@@ -320,12 +308,12 @@ func TestStopWaitsForWhatIsInHand(t *testing.T) {
 		})
 		time.Sleep(time.Second)
 		began := time.Now()
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("stopping took %v", took)
 		}
 		if s := m.states(); s[care.StateSent] != 4 || s[care.StateDue] != 60 {
-			t.Errorf("%v: want 4 sent, 60 given back", s)
+			t.Errorf("%v: want 4 sent, 60 deferred", s)
 		}
 		for _, r := range m.records {
 			if r.State == care.StateDue && len(r.Attempts) > 0 {
@@ -345,7 +333,7 @@ func TestStopCutsOffAHangingProvider(t *testing.T) {
 		}, func(c *Config) { c.Timeout = time.Hour })
 		time.Sleep(time.Second)
 		began := time.Now()
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		if took := time.Since(began); took > 25*time.Second {
 			t.Errorf("stopping took %v", took)
 		}
@@ -356,7 +344,7 @@ func TestStopCutsOffAHangingProvider(t *testing.T) {
 			}
 		}
 		if uncertain != 4 {
-			t.Errorf("%d of the 4 in hand are known as uncertain", uncertain)
+			t.Errorf("%d of the 4 in flight are known as uncertain", uncertain)
 		}
 	})
 }
@@ -385,7 +373,7 @@ func TestOutcomesSurviveAStoreThatIsAway(t *testing.T) {
 		m.mu.Lock()
 		m.broken = nil
 		m.mu.Unlock()
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		if got := m.states()[care.StateSent]; got != sent || sent < 1 {
 			t.Errorf("%d sent, %d recorded as sent", sent, got)
 		}
@@ -400,7 +388,7 @@ func TestOperatorFaultPausesTheChannel(t *testing.T) {
 			return care.Receipt{}, &care.Error{Kind: care.KindOperator, Code: "535"}
 		}, func(c *Config) { c.Connections = map[care.Channel]int{care.Email: 1} })
 		time.Sleep(10 * time.Minute)
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		tried := 0
 		for _, r := range m.records {
 			tried += len(r.Attempts)
@@ -421,7 +409,7 @@ func TestAMessageAtThreeCrashesIsSetAside(t *testing.T) {
 		m.records["m00001"].Crashes = 3
 		e := start(t, m, yes{}, ok)
 		time.Sleep(time.Second)
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		if r := m.records["m00001"]; r.State != care.StateFailed || r.Reason != "crashes" {
 			t.Errorf("it is %s (%s)", r.State, r.Reason)
 		}
@@ -442,19 +430,19 @@ func TestALeftoverDoesNotGo(t *testing.T) {
 			"m00003": {State: care.StateRetry},
 		}
 		var sent []string
-		var settled []care.Record
+		var completed []care.Record
 		e := start(t, m, yes{}, func(_ context.Context, msg *care.Message) (care.Receipt, error) {
 			sent = append(sent, msg.ID)
 			return care.Receipt{}, nil
 		}, func(c *Config) {
 			c.Connections[care.Email] = 1
-			c.Observer = &settlements{records: &settled}
+			c.Observer = &completions{records: &completed}
 		})
 		time.Sleep(time.Second)
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		slices.Sort(sent)
-		if want := []string{"m00002", "m00003"}; !slices.Equal(sent, want) || len(settled) != len(want) {
-			t.Errorf("sent %v, %d outcomes were counted; want %v", sent, len(settled), want)
+		if want := []string{"m00002", "m00003"}; !slices.Equal(sent, want) || len(completed) != len(want) {
+			t.Errorf("sent %v, %d outcomes were counted; want %v", sent, len(completed), want)
 		}
 		if n := m.states()[care.StateSent]; n != 2 || len(m.due) != 0 {
 			t.Errorf("%d are on record as sent, %d in the queue", n, len(m.due))
@@ -462,13 +450,13 @@ func TestALeftoverDoesNotGo(t *testing.T) {
 	})
 }
 
-// settlements keeps the records of the outcomes that it is told of.
-type settlements struct {
+// completions keeps the records of the outcomes that it is told of.
+type completions struct {
 	nobody
 	records *[]care.Record
 }
 
-func (s *settlements) Settled(rec *care.Record, _ time.Duration) {
+func (s *completions) Completed(rec *care.Record, _ time.Duration) {
 	*s.records = append(*s.records, *rec)
 }
 
@@ -482,25 +470,25 @@ func TestASuspectGoesAlone(t *testing.T) {
 			m.records[id].Crashes = 2
 		}
 		var mu sync.Mutex
-		inHand, most := map[string]bool{}, 0
+		inFlight, most := map[string]bool{}, 0
 		e := start(t, m, yes{}, func(_ context.Context, msg *care.Message) (care.Receipt, error) {
 			mu.Lock()
-			inHand[msg.ID] = true
-			most = max(most, len(inHand))
-			for id := range inHand {
-				if slices.Contains(suspects, id) && len(inHand) > 1 {
-					t.Errorf("%s is handed over together with %v", id, inHand)
+			inFlight[msg.ID] = true
+			most = max(most, len(inFlight))
+			for id := range inFlight {
+				if slices.Contains(suspects, id) && len(inFlight) > 1 {
+					t.Errorf("%s is sent together with %v", id, inFlight)
 				}
 			}
 			mu.Unlock()
 			time.Sleep(100 * time.Millisecond)
 			mu.Lock()
-			delete(inHand, msg.ID)
+			delete(inFlight, msg.ID)
 			mu.Unlock()
 			return care.Receipt{}, nil
 		})
 		time.Sleep(time.Minute)
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		if n := m.states()[care.StateSent]; n != 100 || most < 2 {
 			t.Errorf("%d sent, %d at once at most", n, most)
 		}
@@ -521,7 +509,7 @@ func TestACrashWhileSending(t *testing.T) {
 			send := senderFunc(func(context.Context, *care.Message) (care.Receipt, error) { sends++; return care.Receipt{}, nil })
 			e := start(t, m, yes{}, send, func(c *Config) { c.Senders = map[care.Channel]Sender{tt.ch: send} })
 			time.Sleep(time.Second)
-			_ = e.Stop()
+			_ = e.Stop(t.Context())
 			r := m.records["m00000"]
 			if r.State != tt.state || sends != tt.sends || r.Repeats != tt.sends {
 				t.Errorf("%s: %s (%s) after %d sends, %d repeats on record", tt.ch, r.State, r.Reason, sends, r.Repeats)
@@ -561,7 +549,7 @@ func TestAfterACrashWhileSendingNoEndIsCertain(t *testing.T) {
 			})
 			e := start(t, m, tt.book, tt.send, func(c *Config) { c.Senders[care.SMS] = sms })
 			time.Sleep(time.Second)
-			_ = e.Stop()
+			_ = e.Stop(t.Context())
 			r := m.records["m00000"]
 			if r.State != care.StateUncertain || r.Repeats != tt.repeats || r.Attempts[0].Code != crashed {
 				t.Errorf("%s: it is %s (%s) with %d repeats and %+v", name, r.State, r.Reason, r.Repeats, r.Attempts)
@@ -595,7 +583,7 @@ func TestGatesAreAskedAgain(t *testing.T) {
 				return care.Receipt{}, nil
 			})
 			time.Sleep(time.Second)
-			_ = e.Stop()
+			_ = e.Stop(t.Context())
 			if r := m.records["m00000"]; r.State != tt.state || r.Reason != tt.why {
 				t.Errorf("%s: it is %s (%s), want %s (%s)", name, r.State, r.Reason, tt.state, tt.why)
 			}
@@ -619,18 +607,18 @@ func TestAClaimKeepsItsPlace(t *testing.T) {
 			}}, ok)
 			time.Sleep(time.Second)
 			m.mu.Lock()
-			for _, c := range m.settled {
+			for _, c := range m.completed {
 				if !c.Record.Release.Equal(released) || c.Record.Channel != care.Email {
 					t.Errorf("%s: the claim now says %v by %s", name, c.Record.Release, c.Record.Channel)
 				}
 			}
-			if len(m.settled) == 0 {
-				t.Errorf("%s: nothing was settled", name)
+			if len(m.completed) == 0 {
+				t.Errorf("%s: nothing was completed", name)
 			}
 			m.mu.Unlock()
-			_ = e.Stop()
-			if len(e.held.customers) != 0 {
-				t.Errorf("%s: %d customers are still held", name, len(e.held.customers))
+			_ = e.Stop(t.Context())
+			if len(e.leases.customers) != 0 {
+				t.Errorf("%s: %d customers are still held", name, len(e.leases.customers))
 			}
 		})
 	}
@@ -666,16 +654,64 @@ func TestNothingLeavesBeforeItsBatchIsTold(t *testing.T) {
 		fail = false
 		mu.Unlock()
 		time.Sleep(2 * time.Minute)
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		if n := m.states()[care.StateSent]; n != 100 || told < 200 {
 			t.Errorf("%d sent, told of %d", n, told)
 		}
 		for _, r := range m.records {
 			if len(r.Attempts) != 1 {
-				t.Errorf("%d attempts on record: being given back is none", len(r.Attempts))
+				t.Errorf("%d attempts on record: being deferred is none", len(r.Attempts))
 			}
 		}
 	})
+}
+
+// panicking is a book with a fault that one message meets.
+type panicking struct {
+	yes
+	in string
+}
+
+func (p panicking) Check(f *care.Facts, rec *care.Record, now time.Time, op *care.Operator) *care.Occurrence {
+	if p.in == "check" && rec.ID == "m00001" {
+		panic("an expression")
+	}
+	return p.yes.Check(f, rec, now, op)
+}
+
+func (p panicking) Compose(f *care.Facts, occ *care.Occurrence, ch care.Channel, now time.Time) (*care.Message, error) {
+	if p.in == "compose" && occ.ID == "m00001" {
+		panic("a template")
+	}
+	return p.yes.Compose(f, occ, ch, now)
+}
+
+// A message whose check or rendering panics is set aside; the others go.
+func TestAPanicInPreparingSetsTheMessageAside(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{"check", "compose"} {
+		for _, sending := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory(3)
+				want := care.StateFailed
+				if sending { // the process died while it was being sent: nobody knows
+					m.records["m00001"].State = care.StateSending
+					want = care.StateUncertain
+				}
+				e := start(t, m, yes{}, ok, func(c *Config) { c.Book = func() Book { return panicking{in: in} } })
+				time.Sleep(time.Second)
+				if err := e.Stop(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if r := m.records["m00001"]; r.State != want || r.Reason != panicked {
+					t.Errorf("a panic in %s: it is %s (%s), want %s", in, r.State, r.Reason, want)
+				}
+				if n := m.states()[care.StateSent]; n != 2 {
+					t.Errorf("a panic in %s: %d of the 2 others were sent", in, n)
+				}
+			})
+		}
+	}
 }
 
 func TestAPanicIsUncertain(t *testing.T) {
@@ -684,7 +720,7 @@ func TestAPanicIsUncertain(t *testing.T) {
 		m := newMemory(1)
 		e := start(t, m, yes{}, func(context.Context, *care.Message) (care.Receipt, error) { panic("no") })
 		time.Sleep(time.Second)
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		if r := m.records["m00000"]; !afterUncertain(r) {
 			t.Errorf("it is %s with %+v", r.State, r.Attempts)
 		}
@@ -700,7 +736,7 @@ func TestDryRunSendsNothing(t *testing.T) {
 			return care.Receipt{}, nil
 		}, func(c *Config) { c.DryRun = true })
 		time.Sleep(time.Second)
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		if n := m.states()[care.StateSkipped]; n != 5 {
 			t.Errorf("%v: want 5 skipped", m.states())
 		}
@@ -715,12 +751,12 @@ func TestStopBeforeStartAndTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		e.Start()
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		e = start(t, m, yes{}, ok)
-		_ = e.Stop()
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
+		_ = e.Stop(t.Context())
 	})
 }
 
@@ -740,9 +776,9 @@ func TestBusyComesBackToNothing(t *testing.T) {
 			c.Busy = func(d int) { mu.Lock(); busy += d; mu.Unlock() }
 		})
 		time.Sleep(10 * time.Minute)
-		_ = e.Stop()
+		_ = e.Stop(t.Context())
 		if n := m.states()[care.StateSent]; n != 100 || busy != 0 {
-			t.Errorf("%d sent, %d still in hand, want 100 and 0", n, busy)
+			t.Errorf("%d sent, %d still leased, want 100 and 0", n, busy)
 		}
 	})
 }

@@ -28,12 +28,12 @@ const (
 	WhyDomain  = "domain"  // its domain has had as many as it may
 )
 
-// newPools makes a pool for each gateway of a channel. A channel whose sender cannot choose has one.
-func newPools(r *runner) []*pool {
+// newPools makes a pool for each gateway of a channel. A channel whose sender cannot choose has one. A gateway that was there before with
+// the same rate goes on with its limiter: no second has more than the rate across the change.
+func newPools(r *runner, gateways []Gateway, before *runner) []*pool {
 	e := r.e
-	gateways := e.cfg.Gateways[r.ch]
 	if len(gateways) == 0 {
-		return []*pool{newPool(r, string(r.ch), e.cfg.Connections[r.ch], e.paces[r.ch])}
+		return []*pool{newPool(r, string(r.ch), e.cfg.Connections[r.ch], e.limiters[r.ch])}
 	}
 	r.router, _ = r.sender.(Router)
 	if r.router == nil {
@@ -44,16 +44,31 @@ func newPools(r *runner) []*pool {
 		if g.Connections <= 0 {
 			g.Connections = e.cfg.Connections[r.ch]
 		}
-		limit := e.paces[r.ch]
+		limit := e.limiters[r.ch]
 		if len(gateways) > 1 || g.Rate > 0 {
 			if g.Rate <= 0 {
 				g.Rate = e.cfg.Rates[r.ch]
 			}
-			limit = newPace(g.Rate, e.cfg.Share, e.cfg.Machine)
+			if limit = before.limiterOf(g); limit == nil {
+				limit = newLimiter(g.Rate, e.cfg.Share, e.cfg.Machine)
+			}
 		}
 		pools = append(pools, newPool(r, g.Name, g.Connections, limit))
 	}
 	return pools
+}
+
+// limiterOf returns the limiter that a gateway had, nil if there is none with its rate.
+func (r *runner) limiterOf(g Gateway) *limiter {
+	if r == nil {
+		return nil
+	}
+	for _, p := range r.pools {
+		if p.name == g.Name && p.limiter.rate == g.Rate && p.limiter != r.e.limiters[r.ch] {
+			return p.limiter
+		}
+	}
+	return nil
 }
 
 // poolOf finds the pool for a message. One that no gateway is meant for is refused by any.
@@ -111,10 +126,10 @@ func (r *runner) admit(ctx context.Context, jobs []*job) {
 	}
 }
 
-// later gives a message back for a while: that is no attempt.
+// later defers a message for a while: that is no attempt.
 func (r *runner) later(p *pool, c *care.Claim, wait time.Duration, why string) {
-	r.e.cfg.Observer.PutBack(r.ch, p.name, why)
-	r.putBack(c, r.e.cfg.Now().Add(wait))
+	r.e.cfg.Observer.Deferred(r.ch, p.name, why)
+	r.deferTo(c, r.e.cfg.Now().Add(wait))
 }
 
 // most is how many messages are to be claimed now: as many as the gateways have places for.

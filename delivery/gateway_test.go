@@ -62,17 +62,17 @@ func (x *exits) tried(gateway string) int {
 	return x.came[gateway]
 }
 
-// putBacks counts what its engine gave back.
-type putBacks struct {
+// deferred counts what its engine gave back.
+type deferred struct {
 	nobody
 	n map[string]*atomic.Int64
 }
 
-func newPutBacks() putBacks {
-	return putBacks{n: map[string]*atomic.Int64{WhyFull: {}, WhyResting: {}, WhyDomain: {}}}
+func newDeferred() deferred {
+	return deferred{n: map[string]*atomic.Int64{WhyFull: {}, WhyResting: {}, WhyDomain: {}}}
 }
 
-func (p putBacks) PutBack(_ care.Channel, _, why string) { p.n[why].Add(1) }
+func (p deferred) Deferred(_ care.Channel, _, why string) { p.n[why].Add(1) }
 
 // distant is a queue whose calls take a while.
 type distant struct{ *memory }
@@ -84,9 +84,14 @@ func (d distant) Claim(ctx context.Context, lanes []care.Lane, most int, lease t
 	return d.memory.Claim(ctx, lanes, most, lease)
 }
 
-func (d distant) Commit(ctx context.Context, c care.Commit) care.Committed {
+func (d distant) Begin(ctx context.Context, intents []care.Intent) ([]bool, error) {
 	time.Sleep(trip)
-	return d.memory.Commit(ctx, c)
+	return d.memory.Begin(ctx, intents)
+}
+
+func (d distant) Complete(ctx context.Context, results []care.Result) ([]bool, error) {
+	time.Sleep(trip)
+	return d.memory.Complete(ctx, results)
 }
 
 func gatewayNames(n int) []Gateway {
@@ -132,7 +137,7 @@ func TestADeadAndASlowGatewayCostTheOthersNothing(t *testing.T) {
 		m, x = spreadOver(gateways, each), newExits(send)
 		e := startExits(t, m, x, gateways)
 		time.Sleep(15 * time.Second)
-		if err := e.Stop(); err != nil {
+		if err := e.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for _, g := range gateways[2:] {
@@ -180,7 +185,7 @@ func TestADeadAndASlowGatewayCostTheOthersNothing(t *testing.T) {
 				}
 				return n
 			}(); tried != came {
-				t.Errorf("%d attempts on record, %d were made: being given back is none", tried, came)
+				t.Errorf("%d attempts on record, %d were made: being deferred is none", tried, came)
 			}
 		})
 	}
@@ -196,7 +201,7 @@ func TestLimitsOfAGateway(t *testing.T) {
 		e := startExits(t, m, x, gateways, func(c *Config) { c.Share = func() float64 { return 0.5 } })
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if err := e.Stop(); err != nil {
+		if err := e.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if x.most["g0"] != 2 || x.came["g0"] < 900 {
@@ -225,7 +230,7 @@ func TestADeadGatewayComesBack(t *testing.T) {
 			}
 			return nil
 		})
-		seen := newPutBacks()
+		seen := newDeferred()
 		e := startExits(t, m, x, gateways, func(c *Config) { c.Observer = seen })
 		time.Sleep(50 * time.Second)
 		synctest.Wait()
@@ -233,10 +238,10 @@ func TestADeadGatewayComesBack(t *testing.T) {
 			t.Errorf("%d attempts at a dead gateway in 50 s", n)
 		}
 		if n := seen.n[WhyResting].Load(); n < 450 || n > 25_000 {
-			t.Errorf("%d times given back in 50 s", n)
+			t.Errorf("%d times deferred in 50 s", n)
 		}
 		time.Sleep(4 * time.Minute)
-		if err := e.Stop(); err != nil {
+		if err := e.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := m.states()[care.StateSent]; n != 1000 {
@@ -250,20 +255,20 @@ func TestTheOnlyGatewayGivesNothingBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		gateways := gatewayNames(1)
-		m, seen := spreadOver(gateways, 200), newPutBacks()
+		m, seen := spreadOver(gateways, 200), newDeferred()
 		x := newExits(func(context.Context, string) error { time.Sleep(300 * time.Millisecond); return nil })
 		e := startExits(t, m, x, gateways, func(c *Config) { c.Observer = seen })
 		time.Sleep(10 * time.Second) // the first claim did not know yet
 		synctest.Wait()
-		if n := len(e.held.list()); n > 40 {
-			t.Errorf("%d in hand at a gateway that takes 13 a second", n)
+		if n := len(e.leases.list()); n > 40 {
+			t.Errorf("%d leased at a gateway that takes 13 a second", n)
 		}
 		time.Sleep(time.Minute)
-		if err := e.Stop(); err != nil {
+		if err := e.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := m.states()[care.StateSent]; n != 200 || seen.n[WhyFull].Load() > 0 || m.trips["claim"] > 2000 {
-			t.Errorf("%d sent, %d given back, %d claims", n, seen.n[WhyFull].Load(), m.trips["claim"])
+			t.Errorf("%d sent, %d deferred, %d claims", n, seen.n[WhyFull].Load(), m.trips["claim"])
 		}
 	})
 }
@@ -294,7 +299,7 @@ func TestRetryAfterRestsTheGateway(t *testing.T) {
 			t.Errorf("%d attempts while it rests; the other gateway was done after %v", early.Load(), x.end("g1", 300))
 		}
 		time.Sleep(2 * time.Minute)
-		if err := e.Stop(); err != nil {
+		if err := e.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := m.states()[care.StateSent]; n != 600 {

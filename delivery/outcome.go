@@ -27,8 +27,8 @@ func UncertainPolicy(p *care.Program, ch care.Channel) string {
 	return Resend
 }
 
-// try is one finished attempt, with everything the decision about it depends on.
-type try struct {
+// attempt is one finished attempt, with everything the decision about it depends on.
+type attempt struct {
 	receipt care.Receipt
 	err     error
 	at      time.Time // when it ended
@@ -36,12 +36,12 @@ type try struct {
 	policy  string         // UncertainPolicy
 	next    []care.Channel // channels left after this one
 	unit    float64        // jitter, in [0, 1)
-	stopped bool           // a shutdown cut it off before anything was handed over
+	stopped bool           // a shutdown cut it off before anything was sent
 }
 
-// settle returns the record after an attempt and when it is due again (zero = not by itself). It is the one place that decides
+// after returns the record after an attempt and when it is due again (zero = not by itself). It is the one place that decides
 // what an answer means for a message.
-func settle(rec care.Record, t try) (care.Record, time.Time) {
+func after(rec care.Record, t attempt) (care.Record, time.Time) {
 	if t.stopped {
 		rec.State, rec.UpdatedAt = backInQueue(rec), t.at
 		return rec, t.at
@@ -99,7 +99,7 @@ func failures(rec care.Record) int {
 	return n
 }
 
-func withAttempts(rec care.Record, t try, kind care.Kind, failure care.Error) care.Record {
+func withAttempts(rec care.Record, t attempt, kind care.Kind, failure care.Error) care.Record {
 	rec.Attempts = slices.Clone(rec.Attempts)
 	// A safe request repeated at once by the HTTP client is an attempt too; only the last one's answer is known.
 	tries := max(t.receipt.Tries, failure.Tries, 1)
@@ -121,7 +121,7 @@ func withAttempts(rec care.Record, t try, kind care.Kind, failure care.Error) ca
 }
 
 // again puts the message back into the queue, unless its time will be over by then.
-func again(rec care.Record, t try, wait time.Duration) (care.Record, time.Time) {
+func again(rec care.Record, t attempt, wait time.Duration) (care.Record, time.Time) {
 	next := t.at.Add(wait)
 	switch {
 	case !next.Before(rec.Expires):
@@ -135,7 +135,7 @@ func again(rec care.Record, t try, wait time.Duration) (care.Record, time.Time) 
 
 // nextChannel gives up this channel and goes on with the next one at once; without one the message has failed. After an
 // uncertain attempt no other channel may be tried: the customer may have the message already.
-func nextChannel(rec care.Record, t try, reason string) (care.Record, time.Time) {
+func nextChannel(rec care.Record, t attempt, reason string) (care.Record, time.Time) {
 	if mayHaveArrived(&rec) {
 		rec.State, rec.Reason = care.StateUncertain, reason
 		return rec, time.Time{}
@@ -150,7 +150,7 @@ func nextChannel(rec care.Record, t try, reason string) (care.Record, time.Time)
 	return rec, time.Time{}
 }
 
-// backInQueue is the state of a message that is given back untouched.
+// backInQueue is the state of a message that goes back untouched.
 func backInQueue(rec care.Record) care.State {
 	if len(rec.Attempts) > 0 {
 		return care.StateRetry

@@ -44,7 +44,7 @@ func record() care.Record {
 	}
 }
 
-func TestSettle(t *testing.T) {
+func TestAfter(t *testing.T) {
 	t.Parallel()
 	fail := func(kind care.Kind, after time.Duration) error {
 		return &care.Error{Kind: kind, Code: "x", RetryAfter: after, Err: errors.New("no")}
@@ -76,7 +76,7 @@ func TestSettle(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			rec, next := settle(record(), try{err: tt.err, at: noon, took: time.Second, policy: tt.policy, next: tt.next, unit: 0.5})
+			rec, next := after(record(), attempt{err: tt.err, at: noon, took: time.Second, policy: tt.policy, next: tt.next, unit: 0.5})
 			if rec.State != tt.state || rec.Channel != tt.channel || rec.Reason != tt.reason {
 				t.Errorf("got %s on %s (%q), want %s on %s (%q)", rec.State, rec.Channel, rec.Reason, tt.state, tt.channel, tt.reason)
 			}
@@ -90,17 +90,17 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-func TestSettleGivesUp(t *testing.T) {
+func TestAfterGivesUp(t *testing.T) {
 	t.Parallel()
 	rec := record()
 	rec.FirstTry = noon.Add(-retryWindow)
-	got, _ := settle(rec, try{err: &care.Error{Kind: care.KindRetry}, at: noon, policy: Resend, unit: 0.5})
+	got, _ := after(rec, attempt{err: &care.Error{Kind: care.KindRetry}, at: noon, policy: Resend, unit: 0.5})
 	if got.State != care.StateFailed || got.Reason != "gave_up_24h" {
 		t.Errorf("24 h after the first try it is %s (%s), want failed (gave_up_24h)", got.State, got.Reason)
 	}
 	rec = record()
 	rec.Expires = noon.Add(10 * time.Second)
-	got, _ = settle(rec, try{err: &care.Error{Kind: care.KindRetry}, at: noon, policy: Resend, unit: 0.5})
+	got, _ = after(rec, attempt{err: &care.Error{Kind: care.KindRetry}, at: noon, policy: Resend, unit: 0.5})
 	if got.State != care.StateFailed || got.Reason != "gave_up_expired" {
 		t.Errorf("with its expiry before the next try it is %s (%s), want failed (gave_up_expired)", got.State, got.Reason)
 	}
@@ -125,7 +125,7 @@ func TestNoOtherChannelAfterUncertain(t *testing.T) {
 				next = next[1:]
 			}
 			var due time.Time
-			rec, due = settle(rec, try{err: err, at: now, policy: Resend, next: next, unit: rapid.Float64Range(0, 0.999).Draw(t, "unit")})
+			rec, due = after(rec, attempt{err: err, at: now, policy: Resend, next: next, unit: rapid.Float64Range(0, 0.999).Draw(t, "unit")})
 			uncertain = uncertain || kind == care.KindUncertain
 			if uncertain && rec.Channel != was {
 				t.Fatalf("went to %s after an uncertain attempt on %s", rec.Channel, was)
@@ -149,7 +149,7 @@ func TestNoOtherChannelAfterUncertain(t *testing.T) {
 
 func TestSafeRepeatsAreOnRecord(t *testing.T) {
 	t.Parallel()
-	rec, _ := settle(record(), try{receipt: care.Receipt{Tries: 3, ProviderID: "p"}, at: noon, policy: Resend})
+	rec, _ := after(record(), attempt{receipt: care.Receipt{Tries: 3, ProviderID: "p"}, at: noon, policy: Resend})
 	if len(rec.Attempts) != 3 || rec.Attempts[0].Kind != care.KindRetry || rec.Attempts[2].Kind != "" || rec.Attempts[2].Provider != "p" {
 		t.Errorf("three requests, the last accepted, are on record as %+v", rec.Attempts)
 	}
@@ -173,11 +173,11 @@ func TestUncertainPolicy(t *testing.T) {
 // repeat does not make the message failed.
 func TestARepeatAfterAnUnansweredTryIsOnRecord(t *testing.T) {
 	t.Parallel()
-	rec, _ := settle(record(), try{receipt: care.Receipt{Tries: 2, Reached: true}, at: noon, policy: Resend})
+	rec, _ := after(record(), attempt{receipt: care.Receipt{Tries: 2, Reached: true}, at: noon, policy: Resend})
 	if rec.State != care.StateSent || rec.Repeats != 1 || rec.Attempts[0].Kind != care.KindUncertain {
 		t.Errorf("accepted at the repeat: %s, %d repeats, %+v", rec.State, rec.Repeats, rec.Attempts)
 	}
-	rec, _ = settle(record(), try{err: &care.Error{Kind: care.KindContent, Tries: 2, Reached: true}, at: noon, policy: Resend, next: []care.Channel{care.SMS}})
+	rec, _ = after(record(), attempt{err: &care.Error{Kind: care.KindContent, Tries: 2, Reached: true}, at: noon, policy: Resend, next: []care.Channel{care.SMS}})
 	if rec.State != care.StateUncertain || rec.Channel != care.Email {
 		t.Errorf("refused at the repeat: %s on %s", rec.State, rec.Channel)
 	}

@@ -10,78 +10,76 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// soon is how long a message that is begun may be expected to wait for a worker: `sending` is for what is about to be handed over.
+// soon is how long a message that is begun may be expected to wait for a sender: `sending` is for what is about to be sent.
 const soon = 50 * time.Millisecond
 
-// A pool hands the messages of one gateway over: workers, one for each connection, and a feeder that records the intents of many
-// messages at a time before they reach a worker. What is begun holds one of twice as many credits as there are connections until its
-// outcome is on its way into the store, before what is begun next: that bounds what a crash can make uncertain.
+// A pool sends the messages of one gateway: one sender for each connection, and a feeder that records the intents of many messages at a
+// time before they reach a sender.
+//
+// The pool has twice as many permits as connections. A message takes one before its intent is recorded and gives it back when its outcome
+// is. So what is on record as begun is never more than the permits, and that bounds what a crash can make uncertain.
 type pool struct {
 	r       *runner
 	name    string // the gateway's
-	workers int
-	pace    *pace
+	senders int
+	limiter *limiter
 	breaker breaker
-	ready   chan *job     // begun, on their way to a worker
-	look    chan struct{} // the feeder may have something to do
+	ready   chan *job     // begun, on their way to a sender
+	wake    chan struct{} // the feeder may have something to do
 
-	mu    sync.Mutex
-	queue []*job        // prepared, in the order in which they go
-	want  int           // how many are to wait there
-	out   int           // begun and not answered yet
-	begun int           // begun, and their outcomes are not on their way into the store yet
-	took  time.Duration // a moving average of how long a message takes; 0 = none went yet
-	gone  spread        // what was given back
+	mu       sync.Mutex
+	queue    []*job        // prepared, in the order in which they go
+	target   int           // how many are to wait there
+	taken    int           // permits
+	took     time.Duration // a moving average of how long an attempt takes; 0 = there was none yet
+	deferred deferrals
 }
 
-func newPool(r *runner, name string, workers int, limit *pace) *pool {
-	if workers <= 0 {
-		workers = 16
+func newPool(r *runner, name string, senders int, limit *limiter) *pool {
+	if senders <= 0 {
+		senders = 16
 	}
-	return &pool{r: r, name: name, workers: workers, pace: limit, ready: make(chan *job, 2*workers), look: make(chan struct{}, 1)}
+	return &pool{r: r, name: name, senders: senders, limiter: limit, ready: make(chan *job, 2*senders), wake: make(chan struct{}, 1)}
 }
 
-// start runs the feeder and the workers. They end, and group with them, when claiming has ended and what is begun has an outcome.
+// start runs the feeder and the senders. They end, and group with them, when claiming has ended and what is begun has an outcome.
 func (p *pool) start(claiming, sending context.Context, group *sync.WaitGroup) {
 	group.Go(func() { p.feed(claiming) })
-	for range p.workers {
+	for range p.senders {
 		group.Go(func() {
-			a := p.r.allowance(sending)
 			for j := range p.ready {
-				p.r.hand(claiming, a, p, j)
+				p.r.send(claiming, sending, p, j, nil)
 			}
 		})
 	}
 }
 
-// half is how many outcomes or intents are enough for one trip.
-func (p *pool) half() int { return max(1, p.workers/2) }
-
-// ahead is how many messages may be begun although no worker is free for them: those that a worker will take soon.
+// ahead is how many messages may be begun although no sender is free for them: those that a sender will take soon. That bounds the
+// permits that are in use.
 func (p *pool) ahead() int {
 	switch {
 	case p.took <= 0:
 		return 0
 	case p.took <= soon:
-		return p.workers
+		return p.senders
 	}
-	return int(int64(p.workers) * int64(soon) / int64(p.took))
+	return int(int64(p.senders) * int64(soon) / int64(p.took))
 }
 
-// may is how many messages are to be begun now, and whether those that wait are to be given back because the gateway is in trouble.
+// may is how many messages are to be begun now, and whether those that wait are to be deferred because the gateway is in trouble.
 // While many go, it waits until half of a trip can be filled. The caller holds mu.
-func (p *pool) may() (n int, back bool) {
+func (p *pool) may() (n int, rest bool) {
 	if len(p.queue) == 0 {
 		return 0, false
 	}
 	ahead := p.ahead()
-	room := min(2*p.workers-p.begun, p.workers+ahead-p.out)
+	room := p.senders + ahead - p.taken
 	n = min(room, len(p.queue))
 	if n <= 0 || n < len(p.queue) && room < ahead/2 {
 		return 0, false
 	}
 	now := p.r.e.cfg.Machine()
-	if n = p.breaker.allows(now, n, p.out); n == 0 && p.breaker.closedFor(now) > 0 {
+	if n = p.breaker.allows(now, n, p.taken); n == 0 && p.breaker.closedFor(now) > 0 {
 		return 0, true
 	}
 	return n, false
@@ -89,8 +87,8 @@ func (p *pool) may() (n int, back bool) {
 
 // kick wakes the feeder if it has something to do. The caller holds mu.
 func (p *pool) kick() {
-	if n, back := p.may(); n > 0 || back {
-		signal(p.look)
+	if n, rest := p.may(); n > 0 || rest {
+		signal(p.wake)
 	}
 }
 
@@ -115,39 +113,39 @@ func (p *pool) full(coming int) (why string) {
 	defer p.mu.Unlock()
 	waiting := len(p.queue) + coming
 	switch {
-	case p.breaker.allows(p.r.e.cfg.Machine(), 1, p.out+waiting) == 0:
+	case p.breaker.allows(p.r.e.cfg.Machine(), 1, p.taken+waiting) == 0:
 		return WhyResting
-	case waiting >= p.want+p.want/2:
+	case waiting >= p.target+p.target/2:
 		return WhyFull
 	}
 	return ""
 }
 
 // places is how many messages are to be claimed for the gateway: what goes in a second, a few while it is in trouble, none while half of
-// that waits already. Where several gateways share what is claimed, each has less in hand.
+// that waits already. Where several gateways share what is claimed, each has less waiting.
 func (p *pool) places(shared bool) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.want = p.pace.most(batchMost)
+	p.target = p.limiter.most(batchMost)
 	switch {
 	case shared && p.took <= 0:
-		p.want = min(p.want, 2*p.workers)
+		p.target = min(p.target, 2*p.senders)
 	case shared:
-		p.want = min(p.want, batchMost/2, max(p.workers, p.goes(time.Second/2)))
+		p.target = min(p.target, batchMost/2, max(p.senders, p.goes(time.Second/2)))
 	case p.took <= 0:
-		p.want = min(p.want, batchMost/2) // nobody knows yet how fast they go
+		p.target = min(p.target, batchMost/2) // nobody knows yet how fast they go
 	default:
-		p.want = min(p.want, max(p.workers, p.goes(time.Second)))
+		p.target = min(p.target, max(p.senders, p.goes(time.Second)))
 	}
-	n := p.breaker.allows(p.r.e.cfg.Machine(), p.want, p.out+len(p.queue))
-	if n == 0 || len(p.queue) > p.want/2 {
+	n := p.breaker.allows(p.r.e.cfg.Machine(), p.target, p.taken+len(p.queue))
+	if n == 0 || len(p.queue) > p.target/2 {
 		return 0
 	}
 	return n
 }
 
 // goes is how many messages the gateway takes in a while, as fast as it is now. The caller holds mu.
-func (p *pool) goes(in time.Duration) int { return int(int64(p.workers) * int64(in) / int64(p.took)) }
+func (p *pool) goes(in time.Duration) int { return int(int64(p.senders) * int64(in) / int64(p.took)) }
 
 // away is how long a message stays away that has no place now.
 func (p *pool) away() time.Duration {
@@ -156,82 +154,76 @@ func (p *pool) away() time.Duration {
 	now := p.r.e.cfg.Machine()
 	step := backStep
 	if p.took > 0 {
-		step = p.took / time.Duration(2*p.workers) // twice as fast as they go: they may go faster then
+		step = p.took / time.Duration(2*p.senders) // twice as fast as they go: they may go faster then
 	}
-	if mine := p.pace.mine(); mine > 0 {
+	if mine := p.limiter.mine(); mine > 0 {
 		step = max(step, time.Duration(float64(time.Second)/(2*mine)))
 	}
 	closed := p.breaker.closedFor(now)
 	if closed > 0 {
 		step = max(step, backStep)
 	}
-	return p.gone.next(now, closed, step)
+	return p.deferred.next(now, closed, step)
 }
 
 // feed begins what waits until claiming ends.
 func (p *pool) feed(claiming context.Context) {
 	defer close(p.ready)
-	var open opening
-	var batch []*job
 	for {
-		n, back := p.room(claiming)
-		if back {
+		n, rest := p.room(claiming)
+		if rest {
 			p.retreat()
 			continue
 		}
 		if n == 0 {
 			return
 		}
-		batch = p.limited(p.pop(batch[:0], p.pace.chunk(n)))
-		for left := batch; len(left) > 0; {
-			k, err := p.pace.take(claiming, len(left))
+		jobs := p.withinDomains(p.pop(p.limiter.chunk(min(n, batchMost))))
+		for len(jobs) > 0 {
+			k, err := p.limiter.take(claiming, len(jobs))
 			if err != nil {
-				k = len(left) // begin gives them back
+				k = len(jobs) // begin defers them
 			}
-			for _, j := range p.begin(claiming, left[:k:k], &open) {
-				p.ready <- j // which has a place for every credit
+			for _, j := range p.begin(claiming, jobs[:k:k]) {
+				p.ready <- j // which has a place for every permit
 			}
-			left = left[k:]
+			jobs = jobs[k:]
 		}
-		clear(batch)
-		clear(open.intents)
 	}
 }
 
-// room returns how many messages are to be begun when there are any, 0 when ctx has ended; or that what waits is to be given back.
-func (p *pool) room(ctx context.Context) (n int, back bool) {
+// room returns how many messages are to be begun when there are any, 0 when ctx has ended; or that what waits is to be deferred.
+func (p *pool) room(ctx context.Context) (n int, rest bool) {
 	for ctx.Err() == nil {
 		p.mu.Lock()
-		n, back = p.may()
+		n, rest = p.may()
 		p.mu.Unlock()
-		if n > 0 || back {
-			return n, back
+		if n > 0 || rest {
+			return n, rest
 		}
 		select {
 		case <-ctx.Done():
-		case <-p.look:
+		case <-p.wake:
 		}
 	}
 	return 0, false
 }
 
 // pop takes the first n off the queue.
-func (p *pool) pop(into []*job, n int) []*job {
+func (p *pool) pop(n int) []*job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n = min(n, len(p.queue))
-	into = append(into, p.queue[:n]...)
-	left := copy(p.queue, p.queue[n:])
-	clear(p.queue[left:])
-	p.queue = p.queue[:left]
-	if left <= p.want/2 {
+	first := slices.Clone(p.queue[:n])
+	p.queue = slices.Delete(p.queue, 0, n)
+	if len(p.queue) <= p.target/2 {
 		signal(p.r.space)
 	}
-	return into
+	return first
 }
 
-// limited gives back what its domain cannot take now, and returns the others.
-func (p *pool) limited(jobs []*job) []*job {
+// withinDomains defers what its domain cannot take now, and returns the others.
+func (p *pool) withinDomains(jobs []*job) []*job {
 	if p.r.domains == nil {
 		return jobs
 	}
@@ -248,7 +240,7 @@ func (p *pool) limited(jobs []*job) []*job {
 	return going
 }
 
-// leave is told that a message is not being handed over any more, and how long it took; 0 = it did not go.
+// leave is told that a message is not being sent any more, and how long it took; 0 = it did not go.
 func (p *pool) leave(j *job, took time.Duration) {
 	if j.domain != nil {
 		p.r.domains.give(j.domain, took)
@@ -256,76 +248,91 @@ func (p *pool) leave(j *job, took time.Duration) {
 	}
 }
 
-// begin records the intents of jobs in one trip and returns those that may be handed over. The others are settled: nothing of them
-// went.
-func (p *pool) begin(claiming context.Context, jobs []*job, open *opening) []*job {
+// begin records the intents of jobs in one trip and returns those that may be sent, each with a permit. The others have an outcome:
+// nothing of them went.
+func (p *pool) begin(claiming context.Context, jobs []*job) []*job {
 	r := p.r
 	if jobs = p.fresh(claiming, jobs); len(jobs) == 0 {
-		return jobs
+		return nil
 	}
 	if r.e.cfg.DryRun {
 		for _, j := range jobs {
 			p.leave(j, 0)
 			r.end(j.claim, care.StateSkipped, "dry_run")
 		}
-		return jobs[:0]
+		return nil
 	}
+	p.take(len(jobs))
 	now, began := r.e.cfg.Now(), r.e.cfg.Machine()
-	open.intents = open.intents[:0]
-	for _, j := range jobs {
+	intents := make([]care.Intent, len(jobs))
+	for i, j := range jobs {
 		rec := &j.claim.Record
-		j.repeats = rec.Repeats
+		j.repeats, j.began = rec.Repeats, began
 		if afterUncertain(rec) {
 			rec.Repeats++
 		}
 		rec.State, rec.Channel = care.StateSending, r.ch
-		open.intents = append(open.intents, care.Intent{Claim: j.claim, At: now})
+		intents[i] = care.Intent{Claim: j.claim, At: now}
 	}
-	r.e.settle.open(open)
-	if open.err != nil {
-		r.log.Warn("intents could not be recorded", slog.Any("error", open.err), slog.Int("messages", len(jobs)))
+	granted, err := r.e.begins.begin(intents)
+	if err != nil {
+		r.log.Warn("intents could not be recorded", slog.Any("error", err), slog.Int("messages", len(jobs)))
 	}
-	granted := jobs[:0]
+	going := jobs[:0]
 	for i, j := range jobs {
-		if open.err != nil || !open.begun[i] {
-			// Nothing was handed over. If the claim is no longer ours its new owner goes on; else it is given back as it was.
-			p.leave(j, 0)
-			j.claim.Record.Repeats = j.repeats
-			r.putBack(j.claim, r.e.cfg.Now())
+		if err != nil || !granted[i] {
+			p.unsent(j, nil) // if the claim is no longer ours its new owner goes on
 			continue
 		}
-		j.began, j.out.pool = began, p
-		granted = append(granted, j)
+		going = append(going, j)
 	}
-	p.mu.Lock()
-	p.out += len(granted)
-	p.begun += len(granted)
-	p.mu.Unlock()
-	r.e.flight.Add(int64(len(granted)))
-	return granted
+	return going
 }
 
-// single begins one message, hands it over and returns when its outcome is written.
+// unsent gives a message back that has a permit and was not sent: its record is as it was. done is closed when that is recorded.
+func (p *pool) unsent(j *job, done chan struct{}) {
+	j.claim.Record.Repeats = j.repeats
+	rec := j.claim.Record
+	rec.State, rec.UpdatedAt = backInQueue(rec), p.r.e.cfg.Now()
+	p.answered(j, 0)
+	p.r.submit(&outcome{result: care.Result{Claim: j.claim, Record: rec, Next: rec.UpdatedAt}, pool: p, done: done})
+}
+
+// single begins one message, sends it and returns when its outcome is recorded.
 func (p *pool) single(claiming, sending context.Context, j *job) {
-	if p.pace.wait(claiming) != nil {
-		p.r.putBack(j.claim, p.r.e.cfg.Now())
+	if p.limiter.wait(claiming) != nil {
+		p.r.deferTo(j.claim, p.r.e.cfg.Now())
 		return
 	}
-	for _, j := range p.begin(claiming, p.limited([]*job{j}), &opening{}) {
-		j.out.done = make(chan struct{})
-		p.r.hand(claiming, p.r.allowance(sending), p, j)
-		<-j.out.done
+	for _, j := range p.begin(claiming, p.withinDomains([]*job{j})) {
+		done := make(chan struct{})
+		p.r.send(claiming, sending, p, j, done)
+		<-done
 	}
 }
 
-// answered is told that a message has an outcome, and how long it took; 0 = it was not handed over.
-func (p *pool) answered(j *job, took time.Duration) {
-	p.leave(j, took)
-	p.r.e.flight.Add(-1)
+// take takes permits.
+func (p *pool) take(n int) {
+	p.r.e.inFlight.Add(int64(n))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.out--
+	p.taken += n
+}
+
+// answered is told that a message with a permit has an outcome, and how long the attempt took; 0 = it was not sent.
+func (p *pool) answered(j *job, took time.Duration) {
+	p.leave(j, took)
+	p.r.e.inFlight.Add(-1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.took = average(p.took, took)
+}
+
+// release gives permits back: so many outcomes are recorded.
+func (p *pool) release(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken -= n
 	p.kick()
 }
 
@@ -340,22 +347,14 @@ func average(old, value time.Duration) time.Duration {
 	return old + (value-old)/8
 }
 
-// credit gives credits back, or takes them.
-func (p *pool) credit(n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.begun -= n
-	p.kick()
-}
-
-// giveBack puts back what waits.
-func (p *pool) giveBack() {
+// deferAll defers what waits.
+func (p *pool) deferAll() {
 	for _, j := range p.drain() {
-		p.r.putBack(j.claim, p.r.e.cfg.Now())
+		p.r.deferTo(j.claim, p.r.e.cfg.Now())
 	}
 }
 
-// retreat gives back what waits for a gateway that is in trouble.
+// retreat defers what waits for a gateway that is in trouble.
 func (p *pool) retreat() {
 	for _, j := range p.drain() {
 		p.r.later(p, j.claim, p.away(), WhyResting)
@@ -371,13 +370,13 @@ func (p *pool) drain() []*job {
 	return waiting
 }
 
-// fresh prepares again what was prepared too long ago, and returns what still goes. What does not is settled.
+// fresh prepares again what was prepared too long ago, and returns what still goes. What does not has an outcome.
 func (p *pool) fresh(ctx context.Context, jobs []*job) []*job {
 	r := p.r
 	if ctx.Err() != nil { // a shutdown is no attempt
 		for _, j := range jobs {
 			p.leave(j, 0)
-			r.putBack(j.claim, r.e.cfg.Now())
+			r.deferTo(j.claim, r.e.cfg.Now())
 		}
 		return jobs[:0]
 	}
@@ -398,7 +397,7 @@ func (p *pool) fresh(ctx context.Context, jobs []*job) []*job {
 	op, err := r.e.cfg.Operator.Operator(ctx)
 	if err != nil {
 		for _, c := range claims {
-			r.putBack(c, r.e.cfg.Now())
+			r.deferTo(c, r.e.cfg.Now())
 		}
 		return good
 	}

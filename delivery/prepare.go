@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/carebell/carebell/care"
 )
 
-// prepare reads the customers afresh, asks the gates again and renders. What does not go is settled here.
+// prepare reads the customers afresh, asks the gates again and renders. What does not go has its outcome here.
 func (r *runner) prepare(ctx context.Context, claims []*care.Claim, op *care.Operator) []*job {
 	ids := make([]string, 0, len(claims))
 	index := make(map[string]int, len(claims))
@@ -29,7 +30,7 @@ func (r *runner) prepare(ctx context.Context, claims []*care.Claim, op *care.Ope
 			r.log.Warn("customers could not be read", slog.Any("error", err), slog.Int("messages", len(claims)))
 		}
 		for _, c := range claims {
-			r.putBack(c, r.e.cfg.Now())
+			r.deferTo(c, r.e.cfg.Now())
 		}
 		return nil
 	}
@@ -56,7 +57,7 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 	if e, known := f.Ledger[c.Record.ID]; known && !e.State.Pending() && !e.Damaged() {
 		// Somebody deleted or changed keys by hand. What the ledger knows as over does not go again.
 		r.log.Error("a message that is over stood in the queue; it is taken off", slog.String("message", c.Record.ID), slog.String("state", string(e.State)))
-		r.submit(&outcome{result: care.Result{Leftover: true}}, c, c.Record, time.Time{})
+		r.submit(&outcome{result: care.Result{Claim: c, Record: c.Record, Leftover: true}})
 		return nil
 	}
 	policy := UncertainPolicy(book.Program(c.Record.Program), r.ch)
@@ -76,8 +77,11 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 		r.log.Error("a message was there at three crashes and is set aside", slog.String("message", c.Record.ID), slog.String("program", c.Record.Program))
 		return nil
 	}
-	occ := book.Check(f, &c.Record, now, op)
+	occ, err := r.check(book, f, c, now, op)
 	switch {
+	case err != nil:
+		r.end(c, care.StateFailed, panicked)
+		return nil
 	case occ == nil:
 		r.end(c, care.StateSkipped, "serviced")
 		return nil
@@ -89,14 +93,14 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 		r.end(c, state, occ.Reason)
 		return nil
 	case occ.Release.After(now):
-		r.putBackWith(c, c.Record, occ.Release, occ.Reason)
+		r.deferAs(c, c.Record, occ.Release, occ.Reason)
 		return nil
 	case len(occ.Channels) > 0 && !slices.Contains(occ.Channels, r.ch):
 		if !mayHaveArrived(&c.Record) {
 			// The customer's wishes changed: the message moves to the lane of the channel they want now.
 			moved := c.Record
 			moved.Channel = occ.Channel
-			r.putBackWith(c, moved, now, "")
+			r.deferAs(c, moved, now, "")
 			return nil
 		}
 		r.end(c, care.StateUncertain, "channel_gone")
@@ -122,7 +126,7 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 
 // compose renders; what cannot be rendered is set aside: never a message with a hole.
 func (r *runner) compose(book Book, f *care.Facts, c *care.Claim, occ *care.Occurrence, now time.Time) (*care.Message, error) {
-	m, err := book.Compose(f, occ, r.ch, now)
+	m, err := r.render(book, f, c, occ, now)
 	if err == nil {
 		m.Attempt, m.At, m.Expires = len(c.Record.Attempts)+1, now, c.Record.Expires
 		return m, nil
@@ -135,4 +139,29 @@ func (r *runner) compose(book Book, f *care.Facts, c *care.Claim, occ *care.Occu
 		slog.String("customer", c.Record.Customer), slog.String("program", c.Record.Program), slog.String("template", occ.Template), slog.Any("error", err))
 	r.end(c, care.StateFailed, code)
 	return nil, err
+}
+
+// panicked is the code of a message whose check or rendering panicked. It is set aside at once, as one is that was there at three crashes:
+// it must not take the process, and with it everybody else's messages, down.
+const panicked = "panic"
+
+// check asks the plan.
+func (r *runner) check(book Book, f *care.Facts, c *care.Claim, now time.Time, op *care.Operator) (occ *care.Occurrence, err error) {
+	defer r.recovered(c, &err)
+	return book.Check(f, &c.Record, now, op), nil
+}
+
+// render asks the templates.
+func (r *runner) render(book Book, f *care.Facts, c *care.Claim, occ *care.Occurrence, now time.Time) (m *care.Message, err error) {
+	defer r.recovered(c, &err)
+	return book.Compose(f, occ, r.ch, now)
+}
+
+// recovered turns a panic into an error.
+func (r *runner) recovered(c *care.Claim, err *error) {
+	if p := recover(); p != nil {
+		r.log.Error("preparing a message panicked; it is set aside", slog.String("message", c.Record.ID), slog.String("customer", c.Record.Customer),
+			slog.String("program", c.Record.Program), slog.String("stack", string(debug.Stack())))
+		*err = &care.Error{Kind: care.KindContent, Code: panicked}
+	}
 }

@@ -11,6 +11,69 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
+// A channel runs one runner after the other: a replacement of its gateways makes a new one when the old one has drained.
+type channel struct {
+	e    *Engine
+	name care.Channel
+
+	mu   sync.Mutex
+	next *exit
+	stop context.CancelCauseFunc // of the runner that claims
+}
+
+// An exit is the way out of a channel.
+type exit struct {
+	sender   Sender
+	gateways []Gateway
+	drained  func() // called when the exit before it is out of use; nil = there was none
+}
+
+func (c *channel) replace(next *exit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if skipped := c.next; skipped != nil && skipped.drained != nil {
+		last := next.drained
+		next.drained = func() {
+			skipped.drained()
+			if last != nil {
+				last()
+			}
+		}
+	}
+	c.next = next
+	if c.stop != nil {
+		c.stop(errReplaced)
+	}
+}
+
+// take returns the next exit and a context for it; nil = there is none.
+func (c *channel) take(claiming context.Context) (context.Context, *exit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := c.next
+	c.next = nil
+	ctx, stop := context.WithCancelCause(claiming)
+	c.stop = stop
+	return ctx, next
+}
+
+// run runs until claiming ends. Attempts end by themselves, or with sending.
+func (c *channel) run(claiming, sending context.Context) {
+	var r *runner
+	for {
+		ctx, next := c.take(claiming)
+		if next != nil && next.drained != nil {
+			next.drained()
+		}
+		if next == nil || claiming.Err() != nil {
+			c.stop(errStopping)
+			return
+		}
+		r = newRunner(c.e, c.name, next, r)
+		r.run(ctx, sending)
+	}
+}
+
 // A runner delivers one channel, with a pool for each of its gateways: what befalls one costs no other one.
 type runner struct {
 	e       *Engine
@@ -25,7 +88,7 @@ type runner struct {
 	log     *slog.Logger
 }
 
-// job is a message ready to be handed over.
+// job is a message that is ready to be sent.
 type job struct {
 	claim    *care.Claim
 	occ      *care.Occurrence
@@ -35,14 +98,21 @@ type job struct {
 	prepared time.Time // on the machine's clock
 	began    time.Time // when its intent was about to be recorded, on the same clock
 	repeats  int       // the record's before the intent
-	domain   *domain   // counts it while it is being handed over; nil = its domain has no limit
-	out      outcome   // how it ends: a place for it, so that no message needs one of its own
+	domain   *domain   // counts it while it is being sent; nil = its domain has no limit
 }
 
-func newRunner(e *Engine, ch care.Channel) *runner {
-	r := &runner{e: e, ch: ch, timeout: cmp.Or(e.cfg.Timeouts[ch], e.cfg.Timeout), sender: e.cfg.Senders[ch], log: e.cfg.Log.With(slog.String("channel", string(ch))), space: make(chan struct{}, 1)}
-	r.pools = newPools(r)
-	if ch == care.Email {
+// newRunner makes a runner for an exit. What the one before it knows of limits goes on; nil = there was none.
+func newRunner(e *Engine, ch care.Channel, out *exit, before *runner) *runner {
+	r := &runner{
+		e: e, ch: ch, timeout: cmp.Or(e.cfg.Timeouts[ch], e.cfg.Timeout), sender: out.sender,
+		log: e.cfg.Log.With(slog.String("channel", string(ch))), space: make(chan struct{}, 1),
+	}
+	r.pools = newPools(r, out.gateways, before)
+	switch {
+	case ch != care.Email:
+	case before != nil:
+		r.domains = before.domains
+	default:
 		r.domains = newDomains(e.cfg.Domains, e.cfg.Share)
 	}
 	for _, l := range care.Lanes {
@@ -53,16 +123,11 @@ func newRunner(e *Engine, ch care.Channel) *runner {
 	return r
 }
 
-// allowance returns one for a worker.
-func (r *runner) allowance(sending context.Context) *allowance {
-	return &allowance{parent: sending, time: r.timeout, now: r.e.cfg.Machine}
-}
-
-// run claims until claiming ends; attempts in hand end by themselves or with sending.
+// run claims until claiming ends. Attempts end by themselves, or with sending.
 func (r *runner) run(claiming, sending context.Context) {
-	var workers sync.WaitGroup
+	var senders sync.WaitGroup
 	for _, p := range r.pools {
-		p.start(claiming, sending, &workers)
+		p.start(claiming, sending, &senders)
 	}
 	for claiming.Err() == nil {
 		// Back-pressure: a slow provider holds up this channel's claiming and nothing else.
@@ -83,9 +148,9 @@ func (r *runner) run(claiming, sending context.Context) {
 		idle.Stop()
 	}
 	for _, p := range r.pools {
-		p.giveBack()
+		p.deferAll()
 	}
-	workers.Wait()
+	senders.Wait()
 }
 
 // round claims and prepares one batch of at most so many; false = there was nothing to do.
@@ -104,16 +169,16 @@ func (r *runner) round(ctx, sending context.Context, most int) bool {
 	if len(claims) == 0 {
 		return false
 	}
-	// Everything claimed is in hand until its result is written, so that its lease is kept. A customer another batch has a
-	// message of in hand waits a moment: two at once could both pass a cap.
+	// Everything claimed is leased until its outcome is recorded. A customer of whom another batch has a message waits a moment: two at
+	// once could both pass a cap.
 	mine := claims[:0:0]
 	for _, c := range claims {
-		if c.Record.Channel.ToPerson() && r.e.held.busy(c.Record.Customer) && !inBatch(mine, c) {
+		if c.Record.Channel.ToPerson() && r.e.leases.busy(c.Record.Customer) && !inBatch(mine, c) {
 			r.e.cfg.Busy(1)
-			r.putBack(c, r.e.cfg.Now().Add(busyCustomer))
+			r.deferTo(c, r.e.cfg.Now().Add(busyCustomer))
 			continue
 		}
-		r.e.held.take(c)
+		r.e.leases.add(c)
 		mine = append(mine, c)
 	}
 	r.e.cfg.Busy(len(mine))
@@ -123,7 +188,7 @@ func (r *runner) round(ctx, sending context.Context, most int) bool {
 	r.admit(ctx, r.prepare(ctx, mine, op))
 	if len(suspects) > 0 {
 		for _, p := range r.pools {
-			p.giveBack() // else a suspect would wait for what a slow gateway has before it
+			p.deferAll() // else a suspect would wait for what a slow gateway has before it
 		}
 	}
 	for _, c := range suspects {
@@ -132,23 +197,18 @@ func (r *runner) round(ctx, sending context.Context, most int) bool {
 	return true
 }
 
-// alone prepares and hands over a message that was there at several crashes while the channel has nothing else in hand: if it is the
-// one that crashes the process, no innocent one is set aside with it. Suspects are rare, so nobody minds that the channel waits.
+// alone prepares and sends a message that was there at several crashes while the channel has nothing else leased: if it is the one that
+// crashes the process, no innocent one is set aside with it. Suspects are rare, so nobody minds that the channel waits.
 func (r *runner) alone(claiming, sending context.Context, c *care.Claim, waiting []*care.Claim, op *care.Operator) {
-	for r.e.held.others(r.lanes, waiting) && claiming.Err() == nil {
-		wait := time.NewTimer(aloneLook)
-		select {
-		case <-claiming.Done():
-		case <-wait.C:
-		}
-		wait.Stop()
+	for r.e.leases.others(r.lanes, waiting) && claiming.Err() == nil {
+		sleep(claiming, aloneLook)
 	}
 	for _, j := range r.prepare(claiming, []*care.Claim{c}, op) {
 		r.poolOf(j.message).single(claiming, sending, j)
 	}
 }
 
-// announce tells Config.Batch of what is about to be handed over. Without its word nothing goes.
+// announce tells Config.Batch of what is about to be sent. Without its word nothing goes.
 func (r *runner) announce(ctx context.Context, jobs []*job) []*job {
 	if r.e.cfg.Batch == nil || len(jobs) == 0 {
 		return jobs
@@ -161,9 +221,9 @@ func (r *runner) announce(ctx context.Context, jobs []*job) []*job {
 	if err == nil {
 		return jobs
 	}
-	r.log.Warn("a batch is given back", slog.Any("error", err), slog.Int("messages", len(jobs)))
+	r.log.Warn("a batch is deferred", slog.Any("error", err), slog.Int("messages", len(jobs)))
 	for _, j := range jobs {
-		r.putBack(j.claim, r.e.cfg.Now().Add(retryBase))
+		r.deferTo(j.claim, r.e.cfg.Now().Add(retryBase))
 	}
 	return nil
 }

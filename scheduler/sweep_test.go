@@ -279,13 +279,13 @@ func TestSweeperQueuesWhatIsDueAndFollowsChanges(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		expectQueued(t, s, "add B 01-03 09:00")
-		if err := sw.Stop(); err != nil {
+		if err := sw.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if s.resigned != 1 || s.scans != 9 {
 			t.Errorf("resigned %d times after %d scans", s.resigned, s.scans)
 		}
-		_ = sw.Stop()
+		_ = sw.Stop(t.Context())
 		sw.Start()
 	})
 }
@@ -354,13 +354,13 @@ func TestOneLeaderAtATime(t *testing.T) {
 		if leads[1].Load() {
 			leader = 1
 		}
-		_ = sweepers[leader].Stop()
+		_ = sweepers[leader].Stop(t.Context())
 		time.Sleep(askEvery)
 		synctest.Wait()
 		if leads[leader].Load() || !leads[1-leader].Load() {
 			t.Errorf("after a stop of %d the other does not lead", leader)
 		}
-		_ = sweepers[1-leader].Stop()
+		_ = sweepers[1-leader].Stop(t.Context())
 	})
 }
 
@@ -397,7 +397,7 @@ func TestSweeperOutlivesRedis(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
 		expectQueued(t, s, "add A 01-01 09:00")
-		_ = sw.Stop()
+		_ = sw.Stop(t.Context())
 	})
 }
 
@@ -405,7 +405,7 @@ func TestStopBeforeStart(t *testing.T) {
 	t.Parallel()
 	p := newPlanner(t, testDealer())
 	sw := sweeperOf(t, newShop(), p, "one", Observer{})
-	if err := sw.Stop(); err != nil {
+	if err := sw.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	sw.Start() // a stopped sweeper stays stopped
@@ -424,7 +424,7 @@ func TestKickSweepsNow(t *testing.T) {
 		time.Sleep(time.Second)
 		sw.Kick()
 		synctest.Wait()
-		_ = sw.Stop()
+		_ = sw.Stop(t.Context())
 		if s.scans != 2 {
 			t.Errorf("%d scans", s.scans)
 		}

@@ -64,8 +64,9 @@ func (s *Sweeper) Start() {
 	}()
 }
 
-// Stop ends the work, gives the lead up so that another replica takes over at once, and returns when all is quiet.
-func (s *Sweeper) Stop() error {
+// Stop ends the work, gives the lead up so that another replica takes over at once, and returns when all is quiet, or with an error when
+// ctx ends before.
+func (s *Sweeper) Stop(ctx context.Context) error {
 	s.life.Lock()
 	s.stopped = true
 	cancel, done := s.stop, s.done
@@ -74,8 +75,12 @@ func (s *Sweeper) Stop() error {
 		return nil
 	}
 	cancel()
-	<-done
-	return nil
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the sweep has not ended: %w", context.Cause(ctx))
+	}
 }
 
 // Kick asks for a sweep now, such as after the care book was read anew. A replica that does not lead ignores it.

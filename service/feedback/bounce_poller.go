@@ -67,6 +67,9 @@ func NewBouncePollers(set config.Bounce, take func(ctx context.Context, mail io.
 	return out, nil
 }
 
+// Where names the mailbox.
+func (p *BouncePoller) Where() string { return p.where }
+
 // Run looks into the mailbox at once and then every so often, less often while that fails, until ctx ends.
 func (p *BouncePoller) Run(ctx context.Context) {
 	for failures := 0; ; {

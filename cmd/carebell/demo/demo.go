@@ -83,7 +83,7 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	d.daemon.Start()
-	d.clean = append(d.clean, func() { _ = d.daemon.Stop() })
+	d.clean = append(d.clean, func() { _ = d.daemon.Stop(context.WithoutCancel(ctx)) })
 	began := time.Now()
 	view := newTable(opt.Out, d)
 	stopView := view.start()

@@ -54,41 +54,36 @@ func measureQueue(ctx context.Context, w *world) (run, error) {
 // queueBatch is how many messages a replica claims at a time.
 const queueBatch = 256
 
-// drain takes n messages out of the queue and hands them over in thought. As in the daemon the intents of a batch, the results of the one
-// before and the events of the one before that share a trip.
+// drain takes n messages out of the queue and sends them in thought: as in the daemon the intents of a batch, its outcomes and their events
+// are a trip each.
 func (w *world) drain(ctx context.Context, n, batch int) error {
-	var held []*care.Claim
-	var events []*care.EventEntry
-	for done := 0; done < n || len(held) > 0 || len(events) > 0; {
-		var claims []*care.Claim
-		if done < n {
-			var err error
-			if claims, err = w.store.Claim(ctx, care.Lanes, min(batch, n-done), time.Minute); err != nil {
-				return err
-			}
-			if len(claims) == 0 {
-				return fmt.Errorf("the queue gave %d of %d", done, n)
-			}
-			done += len(claims)
-		}
-		c := care.Commit{Events: events}
-		now := w.now()
-		for _, claim := range claims {
-			c.Intents = append(c.Intents, care.Intent{Claim: claim, At: now})
-		}
-		events = nil
-		for _, claim := range held {
-			res := accepted(claim, now)
-			c.Results, events = append(c.Results, res), append(events, res.Event)
-		}
-		got := w.store.Commit(ctx, c)
-		if err := errors.Join(got.NotBegun, got.NotSettled, got.NotTold); err != nil {
+	for done := 0; done < n; {
+		claims, err := w.store.Claim(ctx, care.Lanes, min(batch, n-done), time.Minute)
+		if err != nil {
 			return err
 		}
-		if slices.Contains(got.Begun, false) || slices.Contains(got.Settled, false) {
+		if len(claims) == 0 {
+			return fmt.Errorf("the queue gave %d of %d", done, n)
+		}
+		done += len(claims)
+		now := w.now()
+		intents, results := make([]care.Intent, len(claims)), make([]care.Result, len(claims))
+		events := make([]*care.EventEntry, len(claims))
+		for i, claim := range claims {
+			intents[i], results[i] = care.Intent{Claim: claim, At: now}, accepted(claim, now)
+			events[i] = results[i].Event
+		}
+		begun, err := w.store.Begin(ctx, intents)
+		if err != nil {
+			return err
+		}
+		completed, err := w.store.Complete(ctx, results)
+		if err := errors.Join(err, w.store.Publish(ctx, events)); err != nil {
+			return err
+		}
+		if slices.Contains(begun, false) || slices.Contains(completed, false) {
 			return errors.New("a claim was lost although nobody else claims")
 		}
-		held = claims
 	}
 	return nil
 }
@@ -151,7 +146,7 @@ func measureIdle(ctx context.Context, w *world) (run, error) {
 			break
 		}
 	}
-	if err := errors.Join(err, d.Stop()); err != nil {
+	if err := errors.Join(err, d.Stop(context.WithoutCancel(ctx))); err != nil {
 		return run{}, err
 	}
 	slices.Sort(lags)

@@ -50,7 +50,7 @@ func (w *world) deliver(ctx context.Context, set config.Settings, n int) (sent, 
 	select {
 	case <-all:
 	case <-ctx.Done():
-		_ = d.Stop()
+		_ = d.Stop(context.WithoutCancel(ctx))
 		return out, fmt.Errorf("%d of %d messages: %w", done.Load(), n, context.Cause(ctx))
 	}
 	out.wall, out.cpu = time.Since(began), cpu()-before
@@ -59,7 +59,7 @@ func (w *world) deliver(ctx context.Context, set config.Settings, n int) (sent, 
 	if err != nil {
 		return out, err
 	}
-	if err := d.Stop(); err != nil {
+	if err := d.Stop(context.WithoutCancel(ctx)); err != nil {
 		return out, err
 	}
 	return out, w.checkSent(ctx, n)

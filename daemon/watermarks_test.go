@@ -39,7 +39,7 @@ func serve(t *testing.T, redisURL, stateDir string) (*Daemon, func()) {
 			return
 		}
 		stopped = true
-		if err := d.Stop(); err != nil {
+		if err := d.Stop(context.Background()); err != nil {
 			t.Errorf("stop: %v", err)
 		}
 	}

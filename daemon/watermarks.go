@@ -21,12 +21,12 @@ const marksFile = "marks.json"
 
 // keptMarks is the file's content.
 type keptMarks struct {
-	SeenAt time.Time  `json:"seen_at"` // when Redis was last as expected
+	SeenAt time.Time       `json:"seen_at"` // when Redis was last as expected
 	Marks  store.Watermark `json:"marks"`
 }
 
-// memory is what this replica knows of how far Redis had come. Only New and then the watch use it.
-type memory struct {
+// watermarks are what this replica knows of how far Redis had come. Only New and then the watch use it.
+type watermarks struct {
 	file string    // "" = nothing outlives the process
 	good time.Time // when Redis was last as expected
 	kept keptMarks // as in the file
@@ -45,7 +45,7 @@ var errUnsafe = errors.New("redis can lose messages")
 // openMarks compares Redis with what was remembered in CARE_STATE_DIR. A Redis that went back in time is no reason not to start: nothing
 // is sent, and readyz and the log say why.
 func (d *Daemon) openMarks(ctx context.Context) error {
-	m := &d.memory
+	m := &d.watermarks
 	var remembered store.Watermark
 	if dir := d.env.Settings.StateDir; dir != "" {
 		m.file = filepath.Join(dir, marksFile)
@@ -66,13 +66,13 @@ func (d *Daemon) openMarks(ctx context.Context) error {
 	if err := d.store.Expect(ctx, remembered); err != nil && !errors.Is(err, store.ErrRestored) {
 		return err
 	}
-	return d.heed(ctx)
+	return d.checkRestored(ctx)
 }
 
-// heed looks whether Redis has gone back in time, stops every replica if it has, and goes on once an operator has decided. An error
+// checkRestored looks whether Redis has gone back in time, stops every replica if it has, and goes on once an operator has decided. An error
 // means that Redis did not answer.
-func (d *Daemon) heed(ctx context.Context) error {
-	m := &d.memory
+func (d *Daemon) checkRestored(ctx context.Context) error {
+	m := &d.watermarks
 	err := d.store.Expect(ctx, store.Watermark{})
 	if err == nil {
 		m.good = d.env.Now()
@@ -108,9 +108,9 @@ func (d *Daemon) heed(ctx context.Context) error {
 	return nil
 }
 
-// remember writes the marks to CARE_STATE_DIR if there is something new.
-func (d *Daemon) remember(marks store.Watermark) {
-	m := &d.memory
+// persist writes the marks to CARE_STATE_DIR if there is something new.
+func (d *Daemon) persist(marks store.Watermark) {
+	m := &d.watermarks
 	if m.file == "" || m.kept.Marks == marks {
 		return
 	}

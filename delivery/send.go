@@ -10,49 +10,45 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// hand hands a begun message over, within its allowance, and submits what comes of it.
-func (r *runner) hand(claiming context.Context, a *allowance, p *pool, j *job) {
-	c := j.claim
-	late := p.pace.passSoon(claiming)
+// send sends a begun message, within its time, and submits what comes of it. done is closed when that is recorded; nil = nobody waits.
+func (r *runner) send(claiming, sending context.Context, p *pool, j *job, done chan struct{}) {
+	noTurn := p.limiter.passSoon(claiming)
 	began := r.e.cfg.Machine()
-	// A shutdown is no attempt, and what has waited for a worker or its turn for too long is looked at again: nothing went, and that is
+	// A shutdown is no attempt, and what has waited for a sender or its turn for too long is looked at again: nothing went, and that is
 	// known.
-	if late != nil || claiming.Err() != nil || began.Sub(j.began) > stale {
-		c.Record.Repeats = j.repeats
-		rec := c.Record
-		rec.State, rec.UpdatedAt = backInQueue(rec), r.e.cfg.Now()
-		p.answered(j, 0)
-		r.submit(&j.out, c, rec, rec.UpdatedAt)
+	if noTurn != nil || claiming.Err() != nil || began.Sub(j.began) > stale {
+		p.unsent(j, done)
 		return
 	}
-	receipt, err := r.send(a.start(), j.message)
-	a.end()
-	now := r.e.cfg.Machine()
-	took := now.Sub(began)
+	ctx, cancel := context.WithTimeoutCause(sending, r.timeout, errAttempt)
+	receipt, err := r.try(ctx, j.message)
+	cancel()
+	took := r.e.cfg.Machine().Sub(began)
 	kind := care.KindOf(err)
 	r.e.cfg.Observer.Attempt(r.ch, p.name, kind, took)
 	var pause time.Duration
 	if e, ok := errors.AsType[*care.Error](err); ok {
 		pause = e.RetryAfter
 	}
-	p.breaker.record(now, kind, pause)
-	rec, next := settle(c.Record, try{
+	p.breaker.record(r.e.cfg.Machine(), kind, pause)
+	rec, next := after(j.claim.Record, attempt{
 		receipt: receipt, err: err, at: r.e.cfg.Now(), took: took, policy: j.policy, next: j.next, unit: jitter(),
-		stopped: a.parent.Err() != nil && kind == care.KindRetry,
+		stopped: sending.Err() != nil && kind == care.KindRetry,
 	})
 	r.logAttempt(&rec, kind, err)
+	out := &outcome{result: care.Result{Claim: j.claim, Record: rec, Next: next}, pool: p, done: done}
 	switch kind {
 	case care.KindRecipient:
 		if r.e.cfg.Hash != nil {
-			j.out.result.Suppress = &care.Suppression{Channel: r.ch, Hash: r.e.cfg.Hash(j.message.To), Reason: string(kind), At: rec.UpdatedAt}
+			out.result.Suppress = &care.Suppression{Channel: r.ch, Hash: r.e.cfg.Hash(j.message.To), Reason: string(kind), At: rec.UpdatedAt}
 		}
 	case care.KindOptedOut:
-		j.out.result.Stop = string(r.ch)
+		out.result.Stop = string(r.ch)
 	}
 	p.answered(j, took)
-	r.submit(&j.out, c, rec, next)
+	r.submit(out)
 	if kind == care.KindOperator {
-		r.pause(context.WithoutCancel(a.parent), err)
+		r.pause(context.WithoutCancel(sending), err)
 	}
 }
 
@@ -68,8 +64,8 @@ func (r *runner) pause(ctx context.Context, why error) {
 	}
 }
 
-// send guards against a sender that panics: one message must not take the process, and with it everybody else's, down.
-func (r *runner) send(ctx context.Context, m *care.Message) (receipt care.Receipt, err error) {
+// try guards against a sender that panics: one message must not take the process, and with it everybody else's, down.
+func (r *runner) try(ctx context.Context, m *care.Message) (receipt care.Receipt, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.log.Error("a sender panicked", slog.String("message", m.ID), slog.String("program", m.Program))
@@ -113,7 +109,7 @@ func (r *runner) logAttempt(rec *care.Record, kind care.Kind, err error) {
 	r.log.LogAttrs(context.Background(), level, "attempt", attrs...)
 }
 
-// end settles a message that is not handed over now and will not be. One that may have arrived before is never called failed, skipped
+// end completes a message that is not sent now and will not be. One that may have arrived before is never called failed, skipped
 // or expired: nobody knows, and a receipt or a person will say.
 func (r *runner) end(c *care.Claim, state care.State, reason string) {
 	rec := c.Record
@@ -121,28 +117,29 @@ func (r *runner) end(c *care.Claim, state care.State, reason string) {
 		state = care.StateUncertain
 	}
 	rec.State, rec.Reason, rec.UpdatedAt = state, reason, r.e.cfg.Now()
-	r.submit(&outcome{}, c, rec, time.Time{})
+	r.submit(&outcome{result: care.Result{Claim: c, Record: rec}})
 }
 
-func (r *runner) putBack(c *care.Claim, next time.Time) {
-	r.putBackWith(c, c.Record, next, c.Record.Reason)
+// deferTo has a message due again at next: that is no attempt.
+func (r *runner) deferTo(c *care.Claim, next time.Time) {
+	r.deferAs(c, c.Record, next, c.Record.Reason)
 }
 
-// putBackWith gives a message back to be due again at next, as rec says. The claim's own record keeps its release and channel: they
-// are part of where the message stands, for the store and for what is held here.
-func (r *runner) putBackWith(c *care.Claim, rec care.Record, next time.Time, reason string) {
+// deferAs has a message due again at next, as rec says. The claim's own record keeps its release and channel: they
+// are part of where the message stands, for the store and for the leases.
+func (r *runner) deferAs(c *care.Claim, rec care.Record, next time.Time, reason string) {
 	rec.State, rec.Reason, rec.UpdatedAt = backInQueue(rec), reason, r.e.cfg.Now()
-	r.submit(&outcome{}, c, rec, next)
+	r.submit(&outcome{result: care.Result{Claim: c, Record: rec, Next: next}})
 }
 
-// submit hands an outcome to the committer, with the event that goes with it.
-func (r *runner) submit(out *outcome, c *care.Claim, rec care.Record, next time.Time) {
-	out.result.Claim, out.result.Record, out.result.Next = c, rec, next
-	if rec.State.Final() || rec.State == care.StateUncertain {
+// submit has an outcome recorded, and then the event published that goes with it.
+func (r *runner) submit(out *outcome) {
+	rec := &out.result.Record
+	if !out.result.Leftover && (rec.State.Final() || rec.State == care.StateUncertain) {
 		out.result.Event = &care.EventEntry{
 			At: rec.UpdatedAt, ID: rec.ID, Customer: rec.Customer, Dealer: rec.Dealer, Vehicle: rec.Vehicle, Program: rec.Program,
 			Step: rec.Step, Channel: rec.Channel, State: rec.State, Reason: rec.Reason,
 		}
 	}
-	r.e.settle.submit(out)
+	r.e.completes.submit(out)
 }

@@ -18,13 +18,13 @@ func TestAReplicaKeepsToItsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var share atomic.Uint64
 		set := func(part float64) { share.Store(math.Float64bits(part)) }
-		p := newPace(100, func() float64 { return math.Float64frombits(share.Load()) }, time.Now)
+		l := newLimiter(100, func() float64 { return math.Float64frombits(share.Load()) }, time.Now)
 		ctx, cancel := context.WithCancel(t.Context())
 		var went atomic.Int64
 		var workers sync.WaitGroup
 		for range 16 {
 			workers.Go(func() {
-				for p.wait(ctx) == nil {
+				for l.wait(ctx) == nil {
 					went.Add(1)
 				}
 			})
@@ -63,17 +63,17 @@ func TestNoSecondHasMoreThanTheRate(t *testing.T) {
 			var left []time.Time
 			var workers sync.WaitGroup
 			for range 2 {
-				p := newPace(perSecond, func() float64 { return 0.5 }, time.Now)
+				l := newLimiter(perSecond, func() float64 { return 0.5 }, time.Now)
 				began := time.Now()
 				for range 64 {
 					workers.Go(func() {
-						for p.wait(ctx) == nil {
+						for l.wait(ctx) == nil {
 							// The store answers every 20 ms, and not at all for a second of each five.
 							time.Sleep(time.Until(time.Now().Truncate(20 * time.Millisecond).Add(20 * time.Millisecond)))
 							if into := time.Since(began) % (5 * time.Second); into < time.Second {
 								time.Sleep(time.Second - into)
 							}
-							if p.pass(ctx) != nil {
+							if l.pass(ctx) != nil {
 								return
 							}
 							mu.Lock()
@@ -112,7 +112,7 @@ func TestClaimsAreBoundedByTheRate(t *testing.T) {
 		want       int
 	}{{0, 0.5, 128}, {1, 0.25, 1}, {30, 0.5, 15}, {1000, 1, 128}, {30, 0, 0}} {
 		part = tt.part
-		if got := newPace(tt.rate, func() float64 { return part }, time.Now).most(128); got != tt.want {
+		if got := newLimiter(tt.rate, func() float64 { return part }, time.Now).most(128); got != tt.want {
 			t.Errorf("rate %v, share %v: %d, want %d", tt.rate, tt.part, got, tt.want)
 		}
 	}
@@ -134,7 +134,7 @@ func TestRateOfAChannelHolds(t *testing.T) {
 		if got := went.Load(); got < 90 || got > 105 {
 			t.Errorf("%d sent in 10 s at 20 a second shared by two", got)
 		}
-		if err := e.Stop(); err != nil {
+		if err := e.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -12,19 +12,19 @@ const (
 	backMost  = time.Minute           // the longest wait, unless more wait than come back in it
 )
 
-// spread says when messages that have no place now are looked at again: one after the other, not all at once. So the wait grows with
+// deferrals say when messages that have no place now are looked at again: one after the other, not all at once. So the wait grows with
 // what waits already, and looking in vain costs the others little.
-type spread struct {
-	quick, slow time.Time // when the last one is due that was given back
+type deferrals struct {
+	quick, slow time.Time // when the last one is due that was deferred
 }
 
 // next returns the wait of one more message: first at the least, step after the one before it. What would wait longer than backMost
 // comes in between the others, while they are not too many for that.
-func (s *spread) next(now time.Time, first, step time.Duration) time.Duration {
+func (d *deferrals) next(now time.Time, first, step time.Duration) time.Duration {
 	from := now.Add(max(first, backFirst))
-	s.quick = care.Later(s.quick.Add(min(step, backStep)), from)
-	if s.slow = care.Later(s.slow.Add(step), from); s.slow.After(from.Add(backMost)) {
-		s.slow = from
+	d.quick = care.Later(d.quick.Add(min(step, backStep)), from)
+	if d.slow = care.Later(d.slow.Add(step), from); d.slow.After(from.Add(backMost)) {
+		d.slow = from
 	}
-	return care.Later(s.quick, s.slow).Sub(now)
+	return care.Later(d.quick, d.slow).Sub(now)
 }

@@ -1,0 +1,154 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Who asks for the stops while Redis does not answer waits no longer than their own context allows, and all share one read.
+func TestStopsAreReadOnceForAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var reads atomic.Int64
+		s := newStops(func(ctx context.Context) (*care.Operator, error) {
+			reads.Add(1)
+			select {
+			case <-time.After(10 * time.Second):
+				return &care.Operator{All: true}, nil
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+		}, func(context.Context, string) error { return nil }, nil)
+		errMine := errors.New("mine")
+		var all sync.WaitGroup
+		for i := range 10 {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(i+1)*2*time.Second, errMine)
+				defer cancel()
+				began := time.Now()
+				op, err := s.Operator(ctx)
+				took := time.Since(began)
+				switch {
+				case i < 4 && (!errors.Is(err, errMine) || took != time.Duration(i+1)*2*time.Second):
+					t.Errorf("with %d s: %v after %v", 2*(i+1), err, took)
+				case i > 4 && (err != nil || !op.All || took != 10*time.Second):
+					t.Errorf("with %d s: %v after %v", 2*(i+1), err, took)
+				}
+			})
+		}
+		all.Wait()
+		if op, err := s.Operator(t.Context()); err != nil || !op.All && reads.Load() != 1 {
+			t.Errorf("%v, %d reads", err, reads.Load())
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A channel that is paused while the stops are read is not forgotten for the older answer.
+func TestAPauseIsSeenAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var paused atomic.Bool
+		lifted := 0
+		s := newStops(func(context.Context) (*care.Operator, error) {
+			op := &care.Operator{Channels: map[care.Channel]bool{}}
+			if paused.Load() {
+				op.Channels[care.Email] = true
+			}
+			time.Sleep(time.Second)
+			return op, nil
+		}, func(context.Context, string) error { paused.Store(true); return nil }, func() { lifted++ })
+		go func() { _, _ = s.Operator(t.Context()) }()
+		time.Sleep(500 * time.Millisecond)
+		if err := s.PauseChannel(t.Context(), care.Email, "535"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(600 * time.Millisecond) // the first answer has come
+		if op, err := s.Operator(t.Context()); err != nil || !op.Channels[care.Email] {
+			t.Errorf("%+v, %v: the channel is paused", op, err)
+		}
+		paused.Store(false)
+		time.Sleep(2 * stopsFor)
+		if op, err := s.Operator(t.Context()); err != nil || op.Channels[care.Email] || lifted != 1 {
+			t.Errorf("%+v, %v, lifted %d times", op, err, lifted)
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A read that hangs ends with Stop.
+func TestStopsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStops(func(ctx context.Context) (*care.Operator, error) { <-ctx.Done(); return nil, context.Cause(ctx) }, nil, nil)
+		failed := make(chan error, 1)
+		go func() { _, err := s.Operator(t.Context()); failed <- err }()
+		synctest.Wait()
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-failed; !errors.Is(err, errStopped) {
+			t.Error(err)
+		}
+	})
+}
+
+// A stop that stands has its series at every moment, and one that is over has none.
+func TestStopsAreShownWithoutAGap(t *testing.T) {
+	t.Parallel()
+	m := newMetrics("test")
+	op := &care.Operator{All: true, Programs: map[string]bool{"birthday": true}, Brakes: map[string]bool{"d/p": true}}
+	m.stops(op)
+	ctx, cancel := context.WithCancel(t.Context())
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for ctx.Err() == nil {
+			m.stops(op)
+		}
+	})
+	shown := prometheus.NewRegistry()
+	shown.MustRegister(m.paused, m.brake)
+	series := func() string {
+		families, err := shown.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, f := range families {
+			for _, one := range f.GetMetric() {
+				var labels []string
+				for _, l := range one.GetLabel() {
+					labels = append(labels, l.GetValue())
+				}
+				if one.GetGauge().GetValue() == 1 {
+					out = append(out, strings.Join(labels, " "))
+				}
+			}
+		}
+		return strings.Join(out, ",")
+	}
+	for range 2000 {
+		if got := series(); !strings.Contains(got, "all") || !strings.Contains(got, "program:birthday") || !strings.Contains(got, "d p") {
+			t.Fatalf("at some moment only %q stand", got)
+		}
+	}
+	cancel()
+	writer.Wait()
+	m.stops(&care.Operator{})
+	if got := series(); got != "" {
+		t.Errorf("nothing is stopped, and %q stand", got)
+	}
+}
