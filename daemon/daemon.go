@@ -82,7 +82,7 @@ func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 		env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4), holder: newHolder(), wrap: newFailpoint(e.Log),
 		lifetime: context.Background(),
 	}
-	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openMarks, d.openChannels, d.assemble, d.openBounces, d.listen} {
+	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openWatermark, d.openChannels, d.assemble, d.openBounces, d.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}

@@ -16,20 +16,20 @@ import (
 	"github.com/carebell/carebell/store"
 )
 
-// marksFile is what CARE_STATE_DIR holds: how far Redis had come when this replica last saw it.
-const marksFile = "marks.json"
+// watermarkFile is what CARE_STATE_DIR holds: how far Redis had come when this replica last saw it.
+const watermarkFile = "watermark.json"
 
-// keptMarks is the file's content.
-type keptMarks struct {
-	SeenAt time.Time       `json:"seen_at"` // when Redis was last as expected
-	Marks  store.Watermark `json:"marks"`
+// keptWatermark is the file's content.
+type keptWatermark struct {
+	SeenAt    time.Time       `json:"seen_at"` // when Redis was last as expected
+	Watermark store.Watermark `json:"watermark"`
 }
 
 // watermarks are what this replica knows of how far Redis had come. Only New and then the watch use it.
 type watermarks struct {
-	file string    // "" = nothing outlives the process
-	good time.Time // when Redis was last as expected
-	kept keptMarks // as in the file
+	file string        // "" = nothing outlives the process
+	good time.Time     // when Redis was last as expected
+	kept keptWatermark // as in the file
 
 	noticed  bool      // that Redis went back in time
 	told     bool      // the other replicas
@@ -42,13 +42,13 @@ var errRestored = errors.New("redis was restored from a snapshot or lost its las
 
 var errUnsafe = errors.New("redis can lose messages")
 
-// openMarks compares Redis with what was remembered in CARE_STATE_DIR. A Redis that went back in time is no reason not to start: nothing
+// openWatermark compares Redis with what was remembered in CARE_STATE_DIR. A Redis that went back in time is no reason not to start: nothing
 // is sent, and readyz and the log say why.
-func (d *Daemon) openMarks(ctx context.Context) error {
+func (d *Daemon) openWatermark(ctx context.Context) error {
 	m := &d.watermarks
 	var remembered store.Watermark
 	if dir := d.env.Settings.StateDir; dir != "" {
-		m.file = filepath.Join(dir, marksFile)
+		m.file = filepath.Join(dir, watermarkFile)
 		raw, err := os.ReadFile(m.file)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
@@ -57,7 +57,7 @@ func (d *Daemon) openMarks(ctx context.Context) error {
 		case json.Unmarshal(raw, &m.kept) != nil:
 			d.log.Error("what CARE_STATE_DIR holds cannot be read and is written anew: a restored Redis would not be noticed now")
 		default:
-			remembered, m.good = m.kept.Marks, m.kept.SeenAt
+			remembered, m.good = m.kept.Watermark, m.kept.SeenAt
 		}
 		if err := writeWhole(m.file, m.kept); err != nil {
 			return fmt.Errorf("CARE_STATE_DIR: %w", err)
@@ -108,13 +108,13 @@ func (d *Daemon) checkRestored(ctx context.Context) error {
 	return nil
 }
 
-// persist writes the marks to CARE_STATE_DIR if there is something new.
-func (d *Daemon) persist(marks store.Watermark) {
+// persist writes the watermark to CARE_STATE_DIR if there is something new.
+func (d *Daemon) persist(watermark store.Watermark) {
 	m := &d.watermarks
-	if m.file == "" || m.kept.Marks == marks {
+	if m.file == "" || m.kept.Watermark == watermark {
 		return
 	}
-	kept := keptMarks{SeenAt: m.good, Marks: marks}
+	kept := keptWatermark{SeenAt: m.good, Watermark: watermark}
 	if err := writeWhole(m.file, kept); err != nil {
 		d.log.Warn("CARE_STATE_DIR cannot be written", slog.Any("error", err))
 		return

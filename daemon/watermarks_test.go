@@ -110,7 +110,7 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 		return mark != store.Watermark{}
 	})
 	stopRemembering()
-	if raw, err := os.ReadFile(filepath.Join(state, marksFile)); err != nil || !strings.Contains(string(raw), `"seen_at"`) {
+	if raw, err := os.ReadFile(filepath.Join(state, watermarkFile)); err != nil || !strings.Contains(string(raw), `"seen_at"`) {
 		t.Fatalf("CARE_STATE_DIR holds %s, %v", raw, err)
 	}
 

@@ -19,9 +19,9 @@ import (
 type Peers struct {
 	planner *Planner
 
-	mu     sync.Mutex
-	served map[uint64]string // household key → the lowest customer id
-	queues map[dealerProgram]*queue
+	mu       sync.Mutex
+	served   map[uint64]string // household key → the lowest customer id
+	queues   map[dealerProgram]*queue
 	assigned bool
 }
 

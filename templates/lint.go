@@ -326,7 +326,9 @@ func (l *linter) mail(t *template, m *care.Message, programs []*care.Program) {
 		Report: &l.report, Body: strings.Join(l.report.lines[t.src.file], "\n"), BodyAt: t.src.at, Layout: t.src.front.Layout, Once: l.once,
 		Find: func(what string) liquid.Position { return l.find(t, what) },
 	}
-	page.Page(t.page, t.tags)
+	if t.tags != nil { // else Forget gave it back
+		page.Page(t.page, t.tags)
+	}
 }
 
 // find returns where a text stands in the author's files: in the template, else in its layout.

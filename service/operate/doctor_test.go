@@ -63,7 +63,8 @@ func TestDoctorTriesThroughTheProxy(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", strings.Replace(proxy.URL(), "http://", "http://care:canary@", 1))
 	t.Setenv("NO_PROXY", "")
 	doctor := func(url string) (told []string) {
-		doctor := operate.Doctor{Settings: &config.Settings{Webhook: config.Webhook{URL: config.NewSecret(url)}}, Now: time.Now}
+		env := &daemon.Env{Settings: &config.Settings{Webhook: config.Webhook{URL: config.NewSecret(url)}}, Now: time.Now}
+		doctor := operate.Doctor{Settings: env.Settings, Now: env.Now, Gateways: env.Gateways, Senders: env.OpenSenders}
 		doctor.Channels(t.Context(), nil, func(f store.Finding) {
 			mark := "- "
 			if f.OK {
