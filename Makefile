@@ -69,8 +69,8 @@ lint: $(GOLANGCI)
 	@cd deploy/check && $(GOLANGCI) run ./...
 
 rules:
-	@echo "rules: the import rules and manners of the house"
-	@cd test && $(GO) test -count=1 ./house/
+	@echo "rules: the rules of the architecture"
+	@cd test && $(GO) test -count=1 ./architecture/
 
 modules:
 	@echo "modules: tidy and verified"

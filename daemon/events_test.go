@@ -16,7 +16,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// The whole way: what happens in the house arrives at the endpoint, signed as Standard Webhooks say.
+// The whole way: what happens in the daemon arrives at the endpoint, signed as Standard Webhooks say.
 func TestEventsAndTasksArriveSigned(t *testing.T) {
 	t.Parallel()
 	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -242,5 +242,5 @@ func writeReport(file string, f Figures) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(raw, '\n'), 0o644) //nolint:gosec // a report is for everybody
+	return os.WriteFile(file, append(raw, '\n'), 0o644)
 }

@@ -1,4 +1,4 @@
-package house_test
+package architecture_test
 
 import (
 	"fmt"
@@ -108,7 +108,7 @@ var packageLimits = map[string]int{
 func checkSize(all []source) []string {
 	lines := map[string]int{}
 	for _, s := range all {
-		if !s.test && !s.generated() && room(s.importPath()) != "test" {
+		if !s.test && !s.generated() && folderOf(s.importPath()) != "test" {
 			lines[s.dir] += s.lines
 		}
 	}
@@ -148,8 +148,8 @@ var clocks = []string{"Now", "Since", "Until"}
 func checkClock(all []source) []string {
 	var broken []string
 	for _, s := range all {
-		in := rooms[room(s.importPath())]
-		if s.test || in >= wiring {
+		in := layers[folderOf(s.importPath())]
+		if s.test || in >= runtimeLayer {
 			continue
 		}
 		for _, pos := range calls(s, "time", clocks...) {
@@ -196,30 +196,30 @@ func importName(s source, importPath string) string {
 
 func TestEveryPackageSaysWhatItPromises(t *testing.T) {
 	t.Parallel()
-	report(t, checkComments(house(t)))
+	report(t, checkComments(sources(t)))
 }
 
 func TestNamesSaySomething(t *testing.T) {
 	t.Parallel()
-	report(t, checkNames(house(t)))
+	report(t, checkNames(sources(t)))
 }
 
 func TestFilesStayReadable(t *testing.T) {
 	t.Parallel()
-	report(t, checkLength(house(t)))
+	report(t, checkLength(sources(t)))
 }
 
 func TestPackagesStayReadable(t *testing.T) {
 	t.Parallel()
-	report(t, checkSize(house(t)))
+	report(t, checkSize(sources(t)))
 }
 
 func TestNothingIsLeftUnfinished(t *testing.T) {
 	t.Parallel()
-	report(t, checkUnfinished(house(t)))
+	report(t, checkUnfinished(sources(t)))
 }
 
 func TestTimeIsHandedIn(t *testing.T) {
 	t.Parallel()
-	report(t, checkClock(house(t)))
+	report(t, checkClock(sources(t)))
 }

@@ -1,4 +1,4 @@
-package house_test
+package architecture_test
 
 import (
 	"errors"
@@ -81,9 +81,9 @@ func buildTags(file *ast.File) []string {
 	return tags
 }
 
-// readHouse reads every Go file of the module that starts at root, except what is not built with it: testdata, folders
+// readSources reads every Go file of the module that starts at root, except what is not built with it: testdata, folders
 // beginning with "." or "_", and modules of their own.
-func readHouse(root string) ([]source, error) {
+func readSources(root string) ([]source, error) {
 	var all []source
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -129,19 +129,19 @@ func outside(full, name string) bool {
 	return err == nil
 }
 
-// house reads this repository, and fails when it finds suspiciously little: a rule over no files holds always.
-func house(t *testing.T) []source {
+// sources reads this repository, and fails when it finds suspiciously little: a rule over no files holds always.
+func sources(t *testing.T) []source {
 	t.Helper()
 	root := filepath.Join("..", "..")
 	if _, err := os.Stat(filepath.Join(root, "go.mod")); errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("no go.mod in %s: the test must lie two folders below the module's root", root)
 	}
-	all, err := readHouse(root)
+	all, err := readSources(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The tests' module has the rules of this one: it is part of the same house.
-	tests, err := readHouse(filepath.Join(root, "test"))
+	// The tests' module has the rules of this one: it is part of the same repository.
+	tests, err := readSources(filepath.Join(root, "test"))
 	if err != nil {
 		t.Fatal(err)
 	}

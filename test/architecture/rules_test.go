@@ -1,4 +1,4 @@
-package house_test
+package architecture_test
 
 import (
 	"os"
@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRulesBite shows each rule a small house that breaks it, and one that does not: a rule that cannot fail holds nothing.
+// TestRulesBite shows each rule a small repository that breaks it, and one that does not: a rule that cannot fail holds nothing.
 func TestRulesBite(t *testing.T) {
 	t.Parallel()
 	doc := "// Package x promises enough to be called a sentence.\n"
@@ -89,10 +89,10 @@ func TestRulesBite(t *testing.T) {
 			map[string]string{"daemon/x.go": code("daemon", module+"/test/sink")},
 			[]string{"daemon/x.go imports " + module + "/test/sink: code of the product"},
 		},
-		"a folder without a place": {
+		"a folder without a layer": {
 			checkImports,
 			map[string]string{"internal/x.go": code("internal")},
-			[]string{`internal/x.go: the folder "internal" has no place`},
+			[]string{`internal/x.go: the folder "internal" has no layer`},
 		},
 		"code in the root": {
 			checkImports,
@@ -235,7 +235,7 @@ func code(name string, imports ...string) string {
 	return b.String()
 }
 
-func TestReadHouseStaysInTheModule(t *testing.T) {
+func TestReadSourcesStaysInTheModule(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	for name, text := range map[string]string{
@@ -250,7 +250,7 @@ func TestReadHouseStaysInTheModule(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := readHouse(root)
+	all, err := readSources(root)
 	if err != nil {
 		t.Fatal(err)
 	}

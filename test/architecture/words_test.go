@@ -1,4 +1,4 @@
-package house_test
+package architecture_test
 
 import (
 	"fmt"
@@ -32,7 +32,7 @@ var allowedPairs = []string{"in flight", "credit card", "water mark"}
 func checkWords(all []source) []string {
 	var broken []string
 	for _, s := range all {
-		if s.test || room(s.importPath()) == "test" {
+		if s.test || folderOf(s.importPath()) == "test" {
 			continue
 		}
 		complain := func(where, name string) {
@@ -122,7 +122,7 @@ func wordsOf(name string) []string {
 
 func TestNamesAreTheFieldsWords(t *testing.T) {
 	t.Parallel()
-	report(t, checkWords(house(t)))
+	report(t, checkWords(sources(t)))
 }
 
 // TestGlossaryHasTheRefusedWords holds the list above and the glossary's last table together.

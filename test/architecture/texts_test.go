@@ -1,4 +1,4 @@
-package house_test
+package architecture_test
 
 import (
 	"encoding/json"
@@ -260,8 +260,8 @@ func readTexts(t *testing.T) (map[string]catalogue, textUses) {
 		catalogues[strings.TrimSuffix(filepath.Base(file), ".json")] = c
 	}
 	var uses textUses
-	for _, s := range house(t) {
-		if s.test || room(s.importPath()) == "test" {
+	for _, s := range sources(t) {
+		if s.test || folderOf(s.importPath()) == "test" {
 			continue
 		}
 		if err := goTexts(s, &uses); err != nil {

@@ -1,4 +1,4 @@
-package house_test
+package architecture_test
 
 import (
 	"fmt"
@@ -7,22 +7,22 @@ import (
 	"testing"
 )
 
-// storey is how high a folder of the root stands in the house. Imports run downwards only.
-type storey int
+// layer is how high a folder of the root stands. Imports run downwards only.
+type layer int
 
 const (
-	cellar   storey = iota // care: the vocabulary
-	middle                 // packages that do not know each other
-	services               // service: what people and programs can ask and do, over the middle row
-	inbound                // web: everything over HTTP, inbound
-	wiring                 // daemon: the runtime that joins them
-	binary                 // cmd
-	outdoor                // test: may look at everything, and nobody looks at it
+	bottom       layer = iota // care: the vocabulary
+	middle                    // packages that do not know each other
+	services                  // service: what people and programs can ask and do, over the middle row
+	inbound                   // web: everything over HTTP, inbound
+	runtimeLayer              // daemon: the runtime that joins them
+	binary                    // cmd
+	testOnly                  // test: may look at everything, and nobody looks at it
 )
 
-// rooms gives every folder of the root its storey. A new folder needs a line here and a reason in docs/decisions.md.
-var rooms = map[string]storey{
-	"care": cellar,
+// layers gives every folder of the root its layer. A new folder needs a line here and a reason in docs/decisions.md.
+var layers = map[string]layer{
+	"care": bottom,
 
 	"channels": middle, "config": middle, "delivery": middle,
 	"intake": middle, "scheduler": middle, "store": middle, "templates": middle,
@@ -30,16 +30,16 @@ var rooms = map[string]storey{
 	"service": services,
 	"web":     inbound,
 
-	"daemon": wiring,
+	"daemon": runtimeLayer,
 	"cmd":    binary,
-	"test":   outdoor,
+	"test":   testOnly,
 }
 
 // worldly lists what has no business in the vocabulary: everything that touches the world outside of the process.
 var worldly = []string{"database/sql", "net", "net/http", "net/smtp", "os", "os/exec", "os/signal", "syscall", "log", "plugin"}
 
-// room is the first element of a path below the module: the folder of the root it lies in.
-func room(p string) string {
+// folderOf is the first element of a path below the module: the folder of the root it lies in.
+func folderOf(p string) string {
 	p = strings.TrimPrefix(strings.TrimPrefix(p, module), "/")
 	first, _, _ := strings.Cut(p, "/")
 	return first
@@ -56,7 +56,7 @@ func standard(p string) bool {
 	return !strings.Contains(first, ".")
 }
 
-// checkImports holds the storeys: downwards only, no neighbours in the middle row.
+// checkImports holds the layers: downwards only, no neighbours in the middle row.
 // Tests may look where they want: they are not part of the binary.
 func checkImports(all []source) []string {
 	var broken []string
@@ -68,9 +68,9 @@ func checkImports(all []source) []string {
 			broken = append(broken, fmt.Sprintf("%s: the root holds no code: move it into the package it belongs to", s.name))
 			continue
 		}
-		here, known := rooms[room(s.importPath())]
+		here, known := layers[folderOf(s.importPath())]
 		if !known {
-			broken = append(broken, fmt.Sprintf("%s: the folder %q has no place in the house: move it below an existing one, or give it a storey in test/house/imports_test.go and a reason in docs/decisions.md", s.name, room(s.importPath())))
+			broken = append(broken, fmt.Sprintf("%s: the folder %q has no layer: move it below an existing one, or give it a layer in test/architecture/imports_test.go and a reason in docs/decisions.md", s.name, folderOf(s.importPath())))
 			continue
 		}
 		for _, p := range s.imports {
@@ -85,14 +85,14 @@ func checkImports(all []source) []string {
 	return broken
 }
 
-// forbidden says why a file on storey here must not import p, or nothing.
-func forbidden(s source, here storey, p string) string {
-	from, to := room(s.importPath()), room(p)
-	there, known := rooms[to]
+// forbidden says why a file on layer here must not import p, or nothing.
+func forbidden(s source, here layer, p string) string {
+	from, to := folderOf(s.importPath()), folderOf(p)
+	there, known := layers[to]
 	switch {
 	case !known:
-		return "that folder has no place in the house"
-	case there == outdoor && here != outdoor:
+		return "that folder has no layer"
+	case there == testOnly && here != testOnly:
 		return "code of the product must not need test code; move what it needs into the product"
 	case from == "channels" && to == "channels":
 		if p != module+"/channels" && p != module+"/channels/httpclient" && !strings.HasPrefix(s.importPath()+"/", p+"/") && !strings.HasPrefix(p, s.importPath()+"/") {
@@ -122,7 +122,7 @@ var libraried = []string{
 func checkCare(all []source) []string {
 	var broken []string
 	for _, s := range all {
-		if room(s.importPath()) != "care" || s.test {
+		if folderOf(s.importPath()) != "care" || s.test {
 			continue
 		}
 		free := below(s.importPath(), libraried)
@@ -144,7 +144,7 @@ func checkCare(all []source) []string {
 // keepers says which folders alone may import a library, and why.
 var keepers = []struct {
 	library string
-	rooms   []string
+	layers  []string
 	why     string
 }{
 	{"github.com/redis/go-redis", []string{"store"}, "only store knows Redis; ask it for what you need"},
@@ -160,13 +160,13 @@ var keepers = []struct {
 func checkLibraries(all []source) []string {
 	var broken []string
 	for _, s := range all {
-		in := room(s.importPath())
+		in := folderOf(s.importPath())
 		if s.test || in == "test" || slices.Contains(s.tagged, "tools") {
 			continue
 		}
 		for _, p := range s.imports {
 			for _, k := range keepers {
-				if strings.HasPrefix(p+"/", k.library+"/") && !slices.Contains(k.rooms, in) {
+				if strings.HasPrefix(p+"/", k.library+"/") && !slices.Contains(k.layers, in) {
 					broken = append(broken, fmt.Sprintf("%s imports %s: %s", s.name, p, k.why))
 				}
 			}
@@ -183,7 +183,7 @@ func checkLibraries(all []source) []string {
 func checkStores(all []source) []string {
 	var broken []string
 	for _, s := range all {
-		if s.test || rooms[room(s.importPath())] >= wiring {
+		if s.test || layers[folderOf(s.importPath())] >= runtimeLayer {
 			continue
 		}
 		for _, pos := range calls(s, module+"/store", "Open") {
@@ -218,25 +218,25 @@ func checkEngines(all []source) []string {
 
 func TestStoresAreHandedIn(t *testing.T) {
 	t.Parallel()
-	report(t, checkStores(house(t)))
+	report(t, checkStores(sources(t)))
 }
 
 func TestEnginesKnowNothingOfCare(t *testing.T) {
 	t.Parallel()
-	report(t, checkEngines(house(t)))
+	report(t, checkEngines(sources(t)))
 }
 
 func TestImportsRunDownwards(t *testing.T) {
 	t.Parallel()
-	report(t, checkImports(house(t)))
+	report(t, checkImports(sources(t)))
 }
 
 func TestCareIsStandardLibraryOnly(t *testing.T) {
 	t.Parallel()
-	report(t, checkCare(house(t)))
+	report(t, checkCare(sources(t)))
 }
 
 func TestLibrariesStayWithTheirKeepers(t *testing.T) {
 	t.Parallel()
-	report(t, checkLibraries(house(t)))
+	report(t, checkLibraries(sources(t)))
 }
