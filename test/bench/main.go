@@ -124,7 +124,7 @@ func (s *settings) bench(ctx context.Context, out, errs io.Writer) error {
 	var notes []string
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(cells ...string) { fmt.Fprintln(table, strings.Join(cells, "\t")) }
-	line("ROW", "WHAT", "OURS", "LIMIT", "AGAINST", "RESULT", "SPREAD", "MUST", "AIM", "MEETS")
+	line("ROW", "WHAT", "OURS", "LIMIT", "AGAINST", "RESULT", "SPREAD", "MUST", "MEETS")
 	err := measure.Run(ctx, s.Options, func(r measure.Result) error {
 		if r.Note != "" {
 			notes = append(notes, r.Row+": "+r.Note)
@@ -171,7 +171,7 @@ func cells(r measure.Result) []string {
 		}
 		score, spread = figure(r.Score)+than, figure(r.Low)+"–"+figure(r.High)
 	}
-	return []string{r.Row, r.What, ours, limit, r.Against, score, spread, goal + figure(r.Must) + than, goal + figure(r.Aim) + than, r.Meets}
+	return []string{r.Row, r.What, ours, limit, r.Against, score, spread, goal + figure(r.Must) + than, r.Meets}
 }
 
 // figure writes a number with as many digits as say something.

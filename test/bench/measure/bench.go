@@ -45,14 +45,13 @@ type Result struct {
 	Limit   float64 `json:"limit,omitempty"` // what the machine can do, in the same runs
 	Unit    string  `json:"unit,omitempty"`  // of both
 	Against string  `json:"against,omitempty"`
-	Score   float64 `json:"score"` // what Must and Aim are about; the median of the runs
+	Score   float64 `json:"score"` // what Must is about; the median of the runs
 	Low     float64 `json:"low"`
 	High    float64 `json:"high"`
 	Must    float64 `json:"must"`
-	Aim     float64 `json:"aim"`
 	Of      string  `json:"of,omitempty"` // unit of Score; "" = a ratio
 	More    bool    `json:"more_is_better"`
-	Meets   string  `json:"meets"` // aim, must or neither; "" if it could not be measured
+	Meets   string  `json:"meets"` // yes or no; "" if it could not be measured
 	Runs    int     `json:"runs"`
 	Note    string  `json:"note,omitempty"`
 }
@@ -222,19 +221,10 @@ func (r row) run(ctx context.Context, opt Options, dir string) (res Result, err 
 }
 
 func (r *Result) meets() string {
-	reaches := func(goal float64) bool {
-		if r.More {
-			return r.Score >= goal
-		}
-		return r.Score <= goal
+	if r.More && r.Score >= r.Must || !r.More && r.Score <= r.Must {
+		return "yes"
 	}
-	switch {
-	case reaches(r.Aim):
-		return "aim"
-	case reaches(r.Must):
-		return "must"
-	}
-	return "neither"
+	return "no"
 }
 
 func median(list []float64) float64 {

@@ -2,6 +2,9 @@ package measure
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -117,8 +120,8 @@ func mailSettings(address string) config.Settings {
 	}}
 }
 
-// mails is the run behind the rows email and cpu.
-func mails(ctx context.Context, w *world) (ours sent, source sent, size int, err error) {
+// mails is the run behind the rows email, signed and cpu. change alters the settings, if it is not nil.
+func mails(ctx context.Context, w *world, change func(*config.Settings)) (ours sent, source sent, size int, err error) {
 	address, p, err := sink(ctx)
 	if err != nil {
 		return ours, source, 0, err
@@ -131,7 +134,11 @@ func mails(ctx context.Context, w *world) (ours sent, source sent, size int, err
 	if err := w.backlog(ctx, n, care.Email); err != nil {
 		return ours, source, 0, err
 	}
-	if ours, err = w.deliver(ctx, mailSettings(address), n); err != nil {
+	set := mailSettings(address)
+	if change != nil {
+		change(&set)
+	}
+	if ours, err = w.deliver(ctx, set, n); err != nil {
 		return ours, source, 0, err
 	}
 	path, err := smtpSource.find()
@@ -151,8 +158,26 @@ func perSecond(n int, d time.Duration) float64 { return float64(n) / d.Seconds()
 func millis(d time.Duration) float64           { return float64(d.Microseconds()) / 1000 }
 func micros(d time.Duration, n int) float64    { return float64(d.Nanoseconds()) / 1e3 / float64(n) }
 
-func measureEmail(ctx context.Context, w *world) (run, error) {
-	ours, source, size, err := mails(ctx, w)
+func measureEmail(ctx context.Context, w *world) (run, error) { return measureMails(ctx, w, nil) }
+
+// measureSigned signs each mail with a key of its own making.
+func measureSigned(ctx context.Context, w *world) (run, error) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return run{}, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return run{}, err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	return measureMails(ctx, w, func(set *config.Settings) {
+		set.DKIM = config.DKIM{Domain: "example.com", Selector: "bench", Key: config.NewSecret(string(text))}
+	})
+}
+
+func measureMails(ctx context.Context, w *world, change func(*config.Settings)) (run, error) {
+	ours, source, size, err := mails(ctx, w, change)
 	if err != nil {
 		return run{}, err
 	}
@@ -164,7 +189,7 @@ func measureEmail(ctx context.Context, w *world) (run, error) {
 }
 
 func measureCPU(ctx context.Context, w *world) (run, error) {
-	ours, source, _, err := mails(ctx, w)
+	ours, source, _, err := mails(ctx, w, nil)
 	if err != nil {
 		return run{}, err
 	}
