@@ -18,7 +18,7 @@ func Reason(reason, locale string) string {
 	case word == name:
 		return reason
 	case more != "":
-		return t.T("reason.with", "reason", word, "more", more)
+		return t.T("explain.reason_more", "reason", word, "more", more)
 	}
 	return word
 }
