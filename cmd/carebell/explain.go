@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/service/insight"
 	"github.com/clipperhouse/displaywidth"
 	"github.com/spf13/cobra"
@@ -60,7 +61,7 @@ func newExplain() *cobra.Command {
 		if *format == "jsonl" {
 			return explainLines(cmd.OutOrStdout(), x)
 		}
-		t := teller{w: cmd.OutOrStdout(), x: x, locale: opt.Locale, details: opt.Program != ""}
+		t := teller{Language: texts.For(opt.Locale), w: cmd.OutOrStdout(), x: x, details: opt.Program != ""}
 		return t.tell()
 	}
 	return cmd
@@ -99,20 +100,12 @@ func explainLines(w io.Writer, x *insight.Explanation) error {
 	return failed
 }
 
-// teller writes an explanation for a person, on one screen.
+// teller writes an explanation for a person, on one screen and in their language.
 type teller struct {
+	*texts.Language
 	w       io.Writer
 	x       *insight.Explanation
-	locale  string
 	details bool
-}
-
-// say picks the text in the language asked for.
-func (t *teller) say(en, zh string) string {
-	if t.locale == "zh-CN" {
-		return zh
-	}
-	return en
 }
 
 func (t *teller) line(parts ...string) {
@@ -121,9 +114,9 @@ func (t *teller) line(parts ...string) {
 
 func (t *teller) tell() error {
 	x := t.x
-	t.line(x.Customer, " · ", t.say("dealer ", "门店 "), x.Dealer, " · ", t.say("as of ", "截至 "), x.At.Format("2006-01-02 15:04 -0700"))
+	t.line(t.T("explain.head", "customer", x.Customer, "dealer", x.Dealer, "at", x.At.Format("2006-01-02 15:04 -0700")))
 	if x.Problem != "" {
-		t.line(t.say("Nothing is planned: ", "无法计划："), x.Problem)
+		t.line(t.T("explain.problem", "problem", x.Problem))
 		return t.past()
 	}
 	t.facts()
@@ -137,13 +130,15 @@ func (t *teller) tell() error {
 
 func (t *teller) facts() {
 	x := t.x
-	limit := t.say("no cap", "不限量")
+	limit := t.T("explain.no_cap")
 	if x.Cap != nil {
-		limit = fmt.Sprintf(t.say("cap %d in 7 days (%s)", "7 天内最多 %d 条（%s）"), x.Cap.Limit, insight.CapName(*x.Cap, t.locale))
+		limit = t.T("explain.cap", "limit", strconv.Itoa(x.Cap.Limit), "whose", insight.CapName(*x.Cap, t.Tag()))
 	}
-	facts := []string{x.TimeZone, x.Locale, t.say("grade ", "等级 ") + or(x.Grade), limit, t.say("birthday ", "生日 ") + or(x.Birthday.String())}
+	facts := []string{
+		x.TimeZone, x.Locale, t.T("explain.grade", "grade", or(x.Grade)), limit, t.T("explain.birthday", "birthday", or(x.Birthday.String())),
+	}
 	if x.Advisor != "" {
-		facts = append(facts, t.say("advisor ", "顾问 ")+x.Advisor)
+		facts = append(facts, t.T("explain.advisor", "advisor", x.Advisor))
 	}
 	t.line(strings.Join(facts, " · "))
 	p := x.Preferences
@@ -151,33 +146,33 @@ func (t *teller) facts() {
 	if len(p.Channels) > 0 {
 		names := make([]string, len(p.Channels))
 		for i, ch := range p.Channels {
-			names[i] = insight.ChannelName(ch, t.locale)
+			names[i] = insight.ChannelName(ch, t.Tag())
 		}
 		wishes = append(wishes, strings.Join(names, " › "))
 	}
 	if !p.Quiet.IsZero() {
-		wishes = append(wishes, t.say("quiet ", "免打扰 ")+p.Quiet.String())
+		wishes = append(wishes, t.T("explain.wish.quiet", "window", p.Quiet.String()))
 	}
 	if p.MaxPerWeek != nil {
-		wishes = append(wishes, fmt.Sprintf(t.say("at most %d a week", "每周最多 %d 条"), *p.MaxPerWeek))
+		wishes = append(wishes, t.T("explain.wish.limit", "limit", strconv.Itoa(*p.MaxPerWeek)))
 	}
 	if len(p.Off) > 0 {
-		wishes = append(wishes, t.say("off: ", "已关闭：")+strings.Join(p.Off, ", "))
+		wishes = append(wishes, t.T("explain.wish.off", "topics", strings.Join(p.Off, ", ")))
 	}
 	if len(wishes) > 0 {
-		t.line(t.say("wishes: ", "偏好："), strings.Join(wishes, " · "))
+		t.line(t.T("explain.wishes", "wishes", strings.Join(wishes, " · ")))
 	}
 	for _, h := range x.Holds {
-		t.line(t.say("hold: ", "暂停联系："), h.Reason, " ", or(h.Since.String()), " – ", or(h.Until.String()))
+		t.line(t.T("explain.hold", "reason", h.Reason, "since", or(h.Since.String()), "until", or(h.Until.String())))
 	}
 	if x.Erased {
-		t.line(t.say("ERASED: never served again", "已删除：不再联系"))
+		t.line(t.T("explain.erased"))
 	}
 	if x.SafetyOnly {
-		t.line(t.say("The record has a defect where none may be: only safety goes.", "记录的关键字段有缺陷：只发安全通知。"))
+		t.line(t.T("explain.safety_only"))
 	}
 	for _, d := range x.Defects {
-		t.line(t.say("defect: ", "缺陷："), d.Path, " ", d.Message)
+		t.line(t.T("explain.defect", "path", d.Path, "message", d.Message))
 	}
 }
 
@@ -189,17 +184,17 @@ func or(s string) string {
 }
 
 func (t *teller) channels() error {
-	header := []string{t.say("CHANNEL", "渠道"), t.say("ADDRESS", "地址")}
+	header := []string{t.T("explain.column.channel"), t.T("explain.column.address")}
 	var cells [][]string
 	for i, ch := range t.x.Channels {
 		address := "✓"
 		if ch.Address != "" {
-			address = "✗ " + insight.Reason(ch.Address, t.locale)
+			address = "✗ " + insight.Reason(ch.Address, t.Tag())
 		}
-		row := []string{insight.ChannelName(ch.Channel, t.locale), address}
+		row := []string{insight.ChannelName(ch.Channel, t.Tag()), address}
 		for _, c := range ch.Consent {
 			if i == 0 {
-				header = append(header, strings.ToUpper(insight.ClassName(c.Class, t.locale)))
+				header = append(header, strings.ToUpper(insight.ClassName(c.Class, t.Tag())))
 			}
 			row = append(row, t.consent(c))
 		}
@@ -209,7 +204,7 @@ func (t *teller) channels() error {
 		}
 		cells = append(cells, append(row, or(strings.Join(stops, ", "))))
 	}
-	return section(t.w, append(header, t.say("OPTED OUT", "退订")), cells)
+	return section(t.w, append(header, t.T("explain.column.opted_out")), cells)
 }
 
 func (t *teller) consent(c insight.ConsentFacts) string {
@@ -217,52 +212,55 @@ func (t *teller) consent(c insight.ConsentFacts) string {
 	if c.Allowed {
 		mark = "✓"
 	}
-	from := map[string]string{
-		"record": t.say("record", "记录"), "dealer": t.say("dealer's default", "门店默认"), "overlay": t.say("the customer", "客户本人"), "law": t.say("law", "法定"),
-	}[c.From]
-	return strings.TrimRight(strings.Join([]string{mark, from, c.Source, c.At}, " "), " ")
+	return strings.TrimRight(strings.Join([]string{mark, t.Word("explain.consent", c.From), c.Source, c.At}, " "), " ")
 }
 
 func (t *teller) vehicles() error {
 	header := []string{
-		t.say("CAR", "车辆"), t.say("DELIVERED", "交车"), t.say("LAST VISIT", "上次进厂"), t.say("KM/DAY", "公里/天"), t.say("READINGS", "里程读数"),
-		t.say("FROM", "起点"), t.say("BY DATE", "按日期"), t.say("BY KM", "按里程"), t.say("SERVICE DUE", "保养到期"), "10–90 %",
+		t.T("explain.column.car"), t.T("explain.column.delivered"), t.T("explain.column.last_visit"), t.T("explain.column.km_a_day"),
+		t.T("explain.column.readings"), t.T("explain.column.baseline"), t.T("explain.column.by_date"), t.T("explain.column.by_km"),
+		t.T("explain.column.service_due"), "10–90 %",
 	}
 	var cells [][]string
 	for _, v := range t.x.Vehicles {
 		row := []string{strings.TrimSpace(v.ID + " " + v.Model), or(v.DeliveredOn.String()), or(v.LastVisit.String())}
 		if !v.SoldOn.IsZero() {
-			row[0] += t.say(" (sold ", "（已售 ") + v.SoldOn.String() + t.say(")", "）")
+			row[0] = t.T("explain.car.sold", "car", row[0], "date", v.SoldOn.String())
 		}
 		if f := v.Forecast; f == nil {
-			row = append(row, "–", "–", "–", "–", "–", t.say("no interval or start", "无间隔或起点"), "–")
+			row = append(row, "–", "–", "–", "–", "–", t.T("explain.car.no_forecast"), "–")
 		} else {
 			row = append(row, strconv.FormatFloat(f.Rate, 'f', 1, 64), t.readings(f), f.Baseline.String(), or(f.DateRuleOn.String()), or(f.KMRuleOn.String()),
-				f.Due.String()+" "+map[string]string{"date": t.say("by date", "按日期"), "km": t.say("by km", "按里程")}[f.Winner], span(f.Low, f.High))
+				t.due(f), span(f.Low, f.High))
 		}
 		if !v.Appointment.IsZero() {
-			row[2] += t.say(", appointment ", "，预约 ") + v.Appointment.In(t.x.At.Location()).Format("2006-01-02")
+			row[2] = t.T("explain.car.appointment", "visit", row[2], "date", v.Appointment.In(t.x.At.Location()).Format("2006-01-02"))
 		}
 		cells = append(cells, row)
 	}
 	return section(t.w, header, cells)
 }
 
+// due says when the service is due, and which rule comes first.
+func (t *teller) due(f *care.Forecast) string {
+	if f.Winner == "km" {
+		return t.T("explain.due.km", "due", f.Due.String())
+	}
+	return t.T("explain.due.date", "due", f.Due.String())
+}
+
 func (t *teller) readings(f *care.Forecast) string {
 	if f.Readings == 0 {
-		return t.say("none", "无")
+		return t.T("explain.readings.none")
 	}
 	s := strconv.Itoa(f.Readings)
 	if f.Dropped > 0 {
-		s += fmt.Sprintf(t.say(", %d dropped", "，弃 %d"), f.Dropped)
+		s = t.T("explain.readings.dropped", "readings", s, "dropped", strconv.Itoa(f.Dropped))
 	}
-	switch {
-	case f.Stale:
-		s += t.say(", stale since ", "，过旧 ") + f.Newest.String()
-	default:
-		s += t.say(", newest ", "，最新 ") + f.Newest.String()
+	if f.Stale {
+		return t.T("explain.readings.stale", "readings", s, "date", f.Newest.String())
 	}
-	return s
+	return t.T("explain.readings.newest", "readings", s, "date", f.Newest.String())
 }
 
 func span(low, high care.Date) string {
@@ -278,12 +276,12 @@ const pastShown = 6
 func (t *teller) past() error {
 	if !t.x.Ledger {
 		fmt.Fprintln(t.w)
-		t.line(t.say("What went is not known from a file.", "从文件无法得知此前发送的内容。"))
+		t.line(t.T("explain.past.unknown"))
 		return nil
 	}
 	if len(t.x.Past) == 0 {
 		fmt.Fprintln(t.w)
-		t.line(t.say("Nothing has gone or is queued.", "尚无发送或排队的消息。"))
+		t.line(t.T("explain.past.none"))
 		return nil
 	}
 	var cells [][]string
@@ -294,15 +292,16 @@ func (t *teller) past() error {
 		}
 		reason := ""
 		if e.Reason != "" {
-			reason = insight.Reason(e.Reason, t.locale)
+			reason = insight.Reason(e.Reason, t.Tag())
 		}
 		cells = append(cells, []string{e.At.In(t.x.At.Location()).Format("2006-01-02 15:04"), what, tail(e.Vehicle), string(e.Channel), string(e.State), reason})
 	}
 	if more := len(t.x.Past) - pastShown; more > 0 {
-		cells = append(cells, []string{fmt.Sprintf(t.say("… %d more", "… 另有 %d 条"), more), "", "", "", "", ""})
+		cells = append(cells, []string{t.T("explain.past.more", "number", strconv.Itoa(more)), "", "", "", "", ""})
 	}
 	return section(t.w, []string{
-		t.say("WENT OR WAITS", "已发或排队"), t.say("MESSAGE", "消息"), t.say("CAR", "车辆"), t.say("BY", "渠道"), t.say("STATE", "状态"), t.say("WHY", "原因"),
+		t.T("explain.column.past"), t.T("explain.column.message"), t.T("explain.column.car"),
+		t.T("explain.column.by"), t.T("explain.column.state"), t.T("explain.column.why"),
 	}, cells)
 }
 
@@ -321,7 +320,7 @@ func (t *teller) nothing() error {
 			cells = append(cells, []string{p.Title, p.Program, p.Why})
 		}
 	}
-	return section(t.w, []string{t.say("NOTHING WITHIN A YEAR", "一年内没有"), t.say("PROGRAM", "项目"), t.say("WHY", "原因")}, cells)
+	return section(t.w, []string{t.T("explain.column.nothing"), t.T("explain.column.program"), t.T("explain.column.why")}, cells)
 }
 
 // pad fills a text with blanks to a width in the cells of a terminal.

@@ -54,14 +54,14 @@ func (t *teller) next() error {
 		})
 	}
 	err := section(t.w, []string{
-		t.say("COMES", "将至"), t.say("TITLE", "名称"), t.say("MESSAGE", "消息"), t.say("CAR", "车辆"), t.say("TRIGGER", "触发日"), t.say("ROUND", "轮次"),
-		t.say("BY", "渠道"), "", ruler, t.say("WHY", "原因"),
+		t.T("explain.column.comes"), t.T("explain.column.title"), t.T("explain.column.message"), t.T("explain.column.car"),
+		t.T("explain.column.trigger"), t.T("explain.column.round"), t.T("explain.column.by"), "", ruler, t.T("explain.column.why"),
 	}, cells)
 	if err != nil {
 		return err
 	}
 	if repeated > 0 {
-		t.line(fmt.Sprintf(t.say("… and %d later rounds of these: --program shows them", "… 另有 %d 个后续轮次：用 --program 查看"), repeated))
+		t.line(t.T("explain.later_rounds", "count", repeated))
 	}
 	t.legend(names)
 	if t.details {
@@ -130,7 +130,7 @@ func (t *teller) verdict(n insight.Next) string {
 	case n.Verdict != care.Send:
 		return stops
 	case n.Reason != "":
-		return t.say("later", "延后")
+		return t.T("explain.later")
 	}
 	return "✓"
 }
@@ -140,10 +140,10 @@ func (t *teller) note(n insight.Next) string {
 	if n.Reason == "" {
 		return ""
 	}
-	words := insight.Reason(n.Reason, t.locale)
+	words := insight.Reason(n.Reason, t.Tag())
 	for _, g := range n.Gates {
 		if !g.Pass && g.Detail != "" && cmp.Or(g.Reason, g.Gate) == n.Reason {
-			return words + t.say(": ", "：") + g.Detail
+			return t.T("explain.detail", "reason", words, "detail", g.Detail)
 		}
 	}
 	return words
@@ -152,8 +152,7 @@ func (t *teller) note(n insight.Next) string {
 // legend names the gates behind the letters, in as many lines as they need.
 func (t *teller) legend(names []string) {
 	const width = 126
-	line := t.say("gates", "关卡") + " (" + passes + t.say(" passes, ", " 通过，") + stops + t.say(" stops, ", " 拦下，") +
-		delayed + t.say(" put it off, ", " 延后，") + partly + t.say(" some channels, ", " 部分渠道，") + unasked + t.say(" not asked, needs --others", " 未查，需 --others") + "):"
+	line := t.T("explain.legend", "passes", passes, "stops", stops, "delayed", delayed, "partly", partly, "unasked", unasked)
 	for i, name := range names {
 		word := " " + string(rune('a'+i)) + " " + name
 		if displaywidth.String(line)+len(word) > width {
@@ -174,13 +173,13 @@ func (t *teller) gates(all []insight.Next) error {
 			sign, why := passes, ""
 			switch {
 			case g.Detail == insight.NotAsked:
-				sign, why = unasked, t.say("needs --others", "需 --others")
+				sign, why = unasked, t.T("explain.needs_others")
 			case g.Pass && putOff(n, g.Gate):
-				sign, why = delayed, insight.Reason(n.Reason, t.locale)
+				sign, why = delayed, insight.Reason(n.Reason, t.Tag())
 			case !g.Pass:
-				sign, why = stops, insight.Reason(cmp.Or(g.Reason, g.Gate), t.locale)
+				sign, why = stops, insight.Reason(cmp.Or(g.Reason, g.Gate), t.Tag())
 				if g.Detail != "" {
-					why += t.say(": ", "：") + g.Detail
+					why = t.T("explain.detail", "reason", why, "detail", g.Detail)
 				}
 			}
 			t.line("  ", sign, " ", pad(g.Gate, 20), pad(string(g.Channel), 8), why)

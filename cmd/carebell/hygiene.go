@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/service/insight"
 	"github.com/spf13/cobra"
 )
@@ -33,12 +34,9 @@ func newHygiene() *cobra.Command {
 		if limit < 0 {
 			return &misuse{fmt.Errorf("--limit %d: it is 0 or more", limit)}
 		}
-		zh := lang == "zh-CN"
-		header := []string{"FINDING", "CUSTOMER", "DEALER", "PATH", "DETAIL"}
-		if zh {
-			header = []string{"问题", "客户", "门店", "路径", "说明"}
-		}
-		out, err := newRows(cmd.OutOrStdout(), *format, header...)
+		t := texts.For(lang)
+		out, err := newRows(cmd.OutOrStdout(), *format, t.T("hygiene.column.finding"), t.T("hygiene.column.customer"),
+			t.T("hygiene.column.dealer"), t.T("hygiene.column.path"), t.T("hygiene.column.detail"))
 		if err != nil {
 			return err
 		}
@@ -68,22 +66,17 @@ func newHygiene() *cobra.Command {
 			total += counts[kind]
 			cells = append(cells, []string{strconv.Itoa(counts[kind]), kind, insight.FlawTitle(kind, lang)})
 		}
-		head := "%d customers, %d findings\n\n"
-		counted := []string{"COUNT", "FINDING", "WHAT"}
-		none := "nothing to mend"
-		if zh {
-			head, counted, none = "%d 位客户，%d 处问题\n\n", []string{"数量", "问题", "含义"}, "没有需要修正的内容"
-		}
-		fmt.Fprintf(w, head, customers, total)
+		fmt.Fprintf(w, "%s\n\n", t.T("hygiene.head", "customers", strconv.Itoa(customers), "findings", strconv.Itoa(total)))
+		counted := []string{t.T("hygiene.column.count"), t.T("hygiene.column.finding"), t.T("hygiene.column.what")}
 		if err := printTable(w, counted, cells); err != nil {
 			return err
 		}
 		fmt.Fprintln(w)
-		if err := out.end(none); err != nil {
+		if err := out.end(t.T("hygiene.none")); err != nil {
 			return err
 		}
 		if len(out.cells) < total {
-			fmt.Fprintln(w, map[bool]string{true: "… 其余请用 --limit 0 或 --format jsonl 查看", false: "… --limit 0 or --format jsonl shows the rest"}[zh])
+			fmt.Fprintln(w, t.T("hygiene.rest"))
 		}
 		return nil
 	}

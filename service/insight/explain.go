@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/service/carebook"
 )
@@ -295,7 +296,7 @@ func (s *scan) programs(ctx context.Context, x *Explanation, f *care.Facts, opt 
 			out.Next[i].Title = out.Title
 		}
 		if len(out.Next) == 0 {
-			why := nothing{x: x, facts: f, program: prog, book: s.book, locale: opt.Locale}
+			why := nothing{x: x, facts: f, program: prog, book: s.book, t: texts.For(opt.Locale)}
 			why.say(&out, long)
 		}
 		x.Programs = append(x.Programs, out)

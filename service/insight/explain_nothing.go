@@ -1,10 +1,10 @@
 package insight
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/service/carebook"
 )
 
@@ -14,30 +14,7 @@ type nothing struct {
 	facts   *care.Facts
 	program *care.Program
 	book    *carebook.Compiled
-	locale  string
-}
-
-// nothingPhrases are the reasons; %s is a date or a name.
-var nothingPhrases = map[string]phrase{
-	"disabled":        {"the program is switched off", "项目已停用"},
-	"not_yet":         {"the program starts on %s", "项目从 %s 开始"},
-	"ended":           {"the program ended on %s", "项目已于 %s 结束"},
-	"later":           {"next on %s", "下次为 %s"},
-	"over":            {"was on %s, round %s; its messages are over", "上次为 %s（轮次 %s），已结束"},
-	"no_vehicle":      {"no car in the record", "记录中没有车辆"},
-	"sold":            {"the car was sold on %s", "车辆已于 %s 售出"},
-	"no_delivery":     {"no delivery date", "没有交车日期"},
-	"no_birthday":     {"no birthday", "没有生日"},
-	"no_interval":     {"no service interval for this car", "没有该车的保养间隔"},
-	"no_baseline":     {"neither a service nor a delivery date to count from", "没有可作起点的保养或交车日期"},
-	"no_visit":        {"no visit", "没有进厂记录"},
-	"no_warranty":     {"no warranty in the record", "没有质保信息"},
-	"no_insurance":    {"no insurance date", "没有保险到期日"},
-	"no_inspection":   {"no inspection date", "没有年检日期"},
-	"no_date":         {"none of its dates lies in the coming year", "未来一年没有该日期"},
-	"no_event":        {"the book has no event for this dealer", "没有适用于该门店的活动"},
-	"no_bulletin":     {"no bulletin is about this car", "没有涉及该车的通告"},
-	"no_lunar_return": {"the birthday does not return in this time", "此期间生日不重现"},
+	t       *texts.Language
 }
 
 // say fills in the reason. long is the customer's plan over decades.
@@ -54,55 +31,54 @@ func (n *nothing) say(out *ProgramFacts, long []*care.Occurrence) {
 			out.Later = o.Due
 		}
 	}
-	code, with := n.reason(out, today)
-	out.Nothing = code
-	out.Why = fmt.Sprintf(nothingPhrases[code].in(n.locale), with...)
+	out.Nothing, out.Why = n.reason(out, today)
 }
 
-func (n *nothing) reason(out *ProgramFacts, today care.Date) (code string, with []any) {
+// reason returns the reason's code and what it says.
+func (n *nothing) reason(out *ProgramFacts, today care.Date) (code, why string) {
 	p := n.program
 	switch {
 	case !p.Enabled:
-		return "disabled", nil
+		return "disabled", n.t.T("nothing.disabled")
 	case !p.Until.IsZero() && p.Until.Before(today):
-		return "ended", []any{p.Until}
+		return "ended", n.t.T("nothing.ended", "date", p.Until)
 	case !p.From.IsZero() && p.From.After(today) && out.Later.IsZero():
-		return "not_yet", []any{p.From}
+		return "not_yet", n.t.T("nothing.not_yet", "date", p.From)
 	}
 	if p.Trigger.PerVehicle() {
-		if code, with := n.cars(today); code != "" {
-			return code, with
+		if code, why := n.cars(today); code != "" {
+			return code, why
 		}
 	}
 	switch {
 	case !out.Later.IsZero():
-		return "later", []any{out.Later}
+		return "later", n.t.T("nothing.later", "date", out.Later)
 	case !out.Last.IsZero():
-		return "over", []any{out.Last, out.Cycle}
+		return "over", n.t.T("nothing.over", "date", out.Last, "round", out.Cycle)
 	}
-	return n.missing(), nil
+	return n.missing()
 }
 
 // cars says whether there is a car at all that is still the customer's.
-func (n *nothing) cars(today care.Date) (code string, with []any) {
+func (n *nothing) cars(today care.Date) (code, why string) {
 	var sold care.Date
 	for i := range n.x.Vehicles {
 		v := &n.x.Vehicles[i]
 		if v.SoldOn.IsZero() || v.SoldOn.After(today) {
-			return "", nil
+			return "", ""
 		}
 		if v.SoldOn.After(sold) {
 			sold = v.SoldOn
 		}
 	}
 	if sold.IsZero() {
-		return "no_vehicle", nil
+		return "no_vehicle", n.t.T("nothing.no_vehicle")
 	}
-	return "sold", []any{sold}
+	return "sold", n.t.T("nothing.sold", "date", sold)
 }
 
 // missing names the fact without which the trigger never has a date.
-func (n *nothing) missing() string {
+func (n *nothing) missing() (code, why string) {
 	some := func(has func(*care.Vehicle) bool) bool {
 		return slices.ContainsFunc(n.facts.Customer.Vehicles, func(v care.Vehicle) bool { return has(&v) })
 	}
@@ -110,29 +86,29 @@ func (n *nothing) missing() string {
 	visited := some(func(v *care.Vehicle) bool { return len(v.Visits) > 0 })
 	switch n.program.Trigger.On {
 	case care.OnDelivery, care.OnAnniversary:
-		return "no_delivery"
+		return "no_delivery", n.t.T("nothing.no_delivery")
 	case care.OnBirthday:
 		if n.x.Birthday.IsZero() {
-			return "no_birthday"
+			return "no_birthday", n.t.T("nothing.no_birthday")
 		}
-		return "no_lunar_return"
+		return "no_lunar_return", n.t.T("nothing.no_lunar_return")
 	case care.OnMaintenanceDue:
 		if delivered || visited {
-			return "no_interval"
+			return "no_interval", n.t.T("nothing.no_interval")
 		}
-		return "no_baseline"
+		return "no_baseline", n.t.T("nothing.no_baseline")
 	case care.OnVisit, care.OnLastVisit:
-		return "no_visit"
+		return "no_visit", n.t.T("nothing.no_visit")
 	case care.OnWarrantyEnd:
-		return "no_warranty"
+		return "no_warranty", n.t.T("nothing.no_warranty")
 	case care.OnInsuranceEnd:
-		return "no_insurance"
+		return "no_insurance", n.t.T("nothing.no_insurance")
 	case care.OnInspectionDue:
-		return "no_inspection"
+		return "no_inspection", n.t.T("nothing.no_inspection")
 	case care.OnEvent:
-		return "no_event"
+		return "no_event", n.t.T("nothing.no_event")
 	case care.OnBulletin:
-		return "no_bulletin"
+		return "no_bulletin", n.t.T("nothing.no_bulletin")
 	}
-	return "no_date"
+	return "no_date", n.t.T("nothing.no_date")
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 )
 
 //go:embed forecast.html
@@ -33,7 +34,6 @@ const (
 // page is what the template draws.
 type page struct {
 	Lang   string
-	Words  map[string]string
 	Title  string
 	Made   string
 	F      *Forecast
@@ -140,46 +140,44 @@ type (
 // WritePage writes the forecast as one HTML page in zh-CN or en that needs nothing else: no script, font, picture or style from
 // anywhere.
 func (f *Forecast) WritePage(w io.Writer, locale string) error {
-	t, err := template.New("forecast").Funcs(template.FuncMap{
-		"n": func(n int) string { return thousands(n) },
+	l := texts.For(locale)
+	pages, err := template.New("").Funcs(template.FuncMap{
+		"t": l.T,
+		"n": texts.Number,
 		"f": func(x float64) string { return strconv.FormatFloat(x, 'f', 1, 64) },
 	}).Parse(forecastHTML)
 	if err != nil {
 		return fmt.Errorf("the page of the forecast: %w", err)
 	}
-	return t.Execute(w, f.page(locale))
+	return pages.ExecuteTemplate(w, "forecast", f.page(l))
 }
 
-func (f *Forecast) page(locale string) *page {
-	words := map[string]string{}
-	for name, w := range pagePhrases {
-		words[name] = w.in(locale)
-	}
-	p := &page{Lang: locale, Words: words, F: f, Total: f.Total(), Title: words["title"], Made: f.Now.Format("2006-01-02 15:04 -0700")}
+func (f *Forecast) page(l *texts.Language) *page {
+	p := &page{Lang: l.Tag(), F: f, Total: f.Total(), Title: l.T("forecast.title"), Made: f.Now.Format("2006-01-02 15:04 -0700")}
 	tone := map[string]int{}
 	for i, name := range f.Programs {
 		tone[name] = min(i, tones)
 		if i < tones {
-			p.Legend = append(p.Legend, legend{i, f.title(name, locale)})
+			p.Legend = append(p.Legend, legend{i, f.title(name, l)})
 		}
 	}
 	if len(f.Programs) > tones {
-		p.Legend = append(p.Legend, legend{tones, words["other"]})
+		p.Legend = append(p.Legend, legend{tones, l.T("forecast.other")})
 	}
-	p.Tiles = f.tiles(p)
-	p.Bars = f.bars(tone, locale)
-	p.Heat = f.heat(locale)
-	p.programs(tone, locale)
-	p.held(locale)
-	p.days(locale)
+	p.Tiles = f.tiles(p, l)
+	p.Bars = f.bars(tone, l)
+	p.Heat = f.heat(l)
+	p.programs(tone, l)
+	p.held(l)
+	p.days(l)
 	return p
 }
 
-func (f *Forecast) title(program, locale string) string {
-	return cmp.Or(f.Titles[program].In(locale), program)
+func (f *Forecast) title(program string, l *texts.Language) string {
+	return cmp.Or(f.Titles[program].In(l.Tag()), program)
 }
 
-func (f *Forecast) tiles(p *page) []tile {
+func (f *Forecast) tiles(p *page, l *texts.Language) []tile {
 	far, putOff := 0, 0
 	for _, u := range f.Unreachable {
 		far += u.Customers
@@ -194,32 +192,24 @@ func (f *Forecast) tiles(p *page) []tile {
 		perDay = int(math.Round(float64(p.Total.Messages) / float64(len(f.Days))))
 	}
 	return []tile{
-		{p.Words["messages"], thousands(p.Total.Messages), fmt.Sprintf(p.Words["per_day"], thousands(perDay))},
-		{p.Words["served"], thousands(f.Planned), fmt.Sprintf(p.Words["of_customers"], thousands(f.Customers))},
-		{p.Words["parts"], thousands(p.Total.Parts), fmt.Sprintf(p.Words["of_sms"], thousands(p.Total.By[care.SMS]))},
-		{p.Words["cost"], p.Total.CostText(), p.Words["by_prices"]},
-		{p.Words["put_off"], thousands(putOff), p.Words["put_off_note"]},
-		{p.Words["unreachable"], thousands(far), p.Words["unreachable_note"]},
+		{l.T("forecast.messages"), texts.Number(p.Total.Messages), l.T("forecast.per_day", "number", perDay)},
+		{l.T("forecast.served"), texts.Number(f.Planned), l.T("forecast.of_customers", "number", f.Customers)},
+		{l.T("forecast.parts"), texts.Number(p.Total.Parts), l.T("forecast.of_sms", "number", p.Total.By[care.SMS])},
+		{l.T("forecast.cost"), p.Total.CostText(), l.T("forecast.by_prices")},
+		{l.T("forecast.put_off"), texts.Number(putOff), l.T("forecast.put_off_note")},
+		{l.T("forecast.unreachable"), texts.Number(far), l.T("forecast.unreachable_note")},
 	}
-}
-
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 // bars stacks each day's messages by program, the largest program at the bottom. A day that towers over the others is cut off
 // and carries its figure, so that a festival does not flatten a quarter.
-func (f *Forecast) bars(tone map[string]int, locale string) bars {
+func (f *Forecast) bars(tone map[string]int, l *texts.Language) bars {
 	byDay := f.ByDay()
 	ceiling, step := ceilingOf(byDay)
 	var out bars
 	height := plotHeight - plotTop - plotBottom
 	for n := 0; n <= ceiling; n += step {
-		out.Ticks = append(out.Ticks, tick{plotTop + height - height*float64(n)/float64(ceiling), thousands(n)})
+		out.Ticks = append(out.Ticks, tick{plotTop + height - height*float64(n)/float64(ceiling), texts.Number(n)})
 	}
 	perDay := sumBy(f.Volumes, func(v *Volume) volumeKey { return volumeKey{day: v.Day, program: v.Program} })
 	slot := (plotWidth - plotLeft) / float64(max(len(f.Days), 1))
@@ -238,10 +228,10 @@ func (f *Forecast) bars(tone map[string]int, locale string) bars {
 		d, sum := barDay{X: min(x+slot/2, plotWidth-22)}, 0
 		full := max(ceiling, all)
 		if all > ceiling {
-			d.Over, d.CutX = thousands(all), x+slot/2
+			d.Over, d.CutX = texts.Number(all), x+slot/2
 		}
 		y := func(n int) float64 { return plotTop + height - height*float64(n)/float64(full) }
-		said := []string{fmt.Sprintf("%s %s: %s", day, weekday(day, locale), thousands(all))}
+		said := []string{fmt.Sprintf("%s %s: %s", day, weekday(day.Weekday(), l), texts.Number(all))}
 		for _, name := range f.Programs {
 			s := perDay[volumeKey{day: day, program: name}]
 			if s == nil {
@@ -250,7 +240,7 @@ func (f *Forecast) bars(tone map[string]int, locale string) bars {
 			from := y(sum)
 			sum += s.Messages
 			d.Parts = append(d.Parts, bar{x + slot*0.12, y(sum), slot * 0.76, from - y(sum), tone[name]})
-			said = append(said, f.title(name, locale)+" "+thousands(s.Messages))
+			said = append(said, f.title(name, l)+" "+texts.Number(s.Messages))
 		}
 		d.Title = strings.Join(said, "\n")
 		out.Days = append(out.Days, d)
@@ -302,12 +292,12 @@ func dayLabel(day care.Date, days, i int) string {
 	return ""
 }
 
-var weekdays = [7]phrase{{"Sun", "周日"}, {"Mon", "周一"}, {"Tue", "周二"}, {"Wed", "周三"}, {"Thu", "周四"}, {"Fri", "周五"}, {"Sat", "周六"}}
-
-func weekday(d care.Date, locale string) string { return weekdays[d.Weekday()].in(locale) }
+func weekday(d time.Weekday, l *texts.Language) string {
+	return l.Word("weekday_short", strings.ToLower(d.String()))
+}
 
 // heat draws each day as a cell of a calendar, weeks from left to right, Monday on top.
-func (f *Forecast) heat(locale string) heat {
+func (f *Forecast) heat(l *texts.Language) heat {
 	var out heat
 	if len(f.Days) == 0 {
 		return out
@@ -330,21 +320,21 @@ func (f *Forecast) heat(locale string) heat {
 		if s := byDay[day]; s != nil {
 			n = s.Messages
 		}
-		c := heatCell{X: x, Y: y, TX: x + out.Cell/2, TY: y + high/2 + 3.5, Title: fmt.Sprintf("%s %s: %s", day, weekday(day, locale), thousands(n))}
+		c := heatCell{X: x, Y: y, TX: x + out.Cell/2, TY: y + high/2 + 3.5, Title: fmt.Sprintf("%s %s: %s", day, weekday(day.Weekday(), l), texts.Number(n))}
 		if n > 0 {
 			c.Level = heatLevel(n, least, out.Max)
 			if out.Cell >= 34 {
-				c.Text = thousands(n)
+				c.Text = texts.Number(n)
 			}
 		}
 		out.Cells = append(out.Cells, c)
 		if day.Month() != month && (day.Day() <= 7 || day == f.First) {
 			month = day.Month()
-			out.Months = append(out.Months, label{x, monthName(day, locale)})
+			out.Months = append(out.Months, label{x, l.Word("month_short", strings.ToLower(month.String()))})
 		}
 	}
 	for row := range 7 {
-		out.Weekdays = append(out.Weekdays, tick{heatTop + float64(row)*(high+heatGap) + high/2 + 4, weekdays[(row+1)%7].in(locale)})
+		out.Weekdays = append(out.Weekdays, tick{heatTop + float64(row)*(high+heatGap) + high/2 + 4, weekday(time.Weekday((row+1)%7), l)})
 	}
 	out.Height = heatTop + 7*(high+heatGap)
 	if n := len(out.Months); n > 1 && out.Months[1].X-out.Months[0].X < 40 {
@@ -361,28 +351,21 @@ func heatLevel(n, least, most int) int {
 	return 1 + min(int(4*math.Log(float64(n)/float64(least))/math.Log(float64(most)/float64(least))), 3)
 }
 
-func monthName(d care.Date, locale string) string {
-	if strings.HasPrefix(locale, "zh") {
-		return fmt.Sprintf("%d月", int(d.Month()))
-	}
-	return d.Month().String()[:3]
-}
-
-func (p *page) programs(tone map[string]int, locale string) {
+func (p *page) programs(tone map[string]int, l *texts.Language) {
 	f := p.F
 	byProgram := f.ByProgram()
 	share := func(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }
 	for _, name := range f.Programs {
 		s := byProgram[name]
 		p.Rows = append(p.Rows, programRow{
-			Tone: tone[name], Name: name, Title: f.title(name, locale), Messages: s.Messages, Email: s.By[care.Email], SMS: s.By[care.SMS],
+			Tone: tone[name], Name: name, Title: f.title(name, l), Messages: s.Messages, Email: s.By[care.Email], SMS: s.By[care.SMS],
 			Parts: s.Parts, Webhook: s.By[care.Webhook], Cost: s.CostText(), Share: share(s.Messages, byProgram[f.Programs[0]].Messages),
 		})
 	}
 	byChannel := sumBy(f.Volumes, func(v *Volume) care.Channel { return v.Channel })
 	for _, ch := range care.Channels {
 		if s := byChannel[ch]; s != nil {
-			p.Ways = append(p.Ways, wayRow{ChannelName(ch, locale), string(ch), s.Messages, s.Parts, s.CostText(), share(s.Messages, p.Total.Messages)})
+			p.Ways = append(p.Ways, wayRow{ChannelName(ch, l.Tag()), string(ch), s.Messages, s.Parts, s.CostText(), share(s.Messages, p.Total.Messages)})
 		}
 	}
 	byDealer := f.ByDealer()
@@ -392,7 +375,7 @@ func (p *page) programs(tone map[string]int, locale string) {
 	}
 }
 
-func (p *page) held(locale string) {
+func (p *page) held(l *texts.Language) {
 	f, top := p.F, 1
 	groups := f.HeldGroups()
 	for _, g := range groups {
@@ -401,14 +384,14 @@ func (p *page) held(locale string) {
 	for _, g := range groups {
 		var names []string
 		for _, h := range g.Programs {
-			names = append(names, f.title(h.Program, locale)+" "+thousands(h.Messages))
+			names = append(names, f.title(h.Program, l)+" "+texts.Number(h.Messages))
 		}
 		p.Held = append(p.Held, heldRow{
-			p.Words["outcome_"+g.Outcome], Reason(g.Reason, locale), strings.Join(names, " · "), g.Messages, 100 * float64(g.Messages) / float64(top),
+			l.Word("forecast.outcome", g.Outcome), Reason(g.Reason, l.Tag()), strings.Join(names, " · "), g.Messages, 100 * float64(g.Messages) / float64(top),
 		})
 	}
 	for _, c := range f.Caps {
-		p.Caps = append(p.Caps, capRow{CapName(c.Cap, locale), c.Dealer, c.Cap.Limit, c.Customers, c.PutOff, c.Lost})
+		p.Caps = append(p.Caps, capRow{CapName(c.Cap, l.Tag()), c.Dealer, c.Cap.Limit, c.Customers, c.PutOff, c.Lost})
 	}
 	for _, c := range f.Capped {
 		p.Capped = append(p.Capped, capRow{c.Customer, c.Dealer, c.Cap.Limit, 1, c.PutOff, c.Lost})
@@ -418,74 +401,18 @@ func (p *page) held(locale string) {
 		if u.Customers > len(u.Some) {
 			who += " …"
 		}
-		p.Far = append(p.Far, farRow{u.Dealer, Reason(u.Reason, locale), who, u.Customers})
+		p.Far = append(p.Far, farRow{u.Dealer, Reason(u.Reason, l.Tag()), who, u.Customers})
 	}
 	p.Aside = f.Unwritten
 }
 
-func (p *page) days(locale string) {
+func (p *page) days(l *texts.Language) {
 	byDay := p.F.ByDay()
 	for _, day := range p.F.Days {
 		if s := byDay[day]; s != nil {
 			p.Days = append(p.Days, dayRow{
-				day.String(), weekday(day, locale), s.Messages, s.By[care.Email], s.By[care.SMS], s.Parts, s.By[care.Webhook], s.CostText(),
+				day.String(), weekday(day.Weekday(), l), s.Messages, s.By[care.Email], s.By[care.SMS], s.Parts, s.By[care.Webhook], s.CostText(),
 			})
 		}
 	}
-}
-
-var pagePhrases = map[string]phrase{
-	"title":            {"What the coming weeks bring", "未来几周的关怀计划"},
-	"span":             {"%s to %s", "%s 至 %s"},
-	"made":             {"Planned at", "生成于"},
-	"messages":         {"Messages", "消息"},
-	"per_day":          {"%s a day", "平均每天 %s 条"},
-	"served":           {"Customers served", "覆盖客户"},
-	"of_customers":     {"of %s", "共 %s 位"},
-	"parts":            {"SMS parts", "短信计费条数"},
-	"of_sms":           {"in %s SMS", "来自 %s 条短信"},
-	"cost":             {"Cost", "费用"},
-	"by_prices":        {"by the prices in dealers.yaml", "按 dealers.yaml 中的价格"},
-	"put_off":          {"Put off", "延后"},
-	"put_off_note":     {"they go later", "稍后发送"},
-	"unreachable":      {"Out of reach", "无法联系"},
-	"unreachable_note": {"no channel reaches them", "没有任何可用渠道"},
-	"per_program":      {"Messages per day, by program", "每日消息（按项目）"},
-	"bars_desc":        {"Stacked bars, one per day; the table “Day by day” at the end has the figures.", "堆叠柱状图，每天一根；页末“逐日”表中有全部数字。"},
-	"calendar":         {"Calendar", "日历"},
-	"heat_desc":        {"One cell per day; the darker, the more messages. The busiest day has %s.", "每天一格，颜色越深消息越多，最忙的一天 %s 条。"},
-	"less":             {"fewer", "少"},
-	"more":             {"more", "多"},
-	"programs":         {"Programs", "项目"},
-	"program":          {"Program", "项目"},
-	"channels":         {"Channels", "渠道"},
-	"channel":          {"Channel", "渠道"},
-	"dealers":          {"Dealers", "门店"},
-	"dealer":           {"Dealer", "门店"},
-	"email":            {"E-mail", "邮件"},
-	"sms":              {"SMS", "短信"},
-	"webhook":          {"Webhook", "接口"},
-	"other":            {"other programs", "其他项目"},
-	"held":             {"What does not go as planned", "延后、合并与不发送"},
-	"what":             {"What", "结果"},
-	"why":              {"Why", "原因"},
-	"outcome_put_off":  {"put off", "延后"},
-	"outcome_merged":   {"merged", "合并"},
-	"outcome_stopped":  {"does not go", "不发送"},
-	"caps":             {"Who meets a limit", "触达上限"},
-	"cap":              {"Whose limit", "谁的上限"},
-	"limit":            {"In 7 days", "7 天内"},
-	"customers":        {"Customers", "客户"},
-	"customer":         {"Customer", "客户"},
-	"lost":             {"No room before expiry", "到期前无名额"},
-	"capped":           {"Limited most", "受限最多的客户"},
-	"far":              {"Whom nothing reaches", "无法联系的客户"},
-	"who":              {"Who", "客户编号"},
-	"aside":            {"Texts that cannot be made", "无法生成的短信"},
-	"template":         {"Template", "模板"},
-	"days":             {"Day by day", "逐日"},
-	"day":              {"Day", "日期"},
-	"none":             {"Nothing is due in this time.", "这段时间没有到期的消息。"},
-	"broken":           {"%d records cannot be planned; carebell hygiene names them.", "有 %d 条记录无法纳入计划；carebell hygiene 会列出。"},
-	"foot":             {"What the plan shows is what will be sent: both ask one function. Nothing here is personal but the ids.", "计划即发送：两者出自同一函数。本页除编号外不含个人信息。"},
 }

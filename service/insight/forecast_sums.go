@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 )
 
 // Sum is several volumes added up.
@@ -40,7 +41,7 @@ func (s *Sum) CostText() string {
 			cents := fmt.Sprintf("%.2f", cost+1e-9) // half a cent goes up, whatever its binary neighbour is
 			whole, rest, _ := strings.Cut(cents, ".")
 			n, _ := strconv.Atoi(whole)
-			out = append(out, strings.TrimSpace(currency+" "+thousands(n)+"."+rest))
+			out = append(out, strings.TrimSpace(currency+" "+texts.Number(n)+"."+rest))
 		}
 	}
 	if len(out) == 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/service/carebook"
 )
@@ -40,21 +41,8 @@ var FlawKinds = []string{
 	foundDefect, foundPhone, foundEmail, foundDuplicate, foundUnreachable, foundForgotten, foundStale, foundRollback, foundReplaced, foundSold,
 }
 
-var flawPhrases = map[string]phrase{
-	foundDefect:      {"records with defects", "记录有缺陷"},
-	foundPhone:       {"phone numbers that cannot be used", "无效电话"},
-	foundEmail:       {"mail addresses that cannot be used", "无效邮箱"},
-	foundDuplicate:   {"one address under several ids without a common household", "同一联系方式登记在多个编号下且不属同一家庭"},
-	foundUnreachable: {"customers whom no channel reaches", "无法联系的客户"},
-	foundForgotten:   {"nobody has contacted them for 12 months: neither message nor visit", "12 个月无人联系：既无消息也无进厂"},
-	foundStale:       {"cars whose odometer is not known for 180 days", "里程超过 180 天未更新"},
-	foundRollback:    {"odometers that went back", "里程倒退"},
-	foundReplaced:    {"odometers that seem to have been replaced", "疑似更换里程表"},
-	foundSold:        {"cars that were sold", "已售出车辆"},
-}
-
 // FlawTitle says in words what a kind of flaw is.
-func FlawTitle(kind, locale string) string { return flawPhrases[kind].in(locale) }
+func FlawTitle(kind, locale string) string { return texts.For(locale).Word("flaw", kind) }
 
 // Flaw is one thing to mend. It names ids and JSON paths, never an address or a name.
 type Flaw struct {
