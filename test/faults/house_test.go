@@ -270,24 +270,17 @@ func (h *house) records(args ...string) []care.Record {
 	}
 }
 
-// queued counts what stands in the queues and what has left them for a replica's hands, and recorded what has a record: cheap, for
-// polling. The oracle asks the daemon.
+// queued counts what waits and what is in flight, and recorded what has a record: cheap, for polling. The oracle asks the daemon.
 func (h *house) queued() (int, error) {
-	waiting, err := h.counted("care:{*}:slot:*", (*redis.Client).LLen)
-	if err != nil {
-		return 0, err
+	all := 0
+	for _, pattern := range []string{"care:{*}:due:*", "care:{*}:suspects:*", "care:{*}:leased"} {
+		n, err := h.counted(pattern, (*redis.Client).ZCard)
+		if err != nil {
+			return 0, err
+		}
+		all += n
 	}
-	late, err := h.counted("care:{*}:late:*", (*redis.Client).ZCard)
-	if err != nil {
-		return 0, err
-	}
-	held := 0
-	err = h.eachKey("care:{*}:flight", func(ctx context.Context, c *redis.Client, key string) error {
-		v, err := c.HLen(ctx, key).Result()
-		held += max(0, int(v)-1) // one field is filling
-		return err
-	})
-	return waiting + late + held, err
+	return all, nil
 }
 
 func (h *house) recorded() (int, error) { return h.counted("care:{*}:msg:*", (*redis.Client).HLen) }

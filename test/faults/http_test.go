@@ -107,8 +107,8 @@ func (h *house) dueAt(rec care.Record) time.Time {
 	h.t.Helper()
 	var at time.Time
 	d := &damage{h: h}
-	for _, m := range d.members() {
-		if strings.HasPrefix(m.member, rec.ID) {
+	for _, m := range d.queue() {
+		if m.id == rec.ID {
 			at = m.due
 		}
 	}
