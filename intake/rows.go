@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -230,11 +231,7 @@ func (r *rows) zone(z string) bool {
 }
 
 func isLunar(s string) bool {
-	switch strings.ToLower(s) {
-	case "农历", "阴历", "农曆", "旧历", "lunar":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"农历", "阴历", "农曆", "旧历", "lunar"}, strings.ToLower(s))
 }
 
 // answers normalises the columns of consent.
