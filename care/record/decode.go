@@ -117,12 +117,6 @@ func (r *reader) skip() {
 	}
 }
 
-// passOver skips the next value and reports it.
-func (r *reader) passOver(message string) {
-	r.skip()
-	r.report(message)
-}
-
 // report says what is wrong with the value that is read. A path is written as $.vehicles[1].sold_on. A field has the name of its
 // table there, however the record spells it, so that what fails closed is known by its path.
 func (r *reader) report(message string) {
@@ -147,7 +141,8 @@ func (r *reader) begin(kind jsontext.Kind, message string) bool {
 	case jsontext.KindNull:
 		r.skip()
 	default:
-		r.passOver(message)
+		r.skip()
+		r.report(message)
 	}
 	return false
 }
