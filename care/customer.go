@@ -193,6 +193,9 @@ func (w Window) MarshalJSON() ([]byte, error) { return json.Marshal(w.String()) 
 
 // UnmarshalJSON reads what ParseWindow does; null is no window. With an error the window stays as it was.
 func (w *Window) UnmarshalJSON(b []byte) error {
+	if len(b) == len(`"21:00-09:00"`) && b[0] == '"' { // as it nearly always is, and without an escape
+		return w.UnmarshalText(b[1 : len(b)-1])
+	}
 	var s *string
 	if json.Unmarshal(b, &s) != nil {
 		return errWindow

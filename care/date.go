@@ -1,6 +1,7 @@
 package care
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -148,13 +149,7 @@ func (d Date) Sub(other Date) int { return d.Days() - other.Days() }
 func (d Date) Compare(other Date) int {
 	a := int(d.year)<<16 | int(d.month)<<8 | int(d.day)
 	b := int(other.year)<<16 | int(other.month)<<8 | int(other.day)
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+	return cmp.Compare(a, b)
 }
 
 // Before reports whether d is earlier than other.

@@ -1,6 +1,7 @@
 package care
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -117,13 +118,10 @@ func (t Text) In(locales ...string) string {
 			return s
 		}
 	}
-	best := ""
-	for l := range t {
-		if best == "" || l < best {
-			best = l
-		}
+	if len(t) == 0 {
+		return ""
 	}
-	return t[best]
+	return t[slices.Min(slices.Collect(maps.Keys(t)))]
 }
 
 // LocaleChain returns the locale followed by the ones to fall back to: zh-HK → zh-TW → zh-CN → zh; en-GB → en. The dealer's

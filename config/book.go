@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -121,19 +122,10 @@ func ReadBook(fsys fs.FS) (*care.Book, []care.Problem) {
 	r.checkEvents()
 	r.checkBulletins()
 	slices.SortStableFunc(r.book.Programs, func(a, b *care.Program) int {
-		if a.Priority != b.Priority {
-			return b.Priority - a.Priority
-		}
-		return strings.Compare(a.Program, b.Program)
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Program, b.Program))
 	})
 	slices.SortStableFunc(r.problems, func(a, b care.Problem) int {
-		if c := strings.Compare(a.File, b.File); c != 0 {
-			return c
-		}
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Column - b.Column
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return r.book, r.problems
 }

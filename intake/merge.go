@@ -294,11 +294,12 @@ func (m *merger) list(old, set json.RawMessage, match func(old, set []member) bo
 			return nil, false, err
 		case i >= 0 && !different:
 			continue
-		case i < 0 && slices.ContainsFunc(before, func(item json.RawMessage) bool { return same(item, merged) }):
-			continue // it has no name to know it by, but is there word for word
 		}
 		if parts, err = m.members(merged); err != nil {
 			return nil, false, err
+		}
+		if i < 0 && isThere(before, parsed, merged, parts, match) {
+			continue
 		}
 		changed = true
 		if i < 0 {
@@ -322,4 +323,16 @@ func (m *merger) list(old, set json.RawMessage, match func(old, set []member) bo
 		out = append(out, item...)
 	}
 	return append(out, ']'), changed, nil
+}
+
+// isThere reports whether an item that has no name to know it by is in a list word for word. Items of another name, as nearly all are,
+// are not compared: that takes longer than the rest of a merge.
+func isThere(list []json.RawMessage, parsed [][]member, item json.RawMessage, parts []member, match func(old, set []member) bool) bool {
+	named := match(parts, parts)
+	for i := range list {
+		if match(parsed[i], parts) == named && same(list[i], item) {
+			return true
+		}
+	}
+	return false
 }

@@ -16,7 +16,9 @@ var firms = []string{"公司", "集团", "有限", "事务所", "医院", "学�
 // salutation makes 王先生 of 王小明 and a man, 欧阳女士 of 欧阳超 and a woman, "Mr. Smith" of John Smith. "" if the gender is not
 // known, or the name is a firm's.
 func salutation(name, gender string) string {
-	man, woman := isMan(gender), isWoman(gender)
+	gender = strings.ToLower(gender)
+	man := slices.Contains([]string{"男", "男性", "先生", "m", "male"}, gender)
+	woman := slices.Contains([]string{"女", "女性", "女士", "f", "female"}, gender)
 	if name == "" || !man && !woman || slices.ContainsFunc(firms, func(f string) bool { return strings.Contains(name, f) }) {
 		return ""
 	}
@@ -39,20 +41,4 @@ func salutation(name, gender string) string {
 		return surname + "先生"
 	}
 	return surname + "女士"
-}
-
-func isMan(s string) bool {
-	switch strings.ToLower(s) {
-	case "男", "男性", "先生", "m", "male":
-		return true
-	}
-	return false
-}
-
-func isWoman(s string) bool {
-	switch strings.ToLower(s) {
-	case "女", "女性", "女士", "f", "female":
-		return true
-	}
-	return false
 }

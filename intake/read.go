@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/carebell/carebell/care"
@@ -208,12 +209,7 @@ func (d *reading) csv(ctx context.Context, in io.Reader) error {
 var errNoHeader = errors.New("no column for the customer's id in the first 10 rows: call it 客户编号 or id, or name yours in a map of columns")
 
 func hasID(cells []string, known map[string]field) bool {
-	for _, c := range cells {
-		if known[folded(c)] == fID {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(cells, func(c string) bool { return known[folded(c)] == fID })
 }
 
 // row takes one row of cells, or rejects it.

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -209,11 +210,8 @@ func (r *rows) reach(d *care.Dealer) *Rejection {
 		return r.fault(fZone, noZone)
 	}
 	if d != nil && t[fAdvisor] != "" {
-		for i := range d.Advisors {
-			if a := &d.Advisors[i]; a.Name == t[fAdvisor] {
-				t[fAdvisor] = a.Advisor
-				break
-			}
+		if i := slices.IndexFunc(d.Advisors, func(a care.Advisor) bool { return a.Name == t[fAdvisor] }); i >= 0 {
+			t[fAdvisor] = d.Advisors[i].Advisor
 		}
 	}
 	return nil
@@ -230,11 +228,7 @@ func (r *rows) zone(z string) bool {
 }
 
 func isLunar(s string) bool {
-	switch strings.ToLower(s) {
-	case "农历", "阴历", "农曆", "旧历", "lunar":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"农历", "阴历", "农曆", "旧历", "lunar"}, strings.ToLower(s))
 }
 
 // answers normalises the columns of consent.
@@ -265,10 +259,8 @@ func (r *rows) vehicle(d *care.Dealer) *Rejection {
 	id := t[fVehicle]
 	switch {
 	case id == "":
-		for f := fVehicle + 1; f < fields; f++ {
-			if t[f] != "" {
-				return r.fault(fVehicle, noVehicle)
-			}
+		if strings.Join(t[fVehicle+1:], "") != "" {
+			return r.fault(fVehicle, noVehicle)
 		}
 		return nil
 	case strings.ContainsAny(id, "{}"):

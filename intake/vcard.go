@@ -40,7 +40,6 @@ func (d *reading) vcard(ctx context.Context, in io.Reader) error {
 	lines.Buffer(make([]byte, 0, window), maxCard)
 	var card []property
 	inside, n := false, 0
-	flush := func() error { return d.row(ctx, r, cells(card, header), n) }
 	for line, ok := unfold(lines, ""); ok; line, ok = unfold(lines, line.next) {
 		p, isProperty := parseProperty(line.text)
 		switch {
@@ -49,7 +48,7 @@ func (d *reading) vcard(ctx context.Context, in io.Reader) error {
 			card, inside, n = card[:0], true, n+1
 		case p.name == "END" && strings.EqualFold(p.value, "VCARD") && inside:
 			inside = false
-			if err := flush(); err != nil {
+			if err := d.row(ctx, r, cells(card, header), n); err != nil {
 				return err
 			}
 		case inside:

@@ -64,7 +64,7 @@ func (d *reading) sheet(ctx context.Context, book *excelize.File, name string, k
 		}
 		switch {
 		case r != nil:
-			if empty(cells) {
+			if strings.Join(cells, "") == "" {
 				continue
 			}
 			if err := d.row(ctx, r, plain(cells), line); err != nil {
@@ -83,15 +83,6 @@ func (d *reading) sheet(ctx context.Context, book *excelize.File, name string, k
 		return false, fmt.Errorf("sheet %s: %w", name, err)
 	}
 	return r != nil, nil
-}
-
-func empty(cells []string) bool {
-	for _, c := range cells {
-		if c != "" {
-			return false
-		}
-	}
-	return true
 }
 
 // plain writes out numbers that some programs store as 1.3800138E10: a stored number has all its digits. What a person sees and

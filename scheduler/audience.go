@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -324,9 +325,8 @@ func (r *run) vehicleFacts(i int, on care.Date, t time.Time) vehicleFacts {
 }
 
 func visitOf(v *care.Visit) visitFacts {
-	out := visitFacts{Order: v.Order, ClosedOn: v.ClosedOn.String(), Kind: v.Kind, Technician: v.Technician, Declined: v.Declined}
-	if out.Kind == "" {
-		out.Kind = "maintenance"
+	out := visitFacts{
+		Order: v.Order, ClosedOn: v.ClosedOn.String(), Kind: cmp.Or(v.Kind, "maintenance"), Technician: v.Technician, Declined: v.Declined,
 	}
 	if v.KM != nil {
 		out.KM = *v.KM

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -165,10 +166,7 @@ func (o *odometer) gather(v *care.Vehicle, more []care.Reading) {
 		}
 	}
 	slices.SortFunc(all, func(a, b care.Reading) int {
-		if c := a.On.Compare(b.On); c != 0 {
-			return c
-		}
-		return b.KM - a.KM // same day: the larger first, which is the one that counts
+		return cmp.Or(a.On.Compare(b.On), cmp.Compare(b.KM, a.KM)) // same day: the larger first, which is the one that counts
 	})
 	kept := all[:0]
 	o.dropped = 0

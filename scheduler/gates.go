@@ -266,12 +266,9 @@ func (r *run) outside(c *candidate, _ time.Time) answer {
 // off reports whether the customer switched the program, its topic or its class off. A safety notice ends only where the customer
 // refused safety notices by that name: someone who is tired of newsletters must still hear of a recall.
 func (r *run) off(c *candidate) bool {
-	for _, name := range r.prefs.Off {
-		if name == string(c.occ.Class) || c.occ.Class != care.Safety && (name == c.occ.Topic || name == c.occ.Program) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.prefs.Off, func(name string) bool {
+		return name == string(c.occ.Class) || c.occ.Class != care.Safety && (name == c.occ.Topic || name == c.occ.Program)
+	})
 }
 
 // optedOut asks the overlay's stops. Safety is stopped by a stop of everything, of the channel or of safety itself, not by one of

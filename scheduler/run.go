@@ -18,7 +18,6 @@ type run struct {
 	request  Request
 	search   *search      // the round that is looked for, if one alone is
 	looking  search       // where search points to
-	rounds   *[]Round     // where rounds are gathered, if they are all that is asked for
 	focus    *care.Record // the message that is about to be sent, when the plan is asked for it alone
 
 	seen       *visits // what an audience sees, used again
@@ -266,10 +265,6 @@ type search struct {
 
 // found takes a round: its steps become candidates, unless one round alone is looked for.
 func (r *run) found(p *program, s *span, d due) {
-	if r.rounds != nil {
-		*r.rounds = append(*r.rounds, r.round(p, d))
-		return
-	}
 	if r.search == nil {
 		r.steps(p, s, d)
 		return

@@ -157,17 +157,10 @@ func (s *Sweeper) runSweep(ctx context.Context) (Progress, error) {
 // rest gives the machine and Redis back between two batches, for about a tenth of the time a batch takes.
 func (s *Sweeper) rest(ctx context.Context, customers int) error {
 	pause := time.Duration(customers) * 2 * time.Microsecond
-	if pause < 100*time.Microsecond {
+	if pause < 100*time.Microsecond || !s.sleep(ctx, pause) {
 		return context.Cause(ctx)
 	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
+	return nil
 }
 
 // job is one sweep, or afterwards what the changes until the next one are planned with.

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -214,15 +215,8 @@ func compareVisits(a, b *care.Visit) int {
 		}
 		return -1
 	}
-	for _, c := range []int{
-		strings.Compare(a.Order, b.Order), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Technician, b.Technician),
-		strings.Compare(strings.Join(a.Declined, "\n"), strings.Join(b.Declined, "\n")),
-	} {
-		if c != 0 {
-			return c
-		}
-	}
-	return 0
+	return cmp.Or(strings.Compare(a.Order, b.Order), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Technician, b.Technician),
+		strings.Compare(strings.Join(a.Declined, "\n"), strings.Join(b.Declined, "\n")))
 }
 
 // LatestVisit returns the vehicle's latest visit, nil if it has none.

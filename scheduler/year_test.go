@@ -87,37 +87,3 @@ func TestAYear(t *testing.T) {
 		t.Errorf("the year (-want +got):\n%s", diff)
 	}
 }
-
-func TestRounds(t *testing.T) {
-	t.Parallel()
-	programs, dealer := trade()
-	p := newPlanner(t, dealer, programs...)
-	f := facts(t, wang)
-	f.Customer.Vehicles[1].SoldOn = care.NewDate(2027, 4, 20)
-	var got []string
-	for _, r := range p.Rounds(f, care.NewDate(2026, 11, 1), care.NewDate(2027, 5, 1)) {
-		line := r.On.String() + " " + r.Program + " " + r.Vehicle + " " + r.Cycle
-		for _, s := range r.Steps {
-			line += " " + s.On.String()[5:]
-			if s.Void {
-				line += " sold"
-			}
-		}
-		got = append(got, strings.ReplaceAll(line, "LSGHXRT911E8R", ""))
-	}
-	want := []string{
-		"2026-11-07 winter-check  2026-11-07 11-07", "2026-12-01 offer  2026-12-01 12-01",
-		"2026-12-24 lapsed M88N 2026-12-24 09-24 sold 02-24 sold", "2026-12-24 welcome M88N once 12-25 12-31 01-24",
-		"2027-01-01 new-year  2027-01-01 01-01", "2027-01-07 maintenance M77M 2026-05-02 12-24 01-07 01-21",
-		"2027-02-05 birthday  2027 02-05", "2027-02-06 spring-festival  2027-02-06 02-06",
-		"2027-02-10 inspection M77M 2027-02-10 01-11 02-03", "2027-02-28 delivery-anniversary M77M 2027 02-28",
-		"2027-02-28 insurance M77M 2027-02-28 01-29 02-21", "2027-03-01 warranty M77M 2027-03-01 12-31",
-		"2027-04-05 qingming  2027-04-05 04-05", "2027-04-28 maintenance M88N 2026-12-24 04-14 04-28 sold 05-12 sold",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if p.Rounds(&care.Facts{ID: "X", Err: care.ErrGone}, care.NewDate(2026, 1, 1), care.NewDate(2027, 1, 1)) != nil {
-		t.Error("rounds of nobody")
-	}
-}

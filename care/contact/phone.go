@@ -45,14 +45,7 @@ func Scientific(raw string) bool {
 	return found && isNumber(mantissa, ".,") && isNumber(strings.TrimLeft(exponent, "+"), "")
 }
 
-func isNumber(s, also string) bool {
-	for i := range len(s) {
-		if (s[i] < '0' || s[i] > '9') && strings.IndexByte(also, s[i]) < 0 {
-			return false
-		}
-	}
-	return s != ""
-}
+func isNumber(s, also string) bool { return s != "" && strings.Trim(s, "0123456789"+also) == "" }
 
 // chinese is the short way for mainland mobiles, which are nearly all numbers of a Chinese dealer: ^1[3-9]\d{9}$ behind +86,
 // 0086, 86 or nothing. Without a prefix it needs the country, because 1 380 013 8000 is a number of the United States too.

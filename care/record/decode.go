@@ -1,17 +1,17 @@
 package record
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
-	"reflect"
+	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
+	"unicode/utf8"
 
-	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	jsonv1 "github.com/go-json-experiment/json/v1"
 
 	"github.com/carebell/carebell/care"
 )
@@ -50,188 +50,183 @@ func failsClosed(path string) bool {
 
 // read reads a record into the Go types and reports what does not fit them. It fails if the document is no JSON object.
 func read(raw []byte) (c *care.Customer, defects []care.Defect, ok bool) {
-	switch jsontext.Value(raw).Kind() {
+	r := readers.Get().(*reader)
+	defer readers.Put(r)
+	r.path, r.defects, r.err = r.path[:0], nil, nil // the last caller has the defects
+	r.dec.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	switch r.next() {
 	case jsontext.KindBeginObject, jsontext.KindNull:
 	default:
 		return nil, nil, false
 	}
-	r := readers.Get().(*reader)
-	defer readers.Put(r)
-	r.defects = nil // the last caller has them
 	c = new(care.Customer)
-	err := jsonv2.Unmarshal(raw, c, r.options)
-	return c, r.defects, err == nil
+	customer.read(r, c)
+	r.token()
+	return c, r.defects, errors.Is(r.err, io.EOF)
 }
 
-// reader is asked by the JSON library about each value. A value of the wrong type is passed over and reported.
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+// reader reads the values of a record one after another. A value of the wrong type is passed over and reported. The records that
+// exist were written for encoding/json, so names, doubles, nulls and odd characters mean what they mean there.
 type reader struct {
-	options jsonv2.Options
+	dec     jsontext.Decoder
+	path    []step // to the value that is read
 	defects []care.Defect
+	err     error // after an error nothing more is read
 }
 
-// readers are used again, because the library remembers in the options how each type is read.
-var readers = sync.Pool{New: func() any {
-	r := new(reader)
-	r.options = jsonv2.JoinOptions(
-		jsonv2.WithUnmarshalers(jsonv2.JoinUnmarshalers(
-			scalar(r, (*care.Date).UnmarshalJSON, ""), // an error of ours is one sentence for all, and is reported as it is
-			scalar(r, (*care.Birthday).UnmarshalJSON, ""),
-			scalar(r, (*care.Window).UnmarshalJSON, ""),
-			scalar(r, (*time.Time).UnmarshalJSON, "should be an RFC 3339 time"),
-			scalar(r, whole, "should be a whole number"),
-			scalar(r, wholeOrNil, "should be a whole number"),
-			scalar(r, answerOrNil, "should be true or false"),
-			text[string](r),
-			text[care.Channel](r),
-			jsonv2.UnmarshalFromFunc(r.texts),
-			object[care.Preferences](r), object[map[care.Channel]care.Consent](r), object[care.Consent](r), object[care.Hold](r),
-			object[care.Vehicle](r), object[care.Reading](r), object[care.Visit](r), object[care.Interval](r), object[care.Warranty](r),
-			list[[]string](r), list[[]care.Channel](r), list[[]care.Hold](r), list[[]care.Vehicle](r), list[[]care.Reading](r), list[[]care.Visit](r),
-		)),
-		// The records that exist were written for encoding/json, so names, doubles and odd characters mean what they mean there.
-		jsonv2.MatchCaseInsensitiveNames(true),
-		jsonv1.MatchCaseSensitiveDelimiter(true),
-		jsonv1.MergeWithLegacySemantics(true),
-		jsontext.AllowDuplicateNames(true),
-		jsontext.AllowInvalidUTF8(true),
-	)
-	return r
-}}
+// step leads into an object or a list.
+type step struct {
+	name  string
+	index int // -1 in an object
+}
 
-// scalar reads a value by a function that changes nothing if it fails. Without a message, that of its error is reported.
-func scalar[T any](r *reader, read func(v *T, raw []byte) error, message string) *jsonv2.Unmarshalers {
-	return jsonv2.UnmarshalFromFunc(func(dec *jsontext.Decoder, v *T) error {
-		raw, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		if err := read(v, raw); err != nil {
-			r.report(dec, cmp.Or(message, err.Error()))
-		}
+func (r *reader) next() jsontext.Kind {
+	if r.err != nil {
+		return jsontext.KindInvalid
+	}
+	return r.dec.PeekKind()
+}
+
+func (r *reader) token() (token jsontext.Token) {
+	if r.err == nil {
+		token, r.err = r.dec.ReadToken()
+	}
+	return token
+}
+
+func (r *reader) value() (raw jsontext.Value) {
+	if r.err == nil {
+		raw, r.err = r.dec.ReadValue()
+	}
+	return raw
+}
+
+// name reads the name of the next member, as it is written; nil if there is none.
+func (r *reader) name() jsontext.Value {
+	if r.next() != jsontext.KindString {
 		return nil
-	})
+	}
+	return r.value()
 }
 
-// text reads a text; null changes nothing, as in encoding/json.
-func text[T ~string](r *reader) *jsonv2.Unmarshalers {
-	return jsonv2.UnmarshalFromFunc(func(dec *jsontext.Decoder, v *T) error {
-		switch dec.PeekKind() {
-		case jsontext.KindString:
-			token, err := dec.ReadToken()
-			if err == nil {
-				*v = T(token.String())
-			}
-			return err
-		case jsontext.KindNull, jsontext.KindInvalid:
-			return dec.SkipValue()
-		}
-		return r.passOver(dec, "should be a text")
-	})
+func (r *reader) skip() {
+	if r.err == nil {
+		r.err = r.dec.SkipValue()
+	}
 }
 
-// texts reads a list of texts. What is no text has no place in it.
-func (r *reader) texts(dec *jsontext.Decoder, texts *[]string) error {
-	if dec.PeekKind() != jsontext.KindBeginArray {
-		return errors.ErrUnsupported // list[[]string] is asked next
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	*texts = []string{}
-	for {
-		switch dec.PeekKind() {
-		case jsontext.KindEndArray:
-			_, err := dec.ReadToken()
-			return err
-		case jsontext.KindString:
-			token, err := dec.ReadToken()
-			if err != nil {
-				return err
-			}
-			*texts = append(*texts, token.String())
-		case jsontext.KindNull:
-			if err := dec.SkipValue(); err != nil {
-				return err
-			}
-			*texts = append(*texts, "")
-		default:
-			if err := r.passOver(dec, "should be a text"); err != nil {
-				return err
-			}
+// report says what is wrong with the value that is read. A path is written as $.vehicles[1].sold_on. A field has the name of its
+// table there, however the record spells it, so that what fails closed is known by its path.
+func (r *reader) report(message string) {
+	path := "$"
+	for _, s := range r.path {
+		if s.index < 0 {
+			path += "." + s.name
+		} else {
+			path += "[" + strconv.Itoa(s.index) + "]"
 		}
 	}
+	r.defects = append(r.defects, care.Defect{Path: path, Message: message})
 }
 
-func object[T any](r *reader) *jsonv2.Unmarshalers {
-	return composite[T](r, jsontext.KindBeginObject, "should be an object")
-}
-
-func list[T any](r *reader) *jsonv2.Unmarshalers {
-	return composite[T](r, jsontext.KindBeginArray, "should be a list")
-}
-
-// composite looks at what the library reads by its parts. errors.ErrUnsupported leaves it to the library.
-func composite[T any](r *reader, begin jsontext.Kind, message string) *jsonv2.Unmarshalers {
-	return jsonv2.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ *T) error {
-		switch dec.PeekKind() {
-		case begin, jsontext.KindNull, jsontext.KindInvalid:
-			return errors.ErrUnsupported
-		}
-		return r.passOver(dec, message)
-	})
-}
-
-// passOver skips the next value and reports it.
-func (r *reader) passOver(dec *jsontext.Decoder, message string) error {
-	if err := dec.SkipValue(); err != nil {
-		return err
+// begin enters an object or a list. Any other value is passed over, and reported if it is not null.
+func (r *reader) begin(kind jsontext.Kind, message string) bool {
+	switch r.next() {
+	case kind:
+		r.token()
+		r.path = append(r.path, step{})
+		return true
+	case jsontext.KindNull:
+		r.skip()
+	default:
+		r.skip()
+		r.report(message)
 	}
-	r.report(dec, message)
+	return false
+}
+
+func (r *reader) at(name string, index int) { r.path[len(r.path)-1] = step{name, index} }
+
+func (r *reader) end() {
+	r.token()
+	r.path = r.path[:len(r.path)-1]
+}
+
+// list reads a list. An item reports whether it has a place in it. Of a list that is there twice the second is read over the items
+// of the first, as in encoding/json.
+func list[T any](r *reader, to *[]T, item func(r *reader, v *T) bool) {
+	if r.next() == jsontext.KindNull {
+		*to = nil
+	}
+	if !r.begin(jsontext.KindBeginArray, "should be a list") {
+		return
+	}
+	items := (*to)[:0]
+	for i := 0; r.err == nil && r.next() != jsontext.KindEndArray; i++ {
+		r.at("", i)
+		more := slices.Grow(items, 1)[:len(items)+1]
+		if item(r, &more[len(items)]) {
+			items = more
+		}
+	}
+	r.end()
+	if len(items) == 0 {
+		items = []T{}
+	}
+	*to = items
+}
+
+// scalar reads a value by a function that changes nothing if it fails, and reports whether it could. Without a message, that of the
+// error is reported.
+func scalar[T any](r *reader, v *T, parse func(v *T, raw []byte) error, message string) bool {
+	raw := r.value()
+	if r.err != nil {
+		return false
+	}
+	if err := parse(v, raw); err != nil {
+		r.report(cmp.Or(message, err.Error())) // an error of ours is one sentence for all
+		return false
+	}
+	return true
+}
+
+func text[T ~string](r *reader, v *T) bool { return scalar(r, v, parseText, "should be a text") }
+
+func date(r *reader, v *care.Date) { scalar(r, v, (*care.Date).UnmarshalJSON, "") }
+
+func whole(r *reader, v *int) { scalar(r, v, parseWhole, "should be a whole number") }
+
+func wholeOrNil(r *reader, v **int) { scalar(r, v, parseWholeOrNil, "should be a whole number") }
+
+func answer(r *reader, v **bool) { scalar(r, v, parseAnswer, "should be true or false") }
+
+var errType = errors.New("a value of another type")
+
+// parseText reads a text; null changes nothing, as in encoding/json.
+func parseText[T ~string](text *T, raw []byte) error {
+	switch raw[0] {
+	case '"':
+		*text = T(unquote(raw))
+	case 'n':
+	default:
+		return errType
+	}
 	return nil
 }
 
-// report says what is wrong with the value that was read last.
-func (r *reader) report(dec *jsontext.Decoder, message string) {
-	r.defects = append(r.defects, care.Defect{Path: path(dec.StackPointer()), Message: message})
-}
-
-// path writes a JSON pointer as $.vehicles[1].sold_on. A field has the name of its Go type's tag, however the record spells it, so
-// that what fails closed is known by its path.
-func path(pointer jsontext.Pointer) string {
-	var b strings.Builder
-	b.WriteByte('$')
-	t := reflect.TypeFor[care.Customer]()
-	for token := range pointer.Tokens() {
-		switch t.Kind() {
-		case reflect.Struct:
-			name, field := fieldNamed(t, token)
-			b.WriteString("." + name)
-			t = field
-		case reflect.Slice:
-			b.WriteString("[" + token + "]")
-			t = t.Elem()
-		default:
-			b.WriteString("." + token)
-			t = t.Elem()
-		}
+// unquote returns the text of a JSON string. Odd characters are replaced.
+func unquote(raw []byte) string {
+	if !bytes.ContainsRune(raw, '\\') && utf8.Valid(raw) {
+		return string(raw[1 : len(raw)-1])
 	}
-	return b.String()
+	text, _ := jsontext.AppendUnquote(nil, raw) // the error tells of odd characters only
+	return string(text)
 }
 
-// fieldNamed returns the name and type of the field that the library reads a member into.
-func fieldNamed(t reflect.Type, member string) (string, reflect.Type) {
-	found, typ := member, t
-	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == member || strings.EqualFold(name, member) {
-			found, typ = name, f.Type
-		}
-	}
-	return found, typ
-}
-
-// whole reads a whole number; null changes nothing, as in encoding/json.
-func whole(n *int, raw []byte) error {
+// parseWhole reads a whole number; null changes nothing, as in encoding/json.
+func parseWhole(n *int, raw []byte) error {
 	if string(raw) == "null" {
 		return nil
 	}
@@ -242,8 +237,8 @@ func whole(n *int, raw []byte) error {
 	return err
 }
 
-// wholeOrNil reads a whole number that may be missing; null is missing.
-func wholeOrNil(n **int, raw []byte) error {
+// parseWholeOrNil reads a whole number that may be missing; null is missing.
+func parseWholeOrNil(n **int, raw []byte) error {
 	if string(raw) == "null" {
 		*n = nil
 		return nil
@@ -255,17 +250,15 @@ func wholeOrNil(n **int, raw []byte) error {
 	return err
 }
 
-var errNoAnswer = errors.New("neither true nor false")
-
-// answerOrNil reads an answer that may be missing; null is missing.
-func answerOrNil(yes **bool, raw []byte) error {
+// parseAnswer reads an answer that may be missing; null is missing.
+func parseAnswer(yes **bool, raw []byte) error {
 	switch string(raw) {
 	case "null":
 		*yes = nil
 	case "true", "false":
 		*yes = new(raw[0] == 't')
 	default:
-		return errNoAnswer
+		return errType
 	}
 	return nil
 }

@@ -68,32 +68,22 @@ func Lines(s string) string {
 // Readable reports whether a text has neither control characters nor what its encoding could not say: a cell of a file that has them
 // was read wrongly, and cleaning would hide that.
 func Readable(s string) bool {
-	for i := 0; i < len(s); {
-		r, n := rune(s[i]), 1
-		if r >= utf8.RuneSelf {
-			r, n = utf8.DecodeRuneInString(s[i:])
-		}
+	for _, r := range s {
 		if control(r) || r == utf8.RuneError {
 			return false
 		}
-		i += n
 	}
 	return true
 }
 
 // harmful returns where the first character stands that Line, or Lines, would change; the length of s if there is none.
 func harmful(s string, lines bool) int {
-	for i := 0; i < len(s); {
-		r, n := rune(s[i]), 1
-		if r >= utf8.RuneSelf {
-			r, n = utf8.DecodeRuneInString(s[i:])
-		}
+	for i, r := range s {
 		switch {
 		case lines && (r == '\n' || r == '\t'):
 		case control(r) || r == '\u2028' || r == '\u2029' || dropped(r):
 			return i
 		}
-		i += n
 	}
 	return len(s)
 }

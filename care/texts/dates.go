@@ -13,8 +13,7 @@ func (l *Language) Date(d care.Date) string {
 	if d.IsZero() {
 		return ""
 	}
-	weekday := time.Date(d.Year(), d.Month(), d.Day(), 0, 0, 0, 0, time.UTC).Weekday()
-	return l.T("date.long", "weekday", l.Word("weekday", strings.ToLower(weekday.String())), "day", strconv.Itoa(d.Day()),
+	return l.T("date.long", "weekday", l.Word("weekday", strings.ToLower(d.Weekday().String())), "day", strconv.Itoa(d.Day()),
 		"month", l.Word("month", strings.ToLower(d.Month().String())), "year", strconv.Itoa(d.Year()))
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,9 +44,6 @@ func Usable(problems []care.Problem) bool {
 	}
 	return true
 }
-
-// Empty reports whether the only fault is that the file holds nothing.
-func Empty(problems []care.Problem) bool { return len(problems) == 1 && problems[0].Rule == ruleEmpty }
 
 // Decode puts the document's value into v, a pointer that already holds the defaults, and returns all faults of the file. fill, if
 // not nil, is called with a pointer to each new item of a list, to put the item's defaults in place.
@@ -364,7 +362,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, name string) {
 			if e.name == "default" {
 				// None for any: what the defaults say of single ones goes too, unless the book names them.
 				for _, k := range v.MapKeys() {
-					if !contains(all, k.String()) {
+					if !slices.ContainsFunc(all, func(e entry) bool { return e.name == k.String() }) {
 						v.SetMapIndex(k, reflect.Value{})
 					}
 				}
@@ -381,15 +379,6 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, name string) {
 		d.value(e.value, item, called)
 		v.SetMapIndex(reflect.ValueOf(e.name).Convert(v.Type().Key()), item)
 	}
-}
-
-func contains(all []entry, name string) bool {
-	for _, e := range all {
-		if e.name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // isPairs reports whether a list takes the entries of a mapping in their order.
