@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // The index from addresses to customers is a hash per bucket of addresses: small hashes of a few dozen take a quarter of the memory that a key
@@ -116,7 +117,7 @@ func (s *Store) trimAddresses(ctx context.Context, buckets []string) error {
 	pipe = s.client.Pipeline()
 	entries, overlays := make([]*redis.IntCmd, len(gone)), make([]*redis.BoolCmd, len(gone))
 	for i, id := range gone {
-		entries[i], overlays[i] = pipe.HLen(ctx, ledgerKey(id)), pipe.HExists(ctx, ledgerKey(id), overlayField)
+		entries[i], overlays[i] = pipe.HLen(ctx, ledgerKey(id)), pipe.HExists(ctx, ledgerKey(id), codec.OverlayField)
 	}
 	if pipe.Len() == 0 {
 		return nil

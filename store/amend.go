@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // errClaimed is why a message cannot be changed now.
@@ -132,9 +133,9 @@ func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out
 // amendWords are the ten words that amend.lua takes.
 func amendWords(l *located, d *decision) ([]any, error) {
 	old := &l.record
-	words := []any{old.ID, dayText(l.day), old.Customer, care.LaneOf(old.Channel, old.Class).String(), l.raw}
+	words := []any{old.ID, codec.DayText(l.day), old.Customer, care.LaneOf(old.Channel, old.Class).String(), l.raw}
 	if d.forget {
-		return append(words, "", "", "", 0, rankOf(care.StateUndelivered)), nil
+		return append(words, "", "", "", 0, codec.Rank(care.StateUndelivered)), nil
 	}
 	r := *d.record
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
@@ -142,15 +143,15 @@ func amendWords(l *located, d *decision) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	record := encodeRecord(&r)
+	record := codec.EncodeRecord(&r)
 	if l.raw == "" { // of a record that is gone only the ledger is kept true
 		record = ""
 	}
-	known := rankOf(r.State)
+	known := codec.Rank(r.State)
 	if known == "0" { // any other state leaves only a delivery waiting
-		known = rankOf(care.StateUndelivered)
+		known = codec.Rank(care.StateUndelivered)
 	}
-	return append(words, record, encodeEntry(entryOf(&r, care.DateFromDays(l.day), r.UpdatedAt)), to, score, known), nil
+	return append(words, record, codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(l.day), r.UpdatedAt)), to, score, known), nil
 }
 
 // parkWords are the five words that park.lua takes.
@@ -159,11 +160,11 @@ func (s *Store) parkWords(l *located, d *decision) ([]any, error) {
 	if receipt == nil {
 		receipt, keep = d.stale, 0
 	}
-	raw, err := s.earlyReceipt(receipt)
+	raw, err := codec.EncodeEarly(receipt, s.clock())
 	if err != nil {
 		return nil, fmt.Errorf("message %s: %w", l.record.ID, err)
 	}
-	return []any{l.record.ID, dayText(l.day), l.raw, raw, keep}, nil
+	return []any{l.record.ID, codec.DayText(l.day), l.raw, raw, keep}, nil
 }
 
 // Resolve ends uncertain messages as a person found them: "sent", "failed", or "resend", which puts them back into the queue and

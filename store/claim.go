@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // claimAtOnce limits what one run of claim.lua is asked for, which stops its Redis meanwhile.
@@ -312,10 +313,10 @@ func (s *Store) readClaims(ctx context.Context, c *call, shard int, until time.T
 	seen := look{ended: number(l[2]) > 0, suspects: number(l[3]) > 0, due: number(l[4])}
 	claims := make([]*care.Claim, 0, len(l)/4)
 	for at := 5; at+3 < len(l); at += 4 {
-		lane, _ := laneNamed(text(l[at]))
-		r, ok := parseRef(text(l[at+1]))
-		claim := &care.Claim{Lane: lane, Token: token, Until: until, Day: r.day}
-		if claim.Record, err = decodeRecord(r.id, text(l[at+2])); err != nil || !ok {
+		lane, _ := codec.LaneNamed(text(l[at]))
+		r, ok := codec.ParseRef(text(l[at+1]))
+		claim := &care.Claim{Lane: lane, Token: token, Until: until, Day: r.Day}
+		if claim.Record, err = codec.DecodeRecord(r.ID, text(l[at+2])); err != nil || !ok {
 			s.setAside(ctx, claim, r)
 			continue
 		}
@@ -330,12 +331,12 @@ func (s *Store) readClaims(ctx context.Context, c *call, shard int, until time.T
 }
 
 // setAside ends a message whose record is gone or cannot be read: it would come back for ever. The ledger says what it was.
-func (s *Store) setAside(ctx context.Context, claim *care.Claim, r ref) {
-	s.log.ErrorContext(ctx, "a message's record cannot be read; it is set aside", slog.String("id", r.id), logCustomer(r.customer))
-	raw, _ := s.client.HGet(ctx, ledgerKey(r.customer), r.id).Result()
-	e, _ := decodeEntry(raw) // of what cannot be read nothing is known
+func (s *Store) setAside(ctx context.Context, claim *care.Claim, r codec.Ref) {
+	s.log.ErrorContext(ctx, "a message's record cannot be read; it is set aside", slog.String("id", r.ID), logCustomer(r.Customer))
+	raw, _ := s.client.HGet(ctx, ledgerKey(r.Customer), r.ID).Result()
+	e, _ := codec.DecodeEntry(raw) // of what cannot be read nothing is known
 	claim.Record = care.Record{
-		ID: r.id, Customer: r.customer, Program: e.Program, Vehicle: e.Vehicle, Step: e.Step, Cycle: e.Cycle, On: e.On, Class: e.Class,
+		ID: r.ID, Customer: r.Customer, Program: e.Program, Vehicle: e.Vehicle, Step: e.Step, Cycle: e.Cycle, On: e.On, Class: e.Class,
 		Channel: claim.Lane.Channel, State: care.StateFailed, Reason: "damaged_record", UpdatedAt: s.clock().UTC(),
 	}
 	if claim.Record.Class == "" {
@@ -345,6 +346,6 @@ func (s *Store) setAside(ctx context.Context, claim *care.Claim, r ref) {
 		}
 	}
 	if _, err := s.Complete(ctx, []care.Result{{Claim: claim, Record: claim.Record}}); err != nil {
-		s.log.ErrorContext(ctx, "it could not be set aside", slog.String("id", r.id), slog.Any("error", err))
+		s.log.ErrorContext(ctx, "it could not be set aside", slog.String("id", r.ID), slog.Any("error", err))
 	}
 }

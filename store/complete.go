@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // countersKept is how long the daily counters behind Usual are kept.
@@ -31,7 +32,7 @@ func inParts[T any](items []T, do func([]T) ([]bool, error)) ([]bool, error) {
 
 // claimWords are the five words by which scripts know a claim.
 func claimWords(c *care.Claim) []any {
-	return []any{c.Lane.String(), c.Record.ID, dayText(c.Day), c.Record.Customer, c.Token}
+	return []any{c.Lane.String(), c.Record.ID, codec.DayText(c.Day), c.Record.Customer, c.Token}
 }
 
 // Begin records that messages are about to be sent: state sending, with the channel that the claim's record names. Only what is true in
@@ -51,7 +52,7 @@ func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error
 		if r.FirstTry.IsZero() {
 			r.FirstTry = r.UpdatedAt
 		}
-		return append(claimWords(claim), encodeRecord(&r), encodeEntry(entryOf(&r, care.DateFromDays(claim.Day), r.UpdatedAt))), nil
+		return append(claimWords(claim), codec.EncodeRecord(&r), codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(claim.Day), r.UpdatedAt))), nil
 	})
 	if err != nil {
 		return begun, err
@@ -100,7 +101,7 @@ func (s *Store) Complete(ctx context.Context, results []care.Result) ([]bool, er
 	}
 	now := s.clock()
 	calls, err := perShard(s.lua.complete, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
-		[]any{sentTable(dayOf(now)), int(countersKept / time.Second)}, func(i int) ([]any, error) { return completeWords(&results[i], now) })
+		[]any{sentTable(codec.DayOf(now)), int(countersKept / time.Second)}, func(i int) ([]any, error) { return completeWords(&results[i], now) })
 	if err != nil {
 		return recorded, err
 	}
@@ -114,7 +115,7 @@ func (s *Store) Complete(ctx context.Context, results []care.Result) ([]bool, er
 	calls.each(1, func(i int, answer any) {
 		recorded[i] = answer != int64(0)
 		if raw := text(answer); raw != "" {
-			if rc, _, ok := parseEarly(raw); ok {
+			if rc, _, ok := codec.DecodeEarly(raw); ok {
 				early = append(early, rc)
 			}
 		}
@@ -153,10 +154,10 @@ func completeWords(res *care.Result, now time.Time) ([]any, error) {
 	}
 	if over := r.State.Final() && r.State != care.StateExpired && r.State != care.StateSkipped; over || r.State == care.StateUncertain {
 		also = strings.Join(r.Also, " ")
-		merged = encodeEntry(care.LedgerEntry{State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID})
+		merged = codec.EncodeEntry(care.LedgerEntry{State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID})
 	}
-	entry := encodeEntry(entryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt))
-	return append(claimWords(res.Claim), encodeRecord(&r), entry, to, at, count, also, merged), nil
+	entry := codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt))
+	return append(claimWords(res.Claim), codec.EncodeRecord(&r), entry, to, at, count, also, merged), nil
 }
 
 // destination says which set a message stands in by its state, "" = none, and with what score.

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // Depth is how many messages a lane holds.
@@ -40,7 +41,7 @@ func (s *Store) Depth(ctx context.Context) ([]Depth, error) {
 	out := make([]Depth, len(care.Lanes))
 	for shard := range leased {
 		for _, member := range leased[shard].Val() {
-			if lane, _, ok := parseLeased(member); ok {
+			if lane, _, ok := codec.ParseLeased(member); ok {
 				claimed[lane]++
 			}
 		}

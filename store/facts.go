@@ -15,6 +15,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	carerecord "github.com/carebell/carebell/care/record"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // ledgerKept is how long the ledger remembers an occurrence.
@@ -202,14 +203,14 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 		out[i] = &room[i]
 		out[i].ID = id
 		if f.ledgers == nil {
-			readCustomer(out[i], f.records[i], value{err: redis.Nil})
+			readCustomer(out[i], f.records[i], nil)
 			continue
 		}
 		flat, _ := f.ledgers[i].Val().([]any)
-		ledger, overlay, gone := readLedger(flat, stale)
+		ledger, overlay, gone := codec.DecodeLedger(flat, stale)
 		if err := f.ledgers[i].Err(); err != nil && wrongType(err) {
 			s.log.ErrorContext(ctx, "a ledger has the wrong type", logCustomer(id))
-			overlay.err = err // there may have been an opt-out in it
+			overlay = new(string) // damaged: there may have been an opt-out in it
 		}
 		readCustomer(out[i], f.records[i], overlay)
 		if out[i].Ledger = ledger; len(gone) > 0 {
@@ -239,7 +240,7 @@ func run(ctx context.Context, pipe redis.Pipeliner) error {
 func wrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // readCustomer reads record and overlay.
-func readCustomer(f *care.Facts, record, overlay value) {
+func readCustomer(f *care.Facts, record value, overlay *string) {
 	switch {
 	case errors.Is(record.err, redis.Nil):
 		f.Err = care.ErrGone
@@ -251,37 +252,11 @@ func readCustomer(f *care.Facts, record, overlay value) {
 			f.Customer, f.Err = nil, fmt.Errorf("%w: the id in the record is not the one in its key", care.ErrNoID)
 		}
 	}
-	if errors.Is(overlay.err, redis.Nil) {
+	if overlay == nil {
 		return
 	}
 	f.Overlay = new(care.Overlay)
-	if overlay.err != nil || json.Unmarshal([]byte(overlay.text), f.Overlay) != nil {
+	if json.Unmarshal([]byte(*overlay), f.Overlay) != nil {
 		f.Customer, f.Overlay, f.Err = nil, nil, errOverlay
 	}
-}
-
-// readLedger reads the flat answer of HGETALL. What is over and older than stale is left out and named.
-func readLedger(flat []any, stale time.Time) (l care.Ledger, overlay value, old []string) {
-	overlay.err = redis.Nil
-	if len(flat) == 0 {
-		return nil, overlay, nil
-	}
-	l = make(care.Ledger, len(flat)/2)
-	for i := 0; i+1 < len(flat); i += 2 {
-		id, _ := flat[i].(string)
-		raw, _ := flat[i+1].(string)
-		if id == overlayField {
-			overlay = value{text: raw}
-			continue
-		}
-		e, err := decodeEntry(raw)
-		if err != nil {
-			e = care.DamagedEntry()
-		} else if !e.State.Pending() && e.At.Before(stale) {
-			old = append(old, id)
-			continue
-		}
-		l[id] = e
-	}
-	return l, overlay, old
 }

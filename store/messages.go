@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // Filter selects messages; what is zero does not matter.
@@ -95,7 +96,7 @@ type located struct {
 
 // read decodes a record.
 func (s *Store) read(ctx context.Context, id, raw string, day int) (*located, bool) {
-	r, err := decodeRecord(id, raw)
+	r, err := codec.DecodeRecord(id, raw)
 	if err != nil {
 		s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", id))
 		return nil, false
@@ -121,7 +122,7 @@ func (s *Store) noteClaimed(ctx context.Context, found []*located) error {
 		r := &l.record
 		shard := care.ShardOf(r.ID)
 		busy[i] = pipe.HGet(ctx, busyKey(shard), r.Customer)
-		suspect[i] = pipe.ZScore(ctx, suspectsKey(shard, care.LaneOf(r.Channel, r.Class)), ref{r.ID, l.day, r.Customer}.String())
+		suspect[i] = pipe.ZScore(ctx, suspectsKey(shard, care.LaneOf(r.Channel, r.Class)), codec.Ref{ID: r.ID, Day: l.day, Customer: r.Customer}.String())
 	}
 	if pipe.Len() == 0 {
 		return nil
@@ -152,19 +153,19 @@ func (s *Store) queued(ctx context.Context, lane care.Lane) ([]*located, error) 
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
-	var refs []ref
+	var refs []codec.Ref
 	claimed := make(map[string]bool)
 	for shard := range care.Shards {
 		refs = appendRefs(refs, due[shard].Val())
 		waiting := len(refs)
 		refs = appendRefs(refs, suspects[shard].Val())
 		for _, member := range leased[shard].Val() {
-			if at, r, ok := parseLeased(member); ok && at == lane {
+			if at, r, ok := codec.ParseLeased(member); ok && at == lane {
 				refs = append(refs, r)
 			}
 		}
 		for _, r := range refs[waiting:] {
-			claimed[r.id] = true
+			claimed[r.ID] = true
 		}
 	}
 	out, err := s.readRefs(ctx, refs)
@@ -176,9 +177,9 @@ func (s *Store) queued(ctx context.Context, lane care.Lane) ([]*located, error) 
 	return out, err
 }
 
-func appendRefs(refs []ref, members []string) []ref {
+func appendRefs(refs []codec.Ref, members []string) []codec.Ref {
 	for _, m := range members {
-		if r, ok := parseRef(m); ok {
+		if r, ok := codec.ParseRef(m); ok {
 			refs = append(refs, r)
 		}
 	}
@@ -195,7 +196,7 @@ func (s *Store) listed(ctx context.Context, set string) ([]*located, error) {
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
-	var refs []ref
+	var refs []codec.Ref
 	for _, c := range cmds {
 		refs = appendRefs(refs, c.Val())
 	}
@@ -203,22 +204,22 @@ func (s *Store) listed(ctx context.Context, set string) ([]*located, error) {
 }
 
 // readRefs reads the records of messages, a thousand in a round trip. Those that are gone are left out, and those that stand there twice.
-func (s *Store) readRefs(ctx context.Context, refs []ref) ([]*located, error) {
+func (s *Store) readRefs(ctx context.Context, refs []codec.Ref) ([]*located, error) {
 	out := make([]*located, 0, len(refs))
 	there := make(map[string]bool, len(refs))
 	for chunk := range slices.Chunk(refs, batch) {
 		pipe := s.client.Pipeline()
 		cmds := make([]*redis.StringCmd, len(chunk))
 		for i, r := range chunk {
-			cmds[i] = pipe.HGet(ctx, messagesKey(care.ShardOf(r.id), r.day), r.id)
+			cmds[i] = pipe.HGet(ctx, messagesKey(care.ShardOf(r.ID), r.Day), r.ID)
 		}
 		if err := run(ctx, pipe); err != nil {
 			return nil, fmt.Errorf("read messages: %w", err)
 		}
 		for i, r := range chunk {
-			if raw := cmds[i].Val(); raw != "" && !there[r.id] {
-				if l, ok := s.read(ctx, r.id, raw, r.day); ok {
-					there[r.id] = true
+			if raw := cmds[i].Val(); raw != "" && !there[r.ID] {
+				if l, ok := s.read(ctx, r.ID, raw, r.Day); ok {
+					there[r.ID] = true
 					out = append(out, l)
 				}
 			}
@@ -234,7 +235,7 @@ func (s *Store) ofCustomer(ctx context.Context, customer string) ([]*located, er
 	}
 	ids := make([]string, 0, len(fields))
 	for id := range fields {
-		if id != overlayField {
+		if id != codec.OverlayField {
 			ids = append(ids, id)
 		}
 	}

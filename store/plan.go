@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // Applied counts what Apply did. Refused are additions that the ledger knows already, and moves and drops of what is claimed
@@ -59,13 +60,13 @@ func (s *Store) add(ctx context.Context, adds []*care.Occurrence, now time.Time,
 	cs, err := perShard(s.lua.plan, len(adds), func(i int) int { return care.ShardOf(adds[i].ID) }, nil, func(i int) ([]any, error) {
 		o := adds[i]
 		r := recordOf(o, now)
-		day, last := dayOf(o.Release), o.Expires
+		day, last := codec.DayOf(o.Release), o.Expires
 		if last.Before(o.Release) {
 			last = o.Release
 		}
 		return []any{
-			o.ID, dayText(day), o.Customer, care.LaneOf(o.Channel, o.Class).String(), score(o.Release),
-			encodeEntry(entryOf(&r, care.DateFromDays(day), now)), encodeRecord(&r), s.keepUntil(last).Unix(),
+			o.ID, codec.DayText(day), o.Customer, care.LaneOf(o.Channel, o.Class).String(), score(o.Release),
+			codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(day), now)), codec.EncodeRecord(&r), s.keepUntil(last).Unix(),
 		}, nil
 	})
 	if err != nil {
@@ -155,7 +156,7 @@ func (s *Store) locate(ctx context.Context, list []planned, todo []int) ([]*loca
 	records := make([]*redis.StringCmd, len(todo))
 	pipe = s.client.Pipeline()
 	for j, i := range todo {
-		e, err := decodeEntry(entries[j].Val())
+		e, err := codec.DecodeEntry(entries[j].Val())
 		if err != nil {
 			continue
 		}
@@ -175,7 +176,7 @@ func (s *Store) locate(ctx context.Context, list []planned, todo []int) ([]*loca
 		if out[j] == nil || records[j].Val() == "" {
 			continue
 		}
-		if r, err := decodeRecord(list[i].id, records[j].Val()); err == nil {
+		if r, err := codec.DecodeRecord(list[i].id, records[j].Val()); err == nil {
 			out[j].record, out[j].raw = r, records[j].Val()
 		}
 	}

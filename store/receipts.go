@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // Receipts records what providers said later, in any order and however often. A message's state only moves up: sent becomes delivered or
@@ -107,7 +106,7 @@ func received(l *located, rc *care.Receipt, now time.Time) decision {
 // providerKept is how long a provider's id is remembered.
 const providerKept = 8 * 24 * time.Hour
 
-func providerTable(day int) string { return "provider:" + dayText(day) }
+func providerTable(day int) string { return "provider:" + codec.DayText(day) }
 
 // linkProviders remembers which messages the providers' ids belong to, and returns the receipts that were there before them. Only SMS
 // gateways answer with nothing but an id of their own.
@@ -123,7 +122,7 @@ func (s *Store) linkProviders(ctx context.Context, results []care.Result, record
 			pairs = append(pairs, pair{p, r.ID})
 		}
 	}
-	table := providerTable(dayOf(s.clock()))
+	table := providerTable(codec.DayOf(s.clock()))
 	// Written first, looked up afterwards: see identify.
 	cs, err := perShard(s.lua.write, len(pairs), func(i int) int { return care.Shard(pairs[i].provider) }, nil, func(i int) ([]any, error) {
 		shard := care.Shard(pairs[i].provider)
@@ -178,7 +177,7 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 		return known, nil
 	}
 	// Parked first, looked up afterwards: a message that is completed in between finds the receipt, or the receipt the message.
-	today := dayOf(s.clock())
+	today := codec.DayOf(s.clock())
 	const back = int(providerKept / (24 * time.Hour))
 	pipe := s.client.Pipeline()
 	cmds := make([][]interface{ Val() string }, len(open))
@@ -219,33 +218,3 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 
 // earlyKept is how long a receipt waits in early for its message's result.
 const earlyKept = 7 * 24 * time.Hour
-
-// rankOf is how much a receipt says. Receipts come in any order, and what waits for the message must be the one that says most.
-func rankOf(state care.State) string {
-	switch state {
-	case care.StateSent:
-		return "1"
-	case care.StateFailed:
-		return "2"
-	case care.StateUndelivered:
-		return "3"
-	case care.StateDelivered:
-		return "4"
-	}
-	return "0"
-}
-
-// earlyReceipt writes a receipt as it waits in early: its rank, which scripts compare, the second it was put there, and what it says.
-func (s *Store) earlyReceipt(rc *care.Receipt) (string, error) {
-	raw, err := json.Marshal(rc)
-	return fmt.Sprintf("%s|%d|%s", rankOf(rc.State), s.clock().Unix(), raw), err
-}
-
-// parseEarly is the inverse of earlyReceipt.
-func parseEarly(raw string) (rc care.Receipt, at time.Time, ok bool) {
-	_, rest, _ := strings.Cut(raw, "|")
-	second, said, _ := strings.Cut(rest, "|")
-	sec, err := strconv.ParseInt(second, 10, 64)
-	ok = err == nil && json.Unmarshal([]byte(said), &rc) == nil
-	return rc, time.Unix(sec, 0), ok
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // What one Repair looks at: repairPages pages of about 500 records in each shard, so 64,000 records, however many there are. One page
@@ -85,17 +86,17 @@ func (s *Store) requeue(ctx context.Context, shard, day int, page []string) (int
 	var waits []*redis.FloatCmd
 	pipe := s.client.Pipeline()
 	for i := 0; i+1 < len(page); i += 2 {
-		switch stateOf(page[i+1]) {
+		switch codec.StateOf(page[i+1]) {
 		case care.StateDue, care.StateRetry, care.StateSending:
 		default:
 			continue
 		}
-		r, err := decodeRecord(page[i], page[i+1])
+		r, err := codec.DecodeRecord(page[i], page[i+1])
 		if err != nil {
 			continue
 		}
 		all = append(all, pending{r, page[i+1]})
-		waits = append(waits, pipe.ZScore(ctx, dueKey(shard, care.LaneOf(r.Channel, r.Class)), ref{r.ID, day, r.Customer}.String()))
+		waits = append(waits, pipe.ZScore(ctx, dueKey(shard, care.LaneOf(r.Channel, r.Class)), codec.Ref{ID: r.ID, Day: day, Customer: r.Customer}.String()))
 	}
 	if len(all) == 0 {
 		return 0, nil
@@ -112,7 +113,7 @@ func (s *Store) requeue(ctx context.Context, shard, day int, page []string) (int
 		if p.record.State == care.StateSending {
 			sending = 1
 		}
-		c.add(care.LaneOf(p.record.Channel, p.record.Class).String(), p.record.ID, dayText(day), p.record.Customer, p.raw, sending)
+		c.add(care.LaneOf(p.record.Channel, p.record.Class).String(), p.record.ID, codec.DayText(day), p.record.Customer, p.raw, sending)
 	}
 	if len(c.args) == 1 {
 		return 0, nil
@@ -139,8 +140,8 @@ func (s *Store) repairBusy(ctx context.Context) error {
 	for shard := range busy {
 		there := make(map[string]bool)
 		for _, member := range leased[shard].Val() {
-			if _, r, ok := parseLeased(member); ok {
-				there[r.customer+"|"+r.id] = true
+			if _, r, ok := codec.ParseLeased(member); ok {
+				there[r.Customer+"|"+r.ID] = true
 			}
 		}
 		for customer, held := range busy[shard].Val() {
@@ -167,7 +168,7 @@ func (w *walk) round(days []string) []string {
 // daysThere returns the days that have records, shard by shard, today and what comes before the past. The keys themselves are asked:
 // the list of days may be what was deleted.
 func (s *Store) daysThere(ctx context.Context) (out [care.Shards][]string, err error) {
-	today := dayOf(s.clock())
+	today := codec.DayOf(s.clock())
 	var order []int
 	for day := today; day <= today+repairAfter; day++ {
 		order = append(order, day)
@@ -188,7 +189,7 @@ func (s *Store) daysThere(ctx context.Context) (out [care.Shards][]string, err e
 	for shard := range cmds {
 		for i, c := range cmds[shard] {
 			if c.Val() == 1 {
-				out[shard] = append(out[shard], dayText(order[i]))
+				out[shard] = append(out[shard], codec.DayText(order[i]))
 			}
 		}
 	}
@@ -210,7 +211,7 @@ func (s *Store) repairReceipts(ctx context.Context) error {
 	oldest := s.clock().Add(-earlyKept)
 	for shard, c := range cmds {
 		for id, raw := range c.Val() {
-			rc, at, ok := parseEarly(raw)
+			rc, at, ok := codec.DecodeEarly(raw)
 			if !ok || at.Before(oldest) {
 				over = append(over, &call{script: s.lua.swap, key: shardKey(shard, "early"), args: []any{id, raw, ""}})
 				continue

@@ -159,13 +159,3 @@ func (s *Store) eachMaster(ctx context.Context, fn func(ctx context.Context, c *
 	}
 	return fn(ctx, s.single)
 }
-
-// byShard groups what belongs to customers by their shard.
-func byShard[T any](items []T, customer func(*T) string) [care.Shards][]int {
-	var out [care.Shards][]int
-	for i := range items {
-		n := care.Shard(customer(&items[i]))
-		out[n] = append(out[n], i)
-	}
-	return out
-}

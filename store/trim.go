@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // What one TrimLedgers looks at: trimPages pages of about trimPage keys of each kind on each master.
@@ -110,7 +111,7 @@ func (s *Store) Trim(ctx context.Context) error {
 		for _, set := range []string{"failed", "uncertain"} { // their records go by then
 			pipe.ZRemRangeByScore(ctx, shardKey(shard, set), "-inf", strconv.FormatInt(oldest.UnixMilli(), 10))
 		}
-		lists[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, "days"), &redis.ZRangeBy{Min: "-inf", Max: strconv.Itoa(dayOf(oldest))})
+		lists[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, "days"), &redis.ZRangeBy{Min: "-inf", Max: strconv.Itoa(codec.DayOf(oldest))})
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim: %w", err)
