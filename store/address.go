@@ -82,9 +82,6 @@ func (s *Store) unlink(ctx context.Context, customer string, hashes []string) er
 			pipe.HDel(ctx, key, address+customer)
 		}
 	}
-	if pipe.Len() == 0 {
-		return nil
-	}
 	return run(ctx, pipe)
 }
 
@@ -119,9 +116,6 @@ func (s *Store) trimAddresses(ctx context.Context, buckets []string) error {
 	for i, id := range gone {
 		entries[i], overlays[i] = pipe.HLen(ctx, ledgerKey(id)), pipe.HExists(ctx, ledgerKey(id), codec.OverlayField)
 	}
-	if pipe.Len() == 0 {
-		return nil
-	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim addresses: %w", err)
 	}
@@ -133,9 +127,6 @@ func (s *Store) trimAddresses(ctx context.Context, buckets []string) error {
 		for pair := range slices.Chunk(at[id], 2) {
 			pipe.HDel(ctx, pair[0], pair[1])
 		}
-	}
-	if pipe.Len() == 0 {
-		return nil
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim addresses: %w", err)

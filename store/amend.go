@@ -8,6 +8,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // errClaimed is why a message cannot be changed now.
@@ -96,23 +97,23 @@ func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out
 	}
 	const amendWordCount, parkWordCount = 10, 5
 	shard := func(list []int) func(int) int { return func(j int) int { return care.ShardOf(at[list[j]].record.ID) } }
-	amends, err := perShard(s.lua.amend, len(changed), shard(changed), nil, func(j int) ([]any, error) {
+	amends, err := lua.PerShard(s.lua.Amend, fenceKey, len(changed), shard(changed), nil, func(j int) ([]any, error) {
 		d := decided[changed[j]]
 		return amendWords(at[changed[j]], &d)
 	})
 	if err != nil {
 		return nil, err
 	}
-	amends.split(amendWordCount, atOnce)
-	parks, err := perShard(s.lua.park, len(parked), shard(parked), nil, func(j int) ([]any, error) {
+	amends.Split(amendWordCount, atOnce)
+	parks, err := lua.PerShard(s.lua.Park, fenceKey, len(parked), shard(parked), nil, func(j int) ([]any, error) {
 		d := decided[parked[j]]
 		return s.parkWords(at[parked[j]], &d)
 	})
 	if err != nil {
 		return nil, err
 	}
-	parks.split(parkWordCount, atOnce)
-	if err := s.exec(ctx, append(append([]*call(nil), amends.all...), parks.all...), true); err != nil {
+	parks.Split(parkWordCount, atOnce)
+	if err := s.lua.Exec(ctx, append(append([]*lua.Call(nil), amends.All...), parks.All...), true); err != nil {
 		return nil, err
 	}
 	answer := func(list []int) func(int, any) {
@@ -125,8 +126,8 @@ func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out
 			}
 		}
 	}
-	amends.each(0, answer(changed))
-	parks.each(0, answer(parked))
+	amends.Each(0, answer(changed))
+	parks.Each(0, answer(parked))
 	return later, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // claimAtOnce limits what one run of claim.lua is asked for, which stops its Redis meanwhile.
@@ -138,7 +139,7 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, most int, lease
 			quota = share(most-len(claims), &more, !looked)
 			looked = true
 		}
-		var asked []*call
+		var asked []*lua.Call
 		var shards []int
 		for shard, n := range quota {
 			if n >= 0 {
@@ -149,7 +150,7 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, most int, lease
 			break
 		}
 		until, floor := s.machine().Add(lease), s.watermarks.floor()
-		err := s.exec(ctx, asked, false)
+		err := s.lua.Exec(ctx, asked, false)
 		for n, c := range asked {
 			shard := shards[n]
 			given, look := s.readClaims(ctx, c, shard, until, &floor)
@@ -193,12 +194,12 @@ func share(n int, more *[care.Shards]bool, all bool) (quota [care.Shards]int) {
 	return quota
 }
 
-func (s *Store) claimCall(shard int, from string, lanes []care.Lane, n int, lease time.Duration) *call {
-	c := &call{script: s.lua.claim, key: fenceKey(shard)}
+func (s *Store) claimCall(shard int, from string, lanes []care.Lane, n int, lease time.Duration) *lua.Call {
+	c := &lua.Call{Script: s.lua.Claim, Key: fenceKey(shard)}
 	// Milliseconds are rounded down here and up in score: nothing is due before its time.
-	c.add(s.clock().UnixMilli(), lease.Microseconds(), n, from)
+	c.Add(s.clock().UnixMilli(), lease.Microseconds(), n, from)
 	for _, lane := range lanes {
-		c.add(lane.String())
+		c.Add(lane.String())
 	}
 	return c
 }
@@ -222,18 +223,18 @@ func (r *remembered) setSuspects(shard int, some bool) {
 // reclaim makes suspects of the messages whose lease has ended.
 func (s *Store) reclaim(ctx context.Context, seen *remembered, shards []int) error {
 	for len(shards) > 0 {
-		calls := make([]*call, len(shards))
+		calls := make([]*lua.Call, len(shards))
 		for i, shard := range shards {
-			calls[i] = &call{script: s.lua.reclaim, key: fenceKey(shard), args: []any{reclaimAtOnce}}
+			calls[i] = &lua.Call{Script: s.lua.Reclaim, Key: fenceKey(shard), Args: []any{reclaimAtOnce}}
 		}
-		if err := s.exec(ctx, calls, true); err != nil {
+		if err := s.lua.Exec(ctx, calls, true); err != nil {
 			return err
 		}
 		var again []int
 		seen.mu.Lock()
 		for i, c := range calls {
 			seen.suspects[shards[i]] = true // perhaps of other lanes: the next look tells
-			if number(c.reply) == reclaimAtOnce {
+			if c.Number() == reclaimAtOnce {
 				again = append(again, shards[i])
 			}
 		}
@@ -257,7 +258,7 @@ func (s *Store) claimSuspect(ctx context.Context, lanes []care.Lane, lease time.
 		}
 		c := s.claimCall(shard, "suspects", lanes, 1, lease)
 		until, floor := s.machine().Add(lease), s.watermarks.floor()
-		if err := s.exec(ctx, []*call{c}, false); err != nil {
+		if err := s.lua.Exec(ctx, []*lua.Call{c}, false); err != nil {
 			return nil, err
 		}
 		claims, look := s.readClaims(ctx, c, shard, until, &floor)
@@ -303,12 +304,12 @@ type look struct {
 }
 
 // readClaims reads the answer of claim.lua. A message that was being sent keeps that state for claimSuspect; any other is claimed.
-func (s *Store) readClaims(ctx context.Context, c *call, shard int, until time.Time, floor *Watermark) ([]*care.Claim, look) {
-	l, err := c.list(5)
+func (s *Store) readClaims(ctx context.Context, c *lua.Call, shard int, until time.Time, floor *Watermark) ([]*care.Claim, look) {
+	l, err := c.List(5)
 	if err != nil {
 		return nil, look{}
 	}
-	s.watermarks.seen(shard, text(l[0]), floor[shard], !s.anyReplicas(), s.machine())
+	s.watermarks.seen(shard, text(l[0]), floor[shard], !s.lua.AnyReplicas(), s.machine())
 	token, _ := strconv.ParseInt(text(l[1]), 10, 64)
 	seen := look{ended: number(l[2]) > 0, suspects: number(l[3]) > 0, due: number(l[4])}
 	claims := make([]*care.Claim, 0, len(l)/4)

@@ -98,12 +98,8 @@ func (s *Store) Uncertain(ctx context.Context) (int, error) { return s.count(ctx
 func (s *Store) Failed(ctx context.Context) (int, error) { return s.count(ctx, "failed") }
 
 func (s *Store) count(ctx context.Context, set string) (int, error) {
-	pipe := s.client.Pipeline()
-	cmds := make([]*redis.IntCmd, care.Shards)
-	for shard := range cmds {
-		cmds[shard] = pipe.ZCard(ctx, shardKey(shard, set))
-	}
-	if err := run(ctx, pipe); err != nil {
+	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.IntCmd { return pipe.ZCard(ctx, shardKey(shard, set)) })
+	if err != nil {
 		return 0, fmt.Errorf("count %s messages: %w", set, err)
 	}
 	n := 0

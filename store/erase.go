@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Erase takes a customer out of Redis for good (PIPL art. 47, GDPR art. 17): what waits in the queues, the ledger, the timeline, the
@@ -70,14 +71,14 @@ func (s *Store) leaveTombstone(ctx context.Context, customer string) (dead []str
 		if err != nil {
 			return nil, err
 		}
-		c := &call{script: s.lua.erase, key: fenceKey(care.Shard(customer)), args: []any{customer, old, raw}}
+		c := &lua.Call{Script: s.lua.Erase, Key: fenceKey(care.Shard(customer)), Args: []any{customer, old, raw}}
 		for _, lane := range care.Lanes {
-			c.add(lane.String())
+			c.Add(lane.String())
 		}
-		if err := s.exec(ctx, []*call{c}, true); err != nil {
+		if err := s.lua.Exec(ctx, []*lua.Call{c}, true); err != nil {
 			return nil, err
 		}
-		if number(c.reply) == 0 {
+		if c.Number() == 0 {
 			continue
 		}
 		for _, sup := range o.Suppressed {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Lengths to which the streams are trimmed, about.
@@ -26,17 +27,17 @@ const publishAtOnce = 100
 // which were written: written again, an entry can stand there twice.
 func (s *Store) Publish(ctx context.Context, events []*care.EventEntry) error {
 	for part := range slices.Chunk(events, publishAtOnce) {
-		c := &call{script: s.lua.write, key: eventsKey}
+		c := &lua.Call{Script: s.lua.Write, Key: eventsKey}
 		for i, e := range part {
 			words := codec.AppendEvent(nil, e)
 			if i == 0 { // once for the batch is enough
-				c.add(len(words)+6, "XADD", eventsKey, "MAXLEN", "~", eventsKept, "*")
+				c.Add(len(words)+6, "XADD", eventsKey, "MAXLEN", "~", eventsKept, "*")
 			} else {
-				c.add(len(words)+3, "XADD", eventsKey, "*")
+				c.Add(len(words)+3, "XADD", eventsKey, "*")
 			}
-			c.add(words...)
+			c.Add(words...)
 		}
-		if err := s.exec(ctx, []*call{c}, false); err != nil {
+		if err := s.lua.Exec(ctx, []*lua.Call{c}, false); err != nil {
 			return fmt.Errorf("write %s: %w", eventsKey, err)
 		}
 	}
@@ -140,9 +141,6 @@ func (s *Store) trimTimeline(ctx context.Context, customer string, line []string
 		if json.Unmarshal([]byte(raw), &e) == nil && e.At.Before(oldest) {
 			pipe.LRem(ctx, timelineKey(customer), 0, raw)
 		}
-	}
-	if pipe.Len() == 0 {
-		return nil
 	}
 	return run(ctx, pipe)
 }

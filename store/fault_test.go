@@ -18,6 +18,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 func TestUnsafeServersAreRefused(t *testing.T) {
@@ -433,7 +434,7 @@ func TestReplicaConfirms(t *testing.T) {
 		t.Error("refused although a replica is there")
 	}
 	replica.stop()
-	if ok, err := b.Begin(t.Context(), []care.Intent{{Claim: second, At: epoch}}); !errors.Is(err, errUnconfirmed) || ok[0] {
+	if ok, err := b.Begin(t.Context(), []care.Intent{{Claim: second, At: epoch}}); !errors.Is(err, lua.ErrUnconfirmed) || ok[0] {
 		t.Errorf("Begin that no replica confirmed: %v, %v", ok, err)
 	}
 	// Now it is known that there is none any more.

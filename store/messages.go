@@ -15,6 +15,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Filter selects messages; what is zero does not matter.
@@ -124,9 +125,6 @@ func (s *Store) noteClaimed(ctx context.Context, found []*located) error {
 		busy[i] = pipe.HGet(ctx, busyKey(shard), r.Customer)
 		suspect[i] = pipe.ZScore(ctx, suspectsKey(shard, care.LaneOf(r.Channel, r.Class)), codec.Ref{ID: r.ID, Day: l.day, Customer: r.Customer}.String())
 	}
-	if pipe.Len() == 0 {
-		return nil
-	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("look for claims: %w", err)
 	}
@@ -188,12 +186,10 @@ func appendRefs(refs []codec.Ref, members []string) []codec.Ref {
 
 // listed reads the messages of one of the shards' sets.
 func (s *Store) listed(ctx context.Context, set string) ([]*located, error) {
-	pipe := s.client.Pipeline()
-	cmds := make([]*redis.StringSliceCmd, care.Shards)
-	for shard := range cmds {
-		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, set), 0, listMost-1)
-	}
-	if err := run(ctx, pipe); err != nil {
+	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.StringSliceCmd {
+		return pipe.ZRange(ctx, shardKey(shard, set), 0, listMost-1)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
 	var refs []codec.Ref
@@ -248,12 +244,10 @@ func (s *Store) ofCustomer(ctx context.Context, customer string) ([]*located, er
 
 // everyDay reads the records of every day that can hold what the filter asks for, newest first, until there are enough.
 func (s *Store) everyDay(ctx context.Context, f *Filter) ([]*located, error) {
-	pipe := s.client.Pipeline()
-	cmds := make([]*redis.StringSliceCmd, care.Shards)
-	for shard := range cmds {
-		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, "days"), 0, -1)
-	}
-	if err := run(ctx, pipe); err != nil {
+	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.StringSliceCmd {
+		return pipe.ZRange(ctx, shardKey(shard, "days"), 0, -1)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("list days: %w", err)
 	}
 	var days []int
@@ -324,21 +318,21 @@ func (s *Store) Message(ctx context.Context, id string) (care.Record, error) {
 
 // find looks records up by their ids, in the same order; nil = there is none. It takes two round trips per Redis node.
 func (s *Store) find(ctx context.Context, ids []string) ([]*located, error) {
-	cs, err := perShard(s.lua.find, len(ids), func(i int) int { return care.ShardOf(ids[i]) }, nil, func(i int) ([]any, error) { return []any{ids[i]}, nil })
+	cs, err := lua.PerShard(s.lua.Find, fenceKey, len(ids), func(i int) int { return care.ShardOf(ids[i]) }, nil, func(i int) ([]any, error) { return []any{ids[i]}, nil })
 	if err != nil {
 		return nil, err
 	}
-	cs.split(1, atOnce)
-	if err := s.exec(ctx, cs.all, false); err != nil {
+	cs.Split(1, atOnce)
+	if err := s.lua.Exec(ctx, cs.All, false); err != nil {
 		return nil, err
 	}
 	out := make([]*located, len(ids))
-	for n, c := range cs.all {
-		l, err := c.list(2 * len(cs.items[n]))
+	for n, c := range cs.All {
+		l, err := c.List(2 * len(cs.Items[n]))
 		if err != nil {
 			return nil, err
 		}
-		for j, i := range cs.items[n] {
+		for j, i := range cs.Items[n] {
 			if day := text(l[2*j]); day != "" {
 				at, err := strconv.Atoi(day)
 				if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Applied counts what Apply did. Refused are additions that the ledger knows already, and moves and drops of what is claimed
@@ -57,7 +58,7 @@ func (s *Store) Apply(ctx context.Context, changes []care.Change) (Applied, erro
 
 // add queues occurrences that are new.
 func (s *Store) add(ctx context.Context, adds []*care.Occurrence, now time.Time, sum *Applied) error {
-	cs, err := perShard(s.lua.plan, len(adds), func(i int) int { return care.ShardOf(adds[i].ID) }, nil, func(i int) ([]any, error) {
+	cs, err := lua.PerShard(s.lua.Plan, fenceKey, len(adds), func(i int) int { return care.ShardOf(adds[i].ID) }, nil, func(i int) ([]any, error) {
 		o := adds[i]
 		r := recordOf(o, now)
 		day, last := codec.DayOf(o.Release), o.Expires
@@ -73,9 +74,9 @@ func (s *Store) add(ctx context.Context, adds []*care.Occurrence, now time.Time,
 		return err
 	}
 	const words = 8
-	cs.split(words, atOnce)
-	err = s.exec(ctx, cs.all, false)
-	cs.each(0, func(_ int, answer any) {
+	cs.Split(words, atOnce)
+	err = s.lua.Exec(ctx, cs.All, false)
+	cs.Each(0, func(_ int, answer any) {
 		if number(answer) == 1 {
 			sum.Added++
 		} else {
@@ -165,9 +166,6 @@ func (s *Store) locate(ctx context.Context, list []planned, todo []int) ([]*loca
 			Step: e.Step, Cycle: e.Cycle, On: e.On, Reason: e.Reason, Release: e.At,
 		}}
 		records[j] = pipe.HGet(ctx, messagesKey(care.ShardOf(list[i].id), out[j].day), list[i].id)
-	}
-	if pipe.Len() == 0 {
-		return out, nil
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)

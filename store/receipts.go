@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Receipts records what providers said later, in any order and however often. A message's state only moves up: sent becomes delivered or
@@ -124,7 +127,7 @@ func (s *Store) linkProviders(ctx context.Context, results []care.Result, record
 	}
 	table := providerTable(codec.DayOf(s.clock()))
 	// Written first, looked up afterwards: see identify.
-	cs, err := perShard(s.lua.write, len(pairs), func(i int) int { return care.Shard(pairs[i].provider) }, nil, func(i int) ([]any, error) {
+	cs, err := lua.PerShard(s.lua.Write, fenceKey, len(pairs), func(i int) int { return care.Shard(pairs[i].provider) }, nil, func(i int) ([]any, error) {
 		shard := care.Shard(pairs[i].provider)
 		key := shardKey(shard, table)
 		return []any{
@@ -134,16 +137,16 @@ func (s *Store) linkProviders(ctx context.Context, results []care.Result, record
 	if err != nil || len(pairs) == 0 {
 		return nil, err
 	}
-	if err := s.exec(ctx, cs.all, false); err != nil {
+	if err := s.lua.Exec(ctx, cs.All, false); err != nil {
 		return nil, err
 	}
 	var out []care.Receipt
-	for n, c := range cs.all {
-		l, err := c.list(3 * len(cs.items[n]))
+	for n, c := range cs.All {
+		l, err := c.List(3 * len(cs.Items[n]))
 		if err != nil {
 			return nil, err
 		}
-		for j, i := range cs.items[n] {
+		for j, i := range cs.Items[n] {
 			var rc care.Receipt
 			if raw := text(l[3*j+2]); raw != "" && json.Unmarshal([]byte(raw), &rc) == nil {
 				rc.ID = pairs[i].id
@@ -180,7 +183,7 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 	today := codec.DayOf(s.clock())
 	const back = int(providerKept / (24 * time.Hour))
 	pipe := s.client.Pipeline()
-	cmds := make([][]interface{ Val() string }, len(open))
+	cmds := make([][]*redis.StringCmd, len(open))
 	for i := range open {
 		raw, err := json.Marshal(&open[i])
 		if err != nil {
@@ -209,9 +212,6 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 				break
 			}
 		}
-	}
-	if pipe.Len() == 0 {
-		return known, nil
 	}
 	return known, run(ctx, pipe)
 }

@@ -155,10 +155,8 @@ func (s *Store) readTasks(ctx context.Context) (open []Task, over []any, err err
 		}
 		open, entries = append(open, t), append(entries, entry)
 	}
-	if pipe.Len() > 0 {
-		if err := run(ctx, pipe); err != nil {
-			return nil, nil, err
-		}
+	if err := run(ctx, pipe); err != nil {
+		return nil, nil, err
 	}
 	still := open[:0]
 	for i := range open {

@@ -104,9 +104,9 @@ func (s *Store) Trim(ctx context.Context) error {
 	type day struct {
 		shard int
 		name  string
-		there interface{ Val() int64 }
+		there *redis.IntCmd
 	}
-	var lists [care.Shards]interface{ Val() []string }
+	var lists [care.Shards]*redis.StringSliceCmd
 	for shard := range care.Shards {
 		for _, set := range []string{"failed", "uncertain"} { // their records go by then
 			pipe.ZRemRangeByScore(ctx, shardKey(shard, set), "-inf", strconv.FormatInt(oldest.UnixMilli(), 10))
@@ -123,9 +123,6 @@ func (s *Store) Trim(ctx context.Context) error {
 			days = append(days, day{shard, name, pipe.Exists(ctx, shardKey(shard, "msg:"+name))})
 		}
 	}
-	if len(days) == 0 {
-		return nil
-	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
@@ -134,9 +131,6 @@ func (s *Store) Trim(ctx context.Context) error {
 		if d.there.Val() == 0 {
 			pipe.ZRem(ctx, shardKey(d.shard, "days"), d.name)
 		}
-	}
-	if pipe.Len() == 0 {
-		return nil
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim: %w", err)

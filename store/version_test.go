@@ -244,6 +244,16 @@ func (s *countStops) run(ctx context.Context, c redis.UniversalClient, progress 
 	return errors.Join(iter.Err(), sleep(ctx, s.linger))
 }
 
+// sleep waits unless the context ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
 func (b *bundle) withStep(s *countStops, doMigrate bool) Options {
 	return Options{URL: b.url, Clock: b.clock.now, Embedded: b.embed, Migrate: doMigrate, steps: []migrate.Step{{To: 2, What: "count opt-outs", Run: s.run}}}
 }
