@@ -31,7 +31,7 @@ type remembered struct {
 }
 
 // lookEvery is how often all shards are asked although some are known to have enough: what is urgent in the others waits no longer.
-const lookEvery = 20 * time.Millisecond
+const lookEvery = 50 * time.Millisecond
 
 // batch says how many each shard is asked for when some are known to have n messages: as few shards as can be, in turn, because what is
 // begun and completed together then takes one script instead of sixteen. ok is false when it is time to look at all, or n is so few that

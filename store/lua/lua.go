@@ -2,9 +2,7 @@ package lua
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // Redis names scripts by their SHA-1
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,7 +19,11 @@ import (
 var luaFiles embed.FS
 
 // Script is a Lua script as the server is given it.
-type Script struct{ name, text, sha string }
+type Script struct {
+	*redis.Script
+
+	name string
+}
 
 // Scripts are the scripts of this folder, each described in its file.
 type Scripts struct {
@@ -44,8 +46,7 @@ func load(embedded bool) (Scripts, error) {
 		if embedded {
 			_, text, _ = strings.Cut(text, "\n")
 		}
-		sum := sha1.Sum([]byte(text)) //nolint:gosec // see the import
-		*at = &Script{name: name, text: text, sha: hex.EncodeToString(sum[:])}
+		*at = &Script{Script: redis.NewScript(text), name: name}
 	}
 	return s, nil
 }
@@ -170,9 +171,9 @@ func (r *Runner) runOn(ctx context.Context, node *redis.Client, calls []*Call, f
 	cmds := make([]*redis.Cmd, len(calls))
 	for i, c := range calls {
 		if full {
-			cmds[i] = pipe.Eval(ctx, c.Script.text, []string{c.Key}, c.Args...)
+			cmds[i] = c.Script.Eval(ctx, pipe, []string{c.Key}, c.Args...)
 		} else {
-			cmds[i] = pipe.EvalSha(ctx, c.Script.sha, []string{c.Key}, c.Args...)
+			cmds[i] = c.Script.EvalSha(ctx, pipe, []string{c.Key}, c.Args...)
 		}
 	}
 	var wait *redis.Cmd
