@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // The index from addresses to customers is a hash per bucket of addresses: small hashes of a few dozen take a quarter of the memory that a key
@@ -81,9 +82,6 @@ func (s *Store) unlink(ctx context.Context, customer string, hashes []string) er
 			pipe.HDel(ctx, key, address+customer)
 		}
 	}
-	if pipe.Len() == 0 {
-		return nil
-	}
 	return run(ctx, pipe)
 }
 
@@ -116,10 +114,7 @@ func (s *Store) trimAddresses(ctx context.Context, buckets []string) error {
 	pipe = s.client.Pipeline()
 	entries, overlays := make([]*redis.IntCmd, len(gone)), make([]*redis.BoolCmd, len(gone))
 	for i, id := range gone {
-		entries[i], overlays[i] = pipe.HLen(ctx, ledgerKey(id)), pipe.HExists(ctx, ledgerKey(id), overlayField)
-	}
-	if pipe.Len() == 0 {
-		return nil
+		entries[i], overlays[i] = pipe.HLen(ctx, ledgerKey(id)), pipe.HExists(ctx, ledgerKey(id), codec.OverlayField)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim addresses: %w", err)
@@ -132,9 +127,6 @@ func (s *Store) trimAddresses(ctx context.Context, buckets []string) error {
 		for pair := range slices.Chunk(at[id], 2) {
 			pipe.HDel(ctx, pair[0], pair[1])
 		}
-	}
-	if pipe.Len() == 0 {
-		return nil
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim addresses: %w", err)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // errClaimed is why a message cannot be changed now.
@@ -95,23 +97,23 @@ func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out
 	}
 	const amendWordCount, parkWordCount = 10, 5
 	shard := func(list []int) func(int) int { return func(j int) int { return care.ShardOf(at[list[j]].record.ID) } }
-	amends, err := perShard(s.lua.amend, len(changed), shard(changed), nil, func(j int) ([]any, error) {
+	amends, err := lua.PerShard(s.lua.Amend, fenceKey, len(changed), shard(changed), nil, func(j int) ([]any, error) {
 		d := decided[changed[j]]
 		return amendWords(at[changed[j]], &d)
 	})
 	if err != nil {
 		return nil, err
 	}
-	amends.split(amendWordCount, atOnce)
-	parks, err := perShard(s.lua.park, len(parked), shard(parked), nil, func(j int) ([]any, error) {
+	amends.Split(amendWordCount, atOnce)
+	parks, err := lua.PerShard(s.lua.Park, fenceKey, len(parked), shard(parked), nil, func(j int) ([]any, error) {
 		d := decided[parked[j]]
 		return s.parkWords(at[parked[j]], &d)
 	})
 	if err != nil {
 		return nil, err
 	}
-	parks.split(parkWordCount, atOnce)
-	if err := s.exec(ctx, append(append([]*call(nil), amends.all...), parks.all...), true); err != nil {
+	parks.Split(parkWordCount, atOnce)
+	if err := s.lua.Exec(ctx, append(append([]*lua.Call(nil), amends.All...), parks.All...), true); err != nil {
 		return nil, err
 	}
 	answer := func(list []int) func(int, any) {
@@ -124,17 +126,17 @@ func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out
 			}
 		}
 	}
-	amends.each(0, answer(changed))
-	parks.each(0, answer(parked))
+	amends.Each(0, answer(changed))
+	parks.Each(0, answer(parked))
 	return later, nil
 }
 
 // amendWords are the ten words that amend.lua takes.
 func amendWords(l *located, d *decision) ([]any, error) {
 	old := &l.record
-	words := []any{old.ID, dayText(l.day), old.Customer, care.LaneOf(old.Channel, old.Class).String(), l.raw}
+	words := []any{old.ID, codec.DayText(l.day), old.Customer, care.LaneOf(old.Channel, old.Class).String(), l.raw}
 	if d.forget {
-		return append(words, "", "", "", 0, rankOf(care.StateUndelivered)), nil
+		return append(words, "", "", "", 0, codec.Rank(care.StateUndelivered)), nil
 	}
 	r := *d.record
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
@@ -142,15 +144,15 @@ func amendWords(l *located, d *decision) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	record := encodeRecord(&r)
+	record := codec.EncodeRecord(&r)
 	if l.raw == "" { // of a record that is gone only the ledger is kept true
 		record = ""
 	}
-	known := rankOf(r.State)
+	known := codec.Rank(r.State)
 	if known == "0" { // any other state leaves only a delivery waiting
-		known = rankOf(care.StateUndelivered)
+		known = codec.Rank(care.StateUndelivered)
 	}
-	return append(words, record, encodeEntry(entryOf(&r, care.DateFromDays(l.day), r.UpdatedAt)), to, score, known), nil
+	return append(words, record, codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(l.day), r.UpdatedAt)), to, score, known), nil
 }
 
 // parkWords are the five words that park.lua takes.
@@ -159,11 +161,11 @@ func (s *Store) parkWords(l *located, d *decision) ([]any, error) {
 	if receipt == nil {
 		receipt, keep = d.stale, 0
 	}
-	raw, err := s.earlyReceipt(receipt)
+	raw, err := codec.EncodeEarly(receipt, s.clock())
 	if err != nil {
 		return nil, fmt.Errorf("message %s: %w", l.record.ID, err)
 	}
-	return []any{l.record.ID, dayText(l.day), l.raw, raw, keep}, nil
+	return []any{l.record.ID, codec.DayText(l.day), l.raw, raw, keep}, nil
 }
 
 // Resolve ends uncertain messages as a person found them: "sent", "failed", or "resend", which puts them back into the queue and

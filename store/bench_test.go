@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // fill queues n due messages of n customers.
@@ -29,7 +30,7 @@ func (b *bundle) fill(tb testing.TB, n int) {
 func perMessage(b *testing.B, s *bundle, n int) func() {
 	b.Helper()
 	cpu := func() (sum float64) {
-		info, err := readInfo(b.Context(), s.single, "cpu")
+		info, err := lua.Info(b.Context(), s.single, "cpu")
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -215,7 +216,7 @@ func BenchmarkMemory(b *testing.B) {
 	server := ownRedis(b, "--appendonly", "yes")
 	s := bundleAt(b, "redis://"+server.address, false)
 	used := func() float64 {
-		info, err := readInfo(b.Context(), s.single, "memory")
+		info, err := lua.Info(b.Context(), s.single, "memory")
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // claimAtOnce limits what one run of claim.lua is asked for, which stops its Redis meanwhile.
@@ -29,7 +31,7 @@ type remembered struct {
 }
 
 // lookEvery is how often all shards are asked although some are known to have enough: what is urgent in the others waits no longer.
-const lookEvery = 20 * time.Millisecond
+const lookEvery = 50 * time.Millisecond
 
 // batch says how many each shard is asked for when some are known to have n messages: as few shards as can be, in turn, because what is
 // begun and completed together then takes one script instead of sixteen. ok is false when it is time to look at all, or n is so few that
@@ -137,7 +139,7 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, most int, lease
 			quota = share(most-len(claims), &more, !looked)
 			looked = true
 		}
-		var asked []*call
+		var asked []*lua.Call
 		var shards []int
 		for shard, n := range quota {
 			if n >= 0 {
@@ -148,7 +150,7 @@ func (s *Store) claimDue(ctx context.Context, lanes []care.Lane, most int, lease
 			break
 		}
 		until, floor := s.machine().Add(lease), s.watermarks.floor()
-		err := s.exec(ctx, asked, false)
+		err := s.lua.Exec(ctx, asked, false)
 		for n, c := range asked {
 			shard := shards[n]
 			given, look := s.readClaims(ctx, c, shard, until, &floor)
@@ -192,12 +194,12 @@ func share(n int, more *[care.Shards]bool, all bool) (quota [care.Shards]int) {
 	return quota
 }
 
-func (s *Store) claimCall(shard int, from string, lanes []care.Lane, n int, lease time.Duration) *call {
-	c := &call{script: s.lua.claim, key: fenceKey(shard)}
+func (s *Store) claimCall(shard int, from string, lanes []care.Lane, n int, lease time.Duration) *lua.Call {
+	c := &lua.Call{Script: s.lua.Claim, Key: fenceKey(shard)}
 	// Milliseconds are rounded down here and up in score: nothing is due before its time.
-	c.add(s.clock().UnixMilli(), lease.Microseconds(), n, from)
+	c.Add(s.clock().UnixMilli(), lease.Microseconds(), n, from)
 	for _, lane := range lanes {
-		c.add(lane.String())
+		c.Add(lane.String())
 	}
 	return c
 }
@@ -221,18 +223,18 @@ func (r *remembered) setSuspects(shard int, some bool) {
 // reclaim makes suspects of the messages whose lease has ended.
 func (s *Store) reclaim(ctx context.Context, seen *remembered, shards []int) error {
 	for len(shards) > 0 {
-		calls := make([]*call, len(shards))
+		calls := make([]*lua.Call, len(shards))
 		for i, shard := range shards {
-			calls[i] = &call{script: s.lua.reclaim, key: fenceKey(shard), args: []any{reclaimAtOnce}}
+			calls[i] = &lua.Call{Script: s.lua.Reclaim, Key: fenceKey(shard), Args: []any{reclaimAtOnce}}
 		}
-		if err := s.exec(ctx, calls, true); err != nil {
+		if err := s.lua.Exec(ctx, calls, true); err != nil {
 			return err
 		}
 		var again []int
 		seen.mu.Lock()
 		for i, c := range calls {
 			seen.suspects[shards[i]] = true // perhaps of other lanes: the next look tells
-			if number(c.reply) == reclaimAtOnce {
+			if c.Number() == reclaimAtOnce {
 				again = append(again, shards[i])
 			}
 		}
@@ -256,7 +258,7 @@ func (s *Store) claimSuspect(ctx context.Context, lanes []care.Lane, lease time.
 		}
 		c := s.claimCall(shard, "suspects", lanes, 1, lease)
 		until, floor := s.machine().Add(lease), s.watermarks.floor()
-		if err := s.exec(ctx, []*call{c}, false); err != nil {
+		if err := s.lua.Exec(ctx, []*lua.Call{c}, false); err != nil {
 			return nil, err
 		}
 		claims, look := s.readClaims(ctx, c, shard, until, &floor)
@@ -302,20 +304,20 @@ type look struct {
 }
 
 // readClaims reads the answer of claim.lua. A message that was being sent keeps that state for claimSuspect; any other is claimed.
-func (s *Store) readClaims(ctx context.Context, c *call, shard int, until time.Time, floor *Watermark) ([]*care.Claim, look) {
-	l, err := c.list(5)
+func (s *Store) readClaims(ctx context.Context, c *lua.Call, shard int, until time.Time, floor *Watermark) ([]*care.Claim, look) {
+	l, err := c.List(5)
 	if err != nil {
 		return nil, look{}
 	}
-	s.watermarks.seen(shard, text(l[0]), floor[shard], !s.anyReplicas(), s.machine())
+	s.watermarks.seen(shard, text(l[0]), floor[shard], !s.lua.AnyReplicas(), s.machine())
 	token, _ := strconv.ParseInt(text(l[1]), 10, 64)
 	seen := look{ended: number(l[2]) > 0, suspects: number(l[3]) > 0, due: number(l[4])}
 	claims := make([]*care.Claim, 0, len(l)/4)
 	for at := 5; at+3 < len(l); at += 4 {
-		lane, _ := laneNamed(text(l[at]))
-		r, ok := parseRef(text(l[at+1]))
-		claim := &care.Claim{Lane: lane, Token: token, Until: until, Day: r.day}
-		if claim.Record, err = decodeRecord(r.id, text(l[at+2])); err != nil || !ok {
+		lane, _ := codec.LaneNamed(text(l[at]))
+		r, ok := codec.ParseRef(text(l[at+1]))
+		claim := &care.Claim{Lane: lane, Token: token, Until: until, Day: r.Day}
+		if claim.Record, err = codec.DecodeRecord(r.ID, text(l[at+2])); err != nil || !ok {
 			s.setAside(ctx, claim, r)
 			continue
 		}
@@ -330,12 +332,12 @@ func (s *Store) readClaims(ctx context.Context, c *call, shard int, until time.T
 }
 
 // setAside ends a message whose record is gone or cannot be read: it would come back for ever. The ledger says what it was.
-func (s *Store) setAside(ctx context.Context, claim *care.Claim, r ref) {
-	s.log.ErrorContext(ctx, "a message's record cannot be read; it is set aside", slog.String("id", r.id), logCustomer(r.customer))
-	raw, _ := s.client.HGet(ctx, ledgerKey(r.customer), r.id).Result()
-	e, _ := decodeEntry(raw) // of what cannot be read nothing is known
+func (s *Store) setAside(ctx context.Context, claim *care.Claim, r codec.Ref) {
+	s.log.ErrorContext(ctx, "a message's record cannot be read; it is set aside", slog.String("id", r.ID), logCustomer(r.Customer))
+	raw, _ := s.client.HGet(ctx, ledgerKey(r.Customer), r.ID).Result()
+	e, _ := codec.DecodeEntry(raw) // of what cannot be read nothing is known
 	claim.Record = care.Record{
-		ID: r.id, Customer: r.customer, Program: e.Program, Vehicle: e.Vehicle, Step: e.Step, Cycle: e.Cycle, On: e.On, Class: e.Class,
+		ID: r.ID, Customer: r.Customer, Program: e.Program, Vehicle: e.Vehicle, Step: e.Step, Cycle: e.Cycle, On: e.On, Class: e.Class,
 		Channel: claim.Lane.Channel, State: care.StateFailed, Reason: "damaged_record", UpdatedAt: s.clock().UTC(),
 	}
 	if claim.Record.Class == "" {
@@ -345,6 +347,6 @@ func (s *Store) setAside(ctx context.Context, claim *care.Claim, r ref) {
 		}
 	}
 	if _, err := s.Complete(ctx, []care.Result{{Claim: claim, Record: claim.Record}}); err != nil {
-		s.log.ErrorContext(ctx, "it could not be set aside", slog.String("id", r.id), slog.Any("error", err))
+		s.log.ErrorContext(ctx, "it could not be set aside", slog.String("id", r.ID), slog.Any("error", err))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // clusterOf starts a cluster of masters without replicas and returns their addresses.
@@ -179,7 +180,7 @@ func TestAClaimWhileItsSlotMoves(t *testing.T) {
 	busy(1, "after half a claim")
 	node.HSet(ctx, shardKey(shard, "early"), "another", "{}") // without any of these, that would stop it
 	node.HSet(ctx, shardKey(shard, "crashes"), "another", "1")
-	node.HSet(ctx, shardKey(shard, sentTable(dayOf(epoch))), "another", "1")
+	node.HSet(ctx, shardKey(shard, sentTable(codec.DayOf(epoch))), "another", "1")
 	moving("MIGRATING", other)
 	kept := node.Dump(ctx, messagesKey(shard, claims[0].Day)).Val()
 	node.Del(ctx, messagesKey(shard, claims[0].Day))

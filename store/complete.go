@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // countersKept is how long the daily counters behind Usual are kept.
@@ -31,7 +33,7 @@ func inParts[T any](items []T, do func([]T) ([]bool, error)) ([]bool, error) {
 
 // claimWords are the five words by which scripts know a claim.
 func claimWords(c *care.Claim) []any {
-	return []any{c.Lane.String(), c.Record.ID, dayText(c.Day), c.Record.Customer, c.Token}
+	return []any{c.Lane.String(), c.Record.ID, codec.DayText(c.Day), c.Record.Customer, c.Token}
 }
 
 // Begin records that messages are about to be sent: state sending, with the channel that the claim's record names. Only what is true in
@@ -44,22 +46,22 @@ func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error
 	if err := s.watermarks.stopped(); err != nil {
 		return begun, err
 	}
-	calls, err := perShard(s.lua.begin, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, nil, func(i int) ([]any, error) {
+	calls, err := lua.PerShard(s.lua.Begin, fenceKey, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, nil, func(i int) ([]any, error) {
 		claim := intents[i].Claim
 		r := claim.Record
 		r.State, r.UpdatedAt = care.StateSending, intents[i].At.UTC().Truncate(time.Millisecond)
 		if r.FirstTry.IsZero() {
 			r.FirstTry = r.UpdatedAt
 		}
-		return append(claimWords(claim), encodeRecord(&r), encodeEntry(entryOf(&r, care.DateFromDays(claim.Day), r.UpdatedAt))), nil
+		return append(claimWords(claim), codec.EncodeRecord(&r), codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(claim.Day), r.UpdatedAt))), nil
 	})
 	if err != nil {
 		return begun, err
 	}
 	floor := s.watermarks.floor()
-	err = s.exec(ctx, calls.all, true)
+	err = s.lua.Exec(ctx, calls.All, true)
 	s.noteWatermarks(&calls, &floor)
-	calls.each(1, func(i int, answer any) { begun[i] = number(answer) == 1 })
+	calls.Each(1, func(i int, answer any) { begun[i] = number(answer) == 1 })
 	return begun, err
 }
 
@@ -70,13 +72,13 @@ func (s *Store) Renew(ctx context.Context, claims []*care.Claim, lease time.Dura
 		return inParts(claims, func(part []*care.Claim) ([]bool, error) { return s.Renew(ctx, part, lease) })
 	}
 	alive := make([]bool, len(claims))
-	calls, err := perShard(s.lua.renew, len(claims), func(i int) int { return care.Shard(claims[i].Record.Customer) }, []any{lease.Microseconds()},
+	calls, err := lua.PerShard(s.lua.Renew, fenceKey, len(claims), func(i int) int { return care.Shard(claims[i].Record.Customer) }, []any{lease.Microseconds()},
 		func(i int) ([]any, error) { return claimWords(claims[i]), nil })
 	if err != nil {
 		return alive, err
 	}
-	err = s.exec(ctx, calls.all, false)
-	calls.each(0, func(i int, answer any) { alive[i] = number(answer) == 1 })
+	err = s.lua.Exec(ctx, calls.All, false)
+	calls.Each(0, func(i int, answer any) { alive[i] = number(answer) == 1 })
 	return alive, err
 }
 
@@ -99,22 +101,22 @@ func (s *Store) Complete(ctx context.Context, results []care.Result) ([]bool, er
 		return recorded, err
 	}
 	now := s.clock()
-	calls, err := perShard(s.lua.complete, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
-		[]any{sentTable(dayOf(now)), int(countersKept / time.Second)}, func(i int) ([]any, error) { return completeWords(&results[i], now) })
+	calls, err := lua.PerShard(s.lua.Complete, fenceKey, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
+		[]any{sentTable(codec.DayOf(now)), int(countersKept / time.Second)}, func(i int) ([]any, error) { return completeWords(&results[i], now) })
 	if err != nil {
 		return recorded, err
 	}
 	floor := s.watermarks.floor()
-	if err := s.exec(ctx, calls.all, true); err != nil {
-		calls.each(1, func(i int, answer any) { recorded[i] = answer != int64(0) })
+	if err := s.lua.Exec(ctx, calls.All, true); err != nil {
+		calls.Each(1, func(i int, answer any) { recorded[i] = answer != int64(0) })
 		return recorded, err
 	}
 	s.noteWatermarks(&calls, &floor)
 	var early []care.Receipt
-	calls.each(1, func(i int, answer any) {
+	calls.Each(1, func(i int, answer any) {
 		recorded[i] = answer != int64(0)
 		if raw := text(answer); raw != "" {
-			if rc, _, ok := parseEarly(raw); ok {
+			if rc, _, ok := codec.DecodeEarly(raw); ok {
 				early = append(early, rc)
 			}
 		}
@@ -153,10 +155,10 @@ func completeWords(res *care.Result, now time.Time) ([]any, error) {
 	}
 	if over := r.State.Final() && r.State != care.StateExpired && r.State != care.StateSkipped; over || r.State == care.StateUncertain {
 		also = strings.Join(r.Also, " ")
-		merged = encodeEntry(care.LedgerEntry{State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID})
+		merged = codec.EncodeEntry(care.LedgerEntry{State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID})
 	}
-	entry := encodeEntry(entryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt))
-	return append(claimWords(res.Claim), encodeRecord(&r), entry, to, at, count, also, merged), nil
+	entry := codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt))
+	return append(claimWords(res.Claim), codec.EncodeRecord(&r), entry, to, at, count, also, merged), nil
 }
 
 // destination says which set a message stands in by its state, "" = none, and with what score.
@@ -181,10 +183,10 @@ func destination(r *care.Record, next, now time.Time) (set string, at int64, err
 func score(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 
 // noteWatermarks remembers the watermarks that came with confirmed answers.
-func (s *Store) noteWatermarks(cs *calls, floor *Watermark) {
-	for n, c := range cs.all {
-		if l, err := c.list(1); err == nil {
-			s.watermarks.seen(cs.shard[n], text(l[0]), floor[cs.shard[n]], true, s.machine())
+func (s *Store) noteWatermarks(cs *lua.Calls, floor *Watermark) {
+	for n, c := range cs.All {
+		if l, err := c.List(1); err == nil {
+			s.watermarks.seen(cs.Shard[n], text(l[0]), floor[cs.Shard[n]], true, s.machine())
 		}
 	}
 }

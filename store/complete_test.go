@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // claimed claims n messages of one shard together.
@@ -94,7 +95,7 @@ func TestWhereRedisIsFull(t *testing.T) {
 	if err := b.Publish(t.Context(), []*care.EventEntry{{At: epoch, ID: "x", Customer: "C1", State: care.StateSent}}); err != nil {
 		t.Error(err)
 	}
-	if n := b.redis.HLen(t.Context(), shardKey(care.Shard("P-1"), providerTable(dayOf(epoch)))).Val(); n != 1 {
+	if n := b.redis.HLen(t.Context(), shardKey(care.Shard("P-1"), providerTable(codec.DayOf(epoch)))).Val(); n != 1 {
 		t.Errorf("%d provider's ids are known", n)
 	}
 	if n := b.redis.XLen(t.Context(), eventsKey).Val(); n != 1 {

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // Depth is how many messages a lane holds.
@@ -40,7 +41,7 @@ func (s *Store) Depth(ctx context.Context) ([]Depth, error) {
 	out := make([]Depth, len(care.Lanes))
 	for shard := range leased {
 		for _, member := range leased[shard].Val() {
-			if lane, _, ok := parseLeased(member); ok {
+			if lane, _, ok := codec.ParseLeased(member); ok {
 				claimed[lane]++
 			}
 		}
@@ -97,12 +98,8 @@ func (s *Store) Uncertain(ctx context.Context) (int, error) { return s.count(ctx
 func (s *Store) Failed(ctx context.Context) (int, error) { return s.count(ctx, "failed") }
 
 func (s *Store) count(ctx context.Context, set string) (int, error) {
-	pipe := s.client.Pipeline()
-	cmds := make([]*redis.IntCmd, care.Shards)
-	for shard := range cmds {
-		cmds[shard] = pipe.ZCard(ctx, shardKey(shard, set))
-	}
-	if err := run(ctx, pipe); err != nil {
+	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.IntCmd { return pipe.ZCard(ctx, shardKey(shard, set)) })
+	if err != nil {
 		return 0, fmt.Errorf("count %s messages: %w", set, err)
 	}
 	n := 0

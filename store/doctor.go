@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Finding is one thing that Doctor looked at.
@@ -33,11 +35,11 @@ func (s *Store) servers(ctx context.Context) []Finding {
 	var mu sync.Mutex
 	var findings []Finding
 	err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		info, err := readInfo(ctx, c, "server", "replication", "memory", "persistence")
+		info, err := lua.Info(ctx, c, "server", "replication", "memory", "persistence")
 		if err != nil {
 			return err
 		}
-		s.noteReplicas(c, info)
+		s.lua.NoteReplicas(c, info)
 		mu.Lock()
 		defer mu.Unlock()
 		findings = append(findings, examine(info, c.Options().Addr)...)
@@ -47,27 +49,6 @@ func (s *Store) servers(ctx context.Context) []Finding {
 		return append(findings, Finding{What: "Redis does not answer INFO: " + err.Error(), Remedy: "see that it is up and that the user may run INFO", Unknown: true})
 	}
 	return findings
-}
-
-// noteReplicas remembers whether a master has replicas, so that intents and results wait for one of them.
-func (s *Store) noteReplicas(c *redis.Client, info map[string]string) {
-	s.replicated.Store(c.Options().Addr, info["role"] == "master" && info["connected_slaves"] != "0")
-}
-
-func readInfo(ctx context.Context, c *redis.Client, sections ...string) (map[string]string, error) {
-	info := make(map[string]string)
-	for _, section := range sections {
-		raw, err := c.Info(ctx, section).Result()
-		if err != nil {
-			return nil, err
-		}
-		for line := range strings.SplitSeq(raw, "\n") {
-			if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-				info[name] = value
-			}
-		}
-	}
-	return info, nil
 }
 
 // examine judges one server's INFO.
@@ -96,20 +77,4 @@ func examine(info map[string]string, address string) []Finding {
 // Refused reports whether a finding stops the daemon: messages could be lost, and the operator has not allowed that.
 func (s *Store) Refused(f Finding) bool {
 	return !f.OK && !f.Unknown && (f.Fatal || !s.opts.AllowUnsafe)
-}
-
-// anyReplicas reports whether any master had a replica when it was looked at last.
-func (s *Store) anyReplicas() bool {
-	found := false
-	s.replicated.Range(func(_, has any) bool {
-		found, _ = has.(bool)
-		return !found
-	})
-	return found
-}
-
-func (s *Store) hasReplicas(c *redis.Client) bool {
-	has, _ := s.replicated.Load(c.Options().Addr)
-	yes, _ := has.(bool)
-	return yes
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Erase takes a customer out of Redis for good (PIPL art. 47, GDPR art. 17): what waits in the queues, the ledger, the timeline, the
@@ -55,7 +57,7 @@ func (s *Store) Erase(ctx context.Context, customer string, hashes []string, rec
 // opt-out in it too: the tombstone stops more than any of them.
 func (s *Store) leaveTombstone(ctx context.Context, customer string) (dead []string, err error) {
 	for range casTries {
-		old, err := s.client.HGet(ctx, ledgerKey(customer), overlayField).Result()
+		old, err := s.client.HGet(ctx, ledgerKey(customer), codec.OverlayField).Result()
 		if err != nil && !errors.Is(err, redis.Nil) && !wrongType(err) {
 			return nil, err
 		}
@@ -69,14 +71,14 @@ func (s *Store) leaveTombstone(ctx context.Context, customer string) (dead []str
 		if err != nil {
 			return nil, err
 		}
-		c := &call{script: s.lua.erase, key: fenceKey(care.Shard(customer)), args: []any{customer, old, raw}}
+		c := &lua.Call{Script: s.lua.Erase, Key: fenceKey(care.Shard(customer)), Args: []any{customer, old, raw}}
 		for _, lane := range care.Lanes {
-			c.add(lane.String())
+			c.Add(lane.String())
 		}
-		if err := s.exec(ctx, []*call{c}, true); err != nil {
+		if err := s.lua.Exec(ctx, []*lua.Call{c}, true); err != nil {
 			return nil, err
 		}
-		if number(c.reply) == 0 {
+		if c.Number() == 0 {
 			continue
 		}
 		for _, sup := range o.Suppressed {
@@ -128,7 +130,7 @@ func (s *Store) erased(ctx context.Context, customers []string) (map[string]bool
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.StringCmd, len(customers))
 	for i, id := range customers {
-		cmds[i] = pipe.HGet(ctx, ledgerKey(id), overlayField)
+		cmds[i] = pipe.HGet(ctx, ledgerKey(id), codec.OverlayField)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("look for tombstones: %w", err)

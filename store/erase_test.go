@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 func (b *bundle) erase(t testing.TB, customer string, record bool, hashes ...string) {
@@ -300,7 +301,7 @@ func TestErasedDespiteDamage(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bundle) {
 		ctx := t.Context()
 		for name, damage := range map[string]func(id string){
-			"overlay":        func(id string) { b.redis.HSet(ctx, ledgerKey(id), overlayField, "{") },
+			"overlay":        func(id string) { b.redis.HSet(ctx, ledgerKey(id), codec.OverlayField, "{") },
 			"ledger no hash": func(id string) { b.redis.Set(ctx, ledgerKey(id), "GONE", 0) },
 			"record": func(id string) {
 				for entry, e := range b.ledger(t, id) {
@@ -321,7 +322,7 @@ func TestErasedDespiteDamage(t *testing.T) {
 			if diff := cmp.Diff([]string{ledgerKey(id)}, b.traces(t, id)); diff != "" && name != "ledger no hash" {
 				t.Errorf("%s: what is left (-want +got):\n%s", name, diff)
 			}
-			if got := b.redis.HGet(ctx, ledgerKey(id), overlayField).Val(); got != `{"erased":true}` {
+			if got := b.redis.HGet(ctx, ledgerKey(id), codec.OverlayField).Val(); got != `{"erased":true}` {
 				t.Errorf("%s: the tombstone is %s", name, got)
 			}
 		}

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Lengths to which the streams are trimmed, about.
@@ -26,37 +27,21 @@ const publishAtOnce = 100
 // which were written: written again, an entry can stand there twice.
 func (s *Store) Publish(ctx context.Context, events []*care.EventEntry) error {
 	for part := range slices.Chunk(events, publishAtOnce) {
-		c := &call{script: s.lua.write, key: eventsKey}
+		c := &lua.Call{Script: s.lua.Write, Key: eventsKey}
 		for i, e := range part {
-			words := appendEvent(nil, e)
+			words := codec.AppendEvent(nil, e)
 			if i == 0 { // once for the batch is enough
-				c.add(len(words)+6, "XADD", eventsKey, "MAXLEN", "~", eventsKept, "*")
+				c.Add(len(words)+6, "XADD", eventsKey, "MAXLEN", "~", eventsKept, "*")
 			} else {
-				c.add(len(words)+3, "XADD", eventsKey, "*")
+				c.Add(len(words)+3, "XADD", eventsKey, "*")
 			}
-			c.add(words...)
+			c.Add(words...)
 		}
-		if err := s.exec(ctx, []*call{c}, false); err != nil {
+		if err := s.lua.Exec(ctx, []*lua.Call{c}, false); err != nil {
 			return fmt.Errorf("write %s: %w", eventsKey, err)
 		}
 	}
 	return nil
-}
-
-// eventFields are the names of an entry's fields, in the order in which they are written; the first four are always there.
-var eventFields = [...]any{"at", "id", "customer", "dealer", "vehicle", "program", "step", "channel", "state", "reason", "kind", "value"}
-
-// appendEvent appends an entry's names and values.
-func appendEvent(words []any, e *care.EventEntry) []any {
-	for i, v := range [len(eventFields)]string{
-		e.At.UTC().Format(time.RFC3339Nano), e.ID, e.Customer, e.Dealer, e.Vehicle, e.Program, e.Step, string(e.Channel), string(e.State), e.Reason,
-		e.Kind, e.Value,
-	} {
-		if i < 4 || v != "" {
-			words = append(words, eventFields[i], v)
-		}
-	}
-	return words
 }
 
 // Event is an entry of care:events with its id in the stream.
@@ -77,13 +62,7 @@ func (s *Store) Events(ctx context.Context, after string, limit int) ([]Event, e
 	}
 	out := make([]Event, len(entries))
 	for i, x := range entries {
-		get := func(name string) string { return text(x.Values[name]) }
-		at, _ := time.Parse(time.RFC3339Nano, get("at"))
-		out[i] = Event{Entry: x.ID, EventEntry: care.EventEntry{
-			At: at, ID: get("id"), Customer: get("customer"), Dealer: get("dealer"), Vehicle: get("vehicle"), Program: get("program"),
-			Step: get("step"), Channel: care.Channel(get("channel")), State: care.State(get("state")), Reason: get("reason"),
-			Kind: get("kind"), Value: get("value"),
-		}}
+		out[i] = Event{Entry: x.ID, EventEntry: codec.Event(x.Values)}
 	}
 	return out, nil
 }
@@ -120,7 +99,7 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 		overlays[e.Customer] = nil
 	}
 	for id := range overlays { // read after the write, as in Link
-		overlays[id], lines[id] = pipe.HGet(ctx, ledgerKey(id), overlayField), pipe.LRange(ctx, timelineKey(id), 0, -1)
+		overlays[id], lines[id] = pipe.HGet(ctx, ledgerKey(id), codec.OverlayField), pipe.LRange(ctx, timelineKey(id), 0, -1)
 	}
 	if err := s.Publish(ctx, events); err != nil {
 		return fmt.Errorf("note: %w", err)
@@ -163,9 +142,6 @@ func (s *Store) trimTimeline(ctx context.Context, customer string, line []string
 			pipe.LRem(ctx, timelineKey(customer), 0, raw)
 		}
 	}
-	if pipe.Len() == 0 {
-		return nil
-	}
 	return run(ctx, pipe)
 }
 
@@ -181,7 +157,7 @@ func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntr
 	var out []care.EventEntry
 	flat, _ := ledger.Val().([]any)
 	oldest := s.clock().Add(-ledgerKept)
-	entries, _, _ := readLedger(flat, oldest)
+	entries, _, _ := codec.DecodeLedger(flat, oldest)
 	for id, e := range entries {
 		out = append(out, care.EventEntry{
 			At: e.At, ID: id, Customer: customer, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Channel: e.Channel,

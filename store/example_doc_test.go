@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // changing are the numbers of the example that are others each time: tokens and ends of leases, and ids of stream entries.
@@ -87,7 +88,7 @@ func TestOptOutsComeOver(t *testing.T) {
 	defer c.Close()
 	want := map[string]string{"C1": `{"stops":{"sms":{"at":"2026-11-22T09:00:00Z","source":"sms"}}}`, "C2": `{"erased":true}`}
 	for id, overlay := range want {
-		c.HSet(t.Context(), ledgerKey(id), overlayField, overlay, "some", "entry")
+		c.HSet(t.Context(), ledgerKey(id), codec.OverlayField, overlay, "some", "entry")
 	}
 	c.HSet(t.Context(), ledgerKey("C3"), "some", "entry")
 	c.Set(t.Context(), unreleasedKey(), 6, 0)
@@ -98,7 +99,7 @@ func TestOptOutsComeOver(t *testing.T) {
 	}
 	b := bundleAt(t, "redis://"+fresh.address, false)
 	for id, overlay := range want {
-		if got := b.redis.HGetAll(t.Context(), ledgerKey(id)).Val(); !cmp.Equal(got, map[string]string{overlayField: overlay}) {
+		if got := b.redis.HGetAll(t.Context(), ledgerKey(id)).Val(); !cmp.Equal(got, map[string]string{codec.OverlayField: overlay}) {
 			t.Errorf("%s came over as %v", id, got)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // Two replicas link two customers of one number at once: a family's. Neither may be lost, because the reply that finds nobody is an opt-out.
@@ -111,13 +112,13 @@ func TestAddressesOfTheGoneAreTrimmed(t *testing.T) {
 		const hash = "0011223344556677889900aabbccddee"
 		b.write(t, "there", `{"id":"there"}`)
 		entry := func(at time.Time) string {
-			return encodeEntry(care.LedgerEntry{State: care.StateSent, At: at, Class: care.Care, Channel: care.SMS, Program: "p"})
+			return codec.EncodeEntry(care.LedgerEntry{State: care.StateSent, At: at, Class: care.Care, Channel: care.SMS, Program: "p"})
 		}
 		old, young := epoch.Add(-ledgerKept-time.Hour), epoch.Add(-time.Hour)
 		b.redis.HSet(ctx, ledgerKey("old"), "x", entry(old))
-		b.redis.HSet(ctx, ledgerKey("stopped"), "x", entry(old), overlayField, `{"stops":{"*":{}}}`)
+		b.redis.HSet(ctx, ledgerKey("stopped"), "x", entry(old), codec.OverlayField, `{"stops":{"*":{}}}`)
 		b.redis.HSet(ctx, ledgerKey("young"), "x", entry(young)) // a reply may still come
-		b.redis.HSet(ctx, ledgerKey("young-stopped"), "x", entry(young), overlayField, `{"stops":{"*":{}}}`)
+		b.redis.HSet(ctx, ledgerKey("young-stopped"), "x", entry(young), codec.OverlayField, `{"stops":{"*":{}}}`)
 		for _, id := range []string{"there", "old", "stopped", "young", "young-stopped", "never"} {
 			if err := b.Link(ctx, []AddressLink{{hash, id}}); err != nil {
 				t.Fatal(err)
@@ -132,7 +133,7 @@ func TestAddressesOfTheGoneAreTrimmed(t *testing.T) {
 		if diff := cmp.Diff([]string{"there", "young", "young-stopped"}, got); diff != "" || err != nil {
 			t.Errorf("(-want +got):\n%s%v", diff, err)
 		}
-		if ok, err := b.redis.HExists(ctx, ledgerKey("stopped"), overlayField).Result(); !ok || err != nil {
+		if ok, err := b.redis.HExists(ctx, ledgerKey("stopped"), codec.OverlayField).Result(); !ok || err != nil {
 			t.Error("an opt-out is gone")
 		}
 	})
@@ -165,7 +166,7 @@ func TestRepairFreesTheBusy(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
 		o := b.queue(t, 1)[0]
-		b.redis.HSet(t.Context(), busyKey(care.Shard(o.Customer)), o.Customer, holder(care.OccurrenceID(o.Customer, "", "p", "s", "c"), 7))
+		b.redis.HSet(t.Context(), busyKey(care.Shard(o.Customer)), o.Customer, care.OccurrenceID(o.Customer, "", "p", "s", "c")+"|7")
 		if claims, err := b.Claim(t.Context(), care.Lanes, 9, time.Minute); err != nil || len(claims) != 0 {
 			t.Fatalf("claimed %v, %v", claims, err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	carerecord "github.com/carebell/carebell/care/record"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // ledgerKept is how long the ledger remembers an occurrence.
@@ -90,7 +91,7 @@ type value struct {
 	err  error // redis.Nil if there is none
 }
 
-// fetch reads customers from Redis. Where one node has all keys, one command takes many records: it is a third of the work for both sides.
+// fetch reads customers from Redis.
 func (s *Store) fetch(ctx context.Context, ids []string, ledgers bool) (*fetched, error) {
 	f := &fetched{ids: ids}
 	if len(ids) == 0 {
@@ -101,11 +102,7 @@ func (s *Store) fetch(ctx context.Context, ids []string, ledgers bool) (*fetched
 		records[i] = customerKey(id)
 	}
 	pipe := s.client.Pipeline()
-	read := s.gets
-	if s.cluster == nil {
-		read = s.mgets
-	}
-	recordsOf := read(ctx, pipe, records)
+	recordsOf := s.get(ctx, pipe, records, false)
 	if ledgers {
 		f.ledgers = make([]*redis.Cmd, len(ids))
 		for i, id := range ids {
@@ -114,7 +111,7 @@ func (s *Store) fetch(ctx context.Context, ids []string, ledgers bool) (*fetched
 	}
 	err := run(ctx, pipe)
 	if err == nil {
-		f.records, err = recordsOf()
+		f.records, err = s.askAgain(ctx, records, recordsOf())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read customers: %w", err)
@@ -122,55 +119,49 @@ func (s *Store) fetch(ctx context.Context, ids []string, ledgers bool) (*fetched
 	return f, nil
 }
 
-// gets asks for the keys one by one: in a cluster each may be on another node.
-func (*Store) gets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
-	cmds := make([]*redis.StringCmd, len(keys))
-	for i, key := range keys {
-		cmds[i] = pipe.Get(ctx, key)
-	}
-	return func() ([]value, error) {
-		out := make([]value, len(keys))
-		for i, cmd := range cmds {
-			out[i].text, out[i].err = cmd.Result()
-		}
-		return out, nil
-	}
-}
+// readAtOnce is how many keys one MGET takes: short enough that nobody else waits long for Redis meanwhile.
+const readAtOnce = 250
 
-// mgets asks for many keys at once. MGET takes a key of another type for one that is not there: those that seem to be missing are asked
-// for one by one.
-func (s *Store) mgets(ctx context.Context, pipe redis.Pipeliner, keys []string) func() ([]value, error) {
-	var parts [][]string
-	var texts []*redis.SliceCmd
-	for some := range slices.Chunk(keys, readAtOnce) {
-		parts, texts = append(parts, some), append(texts, pipe.MGet(ctx, some...))
+// get asks for keys; the answers are there when the pipeline has run. Where one node has all keys, one command takes many, unless each is
+// asked for singly: that costs Redis three times as much, but MGET takes a key of another type for one that is not there.
+func (s *Store) get(ctx context.Context, pipe redis.Pipeliner, keys []string, singly bool) func() []value {
+	if singly || s.cluster != nil {
+		cmds := make([]*redis.StringCmd, len(keys))
+		for i, key := range keys {
+			cmds[i] = pipe.Get(ctx, key)
+		}
+		return func() []value {
+			out := make([]value, len(keys))
+			for i, cmd := range cmds {
+				out[i].text, out[i].err = cmd.Result()
+			}
+			return out
+		}
 	}
-	return func() ([]value, error) {
+	var cmds []*redis.SliceCmd
+	for part := range slices.Chunk(keys, readAtOnce) {
+		cmds = append(cmds, pipe.MGet(ctx, part...))
+	}
+	return func() []value {
 		out := make([]value, 0, len(keys))
-		for n, part := range parts {
-			from, found := len(out), 0
-			for _, v := range texts[n].Val() {
-				text, ok := v.(string)
-				if ok {
-					found++
+		for _, cmd := range cmds {
+			for _, v := range cmd.Val() {
+				if text, ok := v.(string); ok {
 					out = append(out, value{text: text})
 				} else {
 					out = append(out, value{err: redis.Nil})
 				}
 			}
-			if found == len(part) {
-				continue
-			}
-			if err := s.askAgain(ctx, part, out[from:]); err != nil {
-				return nil, err
-			}
 		}
-		return out, nil
+		return out
 	}
 }
 
-// askAgain asks one by one for the keys that seem to be missing.
-func (s *Store) askAgain(ctx context.Context, keys []string, values []value) error {
+// askAgain asks singly for the keys that seem to be missing, where MGET was asked.
+func (s *Store) askAgain(ctx context.Context, keys []string, values []value) ([]value, error) {
+	if s.cluster != nil {
+		return values, nil
+	}
 	var missing []string
 	var at []int
 	for i := range values {
@@ -179,18 +170,14 @@ func (s *Store) askAgain(ctx context.Context, keys []string, values []value) err
 		}
 	}
 	pipe := s.client.Pipeline()
-	single := s.gets(ctx, pipe, missing)
+	again := s.get(ctx, pipe, missing, true)
 	if err := run(ctx, pipe); err != nil {
-		return err
+		return nil, err
 	}
-	again, err := single()
-	if err != nil {
-		return err
+	for j, v := range again() {
+		values[at[j]] = v
 	}
-	for j, i := range at {
-		values[i] = again[j]
-	}
-	return nil
+	return values, nil
 }
 
 // decode makes facts of what was read.
@@ -202,14 +189,14 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 		out[i] = &room[i]
 		out[i].ID = id
 		if f.ledgers == nil {
-			readCustomer(out[i], f.records[i], value{err: redis.Nil})
+			readCustomer(out[i], f.records[i], nil)
 			continue
 		}
 		flat, _ := f.ledgers[i].Val().([]any)
-		ledger, overlay, gone := readLedger(flat, stale)
+		ledger, overlay, gone := codec.DecodeLedger(flat, stale)
 		if err := f.ledgers[i].Err(); err != nil && wrongType(err) {
 			s.log.ErrorContext(ctx, "a ledger has the wrong type", logCustomer(id))
-			overlay.err = err // there may have been an opt-out in it
+			overlay = new(string) // damaged: there may have been an opt-out in it
 		}
 		readCustomer(out[i], f.records[i], overlay)
 		if out[i].Ledger = ledger; len(gone) > 0 {
@@ -222,7 +209,16 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 	return out, old
 }
 
-// run sends a pipeline. What single commands have to say (no such key, wrong type) is theirs; what is left is Redis being away.
+// fromShards asks every shard the same, in one round trip per Redis node.
+func fromShards[C redis.Cmder](ctx context.Context, s *Store, ask func(pipe redis.Pipeliner, shard int) C) (out [care.Shards]C, err error) {
+	pipe := s.client.Pipeline()
+	for shard := range out {
+		out[shard] = ask(pipe, shard)
+	}
+	return out, run(ctx, pipe)
+}
+
+// run sends a pipeline; an empty one costs nothing. What single commands have to say (no such key, wrong type) is theirs; what is left is Redis being away.
 func run(ctx context.Context, pipe redis.Pipeliner) error {
 	cmds, err := pipe.Exec(ctx)
 	if err == nil {
@@ -239,7 +235,7 @@ func run(ctx context.Context, pipe redis.Pipeliner) error {
 func wrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // readCustomer reads record and overlay.
-func readCustomer(f *care.Facts, record, overlay value) {
+func readCustomer(f *care.Facts, record value, overlay *string) {
 	switch {
 	case errors.Is(record.err, redis.Nil):
 		f.Err = care.ErrGone
@@ -251,37 +247,11 @@ func readCustomer(f *care.Facts, record, overlay value) {
 			f.Customer, f.Err = nil, fmt.Errorf("%w: the id in the record is not the one in its key", care.ErrNoID)
 		}
 	}
-	if errors.Is(overlay.err, redis.Nil) {
+	if overlay == nil {
 		return
 	}
 	f.Overlay = new(care.Overlay)
-	if overlay.err != nil || json.Unmarshal([]byte(overlay.text), f.Overlay) != nil {
+	if json.Unmarshal([]byte(*overlay), f.Overlay) != nil {
 		f.Customer, f.Overlay, f.Err = nil, nil, errOverlay
 	}
-}
-
-// readLedger reads the flat answer of HGETALL. What is over and older than stale is left out and named.
-func readLedger(flat []any, stale time.Time) (l care.Ledger, overlay value, old []string) {
-	overlay.err = redis.Nil
-	if len(flat) == 0 {
-		return nil, overlay, nil
-	}
-	l = make(care.Ledger, len(flat)/2)
-	for i := 0; i+1 < len(flat); i += 2 {
-		id, _ := flat[i].(string)
-		raw, _ := flat[i+1].(string)
-		if id == overlayField {
-			overlay = value{text: raw}
-			continue
-		}
-		e, err := decodeEntry(raw)
-		if err != nil {
-			e = care.DamagedEntry()
-		} else if !e.State.Pending() && e.At.Before(stale) {
-			old = append(old, id)
-			continue
-		}
-		l[id] = e
-	}
-	return l, overlay, old
 }

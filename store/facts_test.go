@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 func (b *bundle) write(t testing.TB, id, record string) {
@@ -30,7 +31,7 @@ func TestFactsOfGoodAndBadCustomers(t *testing.T) {
 		b.write(t, "overlaid", `{"id":"overlaid"}`)
 		b.redis.RPush(ctx, "care:customer:list", "x")
 		b.write(t, "unledgered", `{"id":"unledgered"}`)
-		b.redis.HSet(ctx, ledgerKey("overlaid"), overlayField, "{")
+		b.redis.HSet(ctx, ledgerKey("overlaid"), codec.OverlayField, "{")
 		b.redis.Set(ctx, ledgerKey("unledgered"), "no table", 0) // there may have been an opt-out in it
 		ids := []string{"good", "gone", "rubbish", "other", "list", "overlaid", "unledgered"}
 		facts, err := b.Facts(ctx, ids)
@@ -44,7 +45,7 @@ func TestFactsOfGoodAndBadCustomers(t *testing.T) {
 			}
 		}
 		// Of records alone nothing else is known, not even that it is damaged.
-		b.redis.HSet(ctx, ledgerKey("good"), overlayField, "{}")
+		b.redis.HSet(ctx, ledgerKey("good"), codec.OverlayField, "{}")
 		if facts, err = b.Customers(ctx, ids); err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 func TestUnsafeServersAreRefused(t *testing.T) {
@@ -321,7 +323,7 @@ func TestDamagedState(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bundle) {
 		ctx := t.Context()
 		all := b.queue(t, 4)
-		day := dayOf(all[0].Release)
+		day := codec.DayOf(all[0].Release)
 		// A lease deleted, of one that was being sent; a queue entry deleted; a record deleted; a record that is rubbish.
 		var c *care.Claim
 		for c == nil || c.Record.ID != all[0].ID {
@@ -332,7 +334,7 @@ func TestDamagedState(t *testing.T) {
 		}
 		begin(t, b.Store, c)
 		b.redis.ZRem(ctx, leasedKey(care.ShardOf(all[0].ID)), leasedOf(c))
-		b.redis.ZRem(ctx, dueKey(care.ShardOf(all[1].ID), smsQueue), ref{all[1].ID, day, all[1].Customer}.String())
+		b.redis.ZRem(ctx, dueKey(care.ShardOf(all[1].ID), smsQueue), codec.Ref{ID: all[1].ID, Day: day, Customer: all[1].Customer}.String())
 		b.redis.HDel(ctx, messagesKey(care.ShardOf(all[2].ID), day), all[2].ID)
 		b.redis.HSet(ctx, messagesKey(care.ShardOf(all[3].ID), day), all[3].ID, "{")
 
@@ -432,7 +434,7 @@ func TestReplicaConfirms(t *testing.T) {
 		t.Error("refused although a replica is there")
 	}
 	replica.stop()
-	if ok, err := b.Begin(t.Context(), []care.Intent{{Claim: second, At: epoch}}); !errors.Is(err, errUnconfirmed) || ok[0] {
+	if ok, err := b.Begin(t.Context(), []care.Intent{{Claim: second, At: epoch}}); !errors.Is(err, lua.ErrUnconfirmed) || ok[0] {
 		t.Errorf("Begin that no replica confirmed: %v, %v", ok, err)
 	}
 	// Now it is known that there is none any more.

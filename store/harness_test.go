@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // shared is the address of the redis-server that most tests use, each with a database of its own.
@@ -270,7 +271,9 @@ func (b *bundle) deleteQueue(tb testing.TB, shard int) {
 }
 
 // refOf is what a claim is called in the sets of its shard, and leasedOf in that of the leases.
-func refOf(c *care.Claim) string { return ref{c.Record.ID, c.Day, c.Record.Customer}.String() }
+func refOf(c *care.Claim) string {
+	return codec.Ref{ID: c.Record.ID, Day: c.Day, Customer: c.Record.Customer}.String()
+}
 
 func leasedOf(c *care.Claim) string { return c.Lane.String() + "|" + refOf(c) }
 
@@ -288,7 +291,7 @@ func ofShard(shard, n int) (ids []string) {
 func (b *bundle) sentOn(tb testing.TB, name string) (n int) {
 	tb.Helper()
 	for shard := range care.Shards {
-		one, _ := b.redis.HGet(tb.Context(), shardKey(shard, sentTable(dayOf(epoch))), name).Int()
+		one, _ := b.redis.HGet(tb.Context(), shardKey(shard, sentTable(codec.DayOf(epoch))), name).Int()
 		n += one
 	}
 	return n

@@ -8,13 +8,12 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/store/lua"
 )
 
-// How Merge parts a batch where one command may take many keys: short enough that nobody else waits long for Redis meanwhile.
-const (
-	readAtOnce  = 250
-	writeAtOnce = 100
-)
+// writeAtOnce is how many records Merge writes with one command where one node has all keys: nobody else waits long for Redis meanwhile.
+const writeAtOnce = 100
 
 // MergeResult says what Merge did for one id. Err is fn's own, or that others keep changing the record.
 type MergeResult struct {
@@ -79,19 +78,22 @@ func (m *merging) wave(ctx context.Context, wave []int) (lost []int, err error) 
 	for j, i := range wave {
 		keys[j] = customerKey(m.ids[i])
 	}
-	olds, faults, err := m.read(ctx, wave, keys)
+	records, err := m.read(ctx, wave, keys)
 	if err != nil {
 		return nil, err
 	}
-	var calls []*call
+	var calls []*lua.Call
 	var swapped, fresh, told []int // places in the wave
 	for j, i := range wave {
-		if faults != nil && faults[j] != nil {
-			m.out[i] = MergeResult{Err: fmt.Errorf("customer %s: %w", m.ids[i], faults[j])}
+		missing := errors.Is(records[j].err, redis.Nil)
+		if records[j].err != nil && !missing {
+			m.out[i] = MergeResult{Err: fmt.Errorf("customer %s: %w", m.ids[i], records[j].err)}
 			continue
 		}
-		old := olds[j]
-		missing := old == nil
+		var old []byte
+		if !missing {
+			old = []byte(records[j].text)
+		}
 		if m.wrote[i] != nil {
 			if !missing && bytes.Equal(old, m.wrote[i]) { // the answer was lost, and not the write
 				told = append(told, j)
@@ -113,14 +115,14 @@ func (m *merging) wave(ctx context.Context, wave []int) (lost []int, err error) 
 			fresh = append(fresh, j)
 			continue
 		}
-		calls = append(calls, &call{script: m.s.lua.swap, key: keys[j], args: []any{"", old, merged}})
+		calls = append(calls, &lua.Call{Script: m.s.lua.Swap, Key: keys[j], Args: []any{"", old, merged}})
 		swapped = append(swapped, j)
 	}
-	if err := m.s.exec(ctx, calls, false); err != nil {
+	if err := m.s.lua.Exec(ctx, calls, false); err != nil {
 		return nil, err
 	}
 	for n, j := range swapped {
-		if number(calls[n].reply) == 1 {
+		if calls[n].Number() == 1 {
 			told = append(told, j)
 		} else {
 			lost = append(lost, wave[j])
@@ -135,49 +137,14 @@ func (m *merging) wave(ctx context.Context, wave []int) (lost []int, err error) 
 	return lost, nil
 }
 
-// read returns the records, nil where there is none. Where one node has all keys it takes many in one command, which costs Redis a third
-// of single ones and takes a key of another type for none: who tries again reads them one by one. A list of faults is nil if there are none.
-func (m *merging) read(ctx context.Context, wave []int, keys []string) (olds [][]byte, faults []error, err error) {
+// read returns the records, and the errors of those that cannot be read. Who tries again reads each singly: see Store.get.
+func (m *merging) read(ctx context.Context, wave []int, keys []string) ([]value, error) {
 	pipe := m.s.client.Pipeline()
-	olds = make([][]byte, len(wave))
-	again := slices.ContainsFunc(wave, func(i int) bool { return m.tries[i] > 1 })
-	if m.s.cluster == nil && !again {
-		parts := make([]*redis.SliceCmd, 0, len(keys)/readAtOnce+1)
-		for part := range slices.Chunk(keys, readAtOnce) {
-			parts = append(parts, pipe.MGet(ctx, part...))
-		}
-		if err := run(ctx, pipe); err != nil {
-			return nil, nil, fmt.Errorf("read customers: %w", err)
-		}
-		for n, part := range parts {
-			for j, v := range part.Val() {
-				if text, ok := v.(string); ok {
-					olds[n*readAtOnce+j] = []byte(text)
-				}
-			}
-		}
-		return olds, nil, nil
-	}
-	cmds := make([]*redis.StringCmd, len(keys))
-	for j, key := range keys {
-		cmds[j] = pipe.Get(ctx, key)
-	}
+	records := m.s.get(ctx, pipe, keys, slices.ContainsFunc(wave, func(i int) bool { return m.tries[i] > 1 }))
 	if err := run(ctx, pipe); err != nil {
-		return nil, nil, fmt.Errorf("read customers: %w", err)
+		return nil, fmt.Errorf("read customers: %w", err)
 	}
-	for j, cmd := range cmds {
-		text, err := cmd.Result()
-		switch {
-		case err == nil:
-			olds[j] = []byte(text)
-		case !errors.Is(err, redis.Nil):
-			if faults == nil {
-				faults = make([]error, len(wave))
-			}
-			faults[j] = err
-		}
-	}
-	return olds, faults, nil
+	return records(), nil
 }
 
 // create writes the records of customers who were not there, and tells of them and of those in told. It returns those of them who

@@ -14,6 +14,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Filter selects messages; what is zero does not matter.
@@ -95,7 +97,7 @@ type located struct {
 
 // read decodes a record.
 func (s *Store) read(ctx context.Context, id, raw string, day int) (*located, bool) {
-	r, err := decodeRecord(id, raw)
+	r, err := codec.DecodeRecord(id, raw)
 	if err != nil {
 		s.log.ErrorContext(ctx, "a message's record cannot be read", slog.String("id", id))
 		return nil, false
@@ -121,10 +123,7 @@ func (s *Store) noteClaimed(ctx context.Context, found []*located) error {
 		r := &l.record
 		shard := care.ShardOf(r.ID)
 		busy[i] = pipe.HGet(ctx, busyKey(shard), r.Customer)
-		suspect[i] = pipe.ZScore(ctx, suspectsKey(shard, care.LaneOf(r.Channel, r.Class)), ref{r.ID, l.day, r.Customer}.String())
-	}
-	if pipe.Len() == 0 {
-		return nil
+		suspect[i] = pipe.ZScore(ctx, suspectsKey(shard, care.LaneOf(r.Channel, r.Class)), codec.Ref{ID: r.ID, Day: l.day, Customer: r.Customer}.String())
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("look for claims: %w", err)
@@ -152,19 +151,19 @@ func (s *Store) queued(ctx context.Context, lane care.Lane) ([]*located, error) 
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
-	var refs []ref
+	var refs []codec.Ref
 	claimed := make(map[string]bool)
 	for shard := range care.Shards {
 		refs = appendRefs(refs, due[shard].Val())
 		waiting := len(refs)
 		refs = appendRefs(refs, suspects[shard].Val())
 		for _, member := range leased[shard].Val() {
-			if at, r, ok := parseLeased(member); ok && at == lane {
+			if at, r, ok := codec.ParseLeased(member); ok && at == lane {
 				refs = append(refs, r)
 			}
 		}
 		for _, r := range refs[waiting:] {
-			claimed[r.id] = true
+			claimed[r.ID] = true
 		}
 	}
 	out, err := s.readRefs(ctx, refs)
@@ -176,9 +175,9 @@ func (s *Store) queued(ctx context.Context, lane care.Lane) ([]*located, error) 
 	return out, err
 }
 
-func appendRefs(refs []ref, members []string) []ref {
+func appendRefs(refs []codec.Ref, members []string) []codec.Ref {
 	for _, m := range members {
-		if r, ok := parseRef(m); ok {
+		if r, ok := codec.ParseRef(m); ok {
 			refs = append(refs, r)
 		}
 	}
@@ -187,15 +186,13 @@ func appendRefs(refs []ref, members []string) []ref {
 
 // listed reads the messages of one of the shards' sets.
 func (s *Store) listed(ctx context.Context, set string) ([]*located, error) {
-	pipe := s.client.Pipeline()
-	cmds := make([]*redis.StringSliceCmd, care.Shards)
-	for shard := range cmds {
-		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, set), 0, listMost-1)
-	}
-	if err := run(ctx, pipe); err != nil {
+	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.StringSliceCmd {
+		return pipe.ZRange(ctx, shardKey(shard, set), 0, listMost-1)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
-	var refs []ref
+	var refs []codec.Ref
 	for _, c := range cmds {
 		refs = appendRefs(refs, c.Val())
 	}
@@ -203,22 +200,22 @@ func (s *Store) listed(ctx context.Context, set string) ([]*located, error) {
 }
 
 // readRefs reads the records of messages, a thousand in a round trip. Those that are gone are left out, and those that stand there twice.
-func (s *Store) readRefs(ctx context.Context, refs []ref) ([]*located, error) {
+func (s *Store) readRefs(ctx context.Context, refs []codec.Ref) ([]*located, error) {
 	out := make([]*located, 0, len(refs))
 	there := make(map[string]bool, len(refs))
 	for chunk := range slices.Chunk(refs, batch) {
 		pipe := s.client.Pipeline()
 		cmds := make([]*redis.StringCmd, len(chunk))
 		for i, r := range chunk {
-			cmds[i] = pipe.HGet(ctx, messagesKey(care.ShardOf(r.id), r.day), r.id)
+			cmds[i] = pipe.HGet(ctx, messagesKey(care.ShardOf(r.ID), r.Day), r.ID)
 		}
 		if err := run(ctx, pipe); err != nil {
 			return nil, fmt.Errorf("read messages: %w", err)
 		}
 		for i, r := range chunk {
-			if raw := cmds[i].Val(); raw != "" && !there[r.id] {
-				if l, ok := s.read(ctx, r.id, raw, r.day); ok {
-					there[r.id] = true
+			if raw := cmds[i].Val(); raw != "" && !there[r.ID] {
+				if l, ok := s.read(ctx, r.ID, raw, r.Day); ok {
+					there[r.ID] = true
 					out = append(out, l)
 				}
 			}
@@ -234,7 +231,7 @@ func (s *Store) ofCustomer(ctx context.Context, customer string) ([]*located, er
 	}
 	ids := make([]string, 0, len(fields))
 	for id := range fields {
-		if id != overlayField {
+		if id != codec.OverlayField {
 			ids = append(ids, id)
 		}
 	}
@@ -247,12 +244,10 @@ func (s *Store) ofCustomer(ctx context.Context, customer string) ([]*located, er
 
 // everyDay reads the records of every day that can hold what the filter asks for, newest first, until there are enough.
 func (s *Store) everyDay(ctx context.Context, f *Filter) ([]*located, error) {
-	pipe := s.client.Pipeline()
-	cmds := make([]*redis.StringSliceCmd, care.Shards)
-	for shard := range cmds {
-		cmds[shard] = pipe.ZRange(ctx, shardKey(shard, "days"), 0, -1)
-	}
-	if err := run(ctx, pipe); err != nil {
+	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.StringSliceCmd {
+		return pipe.ZRange(ctx, shardKey(shard, "days"), 0, -1)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("list days: %w", err)
 	}
 	var days []int
@@ -323,21 +318,21 @@ func (s *Store) Message(ctx context.Context, id string) (care.Record, error) {
 
 // find looks records up by their ids, in the same order; nil = there is none. It takes two round trips per Redis node.
 func (s *Store) find(ctx context.Context, ids []string) ([]*located, error) {
-	cs, err := perShard(s.lua.find, len(ids), func(i int) int { return care.ShardOf(ids[i]) }, nil, func(i int) ([]any, error) { return []any{ids[i]}, nil })
+	cs, err := lua.PerShard(s.lua.Find, fenceKey, len(ids), func(i int) int { return care.ShardOf(ids[i]) }, nil, func(i int) ([]any, error) { return []any{ids[i]}, nil })
 	if err != nil {
 		return nil, err
 	}
-	cs.split(1, atOnce)
-	if err := s.exec(ctx, cs.all, false); err != nil {
+	cs.Split(1, atOnce)
+	if err := s.lua.Exec(ctx, cs.All, false); err != nil {
 		return nil, err
 	}
 	out := make([]*located, len(ids))
-	for n, c := range cs.all {
-		l, err := c.list(2 * len(cs.items[n]))
+	for n, c := range cs.All {
+		l, err := c.List(2 * len(cs.Items[n]))
 		if err != nil {
 			return nil, err
 		}
-		for j, i := range cs.items[n] {
+		for j, i := range cs.Items[n] {
 			if day := text(l[2*j]); day != "" {
 				at, err := strconv.Atoi(day)
 				if err != nil {

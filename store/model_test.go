@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // The model of a message's life. It knows nothing of Redis: what it says must hold of the store after any sequence of operations,
@@ -382,12 +383,12 @@ func (m *model) queued(t *rapid.T) {
 	for shard := range care.Shards {
 		there := make(map[string]string)
 		for _, member := range leased[shard].Val() {
-			lane, r, ok := parseLeased(member)
+			lane, r, ok := codec.ParseLeased(member)
 			if !ok {
 				t.Fatalf("%q is leased", member)
 			}
-			there[r.customer] = r.id
-			sets[r.id] = append(sets[r.id], "leased "+lane.String())
+			there[r.Customer] = r.ID
+			sets[r.ID] = append(sets[r.ID], "leased "+lane.String())
 		}
 		for customer, held := range busy[shard].Val() {
 			if id, _, _ := strings.Cut(held, "|"); there[customer] != id {
@@ -402,7 +403,7 @@ func (m *model) queued(t *rapid.T) {
 	for key, cmd := range waiting {
 		_, name, _ := strings.Cut(key, "}:")
 		for _, r := range appendRefs(nil, cmd.Val()) {
-			sets[r.id] = append(sets[r.id], strings.Replace(name, ":", " ", 1))
+			sets[r.ID] = append(sets[r.ID], strings.Replace(name, ":", " ", 1))
 		}
 	}
 	for id, msg := range m.messages {

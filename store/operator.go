@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // The operator's stops are the fields of one hash: "all", "program:x", "dealer:x", "channel:x", "brake:dealer/program", and
@@ -205,7 +206,7 @@ const usualDays = 14
 
 // Usual is how many messages a dealer's program sent per day, over the 14 UTC days before today.
 func (s *Store) Usual(ctx context.Context, dealer, program string) (float64, error) {
-	today := dayOf(s.clock())
+	today := codec.DayOf(s.clock())
 	pipe := s.client.Pipeline()
 	cmds := make([]interface{ Int64() (int64, error) }, 0, usualDays*care.Shards)
 	for back := 1; back <= usualDays; back++ {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 func TestOperatorsDecisions(t *testing.T) {
@@ -278,7 +279,7 @@ func TestOverlayUnderContention(t *testing.T) {
 		if err := b.UpdateOverlay(t.Context(), "C1", func(*care.Overlay) error { return no }); !errors.Is(err, no) {
 			t.Error(err)
 		}
-		b.redis.HSet(t.Context(), ledgerKey("C2"), overlayField, "damaged")
+		b.redis.HSet(t.Context(), ledgerKey("C2"), codec.OverlayField, "damaged")
 		b.redis.Set(t.Context(), ledgerKey("C3"), "no table", 0)
 		for _, id := range []string{"C2", "C3"} {
 			if err := b.UpdateOverlay(t.Context(), id, func(*care.Overlay) error { return nil }); !errors.Is(err, errOverlay) {

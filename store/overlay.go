@@ -10,6 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // casTries is how often a compare-and-set starts again when somebody else was faster.
@@ -24,7 +26,7 @@ var errBusy = errors.New("it keeps being changed by others; try again")
 func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*care.Overlay) error) error {
 	key := ledgerKey(customer)
 	for range casTries {
-		old, err := s.client.HGet(ctx, key, overlayField).Bytes()
+		old, err := s.client.HGet(ctx, key, codec.OverlayField).Bytes()
 		if wrongType(err) {
 			return fmt.Errorf("customer %s: %w", customer, errOverlay)
 		}
@@ -49,11 +51,11 @@ func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*car
 		if bytes.Equal(raw, old) || len(old) == 0 && string(raw) == "{}" {
 			return nil
 		}
-		c := &call{script: s.lua.swap, key: key, args: []any{overlayField, old, raw}}
-		if err := s.exec(ctx, []*call{c}, true); err != nil {
+		c := &lua.Call{Script: s.lua.Swap, Key: key, Args: []any{codec.OverlayField, old, raw}}
+		if err := s.lua.Exec(ctx, []*lua.Call{c}, true); err != nil {
 			return fmt.Errorf("overlay of %s: %w", customer, err)
 		}
-		if number(c.reply) == 1 {
+		if c.Number() == 1 {
 			return nil
 		}
 	}

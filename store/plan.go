@@ -9,6 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Applied counts what Apply did. Refused are additions that the ledger knows already, and moves and drops of what is claimed
@@ -56,25 +58,25 @@ func (s *Store) Apply(ctx context.Context, changes []care.Change) (Applied, erro
 
 // add queues occurrences that are new.
 func (s *Store) add(ctx context.Context, adds []*care.Occurrence, now time.Time, sum *Applied) error {
-	cs, err := perShard(s.lua.plan, len(adds), func(i int) int { return care.ShardOf(adds[i].ID) }, nil, func(i int) ([]any, error) {
+	cs, err := lua.PerShard(s.lua.Plan, fenceKey, len(adds), func(i int) int { return care.ShardOf(adds[i].ID) }, nil, func(i int) ([]any, error) {
 		o := adds[i]
 		r := recordOf(o, now)
-		day, last := dayOf(o.Release), o.Expires
+		day, last := codec.DayOf(o.Release), o.Expires
 		if last.Before(o.Release) {
 			last = o.Release
 		}
 		return []any{
-			o.ID, dayText(day), o.Customer, care.LaneOf(o.Channel, o.Class).String(), score(o.Release),
-			encodeEntry(entryOf(&r, care.DateFromDays(day), now)), encodeRecord(&r), s.keepUntil(last).Unix(),
+			o.ID, codec.DayText(day), o.Customer, care.LaneOf(o.Channel, o.Class).String(), score(o.Release),
+			codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(day), now)), codec.EncodeRecord(&r), s.keepUntil(last).Unix(),
 		}, nil
 	})
 	if err != nil {
 		return err
 	}
 	const words = 8
-	cs.split(words, atOnce)
-	err = s.exec(ctx, cs.all, false)
-	cs.each(0, func(_ int, answer any) {
+	cs.Split(words, atOnce)
+	err = s.lua.Exec(ctx, cs.All, false)
+	cs.Each(0, func(_ int, answer any) {
 		if number(answer) == 1 {
 			sum.Added++
 		} else {
@@ -155,7 +157,7 @@ func (s *Store) locate(ctx context.Context, list []planned, todo []int) ([]*loca
 	records := make([]*redis.StringCmd, len(todo))
 	pipe = s.client.Pipeline()
 	for j, i := range todo {
-		e, err := decodeEntry(entries[j].Val())
+		e, err := codec.DecodeEntry(entries[j].Val())
 		if err != nil {
 			continue
 		}
@@ -165,9 +167,6 @@ func (s *Store) locate(ctx context.Context, list []planned, todo []int) ([]*loca
 		}}
 		records[j] = pipe.HGet(ctx, messagesKey(care.ShardOf(list[i].id), out[j].day), list[i].id)
 	}
-	if pipe.Len() == 0 {
-		return out, nil
-	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)
 	}
@@ -175,7 +174,7 @@ func (s *Store) locate(ctx context.Context, list []planned, todo []int) ([]*loca
 		if out[j] == nil || records[j].Val() == "" {
 			continue
 		}
-		if r, err := decodeRecord(list[i].id, records[j].Val()); err == nil {
+		if r, err := codec.DecodeRecord(list[i].id, records[j].Val()); err == nil {
 			out[j].record, out[j].raw = r, records[j].Val()
 		}
 	}

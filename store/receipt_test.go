@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 func receipt(id string, state care.State) care.Receipt {
@@ -15,7 +16,7 @@ func receipt(id string, state care.State) care.Receipt {
 func (b *bundle) early(t testing.TB, id string, state care.State) string {
 	t.Helper()
 	rc := receipt(id, state)
-	raw, err := b.earlyReceipt(&rc)
+	raw, err := codec.EncodeEarly(&rc, b.clock.now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Receipts records what providers said later, in any order and however often. A message's state only moves up: sent becomes delivered or
@@ -107,7 +109,7 @@ func received(l *located, rc *care.Receipt, now time.Time) decision {
 // providerKept is how long a provider's id is remembered.
 const providerKept = 8 * 24 * time.Hour
 
-func providerTable(day int) string { return "provider:" + dayText(day) }
+func providerTable(day int) string { return "provider:" + codec.DayText(day) }
 
 // linkProviders remembers which messages the providers' ids belong to, and returns the receipts that were there before them. Only SMS
 // gateways answer with nothing but an id of their own.
@@ -123,9 +125,9 @@ func (s *Store) linkProviders(ctx context.Context, results []care.Result, record
 			pairs = append(pairs, pair{p, r.ID})
 		}
 	}
-	table := providerTable(dayOf(s.clock()))
+	table := providerTable(codec.DayOf(s.clock()))
 	// Written first, looked up afterwards: see identify.
-	cs, err := perShard(s.lua.write, len(pairs), func(i int) int { return care.Shard(pairs[i].provider) }, nil, func(i int) ([]any, error) {
+	cs, err := lua.PerShard(s.lua.Write, fenceKey, len(pairs), func(i int) int { return care.Shard(pairs[i].provider) }, nil, func(i int) ([]any, error) {
 		shard := care.Shard(pairs[i].provider)
 		key := shardKey(shard, table)
 		return []any{
@@ -135,16 +137,16 @@ func (s *Store) linkProviders(ctx context.Context, results []care.Result, record
 	if err != nil || len(pairs) == 0 {
 		return nil, err
 	}
-	if err := s.exec(ctx, cs.all, false); err != nil {
+	if err := s.lua.Exec(ctx, cs.All, false); err != nil {
 		return nil, err
 	}
 	var out []care.Receipt
-	for n, c := range cs.all {
-		l, err := c.list(3 * len(cs.items[n]))
+	for n, c := range cs.All {
+		l, err := c.List(3 * len(cs.Items[n]))
 		if err != nil {
 			return nil, err
 		}
-		for j, i := range cs.items[n] {
+		for j, i := range cs.Items[n] {
 			var rc care.Receipt
 			if raw := text(l[3*j+2]); raw != "" && json.Unmarshal([]byte(raw), &rc) == nil {
 				rc.ID = pairs[i].id
@@ -178,10 +180,10 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 		return known, nil
 	}
 	// Parked first, looked up afterwards: a message that is completed in between finds the receipt, or the receipt the message.
-	today := dayOf(s.clock())
+	today := codec.DayOf(s.clock())
 	const back = int(providerKept / (24 * time.Hour))
 	pipe := s.client.Pipeline()
-	cmds := make([][]interface{ Val() string }, len(open))
+	cmds := make([][]*redis.StringCmd, len(open))
 	for i := range open {
 		raw, err := json.Marshal(&open[i])
 		if err != nil {
@@ -211,41 +213,8 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 			}
 		}
 	}
-	if pipe.Len() == 0 {
-		return known, nil
-	}
 	return known, run(ctx, pipe)
 }
 
 // earlyKept is how long a receipt waits in early for its message's result.
 const earlyKept = 7 * 24 * time.Hour
-
-// rankOf is how much a receipt says. Receipts come in any order, and what waits for the message must be the one that says most.
-func rankOf(state care.State) string {
-	switch state {
-	case care.StateSent:
-		return "1"
-	case care.StateFailed:
-		return "2"
-	case care.StateUndelivered:
-		return "3"
-	case care.StateDelivered:
-		return "4"
-	}
-	return "0"
-}
-
-// earlyReceipt writes a receipt as it waits in early: its rank, which scripts compare, the second it was put there, and what it says.
-func (s *Store) earlyReceipt(rc *care.Receipt) (string, error) {
-	raw, err := json.Marshal(rc)
-	return fmt.Sprintf("%s|%d|%s", rankOf(rc.State), s.clock().Unix(), raw), err
-}
-
-// parseEarly is the inverse of earlyReceipt.
-func parseEarly(raw string) (rc care.Receipt, at time.Time, ok bool) {
-	_, rest, _ := strings.Cut(raw, "|")
-	second, said, _ := strings.Cut(rest, "|")
-	sec, err := strconv.ParseInt(second, 10, 64)
-	ok = err == nil && json.Unmarshal([]byte(said), &rc) == nil
-	return rc, time.Unix(sec, 0), ok
-}

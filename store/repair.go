@@ -10,6 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/lua"
 )
 
 // What one Repair looks at: repairPages pages of about 500 records in each shard, so 64,000 records, however many there are. One page
@@ -85,17 +87,17 @@ func (s *Store) requeue(ctx context.Context, shard, day int, page []string) (int
 	var waits []*redis.FloatCmd
 	pipe := s.client.Pipeline()
 	for i := 0; i+1 < len(page); i += 2 {
-		switch stateOf(page[i+1]) {
+		switch codec.StateOf(page[i+1]) {
 		case care.StateDue, care.StateRetry, care.StateSending:
 		default:
 			continue
 		}
-		r, err := decodeRecord(page[i], page[i+1])
+		r, err := codec.DecodeRecord(page[i], page[i+1])
 		if err != nil {
 			continue
 		}
 		all = append(all, pending{r, page[i+1]})
-		waits = append(waits, pipe.ZScore(ctx, dueKey(shard, care.LaneOf(r.Channel, r.Class)), ref{r.ID, day, r.Customer}.String()))
+		waits = append(waits, pipe.ZScore(ctx, dueKey(shard, care.LaneOf(r.Channel, r.Class)), codec.Ref{ID: r.ID, Day: day, Customer: r.Customer}.String()))
 	}
 	if len(all) == 0 {
 		return 0, nil
@@ -103,7 +105,7 @@ func (s *Store) requeue(ctx context.Context, shard, day int, page []string) (int
 	if err := run(ctx, pipe); err != nil {
 		return 0, fmt.Errorf("repair: %w", err)
 	}
-	c := &call{script: s.lua.requeue, key: fenceKey(shard), args: []any{s.clock().UnixMilli()}}
+	c := &lua.Call{Script: s.lua.Requeue, Key: fenceKey(shard), Args: []any{s.clock().UnixMilli()}}
 	for i, p := range all {
 		if waits[i].Err() == nil {
 			continue
@@ -112,13 +114,13 @@ func (s *Store) requeue(ctx context.Context, shard, day int, page []string) (int
 		if p.record.State == care.StateSending {
 			sending = 1
 		}
-		c.add(care.LaneOf(p.record.Channel, p.record.Class).String(), p.record.ID, dayText(day), p.record.Customer, p.raw, sending)
+		c.Add(care.LaneOf(p.record.Channel, p.record.Class).String(), p.record.ID, codec.DayText(day), p.record.Customer, p.raw, sending)
 	}
-	if len(c.args) == 1 {
+	if len(c.Args) == 1 {
 		return 0, nil
 	}
-	err := s.exec(ctx, []*call{c}, false)
-	return int(number(c.reply)), err
+	err := s.lua.Exec(ctx, []*lua.Call{c}, false)
+	return int(c.Number()), err
 }
 
 // repairBusy frees the customers who are busy with a message that is not leased: whoever deleted its lease left them waiting for ever.
@@ -135,21 +137,21 @@ func (s *Store) repairBusy(ctx context.Context) error {
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("repair: %w", err)
 	}
-	var calls []*call
+	var calls []*lua.Call
 	for shard := range busy {
 		there := make(map[string]bool)
 		for _, member := range leased[shard].Val() {
-			if _, r, ok := parseLeased(member); ok {
-				there[r.customer+"|"+r.id] = true
+			if _, r, ok := codec.ParseLeased(member); ok {
+				there[r.Customer+"|"+r.ID] = true
 			}
 		}
 		for customer, held := range busy[shard].Val() {
 			if id, _, _ := strings.Cut(held, "|"); !there[customer+"|"+id] {
-				calls = append(calls, &call{script: s.lua.swap, key: busyKey(shard), args: []any{customer, held, ""}})
+				calls = append(calls, &lua.Call{Script: s.lua.Swap, Key: busyKey(shard), Args: []any{customer, held, ""}})
 			}
 		}
 	}
-	return s.exec(ctx, calls, false)
+	return s.lua.Exec(ctx, calls, false)
 }
 
 // round returns the days to look at, in a circle from where the walk has come to.
@@ -167,7 +169,7 @@ func (w *walk) round(days []string) []string {
 // daysThere returns the days that have records, shard by shard, today and what comes before the past. The keys themselves are asked:
 // the list of days may be what was deleted.
 func (s *Store) daysThere(ctx context.Context) (out [care.Shards][]string, err error) {
-	today := dayOf(s.clock())
+	today := codec.DayOf(s.clock())
 	var order []int
 	for day := today; day <= today+repairAfter; day++ {
 		order = append(order, day)
@@ -176,7 +178,7 @@ func (s *Store) daysThere(ctx context.Context) (out [care.Shards][]string, err e
 		order = append(order, day)
 	}
 	pipe := s.client.Pipeline()
-	var cmds [care.Shards][]interface{ Val() int64 }
+	var cmds [care.Shards][]*redis.IntCmd
 	for shard := range cmds {
 		for _, day := range order {
 			cmds[shard] = append(cmds[shard], pipe.Exists(ctx, messagesKey(shard, day)))
@@ -188,7 +190,7 @@ func (s *Store) daysThere(ctx context.Context) (out [care.Shards][]string, err e
 	for shard := range cmds {
 		for i, c := range cmds[shard] {
 			if c.Val() == 1 {
-				out[shard] = append(out[shard], dayText(order[i]))
+				out[shard] = append(out[shard], codec.DayText(order[i]))
 			}
 		}
 	}
@@ -197,28 +199,26 @@ func (s *Store) daysThere(ctx context.Context) (out [care.Shards][]string, err e
 
 // repairReceipts applies the receipts that a crash left waiting, and forgets those that have waited too long.
 func (s *Store) repairReceipts(ctx context.Context) error {
-	pipe := s.client.Pipeline()
-	cmds := make([]*redis.MapStringStringCmd, care.Shards)
-	for shard := range cmds {
-		cmds[shard] = pipe.HGetAll(ctx, shardKey(shard, "early"))
-	}
-	if err := run(ctx, pipe); err != nil {
+	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.MapStringStringCmd {
+		return pipe.HGetAll(ctx, shardKey(shard, "early"))
+	})
+	if err != nil {
 		return fmt.Errorf("receipts: %w", err)
 	}
 	var waiting []care.Receipt
-	var over []*call
+	var over []*lua.Call
 	oldest := s.clock().Add(-earlyKept)
 	for shard, c := range cmds {
 		for id, raw := range c.Val() {
-			rc, at, ok := parseEarly(raw)
+			rc, at, ok := codec.DecodeEarly(raw)
 			if !ok || at.Before(oldest) {
-				over = append(over, &call{script: s.lua.swap, key: shardKey(shard, "early"), args: []any{id, raw, ""}})
+				over = append(over, &lua.Call{Script: s.lua.Swap, Key: shardKey(shard, "early"), Args: []any{id, raw, ""}})
 				continue
 			}
 			waiting = append(waiting, rc)
 		}
 	}
-	if err := s.exec(ctx, over, false); err != nil || len(waiting) == 0 {
+	if err := s.lua.Exec(ctx, over, false); err != nil || len(waiting) == 0 {
 		return err
 	}
 	return s.receive(ctx, waiting, false)

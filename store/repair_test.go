@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // TestRepairIsBounded hides a message that stands in no queue among more records than one look takes, in each shard that there is.
@@ -17,7 +18,7 @@ func TestRepairIsBounded(t *testing.T) {
 	b := bundleAt(t, "redis://"+server.address, false)
 	ctx := t.Context()
 	const perDay = 4000
-	today := dayOf(epoch)
+	today := codec.DayOf(epoch)
 	lost := make(map[string]bool)
 	for i := 0; len(lost) < care.Shards; i++ {
 		o := occurrence(customer(i), 0, epoch.Add(-24*time.Hour))
@@ -72,7 +73,7 @@ func TestRepairLeavesWhatIsOver(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bundle) {
 		ctx := t.Context()
 		o := b.queue(t, 1)[0]
-		key := messagesKey(care.Shard(o.Customer), dayOf(o.Release))
+		key := messagesKey(care.Shard(o.Customer), codec.DayOf(o.Release))
 		before := b.redis.HGet(ctx, key, o.ID).Val()
 		complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch))
 		b.redis.HSet(ctx, key, o.ID, before)

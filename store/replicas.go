@@ -3,16 +3,18 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/carebell/carebell/store/lua"
 )
 
 // Alive says that a replica is alive for ttl of Redis' clock, and counts those that are. agreed reports whether each of them knows of
 // all others: until then one that has just come must leave to the others what they believe is theirs.
 func (s *Store) Alive(ctx context.Context, replica string, ttl time.Duration) (count int, agreed bool, err error) {
-	c := &call{script: s.lua.alive, key: fenceKey(0), args: []any{replica, ttl.Milliseconds()}}
-	if err := s.exec(ctx, []*call{c}, false); err != nil {
+	c := &lua.Call{Script: s.lua.Alive, Key: fenceKey(0), Args: []any{replica, ttl.Milliseconds()}}
+	if err := s.lua.Exec(ctx, []*lua.Call{c}, false); err != nil {
 		return 0, false, err
 	}
-	l, err := c.list(2)
+	l, err := c.List(2)
 	if err != nil {
 		return 0, false, err
 	}
@@ -21,5 +23,5 @@ func (s *Store) Alive(ctx context.Context, replica string, ttl time.Duration) (c
 
 // Leave takes a replica off the count at once.
 func (s *Store) Leave(ctx context.Context, replica string) error {
-	return s.exec(ctx, []*call{{script: s.lua.alive, key: fenceKey(0), args: []any{replica, 0}}}, false)
+	return s.lua.Exec(ctx, []*lua.Call{{Script: s.lua.Alive, Key: fenceKey(0), Args: []any{replica, 0}}}, false)
 }

@@ -157,9 +157,9 @@ func (s *Store) scanGone(ctx context.Context, visit func([]string) error) error 
 func (s *Store) visitGone(ctx context.Context, members []string, seen map[string]bool, visit func([]string) error) error {
 	var ids []string
 	for _, r := range appendRefs(nil, members) {
-		if !seen[r.customer] {
-			seen[r.customer] = true
-			ids = append(ids, r.customer)
+		if !seen[r.Customer] {
+			seen[r.Customer] = true
+			ids = append(ids, r.Customer)
 		}
 	}
 	gone, err := s.gone(ctx, ids)

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/lua"
 	"github.com/carebell/carebell/store/migrate"
 )
 
@@ -53,9 +54,8 @@ type Store struct {
 	clock     func() time.Time
 	machine   func() time.Time // the machine's clock, for leases
 	retention time.Duration
-	lua       scripts
+	lua       *lua.Runner
 
-	replicated sync.Map           // address of a master → it has replicas: intents and results wait for one of them
 	looks      [1 << 6]remembered // by set of care.Lanes
 	watermarks watermarks
 	walking    sync.Mutex // one Repair at a time
@@ -87,14 +87,14 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.retention <= 0 {
 		s.retention = 180 * 24 * time.Hour
 	}
-	var err error
-	if s.lua, err = loadScripts(o.Embedded); err != nil {
-		return nil, err
-	}
 	if err := s.connect(o); err != nil {
 		return nil, err
 	}
-	if err := s.check(ctx); err != nil {
+	var err error
+	if s.lua, err = lua.New(s.single, s.cluster, o.Embedded); err == nil {
+		err = s.check(ctx)
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -160,12 +160,12 @@ func (s *Store) eachMaster(ctx context.Context, fn func(ctx context.Context, c *
 	return fn(ctx, s.single)
 }
 
-// byShard groups what belongs to customers by their shard.
-func byShard[T any](items []T, customer func(*T) string) [care.Shards][]int {
-	var out [care.Shards][]int
-	for i := range items {
-		n := care.Shard(customer(&items[i]))
-		out[n] = append(out[n], i)
-	}
-	return out
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func number(v any) int64 {
+	n, _ := v.(int64)
+	return n
 }

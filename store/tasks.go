@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // How many open tasks are kept, the newest, and how long.
@@ -154,15 +155,13 @@ func (s *Store) readTasks(ctx context.Context) (open []Task, over []any, err err
 		}
 		open, entries = append(open, t), append(entries, entry)
 	}
-	if pipe.Len() > 0 {
-		if err := run(ctx, pipe); err != nil {
-			return nil, nil, err
-		}
+	if err := run(ctx, pipe); err != nil {
+		return nil, nil, err
 	}
 	still := open[:0]
 	for i := range open {
 		// A message that the ledger no longer knows says nothing against its task.
-		if e := entries[i]; e != nil && e.Val() != "" && letterStates[e.Val()[0]] != taskStates[open[i].Reason] {
+		if e := entries[i]; e != nil && e.Val() != "" && codec.EntryState(e.Val()) != taskStates[open[i].Reason] {
 			over = append(over, open[i].member)
 			continue
 		}

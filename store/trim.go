@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // What one TrimLedgers looks at: trimPages pages of about trimPage keys of each kind on each master.
@@ -103,14 +104,14 @@ func (s *Store) Trim(ctx context.Context) error {
 	type day struct {
 		shard int
 		name  string
-		there interface{ Val() int64 }
+		there *redis.IntCmd
 	}
-	var lists [care.Shards]interface{ Val() []string }
+	var lists [care.Shards]*redis.StringSliceCmd
 	for shard := range care.Shards {
 		for _, set := range []string{"failed", "uncertain"} { // their records go by then
 			pipe.ZRemRangeByScore(ctx, shardKey(shard, set), "-inf", strconv.FormatInt(oldest.UnixMilli(), 10))
 		}
-		lists[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, "days"), &redis.ZRangeBy{Min: "-inf", Max: strconv.Itoa(dayOf(oldest))})
+		lists[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, "days"), &redis.ZRangeBy{Min: "-inf", Max: strconv.Itoa(codec.DayOf(oldest))})
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim: %w", err)
@@ -122,9 +123,6 @@ func (s *Store) Trim(ctx context.Context) error {
 			days = append(days, day{shard, name, pipe.Exists(ctx, shardKey(shard, "msg:"+name))})
 		}
 	}
-	if len(days) == 0 {
-		return nil
-	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
@@ -133,9 +131,6 @@ func (s *Store) Trim(ctx context.Context) error {
 		if d.there.Val() == 0 {
 			pipe.ZRem(ctx, shardKey(d.shard, "days"), d.name)
 		}
-	}
-	if pipe.Len() == 0 {
-		return nil
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim: %w", err)

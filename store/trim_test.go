@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 )
 
 // The ledgers of those who are gone are trimmed entry by entry, and end with the last; an overlay stays. What Scan sees is Scan's.
@@ -15,13 +16,13 @@ func TestLedgersOfTheGoneAreTrimmed(t *testing.T) {
 		ctx := t.Context()
 		old, young := epoch.Add(-ledgerKept-time.Hour), epoch.Add(-ledgerKept+time.Hour)
 		entry := func(state care.State, at time.Time) string {
-			return encodeEntry(care.LedgerEntry{State: state, At: at, Class: care.Care, Channel: care.Email, Program: "p"})
+			return codec.EncodeEntry(care.LedgerEntry{State: state, At: at, Class: care.Care, Channel: care.Email, Program: "p"})
 		}
 		for _, id := range []string{"gone", "stays"} {
 			b.redis.HSet(ctx, ledgerKey(id), "old", entry(care.StateSent, old), "young", entry(care.StateSent, young), "waits", entry(care.StateDue, old))
 		}
 		b.redis.HSet(ctx, ledgerKey("over"), "old", entry(care.StateSkipped, old))
-		b.redis.HSet(ctx, ledgerKey("stopped"), "old", entry(care.StateSent, old), overlayField, `{"stops":{}}`)
+		b.redis.HSet(ctx, ledgerKey("stopped"), "old", entry(care.StateSent, old), codec.OverlayField, `{"stops":{}}`)
 		b.write(t, "stays", `{"id":"stays"}`)
 		for range 2 {
 			if err := b.TrimLedgers(ctx); err != nil {
@@ -29,7 +30,7 @@ func TestLedgersOfTheGoneAreTrimmed(t *testing.T) {
 			}
 		}
 		for id, want := range map[string][]string{
-			"gone": {"waits", "young"}, "stays": {"old", "waits", "young"}, "over": nil, "stopped": {overlayField},
+			"gone": {"waits", "young"}, "stays": {"old", "waits", "young"}, "over": nil, "stopped": {codec.OverlayField},
 		} {
 			if got := sorted(b.redis.HKeys(ctx, ledgerKey(id)).Val()); !slices.Equal(got, want) {
 				t.Errorf("%s has %q, want %q", id, got, want)
@@ -44,7 +45,7 @@ func TestTrimLedgersGoesOn(t *testing.T) {
 	b := onRedis(t)
 	ctx := t.Context()
 	const n = trimPages*trimPage + 4000
-	old := encodeEntry(care.LedgerEntry{State: care.StateSent, At: epoch.Add(-ledgerKept - time.Hour), Class: care.Care, Channel: care.Email})
+	old := codec.EncodeEntry(care.LedgerEntry{State: care.StateSent, At: epoch.Add(-ledgerKept - time.Hour), Class: care.Care, Channel: care.Email})
 	pipe := b.redis.Pipeline()
 	for i := range n {
 		pipe.HSet(ctx, ledgerKey(customer(i)), "old", old)

@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/codec"
 	"github.com/carebell/carebell/store/migrate"
 )
 
@@ -97,7 +98,7 @@ func (b *bundle) record(t *testing.T) []byte {
 		case "stream":
 			for _, x := range b.redis.XRange(ctx, key, "-", "+").Val() {
 				cmd := []any{"XADD", key, x.ID}
-				for _, name := range eventFields {
+				for _, name := range codec.EventFields {
 					if v, ok := x.Values[name.(string)]; ok {
 						cmd = append(cmd, name, v)
 					}
@@ -222,7 +223,7 @@ func (s *countStops) run(ctx context.Context, c redis.UniversalClient, progress 
 	done := int64(0)
 	iter := c.Scan(ctx, 0, "care:{*}:ledger:*", 100).Iterator()
 	for iter.Next(ctx) {
-		raw, err := c.HGet(ctx, iter.Val(), overlayField).Result()
+		raw, err := c.HGet(ctx, iter.Val(), codec.OverlayField).Result()
 		if errors.Is(err, redis.Nil) {
 			continue
 		}
@@ -241,6 +242,16 @@ func (s *countStops) run(ctx context.Context, c redis.UniversalClient, progress 
 		}
 	}
 	return errors.Join(iter.Err(), sleep(ctx, s.linger))
+}
+
+// sleep waits unless the context ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 func (b *bundle) withStep(s *countStops, doMigrate bool) Options {

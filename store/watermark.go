@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/carebell/carebell/care"
 )
 
@@ -102,13 +104,11 @@ func (m *watermarks) stopped() error {
 
 // Watermark reads the shards' watermarks as they are in Redis.
 func (s *Store) Watermark(ctx context.Context) (Watermark, error) {
-	pipe := s.client.Pipeline()
 	var m Watermark
-	cmds := make([]interface{ Int64() (int64, error) }, care.Shards)
-	for shard := range cmds {
-		cmds[shard] = pipe.Get(ctx, shardKey(shard, "watermark"))
-	}
-	if err := run(ctx, pipe); err != nil {
+	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.StringCmd {
+		return pipe.Get(ctx, shardKey(shard, "watermark"))
+	})
+	if err != nil {
 		return m, fmt.Errorf("read the watermarks: %w", err)
 	}
 	for shard, c := range cmds {
@@ -126,7 +126,7 @@ func (s *Store) Expect(ctx context.Context, remembered Watermark) error {
 	if err != nil {
 		return err
 	}
-	confirmed := !s.anyReplicas()
+	confirmed := !s.lua.AnyReplicas()
 	s.watermarks.mu.Lock()
 	defer s.watermarks.mu.Unlock()
 	for shard := range now {

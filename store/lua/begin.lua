@@ -15,9 +15,9 @@ for n, customer in ipairs(customers) do
   out[n + 1] = ends[n] and tonumber(ends[n]) > now and holders[n] == id .. '|' .. token and 1 or 0
   if out[n + 1] == 1 then
     local msg = prefix .. 'msg:' .. day
-    records[msg] = records[msg] or {}
+    if not records[msg] then records[msg], keys[#keys + 1] = {}, msg end
     ids[#ids + 1], records[msg][#records[msg] + 1], records[msg][#records[msg] + 2] = id, id, record
-    keys[#keys + 1], keys[#keys + 2] = msg, prefix .. 'ledger:' .. customer
+    keys[#keys + 1] = prefix .. 'ledger:' .. customer
   end
 end
 if call('EXISTS', unpack(keys)) and #ids == 0 then return out end -- every key is read before the first write: see complete.lua

@@ -13,7 +13,7 @@
 local prefix, call, words = string.sub(KEYS[1], 1, -6), redis.call, 12
 local busy, customers, sent = prefix .. 'busy', {}, prefix .. ARGV[1]
 for i = 3, #ARGV, words do customers[#customers + 1] = ARGV[i + 3] end
-local holders, out, members, free, ids, ours, counts = call('HMGET', busy, unpack(customers)), {''}, {}, {}, {}, {}, {}
+local holders, out, members, free, ids, ours, counts, records = call('HMGET', busy, unpack(customers)), {''}, {}, {}, {}, {}, {}, {}
 local keys = {prefix .. 'watermark', prefix .. 'leased', prefix .. 'crashes', prefix .. 'early', sent}
 for n, customer in ipairs(customers) do
   local i = 3 + words * (n - 1)
@@ -22,7 +22,9 @@ for n, customer in ipairs(customers) do
   if holders[n] == id .. '|' .. token then
     out[n + 1], ours[#ours + 1], free[#free + 1], ids[#ids + 1] = 1, i, customer, id
     members[#members + 1] = table.concat(ARGV, '|', i, i + 3)
-    keys[#keys + 1], keys[#keys + 2], keys[#keys + 3] = msg, prefix .. 'ledger:' .. customer, prefix .. to
+    if not records[msg] then records[msg], keys[#keys + 1] = {}, msg end
+    keys[#keys + 1], keys[#keys + 2] = prefix .. 'ledger:' .. customer, to ~= '' and prefix .. to or nil
+    if record ~= '' then records[msg][#records[msg] + 1], records[msg][#records[msg] + 2] = id, record end
   else -- unless it is our own word of before
     out[n + 1] = record ~= '' and call('HGET', msg, id) == record and 1 or 0
   end
@@ -32,18 +34,14 @@ call('EXISTS', unpack(keys))
 for _, i in ipairs(ours) do
   local _, id, day, customer, _, record, entry, to, score, count, also, merged = unpack(ARGV, i, i + words - 1)
   local ledger = prefix .. 'ledger:' .. customer
-  if record ~= '' then
-    call('HSET', prefix .. 'msg:' .. day, id, record)
-    call('HSET', ledger, id, entry)
-  end
+  if record ~= '' then call('HSET', ledger, id, entry) end
   if to ~= '' then call('ZADD', prefix .. to, score, id .. '|' .. day .. '|' .. customer) end
   if count ~= '' then counts[count] = (counts[count] or 0) + 1 end
   for other in string.gmatch(also, '%S+') do call('HSETNX', ledger, other, merged) end
 end
-for count, n in pairs(counts) do
-  call('HINCRBY', sent, count, n)
-  call('EXPIRE', sent, ARGV[2])
-end
+for msg, list in pairs(records) do if #list > 0 then call('HSET', msg, unpack(list)) end end
+for count, n in pairs(counts) do call('HINCRBY', sent, count, n) end
+if next(counts) then call('EXPIRE', sent, ARGV[2]) end
 if #ours == 0 then return out end
 call('ZREM', keys[2], unpack(members))
 call('HDEL', busy, unpack(free))

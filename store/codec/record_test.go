@@ -1,4 +1,4 @@
-package store
+package codec
 
 import (
 	"testing"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/carebell/carebell/care"
 )
+
+var epoch = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 
 func drawRecord(t *rapid.T) care.Record {
 	at := rapid.Custom(func(t *rapid.T) time.Time {
@@ -48,29 +50,37 @@ func TestRecordsSurviveEncoding(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		r := drawRecord(t)
-		raw := encodeRecord(&r)
-		got, err := decodeRecord(r.ID, raw)
+		raw := EncodeRecord(&r)
+		got, err := DecodeRecord(r.ID, raw)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(r, got, cmpopts.EquateComparable(care.Date{})); diff != "" {
 			t.Fatalf("-want +got:\n%s", diff)
 		}
-		if stateOf(raw) != r.State {
-			t.Fatalf("the state of %s is read as %q", raw, stateOf(raw))
+		if StateOf(raw) != r.State {
+			t.Fatalf("the state of %s is read as %q", raw, StateOf(raw))
 		}
 	})
 }
 
+// usual is the record of a message as most are, just planned.
+func usual() care.Record {
+	customer, vehicle := "C100001", "LSGHXRT911E8RM77M"
+	return care.Record{
+		ID: care.OccurrenceID(customer, vehicle, "maintenance", "heads-up", "c0"), Customer: customer, Dealer: "sh-pudong", Vehicle: vehicle,
+		Program: "maintenance", Step: "heads-up", Cycle: "2026-05-02", Class: care.Service, Template: "maintenance", On: care.DateOf(epoch),
+		Release: epoch, Expires: epoch.Add(72 * time.Hour), State: care.StateDue, Channel: care.SMS, UpdatedAt: epoch,
+	}
+}
+
 func TestUsualRecordStaysSmall(t *testing.T) {
 	t.Parallel()
-	o := occurrence("C100001", 0, epoch)
-	o.Cycle = "2026-05-02"
-	r := recordOf(o, epoch)
+	r := usual()
 	r.State, r.Locale, r.FirstTry = care.StateSent, "zh-CN", epoch
 	r.Attempts = []care.Attempt{{N: 1, At: epoch, Channel: care.SMS, Gateway: "kannel", Took: 6 * time.Millisecond, Provider: "lfls"}}
 	// With 4 bytes of Redis' it still goes into one of its pieces of 256; the next larger ones have 320.
-	if raw := encodeRecord(&r); len(raw) > 252 {
+	if raw := EncodeRecord(&r); len(raw) > 252 {
 		t.Errorf("%d bytes: %s", len(raw), raw)
 	}
 }
@@ -78,7 +88,7 @@ func TestUsualRecordStaysSmall(t *testing.T) {
 func TestDamagedRecords(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "{", "{}", "null", "[]", `{"s":"d","h":"s"}`, `{"s":"?","c":"C1","h":"s"}`, `{"s":"d","c":"C1","h":"?"}`, `{"s":"d","c":"C1"}`, `{"s":"d","c":"C1","h":"s","u":"x"}`, `{"s":"d","c":"C1","h":"s"} ` + "x", `{"s":"d","s":"d","c":"C1","h":"s"}`, "dVs|C1"} {
-		if r, err := decodeRecord("id", bad); err == nil {
+		if r, err := DecodeRecord("id", bad); err == nil {
 			t.Errorf("%q is read as %+v", bad, r)
 		}
 	}

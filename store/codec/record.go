@@ -1,4 +1,4 @@
-package store
+package codec
 
 import (
 	"errors"
@@ -50,8 +50,8 @@ type storedAttempt struct {
 	Provider string `json:"i,omitzero"`
 }
 
-// encodeRecord is the one function that writes records. Owner stays out of it: it is in busy.
-func encodeRecord(r *care.Record) string {
+// EncodeRecord writes a message record as it stands in msg:<day>. It is the one function that does.
+func EncodeRecord(r *care.Record) string {
 	updated := millis(r.UpdatedAt)
 	out := storedRecord{
 		State: letterText(stateLetters, r.State), Updated: updated, Customer: r.Customer, Dealer: r.Dealer, Vehicle: r.Vehicle,
@@ -96,8 +96,8 @@ func encodeRecord(r *care.Record) string {
 
 var errRecord = errors.New("the message's record is damaged")
 
-// decodeRecord reads what encodeRecord wrote.
-func decodeRecord(id, raw string) (care.Record, error) {
+// DecodeRecord reads what EncodeRecord wrote. The id is the field in which it stood.
+func DecodeRecord(id, raw string) (care.Record, error) {
 	var in storedRecord
 	if json.Unmarshal([]byte(raw), &in, jsontext.AllowInvalidUTF8(true)) != nil {
 		return care.Record{}, errRecord
@@ -142,8 +142,8 @@ func decodeRecord(id, raw string) (care.Record, error) {
 	return r, nil
 }
 
-// stateOf reads the state of a record, which stands first, and nothing else; "" if it cannot be read.
-func stateOf(raw string) care.State {
+// StateOf reads the state of a record, which stands first, and nothing else; "" if it cannot be read.
+func StateOf(raw string) care.State {
 	d := jsontext.NewDecoder(strings.NewReader(raw))
 	for n := range 3 {
 		token, err := d.ReadToken()

@@ -1,6 +1,7 @@
-package store
+package codec
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 	"strings"
@@ -66,16 +67,14 @@ func fromLetter[K comparable](m map[byte]K, s string) (k K) {
 	return k
 }
 
-func encodeEntry(e care.LedgerEntry) string { return string(appendEntry(make([]byte, 0, 72), e)) }
-
-func appendEntry(b []byte, e care.LedgerEntry) []byte {
-	start := len(b)
-	b = append(b, letter(stateLetters, e.State), letter(classLetters, e.Class), letter(channelLetters, e.Channel))
+// EncodeEntry writes a ledger entry; empty fields at its end are left out.
+func EncodeEntry(e care.LedgerEntry) string {
+	b := append(make([]byte, 0, 72), letter(stateLetters, e.State), letter(classLetters, e.Class), letter(channelLetters, e.Channel))
 	day := 0
 	if !e.Day.IsZero() {
 		day = min(max(e.Day.Days(), 0), 99999)
 	}
-	b = append(b, dayText(day)...)
+	b = append(b, DayText(day)...)
 	b = appendTime(b, e.At)
 	b = append(b, '|')
 	b = appendDate(b, e.On)
@@ -89,7 +88,7 @@ func appendEntry(b []byte, e care.LedgerEntry) []byte {
 		b = append(b, '|')
 		b = appendEscaped(b, s)
 	}
-	return trimmed(b, start)
+	return string(bytes.TrimRight(b, "|"))
 }
 
 // appendDate writes the days since 1970 in base 36, nothing for no date.
@@ -177,17 +176,10 @@ func unescaped(s string) string {
 	return s
 }
 
-// trimmed leaves out empty fields at the end of what was written from start on.
-func trimmed(b []byte, start int) []byte {
-	for len(b) > start && b[len(b)-1] == '|' {
-		b = b[:len(b)-1]
-	}
-	return b
-}
-
 var errEntry = errors.New("the ledger entry is damaged")
 
-func decodeEntry(s string) (care.LedgerEntry, error) {
+// DecodeEntry reads what EncodeEntry wrote.
+func DecodeEntry(s string) (care.LedgerEntry, error) {
 	if len(s) < entryHead {
 		return care.LedgerEntry{}, errEntry
 	}
@@ -240,9 +232,46 @@ func parseTime(s string) (time.Time, error) {
 	return time.UnixMilli(n*1000 + int64(ms)).UTC(), nil
 }
 
-// entryOf is the ledger's view of a message record. While the message is pending its At is the release. Whole seconds will do, and keep
+// EntryState reads the state of an entry and nothing else, "" if there is none.
+func EntryState(raw string) care.State {
+	if raw == "" {
+		return ""
+	}
+	return letterStates[raw[0]]
+}
+
+// OverlayField is where the overlay stands in a customer's ledger. No occurrence has such an id.
+const OverlayField = "+"
+
+// DecodeLedger reads a customer's ledger, as HGETALL lists it, and the overlay as it is stored, nil = there is none. An entry that is damaged
+// stands in the ledger as one that is over; what is over since before stale is left out, and named in old.
+func DecodeLedger(flat []any, stale time.Time) (l care.Ledger, overlay *string, old []string) {
+	if len(flat) == 0 {
+		return nil, nil, nil
+	}
+	l = make(care.Ledger, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		id, _ := flat[i].(string)
+		raw, _ := flat[i+1].(string)
+		if id == OverlayField {
+			overlay = &raw
+			continue
+		}
+		e, err := DecodeEntry(raw)
+		if err != nil {
+			e = care.DamagedEntry()
+		} else if !e.State.Pending() && e.At.Before(stale) {
+			old = append(old, id)
+			continue
+		}
+		l[id] = e
+	}
+	return l, overlay, old
+}
+
+// EntryOf is the ledger's view of a message record. While the message is pending its At is the release. Whole seconds will do, and keep
 // the entry short.
-func entryOf(r *care.Record, day care.Date, at time.Time) care.LedgerEntry {
+func EntryOf(r *care.Record, day care.Date, at time.Time) care.LedgerEntry {
 	if r.State == care.StateDue {
 		at = r.Release
 	}
