@@ -151,7 +151,7 @@ func (r row) apart(ctx context.Context, opt *Options) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	cmd := exec.CommandContext(ctx, path, "--only", r.Row, "--format", "jsonl", "--program", opt.Program, //nolint:gosec // ourselves
+	cmd := exec.CommandContext(ctx, path, "--only", r.Row, "--format", "jsonl", "--program", opt.Program,
 		"--runs", strconv.Itoa(opt.Runs), "--customers", strconv.Itoa(opt.Customers), "--messages", strconv.Itoa(opt.Messages))
 	cmd.Stderr = os.Stderr
 	// It has servers to end and a folder to remove.

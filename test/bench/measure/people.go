@@ -46,7 +46,7 @@ func writeBook(dir string, anyHour bool) error {
 	if anyHour {
 		text = strings.Replace(text, `{default: "21:00-08:00", commercial: "20:00-09:00"}`, "{default: none, commercial: none}", 1)
 	}
-	if err := os.WriteFile(dealers, []byte(text), 0o600); err != nil { //nolint:gosec // in the folder that was made for it
+	if err := os.WriteFile(dealers, []byte(text), 0o600); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "programs", "desk.yaml"), []byte(hookProgram), 0o600)

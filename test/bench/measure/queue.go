@@ -132,7 +132,7 @@ func measureIdle(ctx context.Context, w *world) (run, error) {
 			break
 		}
 		// Messages become due at moments that have nothing to do with the daemon's looks at the queue.
-		o.Release = w.now().Add(time.Duration(20+rand.IntN(60)) * time.Millisecond) //nolint:gosec // any moment will do
+		o.Release = w.now().Add(time.Duration(20+rand.IntN(60)) * time.Millisecond)
 		if _, err = w.store.Apply(ctx, []care.Change{{Customer: o.Customer, Add: []*care.Occurrence{o}}}); err != nil {
 			break
 		}

@@ -62,10 +62,10 @@ func watched(cmd *exec.Cmd) *process {
 func (p *process) stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-p.done: //nolint:errcheck // it was told to end
+	case <-p.done:
 	case <-time.After(10 * time.Second):
 		_ = p.cmd.Process.Kill()
-		<-p.done //nolint:errcheck // it was killed
+		<-p.done
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func startRedis(ctx context.Context, dir string) (*redisProcess, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(path, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", //nolint:gosec,noctx // it ends by stop
+	cmd := exec.Command(path, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--auto-aof-rewrite-percentage", "0")
 	cmd.Stdout, cmd.Stderr = log, log
 	p, err := start(cmd)
@@ -233,7 +233,7 @@ func (r *redisProcess) benchmark(ctx context.Context, args ...string) (perSecond
 	if err != nil {
 		return 0, 0, err
 	}
-	cmd := exec.CommandContext(ctx, path, append([]string{"-p", strconv.Itoa(r.port), "--csv"}, args...)...) //nolint:gosec // our own words
+	cmd := exec.CommandContext(ctx, path, append([]string{"-p", strconv.Itoa(r.port), "--csv"}, args...)...)
 	out, err := cmd.Output()
 	if err != nil {
 		return 0, 0, fmt.Errorf("redis-benchmark: %w", err)

@@ -108,7 +108,7 @@ func sink(ctx context.Context) (address string, p *process, err error) {
 	if os.Geteuid() == 0 {
 		args = append([]string{"-u", "nobody"}, args...)
 	}
-	if p, err = start(exec.Command(path, args...)); err != nil { //nolint:gosec,noctx // our own words; it ends by stop
+	if p, err = start(exec.Command(path, args...)); err != nil {
 		return "", nil, err
 	}
 	return address, p, listens(ctx, address, p)
@@ -145,7 +145,7 @@ func mails(ctx context.Context, w *world, change func(*config.Settings)) (ours s
 	if err != nil {
 		return ours, source, 0, err
 	}
-	cmd := exec.CommandContext(ctx, path, "-d", "-s", strconv.Itoa(connections), "-m", strconv.Itoa(n), "-l", strconv.Itoa(size), address) //nolint:gosec // our own words
+	cmd := exec.CommandContext(ctx, path, "-d", "-s", strconv.Itoa(connections), "-m", strconv.Itoa(n), "-l", strconv.Itoa(size), address)
 	began := time.Now()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return ours, source, 0, fmt.Errorf("smtp-source: %w: %s", err, out)

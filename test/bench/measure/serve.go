@@ -39,7 +39,7 @@ func (w *world) serve(ctx context.Context, settings ...string) (*served, error) 
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(w.opt.Program, "serve") //nolint:gosec,noctx // what is measured; it ends by end
+	cmd := exec.Command(w.opt.Program, "serve")
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "CARE_") {
 			cmd.Env = append(cmd.Env, v)
@@ -69,7 +69,7 @@ func (s *served) end() error {
 		return nil
 	case <-time.After(30 * time.Second):
 		_ = s.cmd.Process.Kill()
-		<-s.done //nolint:errcheck // it was killed
+		<-s.done
 		return fmt.Errorf("carebell serve does not end: %s", s.lastWords())
 	}
 }
