@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"github.com/carebell/carebell/care/problem"
 )
 
 // Book is a care book as it was read: dealers, programs, events and bulletins. It is never changed after it was checked. Templates
@@ -25,7 +27,7 @@ type Book struct {
 
 // FileDecoder reads a file of YAML into a pointer, which keeps what the file leaves out. It returns all faults at once, and a function
 // that says where the value at a YAML path stands. Package config/yaml has one; packages that must not import it are handed it.
-type FileDecoder func(file string, text []byte, into any) (locate func(path string) (line, column int, excerpt string), problems []Problem)
+type FileDecoder func(file string, text []byte, into any) (locate func(path string) (line, column int, excerpt string), problems []problem.Problem)
 
 // Dealer returns the dealer with this id; with one dealer in the book, "" names it. nil if there is none.
 func (b *Book) Dealer(id string) *Dealer {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/carebell/carebell/care/problem"
 )
 
 // Kind says what a failed attempt means for the message, the address and the channel. The channel classifies the provider's
@@ -58,20 +56,3 @@ func KindOf(err error) Kind {
 	}
 	return KindRetry
 }
-
-// Names of care/problem under which the packages know them that have not been changed yet.
-type (
-	// Problem is problem.Problem.
-	Problem = problem.Problem
-	// Severity is problem.Severity.
-	Severity = problem.Severity
-)
-
-// The severities of a Problem.
-const (
-	Fault   = problem.Fault
-	Warning = problem.Warning
-)
-
-// Faults is problem.Faults.
-func Faults(problems []Problem) bool { return problem.Faults(problems) }

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/config/yaml"
 )
 
@@ -42,7 +43,7 @@ func DefaultBook() fs.FS {
 
 // OpenBook reads the book in a folder, or for "" the one that the binary carries. The error says that there is no such folder;
 // what is wrong in the book are Problems. A book with Faults must not be used.
-func OpenBook(dir string) (*care.Book, []care.Problem, error) {
+func OpenBook(dir string) (*care.Book, []problem.Problem, error) {
 	if dir == "" {
 		book, problems := ReadBook(DefaultBook())
 		book.Default = true
@@ -94,7 +95,7 @@ type reader struct {
 	files    fs.FS
 	book     *care.Book
 	docs     map[string]*yaml.Document
-	problems []care.Problem
+	problems []problem.Problem
 	reported map[string]int // how many faults of each file
 }
 
@@ -103,7 +104,7 @@ const maxFaults = 100
 
 // ReadBook reads a book strictly: all problems, in the order of files and lines. It always returns a book, with what could be
 // read. Texts, schedules and audiences are checked by the packages that run them.
-func ReadBook(fsys fs.FS) (*care.Book, []care.Problem) {
+func ReadBook(fsys fs.FS) (*care.Book, []problem.Problem) {
 	r := &reader{files: fsys, book: &care.Book{Files: fsys, Decode: yaml.Decode}, docs: map[string]*yaml.Document{}, reported: map[string]int{}}
 	r.book.Locate = func(file, at string) (int, int, string) {
 		if doc := r.docs[file]; doc != nil {
@@ -124,7 +125,7 @@ func ReadBook(fsys fs.FS) (*care.Book, []care.Problem) {
 	slices.SortStableFunc(r.book.Programs, func(a, b *care.Program) int {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Program, b.Program))
 	})
-	slices.SortStableFunc(r.problems, func(a, b care.Problem) int {
+	slices.SortStableFunc(r.problems, func(a, b problem.Problem) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return r.book, r.problems
@@ -216,7 +217,7 @@ func (r *reader) add(file, at, rule, message, remedy string) {
 		}
 		at, rule, message, remedy = "", "more-faults", "there are more faults than are reported at once", "correct these first"
 	}
-	p := care.Problem{Severity: care.Fault, Rule: rule, File: file, Message: message, Remedy: remedy}
+	p := problem.Problem{Severity: problem.Fault, Rule: rule, File: file, Message: message, Remedy: remedy}
 	if doc := r.docs[file]; doc != nil && at != "" {
 		if rule == "missing-field" && doc.Refused(at) {
 			return
@@ -227,7 +228,7 @@ func (r *reader) add(file, at, rule, message, remedy string) {
 }
 
 func (r *reader) warn(file, rule, message, remedy string) {
-	r.problems = append(r.problems, care.Problem{Severity: care.Warning, Rule: rule, File: file, Message: message, Remedy: remedy})
+	r.problems = append(r.problems, problem.Problem{Severity: problem.Warning, Rule: rule, File: file, Message: message, Remedy: remedy})
 }
 
 func topFolder(name string) string {

@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/config"
 )
 
@@ -39,7 +40,7 @@ func good(t *testing.T) fstest.MapFS {
 	return book
 }
 
-func report(problems []care.Problem) string {
+func report(problems []problem.Problem) string {
 	var b strings.Builder
 	for _, p := range problems {
 		fmt.Fprintf(&b, "%s [%s]\n", p.Error(), p.Rule)
@@ -153,7 +154,7 @@ func TestBusted(t *testing.T) {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 			for _, p := range problems {
-				if p.Severity != care.Warning && p.Remedy == "" && p.Rule != "wrong-type" && p.Rule != "unknown-name" {
+				if p.Severity != problem.Warning && p.Remedy == "" && p.Rule != "wrong-type" && p.Rule != "unknown-name" {
 					t.Errorf("no remedy: %s", p.Error())
 				}
 			}
@@ -365,7 +366,7 @@ func BenchmarkReadBook(b *testing.B) {
 	book := config.DefaultBook()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, problems := config.ReadBook(book); care.Faults(problems) {
+		if _, problems := config.ReadBook(book); problem.Faults(problems) {
 			b.Fatal(report(problems))
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/channels/webhook"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
@@ -113,7 +114,7 @@ func (d *Daemon) openBook(context.Context) error {
 }
 
 // take puts a checked book in force.
-func (d *Daemon) take(checked *carebook.Compiled, problems []care.Problem) {
+func (d *Daemon) take(checked *carebook.Compiled, problems []problem.Problem) {
 	for _, p := range problems {
 		d.log.Warn("the care book", slog.String("problem", p.Error()))
 	}
@@ -282,7 +283,7 @@ func (d *Daemon) Reload() error {
 	if err != nil {
 		d.metrics.reloads.WithLabelValues("error").Inc()
 		for _, p := range problems {
-			if p.Severity != care.Warning {
+			if p.Severity != problem.Warning {
 				d.log.Error("the care book was not taken: the old one stays in force", slog.String("problem", p.Error()))
 			}
 		}

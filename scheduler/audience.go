@@ -141,7 +141,7 @@ type (
 )
 
 // compileAudience compiles and type-checks an expression; a problem says where in the book the mistake stands.
-func compileAudience(book *care.Book, name, source string, kind audienceKind) (*audience, *care.Problem) {
+func compileAudience(book *care.Book, name, source string, kind audienceKind) (*audience, *problem.Problem) {
 	if strings.TrimSpace(source) == "" {
 		return nil, nil
 	}
@@ -153,32 +153,32 @@ func compileAudience(book *care.Book, name, source string, kind audienceKind) (*
 		ast.Walk(&tree, &a.named)
 		return a, nil
 	}
-	problem := care.Problem{
-		Severity: care.Fault, Rule: "audience", File: name, Message: "the audience cannot be understood: " + err.Error(),
+	found := problem.Problem{
+		Severity: problem.Fault, Rule: "audience", File: name, Message: "the audience cannot be understood: " + err.Error(),
 		Remedy: `write a question about customer, vehicles, dealer, grade, age_days, days_since_visit or messages_last_30d, such as grade in ["A", "B"]`,
 	}
 	if kind != ofCustomer {
-		problem.Remedy = strings.Replace(problem.Remedy, "vehicles,", "vehicle, vehicles,", 1)
+		found.Remedy = strings.Replace(found.Remedy, "vehicles,", "vehicle, vehicles,", 1)
 	}
 	var at *file.Error
 	if errors.As(err, &at) {
-		problem.Message = "the audience cannot be understood: " + at.Message
+		found.Message = "the audience cannot be understood: " + at.Message
 		if kind == ofCustomer && strings.Contains(at.Message, "unknown name vehicle") {
-			problem.Remedy = "this trigger is about the customer, not about one car: ask vehicles, such as any(vehicles, .make == \"Buick\")"
+			found.Remedy = "this trigger is about the customer, not about one car: ask vehicles, such as any(vehicles, .make == \"Buick\")"
 		}
 	}
 	if book.Locate != nil {
-		problem.Line, problem.Column, problem.Excerpt = book.Locate(name, "$.audience")
+		found.Line, found.Column, found.Excerpt = book.Locate(name, "$.audience")
 		if at != nil {
-			point(book, source, at, &problem)
+			point(book, source, at, &found)
 		}
 	}
-	return nil, &problem
+	return nil, &found
 }
 
 // point moves the problem's place from where the expression begins to where the mistake is. A value over several lines is left
 // at its beginning, and so is one with escapes: there the columns differ from the file's.
-func point(book *care.Book, source string, at *file.Error, p *care.Problem) {
+func point(book *care.Book, source string, at *file.Error, p *problem.Problem) {
 	if at.Line > 1 || strings.Contains(source, "\n") || p.Line == 0 {
 		return
 	}

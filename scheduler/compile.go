@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/scheduler/calendar"
 )
 
@@ -86,15 +87,15 @@ func (p *program) expires(release time.Time, loc *time.Location) time.Time {
 type compiler struct {
 	book     *care.Book
 	compiled map[*care.Event]*event
-	problems []care.Problem
+	problems []problem.Problem
 }
 
 func (c *compiler) fault(file, path, rule, message, remedy string) {
-	problem := care.Problem{Severity: care.Fault, Rule: rule, File: file, Message: message, Remedy: remedy}
+	found := problem.Problem{Severity: problem.Fault, Rule: rule, File: file, Message: message, Remedy: remedy}
 	if c.book.Locate != nil {
-		problem.Line, problem.Column, problem.Excerpt = c.book.Locate(file, path)
+		found.Line, found.Column, found.Excerpt = c.book.Locate(file, path)
 	}
-	c.problems = append(c.problems, problem)
+	c.problems = append(c.problems, found)
 }
 
 const dealersFile = "dealers.yaml"
@@ -121,9 +122,9 @@ func (c *compiler) events() {
 		if e.Enabled && e.On.IsZero() {
 			c.fault(e.File, "$.on", "event-date", "the event has no date", "write on: YYYY-MM-DD")
 		}
-		var problem *care.Problem
-		if out.audience, problem = compileAudience(c.book, e.File, e.Audience, audienceOf(false, false)); problem != nil {
-			c.problems = append(c.problems, *problem)
+		var found *problem.Problem
+		if out.audience, found = compileAudience(c.book, e.File, e.Audience, audienceOf(false, false)); found != nil {
+			c.problems = append(c.problems, *found)
 			out.broken = true // nobody is invited rather than everybody
 		}
 		c.compiled[e] = out
@@ -147,10 +148,10 @@ func (c *compiler) program(p *care.Program) *program {
 	c.channels(p, out)
 	c.trigger(p, out)
 	c.steps(p)
-	var problem *care.Problem
+	var found *problem.Problem
 	visit := p.Trigger.On == care.OnVisit || p.Trigger.On == care.OnLastVisit
-	if out.audience, problem = compileAudience(c.book, p.File, p.Audience, audienceOf(out.vehicles, visit)); problem != nil {
-		c.problems = append(c.problems, *problem)
+	if out.audience, found = compileAudience(c.book, p.File, p.Audience, audienceOf(out.vehicles, visit)); found != nil {
+		c.problems = append(c.problems, *found)
 	}
 	if len(c.problems) > faults || !p.Enabled {
 		return nil

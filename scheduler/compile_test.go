@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -65,10 +66,10 @@ func TestProblems(t *testing.T) {
 		c.change(book)
 		p, problems := New(book, Capabilities{})
 		got := ""
-		for _, problem := range problems {
-			got = asked + " " + problem.Rule
-			if problem.Line != 7 || problem.Column != 11 || problem.Excerpt == "" || problem.Message == "" || problem.Remedy == "" || problem.Severity != care.Fault {
-				t.Errorf("%s: %+v", c.name, problem)
+		for _, found := range problems {
+			got = asked + " " + found.Rule
+			if found.Line != 7 || found.Column != 11 || found.Excerpt == "" || found.Message == "" || found.Remedy == "" || found.Severity != problem.Fault {
+				t.Errorf("%s: %+v", c.name, found)
 			}
 		}
 		if got != c.want || len(problems) > 1 {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 )
 
 // Capabilities tell the planner what the rest of carebell can do. A nil function means yes, or for the addresses: what stands
@@ -59,7 +60,7 @@ type Planner struct {
 
 // New makes a care book ready. Everything that can be compiled or go wrong is done here; the planner is usable in any case, it
 // leaves out what has a fault.
-func New(book *care.Book, can Capabilities) (*Planner, []care.Problem) {
+func New(book *care.Book, can Capabilities) (*Planner, []problem.Problem) {
 	p := &Planner{book: book, can: can, dealers: map[string]*dealer{}, byName: map[string]*program{}}
 	c := compiler{book: book}
 	for i, d := range book.Dealers {

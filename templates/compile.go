@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/templates/liquid"
 	"github.com/carebell/carebell/templates/mail"
 )
@@ -64,7 +65,7 @@ func (c *compiler) run() *template {
 	if own != nil {
 		c.unused(own)
 	}
-	if care.Faults(c.report.problems) {
+	if problem.Faults(c.report.problems) {
 		return nil
 	}
 	c.t.shows = shownBy(c.parser.Named)

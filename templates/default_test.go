@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/templates"
 )
@@ -22,7 +23,7 @@ var update = flag.Bool("update", false, "write testdata/golden anew")
 func defaultBook(t testing.TB) *care.Book {
 	t.Helper()
 	book, problems := config.ReadBook(os.DirFS("../config/book"))
-	if care.Faults(problems) {
+	if problem.Faults(problems) {
 		t.Fatalf("the default book has faults: %v", problems)
 	}
 	return book

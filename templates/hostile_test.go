@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/templates"
 )
 
@@ -196,14 +197,14 @@ func TestBombs(t *testing.T) { //nolint:paralleltest // it measures time and mem
 			set, problems := templates.Load(bookOf(tt.files))
 			var err error
 			if tt.code == "" {
-				if !care.Faults(problems) {
+				if !problem.Faults(problems) {
 					t.Error("Load took it")
 				}
 				if len(problems) > 100 {
 					t.Errorf("%d problems for one cause", len(problems))
 				}
 			} else {
-				if care.Faults(problems) {
+				if problem.Faults(problems) {
 					t.Fatalf("Load refused it: %v", problems)
 				}
 				d := draft("x", care.SMS, "en")

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/templates/liquid"
 	"github.com/carebell/carebell/templates/mail"
 )
@@ -26,7 +27,7 @@ type LintOptions struct {
 
 // Lint says what is wrong with the templates or could be better, in words for the marketer who wrote them: the problems of Load
 // and those that need the programs, the dealers and a sample customer. Ordered by file and line.
-func (s *Set) Lint(opt LintOptions) []care.Problem {
+func (s *Set) Lint(opt LintOptions) []problem.Problem {
 	opt.MaxSubject, opt.MaxParts, opt.MaxBytes = cmp.Or(opt.MaxSubject, 60), cmp.Or(opt.MaxParts, 2), cmp.Or(opt.MaxBytes, 100_000)
 	l := &linter{set: s, opt: opt, report: report{lines: s.lines}, said: map[string]bool{}}
 	l.programs()
@@ -44,10 +45,10 @@ func (s *Set) Lint(opt LintOptions) []care.Problem {
 		}
 	}
 	all := append(slices.Clone(s.problems), l.report.problems...)
-	slices.SortStableFunc(all, func(a, b care.Problem) int {
+	slices.SortStableFunc(all, func(a, b problem.Problem) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	return slices.CompactFunc(all, func(a, b care.Problem) bool { return a.Error() == b.Error() })
+	return slices.CompactFunc(all, func(a, b problem.Problem) bool { return a.Error() == b.Error() })
 }
 
 // Forget gives back what Lint alone reads: a third of the memory of a book's templates, and more of the collector's work. Lint must not
@@ -145,8 +146,8 @@ func (l *linter) programs() {
 
 // broken reports whether a template has no file without a fault; then the faults say enough.
 func (l *linter) broken(name string) bool {
-	return slices.ContainsFunc(l.set.problems, func(p care.Problem) bool {
-		return p.Severity == care.Fault && strings.HasPrefix(p.File, folder+"/"+name+"/")
+	return slices.ContainsFunc(l.set.problems, func(p problem.Problem) bool {
+		return p.Severity == problem.Fault && strings.HasPrefix(p.File, folder+"/"+name+"/")
 	})
 }
 

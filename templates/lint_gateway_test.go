@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/templates"
 )
 
@@ -58,7 +59,7 @@ func TestApprovedTemplates(t *testing.T) {
 			book := lintBook(files, care.Care, care.OnBirthday)
 			book.Programs[0].Channels = []string{"sms"}
 			set, problems := templates.Load(book)
-			if care.Faults(problems) {
+			if problem.Faults(problems) {
 				t.Fatal(problems)
 			}
 			var got []string
@@ -92,7 +93,7 @@ func TestADealersWordsDriftToo(t *testing.T) {
 		"_dealers/d/x/en/sms.txt": "{% block hello %}Howdy{% endblock %}",
 	}
 	set, problems := templates.Load(lintBook(files, care.Care, care.OnBirthday))
-	if care.Faults(problems) {
+	if problem.Faults(problems) {
 		t.Fatal(problems)
 	}
 	var got []string
@@ -113,7 +114,7 @@ func TestWithoutCode(t *testing.T) {
 		"x/zh-CN/sms.txt": "x",
 		"y/en/sms.txt":    "nobody sends it",
 	}, care.Care, care.OnBirthday))
-	if care.Faults(problems) {
+	if problem.Faults(problems) {
 		t.Fatal(problems)
 	}
 	for _, tt := range []struct{ gateways, want []string }{

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/templates/liquid"
 )
 
@@ -44,7 +45,7 @@ type Set struct {
 	spelled   map[key]*template // the same, by the locale as its folder is called: what nearly everybody asks for
 	own       map[string]bool   // dealers that have words of their own
 	names     []string
-	problems  []care.Problem
+	problems  []problem.Problem
 	lines     map[string][]string
 }
 
@@ -89,7 +90,7 @@ type header struct {
 
 // Load reads and compiles the templates of a book. A template with a fault is left out of the Set: Has says no and Render refuses
 // it. Problems are ordered by file and line.
-func Load(book *care.Book, opts ...Options) (*Set, []care.Problem) {
+func Load(book *care.Book, opts ...Options) (*Set, []problem.Problem) {
 	set := &Set{env: &environment{book: book}, templates: map[key]*template{}, spelled: map[key]*template{}, own: map[string]bool{}, lines: map[string][]string{}}
 	for _, o := range opts {
 		set.env.lunar = o.Lunar
@@ -99,10 +100,10 @@ func Load(book *care.Book, opts ...Options) (*Set, []care.Problem) {
 	}
 	l := loader{fsys: book.Files, layouts: map[string]string{}, set: set}
 	l.run()
-	slices.SortStableFunc(l.report.problems, func(a, b care.Problem) int {
+	slices.SortStableFunc(l.report.problems, func(a, b problem.Problem) int {
 		return strings.Compare(fmt.Sprintf("%s\x00%06d\x00%06d", a.File, a.Line, a.Column), fmt.Sprintf("%s\x00%06d\x00%06d", b.File, b.Line, b.Column))
 	})
-	l.report.problems = slices.CompactFunc(l.report.problems, func(a, b care.Problem) bool { return a.Error() == b.Error() })
+	l.report.problems = slices.CompactFunc(l.report.problems, func(a, b problem.Problem) bool { return a.Error() == b.Error() })
 	for k, t := range set.templates {
 		k.locale = t.locale
 		set.spelled[k], set.own[t.dealer] = t, true

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/templates"
 )
 
@@ -102,7 +103,7 @@ func TestProblems(t *testing.T) {
 			if line := problems[0].Line; line > 0 && !strings.Contains(problems[0].Excerpt, "^") {
 				t.Errorf("no excerpt: %+v", problems[0])
 			}
-			if care.Faults(problems) && set.Has("x", care.SMS, []string{"en"}) {
+			if problem.Faults(problems) && set.Has("x", care.SMS, []string{"en"}) {
 				t.Error("a template with a fault is in the set")
 			}
 		})

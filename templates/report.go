@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/templates/liquid"
 )
 
 // report gathers what is wrong, with the line it stands in.
 type report struct {
-	problems []care.Problem
+	problems []problem.Problem
 	faults   int                 // found, also those that are not said any more
 	lines    map[string][]string // by file, for excerpts
 }
@@ -26,22 +25,22 @@ func (r *report) remember(file, text string) {
 // Fault implements liquid.Reporter.
 func (r *report) Fault(p liquid.Position, rule, remedy, format string, args ...any) {
 	r.faults++
-	r.add(care.Fault, p, rule, remedy, format, args...)
+	r.add(problem.Fault, p, rule, remedy, format, args...)
 }
 
 // Warn implements liquid.Reporter.
 func (r *report) Warn(p liquid.Position, rule, remedy, format string, args ...any) {
-	r.add(care.Warning, p, rule, remedy, format, args...)
+	r.add(problem.Warning, p, rule, remedy, format, args...)
 }
 
 // maxProblems bounds what is said of one file.
 const maxProblems = 50
 
-func (r *report) add(severity care.Severity, p liquid.Position, rule, remedy, format string, args ...any) {
-	if len(r.problems) >= maxProblems && severity != care.Fault || len(r.problems) >= 2*maxProblems {
+func (r *report) add(severity problem.Severity, p liquid.Position, rule, remedy, format string, args ...any) {
+	if len(r.problems) >= maxProblems && severity != problem.Fault || len(r.problems) >= 2*maxProblems {
 		return
 	}
-	r.problems = append(r.problems, care.Problem{
+	r.problems = append(r.problems, problem.Problem{
 		Severity: severity, Rule: rule, File: p.File, Line: p.Line, Column: p.Column,
 		Message: fmt.Sprintf(format, args...), Remedy: remedy, Excerpt: problem.Excerpt(r.lines[p.File], p.Line, p.Column),
 	})

@@ -10,13 +10,14 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 )
 
 const gatewaysFolder = "gateways"
 
 // Lint says what is wrong with the gateway files of a care book, with file, line and column, in the order of files and lines.
-func Lint(files fs.FS, decode care.FileDecoder) []care.Problem {
-	var out []care.Problem
+func Lint(files fs.FS, decode care.FileDecoder) []problem.Problem {
+	var out []problem.Problem
 	for _, file := range gatewayFiles(files) {
 		out = append(out, lintFile(files, decode, file)...)
 	}
@@ -41,24 +42,24 @@ func gatewayFiles(files fs.FS) []string {
 	return all
 }
 
-func lintFile(files fs.FS, decode care.FileDecoder, file string) []care.Problem {
+func lintFile(files fs.FS, decode care.FileDecoder, file string) []problem.Problem {
 	name, isYAML := strings.CutSuffix(path.Base(file), ".yaml")
-	problem := care.Problem{Severity: care.Fault, Rule: "gateway-file", File: file}
+	found := problem.Problem{Severity: problem.Fault, Rule: "gateway-file", File: file}
 	switch {
 	case !isYAML:
-		problem.Severity, problem.Message, problem.Remedy = care.Warning, "nothing reads this file", "call it <gateway>.yaml, or remove it"
-		return []care.Problem{problem}
+		found.Severity, found.Message, found.Remedy = problem.Warning, "nothing reads this file", "call it <gateway>.yaml, or remove it"
+		return []problem.Problem{found}
 	case BuiltIn(name):
-		problem.Message, problem.Remedy = "the gateway "+name+" is built in: this file would never be read", "give the file another name"
-		return []care.Problem{problem}
+		found.Message, found.Remedy = "the gateway "+name+" is built in: this file would never be read", "give the file another name"
+		return []problem.Problem{found}
 	case !gatewayName.MatchString(name):
-		problem.Message, problem.Remedy = fmt.Sprintf("%q is no name for a gateway", name), "name the file with small letters, digits and hyphens, at most 32"
-		return []care.Problem{problem}
+		found.Message, found.Remedy = fmt.Sprintf("%q is no name for a gateway", name), "name the file with small letters, digits and hyphens, at most 32"
+		return []problem.Problem{found}
 	}
 	raw, err := fs.ReadFile(files, file)
 	if err != nil {
-		problem.Message, problem.Remedy = "the file cannot be read", "look at its permissions"
-		return []care.Problem{problem}
+		found.Message, found.Remedy = "the file cannot be read", "look at its permissions"
+		return []problem.Problem{found}
 	}
 	var s Spec
 	locate, out := decode(file, raw, &s)
@@ -68,18 +69,18 @@ func lintFile(files fs.FS, decode care.FileDecoder, file string) []care.Problem 
 			if p.Rule == "unknown-field" && !strings.HasPrefix(p.Remedy, "did you mean") {
 				out[i].Remedy = "write the fields that docs/gateways.md lists"
 			}
-			out[i].Rule = problem.Rule
+			out[i].Rule = found.Rule
 		}
 		return out
 	}
 	for _, d := range s.check() {
-		p := problem
+		p := found
 		what, remedy, _ := strings.Cut(d.what, ": ")
 		p.Message, p.Remedy = d.field+": "+what, remedy
 		p.Line, p.Column, p.Excerpt = locate("$." + d.field)
 		out = append(out, p)
 	}
-	slices.SortStableFunc(out, func(a, b care.Problem) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+	slices.SortStableFunc(out, func(a, b problem.Problem) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 	return out
 }
 

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/config/yaml"
 )
 
-func lines(problems []care.Problem) string {
+func lines(problems []problem.Problem) string {
 	var out []string
 	for _, p := range problems {
 		out = append(out, p.Error())
@@ -74,7 +74,7 @@ func TestEveryDefectIsToldAtOnce(t *testing.T) {
 	}
 	_, err := sms.ReadGateway(book("acme", text), yaml.Decode, "acme")
 	for _, p := range problems {
-		if p.Severity != care.Fault || err == nil || !strings.Contains(err.Error(), strings.Fields(p.Message)[0]) {
+		if p.Severity != problem.Fault || err == nil || !strings.Contains(err.Error(), strings.Fields(p.Message)[0]) {
 			t.Errorf("%v is not in %v", p, err)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/service/insight"
@@ -57,13 +57,13 @@ func newLint() *cobra.Command {
 			return &misuse{fmt.Errorf("--customers and --redis: say one of them")}
 		}
 		var today *insight.Today
-		if (redis || customers != "") && !care.Faults(problems) {
+		if (redis || customers != "") && !problem.Faults(problems) {
 			service, s, err := ask(cmd, dir, customers)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			var more []care.Problem
+			var more []problem.Problem
 			if today, more, err = service.Today(cmd.Context(), s.who, customers); err != nil {
 				return err
 			}
@@ -74,7 +74,7 @@ func newLint() *cobra.Command {
 		enc.SetEscapeHTML(false)
 		faults := 0
 		for _, p := range problems {
-			if p.Severity != care.Warning {
+			if p.Severity != problem.Warning {
 				faults++
 			}
 			if *format == "jsonl" {

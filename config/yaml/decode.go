@@ -14,11 +14,12 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 )
 
 // Decode reads one file into a pointer, as care.Book.Decode asks for it. What is left out of the file, or written without a value,
 // keeps what was there. locate finds the place of a value in the file, as Document.Locate does.
-func Decode(file string, text []byte, into any) (locate func(path string) (line, column int, excerpt string), problems []care.Problem) {
+func Decode(file string, text []byte, into any) (locate func(path string) (line, column int, excerpt string), problems []problem.Problem) {
 	d := Parse(file, text)
 	return d.Locate, d.Decode(into, nil)
 }
@@ -36,7 +37,7 @@ func Encode(v any) ([]byte, error) {
 
 // Usable reports whether the value that was decoded is worth checking: of a file that is no YAML, empty, or of another kind as a
 // whole, nothing is.
-func Usable(problems []care.Problem) bool {
+func Usable(problems []problem.Problem) bool {
 	for _, p := range problems {
 		if p.Rule == ruleSyntax || p.Rule == ruleEmpty || p.Rule == "wrong-type" && strings.HasPrefix(p.Message, whole+" ") {
 			return false
@@ -51,7 +52,7 @@ func Usable(problems []care.Problem) bool {
 // The targets are structs with yaml or json tags, maps with text keys, lists, texts, whole numbers, numbers, true or false,
 // encoding.TextUnmarshaler, care.Text (one text, or texts by language), and lists of a struct with the tags ",key" and ",value",
 // which take the entries of a mapping in their order.
-func (d *Document) Decode(v any, fill func(item any)) []care.Problem {
+func (d *Document) Decode(v any, fill func(item any)) []problem.Problem {
 	switch {
 	case d.root != nil:
 		r := &decoder{doc: d, fill: fill, open: map[*yaml.Node]bool{}, types: map[reflect.Type]fields{}}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/config/yaml"
 )
 
@@ -38,7 +39,7 @@ type pairs []struct {
 }
 
 // cost reads a text and returns what it took.
-func cost(text []byte) (problems []care.Problem, took time.Duration, allocated uint64) {
+func cost(text []byte) (problems []problem.Problem, took time.Duration, allocated uint64) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start := cpu()

@@ -11,7 +11,7 @@ import (
 
 	yaml "go.yaml.in/yaml/v3"
 
-	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 )
 
 // The limits of a file. Each is several times what the book of a group with 300 dealers needs.
@@ -40,7 +40,7 @@ type Document struct {
 	missing map[[2]int]string
 	// refused holds the values that could not be used.
 	refused map[*yaml.Node]bool
-	faults  []care.Problem
+	faults  []problem.Problem
 }
 
 // Parse reads the syntax of a file, whose name is only used in Problems. It always returns a Document; Decode reports what Parse
@@ -83,8 +83,8 @@ func (d *Document) add(line, column int, rule, message, remedy string) {
 	case len(d.faults) == maxFaults:
 		line, column, rule, message, remedy = 0, 0, "more-faults", "there are more faults than are reported at once", "correct these first"
 	}
-	d.faults = append(d.faults, care.Problem{
-		Severity: care.Fault, Rule: rule, File: d.file, Line: line, Column: column, Message: clip(message, 400), Remedy: remedy,
+	d.faults = append(d.faults, problem.Problem{
+		Severity: problem.Fault, Rule: rule, File: d.file, Line: line, Column: column, Message: clip(message, 400), Remedy: remedy,
 		Excerpt: d.excerpt(line, column),
 	})
 }

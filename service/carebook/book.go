@@ -11,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/care/token"
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/config"
@@ -62,12 +63,12 @@ func Open(opt Options) (*Compiled, error) {
 }
 
 // FirstFault joins ErrBook with the first fault of a book; any other error is returned as it is.
-func FirstFault(problems []care.Problem, err error) error {
+func FirstFault(problems []problem.Problem, err error) error {
 	if !errors.Is(err, ErrBook) {
 		return err
 	}
 	for _, p := range problems {
-		if p.Severity != care.Warning {
+		if p.Severity != problem.Warning {
 			return errors.Join(ErrBook, p)
 		}
 	}
@@ -76,12 +77,12 @@ func FirstFault(problems []care.Problem, err error) error {
 
 // Check reads a book and builds all that depends on it. With faults it returns the problems and ErrBook; warnings come with
 // the book, which does not know any more at which lines its fields stand.
-func Check(opt Options) (*Compiled, []care.Problem, error) {
+func Check(opt Options) (*Compiled, []problem.Problem, error) {
 	book, problems, err := readBook(opt)
 	if err != nil {
 		return nil, problems, err
 	}
-	if book == nil || care.Faults(problems) {
+	if book == nil || problem.Faults(problems) {
 		return nil, tidy(problems), ErrBook
 	}
 	set, more := templates.Load(book, templates.Options{Lunar: calendar.Words})
@@ -99,7 +100,7 @@ func Check(opt Options) (*Compiled, []care.Problem, error) {
 	}
 	planner, more := scheduler.New(book, can)
 	problems = tidy(append(problems, more...))
-	if set == nil || planner == nil || care.Faults(problems) {
+	if set == nil || planner == nil || problem.Faults(problems) {
 		return nil, problems, ErrBook
 	}
 	// What only the checks needed would be kept, and gone through by the collector, as long as the book is in force.
@@ -109,14 +110,14 @@ func Check(opt Options) (*Compiled, []care.Problem, error) {
 }
 
 // tidy puts problems into the order of files and lines, each once.
-func tidy(problems []care.Problem) []care.Problem {
-	slices.SortStableFunc(problems, func(a, b care.Problem) int {
+func tidy(problems []problem.Problem) []problem.Problem {
+	slices.SortStableFunc(problems, func(a, b problem.Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
 	})
 	return slices.Compact(problems)
 }
 
-func readBook(opt Options) (*care.Book, []care.Problem, error) {
+func readBook(opt Options) (*care.Book, []problem.Problem, error) {
 	if opt.Files != nil {
 		book, problems := config.ReadBook(opt.Files)
 		return book, problems, nil

@@ -9,12 +9,13 @@ import (
 	"github.com/robfig/cron/v3"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/scheduler"
 )
 
 // Lint checks the book of a folder ("" = the default book) and returns everything that is wrong with it, by file and line.
-func Lint(dir string, now func() time.Time) ([]care.Problem, error) {
+func Lint(dir string, now func() time.Time) ([]problem.Problem, error) {
 	_, problems, err := Check(Options{Dir: dir, Now: now})
 	if err != nil && !errors.Is(err, ErrBook) {
 		return nil, err
@@ -29,8 +30,8 @@ func smsParts(text, signature, country string) int {
 }
 
 // neverLeaves warns of programs whose messages must leave on their day and are due in quiet hours that last to the next one.
-func neverLeaves(book *care.Book) []care.Problem {
-	var out []care.Problem
+func neverLeaves(book *care.Book) []problem.Problem {
+	var out []problem.Problem
 	for _, p := range book.Programs {
 		if !p.Enabled || !p.Expires.SameDay || p.Class == care.Safety || len(p.Channels) == 1 && p.Channels[0] == string(care.Webhook) {
 			continue
@@ -46,16 +47,16 @@ func neverLeaves(book *care.Book) []care.Problem {
 			if !quiet.Contains(int(minute)) || minute < quiet.From || quiet.From < quiet.To {
 				continue
 			}
-			problem := care.Problem{
-				Severity: care.Warning, Rule: "never-leaves", File: p.File,
+			found := problem.Problem{
+				Severity: problem.Warning, Rule: "never-leaves", File: p.File,
 				Message: fmt.Sprintf("the messages are due at %s, in the quiet hours of dealer %s (from %02d:%02d), which end the next day, when they have expired (same_day): none would ever leave",
 					at.Format("15:04"), d.Dealer, quiet.From/60, quiet.From%60),
 				Remedy: "write an earlier hour in schedule, or expires: 1d",
 			}
 			if book.Locate != nil {
-				problem.Line, problem.Column, problem.Excerpt = book.Locate(p.File, "$.schedule")
+				found.Line, found.Column, found.Excerpt = book.Locate(p.File, "$.schedule")
 			}
-			out = append(out, problem)
+			out = append(out, found)
 			break
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/templates"
 )
@@ -38,14 +38,14 @@ func TestWhatIsDueInTheNightAndExpiresWithTheDayNeverLeaves(t *testing.T) {
 					"\nchannels: " + tt.channels + "\nsteps: [{step: s, template: t}]\n")},
 			}
 			book, problems := config.ReadBook(files)
-			if care.Faults(problems) {
+			if problem.Faults(problems) {
 				t.Fatal(problems)
 			}
 			got := neverLeaves(book)
 			if (len(got) == 1) != tt.warned {
 				t.Errorf("%v", got)
 			}
-			if tt.warned && (got[0].Line != 4 || got[0].Severity != care.Warning) {
+			if tt.warned && (got[0].Line != 4 || got[0].Severity != problem.Warning) {
 				t.Errorf("%+v", got[0])
 			}
 		})
@@ -69,7 +69,7 @@ func TestGatewaysAreLinted(t *testing.T) {
 				out = append(out, p.Error())
 			}
 		}
-		if (err != nil) != care.Faults(problems) {
+		if (err != nil) != problem.Faults(problems) {
 			t.Errorf("%v with %v", err, problems)
 		}
 		return strings.Join(out, "\n")
@@ -95,7 +95,7 @@ func TestCompiledBookKeepsNothingOfItsCheck(t *testing.T) {
 	if checked.Book.Locate != nil {
 		t.Error("the book keeps the syntax trees of its files")
 	}
-	if got := checked.Templates.Lint(templates.LintOptions{MaxSubject: 1, MaxBytes: 1}); slices.ContainsFunc(got, func(p care.Problem) bool { return p.Line > 1 }) {
+	if got := checked.Templates.Lint(templates.LintOptions{MaxSubject: 1, MaxBytes: 1}); slices.ContainsFunc(got, func(p problem.Problem) bool { return p.Line > 1 }) {
 		t.Errorf("the templates keep their sources: %v", got[0])
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/service/carebook"
 )
 
@@ -44,7 +45,7 @@ func (t *Today) String() string {
 
 // Today plans the day of now with the book for the customers of a file, or of the store (""). Of a store it also says which programs and
 // steps it knows that the book has no longer: renamed, they would go out once more.
-func (s *Service) Today(ctx context.Context, who care.Principal, file string) (*Today, []care.Problem, error) {
+func (s *Service) Today(ctx context.Context, who care.Principal, file string) (*Today, []problem.Problem, error) {
 	today := care.DateOf(s.Now())
 	scan, err := s.newScan(ctx, who, file, Period{From: Moment{Date: today}, To: Moment{Date: today.AddDays(1)}}, nil)
 	if err != nil {
@@ -80,13 +81,13 @@ func countLost(c *carebook.Compiled, f *care.Facts, count map[step]int) {
 	}
 }
 
-func renamed(book *care.Book, lost map[step]int) []care.Problem {
-	var out []care.Problem
+func renamed(book *care.Book, lost map[step]int) []problem.Problem {
+	var out []problem.Problem
 	for _, s := range slices.SortedFunc(maps.Keys(lost), func(a, b step) int {
 		return cmp.Or(strings.Compare(a.program, b.program), strings.Compare(a.step, b.step))
 	}) {
-		p := care.Problem{
-			Severity: care.Warning, Rule: "renamed", File: "programs",
+		p := problem.Problem{
+			Severity: problem.Warning, Rule: "renamed", File: "programs",
 			Message: fmt.Sprintf("the store knows %d messages of the program %s, which this book does not have", lost[s], s.program),
 			Remedy:  "if it was renamed, write the old name again: under another name its messages go out once more; if it was removed, all is well",
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 )
 
 func TestTodaySaysWhoWouldGetWhat(t *testing.T) {
@@ -43,7 +44,7 @@ func TestRenamedProgramsAndSteps(t *testing.T) {
 	}}, lost)
 	var got []string
 	for _, p := range renamed(checked.Book, lost) {
-		if p.Severity != care.Warning || p.Remedy == "" {
+		if p.Severity != problem.Warning || p.Remedy == "" {
 			t.Errorf("%+v", p)
 		}
 		got = append(got, p.File+": "+p.Message)

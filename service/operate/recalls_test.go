@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/service/carebook"
 )
@@ -35,7 +36,7 @@ func TestRecallsBecomeBulletins(t *testing.T) {
 		t.Fatal(err)
 	}
 	problems, err := carebook.Lint(dir, time.Now)
-	if err != nil || care.Faults(problems) {
+	if err != nil || problem.Faults(problems) {
 		t.Fatalf("%v %v", err, problems)
 	}
 	book, _, err := config.OpenBook(dir)

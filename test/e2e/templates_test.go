@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/scheduler/calendar"
 	"github.com/carebell/carebell/templates"
@@ -28,11 +29,11 @@ type page struct {
 func mails(t *testing.T) (all, first []page) {
 	t.Helper()
 	book, problems := config.ReadBook(config.DefaultBook())
-	if care.Faults(problems) {
+	if problem.Faults(problems) {
 		t.Fatal(problems)
 	}
 	set, problems := templates.Load(book, templates.Options{Lunar: calendar.Words})
-	if care.Faults(problems) {
+	if problem.Faults(problems) {
 		t.Fatal(problems)
 	}
 	seen := map[string]bool{}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/service/carebook"
@@ -289,7 +290,7 @@ func newWorld(ctx context.Context, opt Options, dir string, live bool) (w *world
 	if err := writeBook(w.book(), live); err != nil {
 		return nil, err
 	}
-	var problems []care.Problem
+	var problems []problem.Problem
 	if w.checked, problems, err = carebook.Check(carebook.Options{Dir: w.book(), Now: w.now}); err != nil {
 		return nil, fmt.Errorf("%w: %v", err, problems)
 	}

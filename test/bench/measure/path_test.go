@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/care/token"
 	"github.com/carebell/carebell/scheduler"
@@ -19,7 +20,7 @@ func offline(b *testing.B) *world {
 	if err := writeBook(w.book(), false); err != nil {
 		b.Fatal(err)
 	}
-	var problems []care.Problem
+	var problems []problem.Problem
 	var err error
 	w.checked, problems, err = carebook.Check(carebook.Options{
 		Dir: w.book(), Now: w.now, PublicURL: "https://care.example", Signer: token.NewSigner([]byte("a key of the bench and of nothing else")),
