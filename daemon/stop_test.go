@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ func TestRedisOutlivesItsUsers(t *testing.T) {
 	t.Parallel()
 	env := &Env{
 		Settings: &config.Settings{
-			RedisURL: config.NewSecret(startRedis(t, "everysec").url()), Listen: "127.0.0.1:0", Book: smallBook(t), DryRun: true, Sweep: "@every 15m",
+			RedisURL: config.NewSecret(startRedis(t, "everysec").URL()), Listen: "127.0.0.1:0", Book: smallBook(t), DryRun: true, Sweep: "@every 15m",
 		},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now, Version: "test",
 	}
@@ -54,7 +55,7 @@ func TestRedisOutlivesItsUsers(t *testing.T) {
 func TestStopBeforeStart(t *testing.T) {
 	t.Parallel()
 	env := &Env{
-		Settings: &config.Settings{RedisURL: config.NewSecret(startRedis(t, "everysec").url()), Listen: "127.0.0.1:0", Book: smallBook(t), DryRun: true},
+		Settings: &config.Settings{RedisURL: config.NewSecret(startRedis(t, "everysec").URL()), Listen: "127.0.0.1:0", Book: smallBook(t), DryRun: true},
 		Log:      slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now, Version: "test",
 	}
 	d, err := env.New(t.Context(), Parts{})
@@ -99,7 +100,7 @@ func TestStopWithAHangingProviderAndADeadRedis(t *testing.T) {
 	book := wide(t, smallBook(t))
 	env := &Env{
 		Settings: &config.Settings{
-			RedisURL: config.NewSecret(server.url()), Listen: "127.0.0.1:0", Book: book, Sweep: "@every 15m",
+			RedisURL: config.NewSecret(server.URL()), Listen: "127.0.0.1:0", Book: book, Sweep: "@every 15m",
 			SMTP: config.SMTP{URL: config.Secrets{config.NewSecret("smtp://" + hanging.Addr().String())}, Connections: 2},
 		},
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Now: time.Now, Version: "test",
@@ -119,8 +120,10 @@ func TestStopWithAHangingProviderAndADeadRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, soon, "a mail is being sent", func() bool { return greeted.Load() > 0 })
-	server.pause()
-	t.Cleanup(server.resume)
+	if err := server.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Signal(syscall.SIGCONT) })
 	began := time.Now()
 	err = d.Stop(context.Background())
 	if took := time.Since(began); err == nil || took > 25*time.Second {
@@ -135,7 +138,7 @@ func TestStopWithAHangingProviderAndADeadRedis(t *testing.T) {
 // Two replicas lead one after the other, whatever their hosts and process ids are.
 func TestReplicasOfOneProcessHaveNamesOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	url := startRedis(t, "everysec").url()
+	url := startRedis(t, "everysec").URL()
 	a, stopA := serve(t, url, "")
 	await(t, soon, "one leads", a.leads.Load)
 	b, _ := serve(t, url, "")

@@ -92,12 +92,12 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 	t.Parallel()
 	redisServer := startRedis(t, "always")
 	state := t.TempDir()
-	remembers, stopRemembering := serve(t, redisServer.url(), state)
-	running, _ := serve(t, redisServer.url(), "")
+	remembers, stopRemembering := serve(t, redisServer.URL(), state)
+	running, _ := serve(t, redisServer.URL(), "")
 	ready(t, running, "ready at first", http.StatusOK, "ready")
 
 	snapshot := t.TempDir()
-	copyAll(t, redisServer.dir, snapshot)
+	copyAll(t, redisServer.Dir, snapshot)
 	advance(t, remembers.store, 0)
 	// Either of the two may have claimed what was queued, and the other hears of it a moment later.
 	await(t, soon, "the marks are solid", func() bool {
@@ -114,20 +114,24 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 		t.Fatalf("CARE_STATE_DIR holds %s, %v", raw, err)
 	}
 
-	redisServer.stop()
-	copyAll(t, snapshot, redisServer.dir)
-	redisServer.start()
+	if err := redisServer.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	copyAll(t, snapshot, redisServer.Dir)
+	if err := redisServer.Start(); err != nil {
+		t.Fatal(err)
+	}
 	ready(t, running, "the replica that ran notices", http.StatusServiceUnavailable, "resume --restored")
 	if _, err := running.store.Claim(t.Context(), care.Lanes, 1, time.Minute); err == nil {
 		t.Error("it still claims")
 	}
-	fresh, _ := serve(t, redisServer.url(), "") // knows nothing, and is told
+	fresh, _ := serve(t, redisServer.URL(), "") // knows nothing, and is told
 	ready(t, fresh, "one that starts anew is told", http.StatusServiceUnavailable, "resume --restored")
 	await(t, soon, "it heeds that", func() bool { // what operators have stopped is asked for every second
 		op, err := fresh.stops.Operator(t.Context())
 		return err == nil && op.All
 	})
-	again, _ := serve(t, redisServer.url(), state)
+	again, _ := serve(t, redisServer.URL(), state)
 	ready(t, again, "the one that remembers notices", http.StatusServiceUnavailable, "resume --restored")
 	if !again.store.Restored() {
 		t.Error("it has only been told")
@@ -170,9 +174,9 @@ func copyAll(t *testing.T, from, to string) {
 func TestARedisThatCanLoseMessagesIsNotClaimedFrom(t *testing.T) {
 	t.Parallel()
 	redisServer := startRedis(t, "everysec")
-	d, _ := serve(t, redisServer.url(), "")
+	d, _ := serve(t, redisServer.URL(), "")
 	ready(t, d, "ready at first", http.StatusOK, "ready")
-	client := redis.NewClient(&redis.Options{Addr: redisServer.addr})
+	client := redis.NewClient(&redis.Options{Addr: redisServer.Addr})
 	t.Cleanup(func() { _ = client.Close() })
 	set := func(policy string) {
 		t.Helper()

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os/exec"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,39 +13,13 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/store"
+	"github.com/carebell/carebell/store/redistest"
 )
 
-// openStore starts a redis-server on a free port of the loopback and opens a store on it.
+// openStore starts a redis-server and opens a store on it.
 func openStore(t testing.TB) (st *store.Store, url string) {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Fatalf("these tests need redis-server: apt-get install -y --no-install-recommends redis-server (%v)", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
-	dir := t.TempDir()
-	cmd := exec.Command(program, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "",
-		"--appendonly", "yes", "--appendfsync", "everysec", "--logfile", dir+"/redis.log")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	url = fmt.Sprintf("redis://127.0.0.1:%d", port)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(25 * time.Millisecond) {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			_ = c.Close()
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("redis-server did not come up")
-		}
-	}
+	url = redistest.Run(t).URL()
 	return openAnother(t, url), url
 }
 

@@ -214,7 +214,7 @@ func BenchmarkFacts(b *testing.B) {
 // BenchmarkMemory reports what Redis holds for a customer with three messages, beside the record itself.
 func BenchmarkMemory(b *testing.B) {
 	server := ownRedis(b, "--appendonly", "yes")
-	s := bundleAt(b, "redis://"+server.address, false)
+	s := bundleAt(b, server.URL(), false)
 	used := func() float64 {
 		info, err := lua.Info(b.Context(), s.single, "memory")
 		if err != nil {

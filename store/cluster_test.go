@@ -24,7 +24,7 @@ func clusterOf(t *testing.T, masters int) []string {
 	addresses := make([]string, masters)
 	for i := range addresses {
 		s := ownRedis(t, "--appendonly", "yes", "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000")
-		addresses[i] = s.address
+		addresses[i] = s.Addr
 	}
 	redisCLI(t, append(append([]string{"--cluster", "create"}, addresses...), "--cluster-replicas", "0", "--cluster-yes")...)
 	for _, a := range addresses {

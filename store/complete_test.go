@@ -76,7 +76,7 @@ func TestBeginAndComplete(t *testing.T) {
 func TestWhereRedisIsFull(t *testing.T) {
 	t.Parallel()
 	server := ownRedis(t, "--appendonly", "yes")
-	b := bundleAt(t, "redis://"+server.address, false)
+	b := bundleAt(t, server.URL(), false)
 	claims := b.claimed(t, 2)
 	if !begin(t, b.Store, claims[0]) {
 		t.Fatal("Begin refused")

@@ -28,8 +28,8 @@ func TestWorkedExample(t *testing.T) {
 	_, example, _ := strings.Cut(string(doc), "## A worked example")
 	example, _, _ = strings.Cut(example, "\n## ")
 	server := ownRedis(t, "--appendonly", "yes")
-	b := bundleAt(t, "redis://"+server.address, false)
-	_, port, _ := strings.Cut(server.address, ":")
+	b := bundleAt(t, server.URL(), false)
+	_, port, _ := strings.Cut(server.Addr, ":")
 	ctx := t.Context()
 	o := occurrence("C100001", 0, epoch)
 	o.Cycle = "2026-05-02"
@@ -84,7 +84,7 @@ func TestOptOutsComeOver(t *testing.T) {
 	_, script, _ := strings.Cut(section, "```sh\n")
 	script, _, _ = strings.Cut(script, "```")
 	old, fresh := ownRedis(t, "--appendonly", "yes"), ownRedis(t, "--appendonly", "yes")
-	c := redis.NewClient(&redis.Options{Addr: old.address})
+	c := redis.NewClient(&redis.Options{Addr: old.Addr})
 	defer c.Close()
 	want := map[string]string{"C1": `{"stops":{"sms":{"at":"2026-11-22T09:00:00Z","source":"sms"}}}`, "C2": `{"erased":true}`}
 	for id, overlay := range want {
@@ -93,11 +93,11 @@ func TestOptOutsComeOver(t *testing.T) {
 	c.HSet(t.Context(), ledgerKey("C3"), "some", "entry")
 	c.Set(t.Context(), unreleasedKey(), 6, 0)
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
-	cmd.Env = append(os.Environ(), "OLD=redis://"+old.address, "NEW=redis://"+fresh.address)
+	cmd.Env = append(os.Environ(), "OLD=redis://"+old.Addr, "NEW=redis://"+fresh.Addr)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	b := bundleAt(t, "redis://"+fresh.address, false)
+	b := bundleAt(t, fresh.URL(), false)
 	for id, overlay := range want {
 		if got := b.redis.HGetAll(t.Context(), ledgerKey(id)).Val(); !cmp.Equal(got, map[string]string{codec.OverlayField: overlay}) {
 			t.Errorf("%s came over as %v", id, got)

@@ -19,12 +19,13 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
 	"github.com/carebell/carebell/store/lua"
+	"github.com/carebell/carebell/store/redistest"
 )
 
 func TestUnsafeServersAreRefused(t *testing.T) {
 	t.Parallel()
 	master := ownRedis(t, "--appendonly", "yes")
-	host, port, _ := strings.Cut(master.address, ":")
+	host, port, _ := strings.Cut(master.Addr, ":")
 	for name, tt := range map[string]struct {
 		args []string
 		says string
@@ -37,7 +38,7 @@ func TestUnsafeServersAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := ownRedis(t, tt.args...)
-			o := Options{URL: "redis://" + server.address}
+			o := Options{URL: server.URL()}
 			start := time.Now()
 			s, err := Open(t.Context(), o)
 			if err == nil {
@@ -100,10 +101,10 @@ func TestStateOfAnotherVersionIsRefused(t *testing.T) {
 func TestRedisIsAway(t *testing.T) {
 	t.Parallel()
 	server := ownRedis(t, "--appendonly", "yes")
-	b := bundleAt(t, "redis://"+server.address+"?timeout=200ms", false)
+	b := bundleAt(t, server.URL()+"?timeout=200ms", false)
 	b.queue(t, 1)
 	c := claimOne(t, b.Store, time.Minute)
-	server.stop()
+	server.Kill()
 	if ok, err := b.Begin(t.Context(), []care.Intent{{Claim: c, At: epoch}}); err == nil || ok[0] {
 		t.Errorf("Begin without Redis: %v, %v", ok, err)
 	}
@@ -127,7 +128,7 @@ func TestRedisIsAway(t *testing.T) {
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
 	server := ownRedis(t, "--appendonly", "yes")
-	b := bundleAt(t, "redis://"+server.address, false)
+	b := bundleAt(t, server.URL(), false)
 	all := b.queue(t, 4)
 	first, second := claimOne(t, b.Store, time.Minute), claimOne(t, b.Store, time.Minute)
 	if !begin(t, b.Store, first) {
@@ -187,7 +188,7 @@ func TestOutOfMemory(t *testing.T) {
 func TestScriptFlushInMidRun(t *testing.T) {
 	t.Parallel()
 	server := ownRedis(t, "--appendonly", "yes")
-	b := bundleAt(t, "redis://"+server.address, false)
+	b := bundleAt(t, server.URL(), false)
 	const n = 300
 	all := b.queue(t, n)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -373,12 +374,12 @@ func TestRestoredSnapshotStopsSending(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	// With everysec a busy disk puts the write off, and the copy would lack what was just queued.
-	server, err := startRedis(dir, "--appendonly", "yes", "--appendfsync", "always")
+	server, err := redistest.New(dir, "--appendonly", "yes", "--appendfsync", "always")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { server.stop() }()
-	b := bundleAt(t, "redis://"+server.address, false)
+	defer func() { server.Kill() }()
+	b := bundleAt(t, server.URL(), false)
 	all := b.queue(t, 2)
 	copyOf := t.TempDir()
 	if out, err := exec.Command("cp", "-r", dir+"/.", copyOf).CombinedOutput(); err != nil {
@@ -391,12 +392,12 @@ func TestRestoredSnapshotStopsSending(t *testing.T) {
 	if err := b.Expect(t.Context(), seen); err != nil {
 		t.Fatalf("nothing was restored: %v", err)
 	}
-	restored, err := startRedis(copyOf, "--appendonly", "yes")
+	restored, err := redistest.New(copyOf, "--appendonly", "yes")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer restored.stop()
-	after := bundleAt(t, "redis://"+restored.address, false)
+	defer restored.Kill()
+	after := bundleAt(t, restored.URL(), false)
 	if err := after.Expect(t.Context(), seen); !errors.Is(err, ErrRestored) {
 		t.Fatalf("Expect: %v", err)
 	}
@@ -417,9 +418,9 @@ func TestRestoredSnapshotStopsSending(t *testing.T) {
 func TestReplicaConfirms(t *testing.T) {
 	t.Parallel()
 	master := ownRedis(t, "--appendonly", "yes")
-	host, port, _ := strings.Cut(master.address, ":")
+	host, port, _ := strings.Cut(master.Addr, ":")
 	replica := ownRedis(t, "--appendonly", "yes", "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
-	c := redis.NewClient(&redis.Options{Addr: replica.address})
+	c := redis.NewClient(&redis.Options{Addr: replica.Addr})
 	defer c.Close()
 	for range 400 {
 		if strings.Contains(c.Info(t.Context(), "replication").Val(), "master_link_status:up") {
@@ -427,13 +428,13 @@ func TestReplicaConfirms(t *testing.T) {
 		}
 		time.Sleep(25 * time.Millisecond)
 	}
-	b := bundleAt(t, "redis://"+master.address, false)
+	b := bundleAt(t, master.URL(), false)
 	b.queue(t, 2)
 	first, second := claimOne(t, b.Store, time.Minute), claimOne(t, b.Store, time.Minute)
 	if !begin(t, b.Store, first) || !complete(t, b.Store, result(first, care.StateSent, epoch)) {
 		t.Error("refused although a replica is there")
 	}
-	replica.stop()
+	replica.Kill()
 	if ok, err := b.Begin(t.Context(), []care.Intent{{Claim: second, At: epoch}}); !errors.Is(err, lua.ErrUnconfirmed) || ok[0] {
 		t.Errorf("Begin that no replica confirmed: %v, %v", ok, err)
 	}

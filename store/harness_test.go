@@ -3,10 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -18,6 +15,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/redistest"
 )
 
 // shared is the address of the redis-server that most tests use, each with a database of its own.
@@ -37,14 +35,14 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	server, err := startRedis(dir, "--appendonly", "yes", "--appendfsync", "no", "--databases", "4000")
+	server, err := redistest.New(dir, "--appendonly", "yes", "--appendfsync", "no", "--databases", "4000")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	shared = server.address
+	shared = server.Addr
 	code := m.Run()
-	server.stop()
+	server.Kill()
 	if code == 0 {
 		// go-redis' probe for a server that is away ends within a second of Close, asleep until then.
 		probe := goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial")
@@ -56,62 +54,10 @@ func testMain(m *testing.M) int {
 	return code
 }
 
-type redisServer struct {
-	address string
-	cmd     *exec.Cmd
-}
-
-// startRedis starts a redis-server of our own on a free port of the loopback.
-func startRedis(dir string, args ...string) (*redisServer, error) {
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		return nil, fmt.Errorf("these tests need redis-server: apt-get install -y --no-install-recommends redis-server (%w)", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	address := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	log, err := os.Create(filepath.Join(dir, "redis.log"))
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	cmd := exec.Command(program, append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", ""}, args...)...)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &redisServer{address, cmd}
-	c := redis.NewClient(&redis.Options{Addr: address})
-	defer c.Close()
-	for range 200 {
-		if c.Ping(context.Background()).Err() == nil {
-			return s, nil
-		}
-		time.Sleep(25 * time.Millisecond)
-	}
-	s.stop()
-	said, _ := os.ReadFile(log.Name())
-	return nil, fmt.Errorf("redis-server did not come up: %s", said)
-}
-
-func (s *redisServer) stop() {
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
-}
-
 // ownRedis starts a redis-server for one test.
-func ownRedis(t testing.TB, args ...string) *redisServer {
+func ownRedis(t testing.TB, args ...string) *redistest.Server {
 	t.Helper()
-	s, err := startRedis(t.TempDir(), args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.stop)
-	return s
+	return redistest.Run(t, args...)
 }
 
 // clock is a daemon's clock that tests set. It starts far from the real time, as the demo's does.

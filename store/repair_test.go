@@ -15,7 +15,7 @@ import (
 func TestRepairIsBounded(t *testing.T) {
 	t.Parallel()
 	server := ownRedis(t, "--appendonly", "yes")
-	b := bundleAt(t, "redis://"+server.address, false)
+	b := bundleAt(t, server.URL(), false)
 	ctx := t.Context()
 	const perDay = 4000
 	today := codec.DayOf(epoch)

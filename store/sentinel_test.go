@@ -56,9 +56,9 @@ func sentinelOf(t *testing.T, master string) string {
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	master := ownRedis(t, "--appendonly", "yes", "--repl-diskless-sync-delay", "0")
-	host, port, _ := strings.Cut(master.address, ":")
+	host, port, _ := strings.Cut(master.Addr, ":")
 	ownRedis(t, "--appendonly", "yes", "--replicaof", host+" "+port)
-	b := bundleAt(t, "redis-sentinel://"+sentinelOf(t, master.address)+"/main?timeout=500ms", false)
+	b := bundleAt(t, "redis-sentinel://"+sentinelOf(t, master.Addr)+"/main?timeout=500ms", false)
 	ctx := t.Context()
 	for _, f := range b.Doctor(ctx) {
 		if !f.OK {
@@ -74,7 +74,7 @@ func TestSentinelFailover(t *testing.T) {
 	var away time.Duration
 	for start := time.Now(); settled < n && time.Since(start) < 60*time.Second; {
 		if settled > n/3 && !killed {
-			master.stop()
+			master.Kill()
 			killed = true
 			start = time.Now()
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/service/insight"
 	"github.com/carebell/carebell/store"
+	"github.com/carebell/carebell/store/redistest"
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -31,7 +31,7 @@ var updateScripts = os.Getenv("CAREBELL_UPDATE_SCRIPTS") != ""
 
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	address := startRedis(t)
+	address := redistest.Run(t, "--appendonly", "yes", "--databases", "64").Addr
 	var databases atomic.Int32
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: updateScripts, RequireUniqueNames: true,
@@ -46,43 +46,6 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "redis": redisCommand, "deliver": deliver, "message": message,
 		},
 	})
-}
-
-// startRedis starts a redis-server of the test's own.
-func startRedis(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Fatalf("these tests need redis-server: apt-get install -y --no-install-recommends redis-server (%v)", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(address)
-	cmd := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--appendonly", "yes", "--databases", "64")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	client := redis.NewClient(&redis.Options{Addr: address})
-	defer func() { _ = client.Close() }()
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		if err = client.Ping(t.Context()).Err(); err == nil {
-			return address
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server does not answer: %v", err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 // exits N COMMAND… runs a command and fails unless its exit status is N.

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,6 +22,7 @@ import (
 	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/service/insight"
 	"github.com/carebell/carebell/store"
+	"github.com/carebell/carebell/store/redistest"
 )
 
 var (
@@ -32,42 +31,6 @@ var (
 	ofBoth = care.Principal{Name: "Li", Role: "operator", Dealers: []string{"a", "b"}}
 	now    = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 )
-
-// startRedis starts a redis-server of the test's own and returns its URL.
-func startRedis(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Fatalf("these tests need redis-server: apt-get install -y --no-install-recommends redis-server (%v)", err)
-	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(address)
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--appendonly", "yes")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	client := redis.NewClient(&redis.Options{Addr: address})
-	defer func() { _ = client.Close() }()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if err = client.Ping(t.Context()).Err(); err == nil {
-			return "redis://" + address
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server does not answer: %v", err)
-		}
-	}
-}
 
 // twoDealers is a service on a Redis with a customer of each of two dealers and one who is nobody's, for each of whom a message waits.
 func twoDealers(t *testing.T) (*Service, *redis.Client) {
@@ -86,7 +49,7 @@ func twoDealers(t *testing.T) (*Service, *redis.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := startRedis(t)
+	address := redistest.Run(t).URL()
 	st, err := store.Open(t.Context(), store.Options{URL: address, AllowUnsafe: true, Clock: clock, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
