@@ -15,6 +15,10 @@ func (s Secret) Derive(use string) []byte {
 	return key
 }
 
+// Trial reports whether what is sent is a trial: nothing, or everything to one address. It is recorded apart (package store), and its links
+// change nothing.
+func (s *Settings) Trial() bool { return s.DryRun || s.RedirectEmail != "" || s.RedirectPhone != "" }
+
 // LinkKeys are the keys that sign personal links, the newest first. There are none without CARE_SECRET_KEY.
 func (s *Settings) LinkKeys() [][]byte {
 	keys := make([][]byte, 0, len(s.SecretKey))

@@ -33,6 +33,7 @@ type Token struct {
 	Customer   string
 	Occurrence string // "" if the link belongs to no message
 	Channel    care.Channel
+	Trial      bool // the link came with a test, a preview or a trial: it shows its page and changes nothing
 }
 
 // ErrInvalid is returned for a token that was not made with one of the keys, or is for another purpose.
@@ -117,13 +118,22 @@ func (k *key) signed(body, sum []byte) bool {
 func appendToken(b []byte, t Token) []byte {
 	b = append(append(b, byte(t.Purpose)), t.Customer...)
 	b = append(append(b, 0), t.Occurrence...)
-	return append(append(b, 0), t.Channel...)
+	b = append(append(b, 0), t.Channel...)
+	if t.Trial {
+		b = append(b, 0, trial)
+	}
+	return b
 }
+
+// trial is the fourth part of a token that came with a trial.
+const trial = 't'
 
 func decode(b []byte) (Token, bool) {
 	parts := strings.Split(string(b[1:]), "\x00")
-	if len(parts) != 3 || !care.ValidID(parts[0]) {
+	if len(parts) < 3 || len(parts) > 4 || len(parts) == 4 && parts[3] != string(trial) || !care.ValidID(parts[0]) {
 		return Token{}, false
 	}
-	return Token{Purpose: Purpose(b[0]), Customer: parts[0], Occurrence: parts[1], Channel: care.Channel(parts[2])}, true
+	return Token{
+		Purpose: Purpose(b[0]), Customer: parts[0], Occurrence: parts[1], Channel: care.Channel(parts[2]), Trial: len(parts) == 4,
+	}, true
 }

@@ -19,9 +19,12 @@ func TestTokenRoundTrip(t *testing.T) {
 	t.Parallel()
 	s := token.NewSigner(newKey, oldKey)
 	for name, signer := range map[string]*token.Signer{"the first key": s, "a key on its way out": token.NewSigner(oldKey)} {
-		got, err := s.Verify(token.Unsubscribe, signer.Sign(sample))
-		if err != nil || got != sample {
-			t.Errorf("%s: got %+v, %v", name, got, err)
+		trial := sample
+		trial.Trial = true
+		for _, want := range []token.Token{sample, trial} {
+			if got, err := s.Verify(token.Unsubscribe, signer.Sign(want)); err != nil || got != want {
+				t.Errorf("%s: got %+v, %v", name, got, err)
+			}
 		}
 	}
 }

@@ -45,6 +45,7 @@ type Options struct {
 	Gateway   func(ch care.Channel, dealer *care.Dealer, address string) bool // nil = everything can be reached
 	Signer    *token.Signer
 	PublicURL string
+	Trial     bool // what is sent is a trial: its links change nothing
 	Now       func() time.Time
 }
 
@@ -52,7 +53,7 @@ type Options struct {
 func FromSettings(set *config.Settings, dir string, now func() time.Time) Options {
 	return Options{
 		Dir: dir, HashKey: set.AddressKey(), Signer: token.NewSigner(set.LinkKeys()...),
-		PublicURL: strings.TrimRight(set.PublicURL, "/"), Now: now,
+		PublicURL: strings.TrimRight(set.PublicURL, "/"), Trial: set.Trial(), Now: now,
 	}
 }
 
@@ -204,20 +205,26 @@ func (c *Compiled) Draft(customer *care.Customer, dealer *care.Dealer, occ *care
 		Occurrence: occ, Customer: customer, Dealer: dealer, Advisor: dealer.AdvisorFor(customer.Advisor),
 		Channel: ch, Locale: locale, Location: c.Planner.Location(customer), Now: now,
 	}
-	d.Links = c.links.of(d, c.Templates.Shows(d))
+	c.link(d, false)
 	return d
+}
+
+// link gives a draft its personal links. Those of a trial change nothing.
+func (c *Compiled) link(d *care.Draft, trial bool) {
+	d.Links = c.links.of(d, c.Templates.Shows(d), trial || c.links.trial)
 }
 
 // links makes the personal links of messages. Without a public URL or a key there are none.
 type links struct {
 	signer *token.Signer
 	public string
+	trial  bool
 }
 
-func newLinks(opt Options) *links { return &links{signer: opt.Signer, public: opt.PublicURL} }
+func newLinks(opt Options) *links { return &links{signer: opt.Signer, public: opt.PublicURL, trial: opt.Trial} }
 
 // of makes the links that the message shows: a signature costs more than most of what is rendered.
-func (l *links) of(d *care.Draft, shown templates.Shown) care.Links {
+func (l *links) of(d *care.Draft, shown templates.Shown, trial bool) care.Links {
 	out := care.Links{Booking: d.Dealer.BookingURL}
 	if l.signer == nil || l.public == "" {
 		return out
@@ -229,7 +236,7 @@ func (l *links) of(d *care.Draft, shown templates.Shown) care.Links {
 		b := make([]byte, 0, 256)
 		b = append(append(b, l.public...), '/', byte(p), '/')
 		return string(l.signer.AppendSign(b, token.Token{
-			Purpose: p, Customer: d.Occurrence.Customer, Occurrence: d.Occurrence.ID, Channel: d.Channel,
+			Purpose: p, Customer: d.Occurrence.Customer, Occurrence: d.Occurrence.ID, Channel: d.Channel, Trial: trial,
 		}))
 	}
 	out.Unsubscribe = link(shown.Unsubscribe, token.Unsubscribe)

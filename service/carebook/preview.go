@@ -144,6 +144,7 @@ func (c *Compiled) previewDraft(opt PreviewOptions, ch care.Channel) (*care.Draf
 	if locale != "" {
 		draft.Locale = locale
 	}
+	c.link(draft, true)
 	return draft, nil
 }
 

@@ -107,6 +107,7 @@ type View struct {
 	Tone   string // ok or warn: the colour of the page's head; "" = plain
 	Lead   string // a sentence under the title
 	Wide   bool   // of the console
+	Trial  bool   // the link came with a test: the page says so
 }
 
 // Write sends a page, whole or not at all.

@@ -78,12 +78,13 @@ func (p *Pages) NotFound(w http.ResponseWriter, r *http.Request) {
 // visit is one request of a customer's page whose token is good.
 type visit struct {
 	*feedback.Subject
-	t *page.Locale
+	t     *page.Locale
+	trial bool // the link changes nothing
 }
 
 // view begins a page of the visit.
 func (v *visit) view(title, lead, tone string) page.View {
-	return page.View{Title: title, Lead: lead, Tone: tone, Dealer: v.Facts.Dealer, Phone: v.Facts.DealerPhone}
+	return page.View{Title: title, Lead: lead, Tone: tone, Dealer: v.Facts.Dealer, Phone: v.Facts.DealerPhone, Trial: v.trial}
 }
 
 // how is how the visit decides: by the link, under the words of the page.
@@ -114,12 +115,16 @@ func (p *Pages) page(purpose token.Purpose, then func(http.ResponseWriter, *http
 		case err != nil:
 			p.Log.Warn("a page of preferences is made without facts", slog.String("customer", t.Customer), slog.Any("error", err))
 		}
-		v := &visit{Subject: about, t: p.set.For(about.Facts.Locale)}
+		v := &visit{Subject: about, t: p.set.For(about.Facts.Locale), trial: t.Trial}
 		if about.Facts.Locale == "" {
 			v.t = p.set.Accepted(r)
 		}
 		if v.Gone && purpose != token.Unsubscribe {
 			p.note(w, v, http.StatusGone, v.view(v.t.T("page.gone.title"), v.t.T("page.gone.lead"), ""))
+			return
+		}
+		if v.trial && r.Method == http.MethodPost {
+			p.note(w, v, http.StatusOK, v.view(v.t.T("page.trial.title"), v.t.T("page.trial.lead"), ""))
 			return
 		}
 		then(w, r, v)
