@@ -249,6 +249,30 @@ func (e *Env) redirectOne(s *senders, ch care.Channel) {
 	}
 }
 
+// trialStops adds to the operator's stops the channels that a redirect leaves alone: while one channel is tried out, no customer and no
+// system is reached by the others.
+func (e *Env) trialStops(read func(context.Context) (*care.Operator, error)) func(context.Context) (*care.Operator, error) {
+	if !e.Settings.Trial() || e.Settings.DryRun { // a dry run sends nothing by any
+		return read
+	}
+	to := e.redirects()
+	return func(ctx context.Context) (*care.Operator, error) {
+		op, err := read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		held := *op
+		held.Channels = map[care.Channel]bool{}
+		maps.Copy(held.Channels, op.Channels)
+		for _, ch := range care.Channels {
+			if to[ch] == "" {
+				held.Channels[ch] = true
+			}
+		}
+		return &held, nil
+	}
+}
+
 // redirected sends everything to one address. The message itself stays what the customer would have got.
 type redirected struct {
 	next delivery.Sender

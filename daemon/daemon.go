@@ -155,7 +155,7 @@ func (d *Daemon) openChannels(context.Context) error {
 // assemble joins the parts: the plan's sweep and delivery on the same queue.
 func (d *Daemon) assemble(context.Context) (err error) {
 	set := d.env.Settings
-	d.stops = newStops(d.store.Operator, d.store.Pause, func() { d.sweeper.Kick() })
+	d.stops = newStops(d.env.trialStops(d.store.Operator), d.store.Pause, func() { d.sweeper.Kick() })
 	d.later("the operators' stops", d.stops.Stop)
 	hashKey := d.env.hashKey()
 	d.engine, err = delivery.New(delivery.Config{
@@ -310,7 +310,12 @@ func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
 		return err
 	}
 	e.Log.Info("carebell serves", slog.String("version", e.Version), slog.String("channels", channelNames(d.channels.Load().byChannel)),
-		slog.Bool("dry_run", e.Settings.DryRun), slog.Bool("redirected", e.Settings.RedirectEmail != "" || e.Settings.RedirectPhone != ""))
+		slog.Bool("trial", e.Settings.Trial()))
+	if e.Settings.Trial() {
+		e.Log.Warn("this is a trial: no customer gets anything, what is recorded stays apart, and what has not expired goes when the trial ends",
+			slog.Bool("dry_run", e.Settings.DryRun), slog.Bool("email_redirected", e.Settings.RedirectEmail != ""),
+			slog.Bool("sms_redirected", e.Settings.RedirectPhone != ""))
+	}
 	d.Start()
 	notify(sdnotify.SdNotifyReady)
 	for {
