@@ -131,14 +131,14 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	set := d.env.Settings
 	st, err := store.Open(ctx, store.Options{
 		URL: set.RedisURL.Reveal(), AllowUnsafe: set.AllowUnsafeRedis, Clock: d.env.Now, Logger: d.log, Retention: time.Duration(set.Retention),
-		Migrate: true,
+		Migrate: true, Trial: set.Trial(),
 	})
 	if err != nil {
 		return err
 	}
 	d.store = st
 	d.later("redis", func(context.Context) error { st.Close(); return nil })
-	return nil
+	return st.EnterTrial(ctx)
 }
 
 func (d *Daemon) openChannels(context.Context) error {

@@ -22,7 +22,7 @@ type AddressLink struct{ Hash, Customer string }
 func addressKey(hash string) (key, address string) {
 	const head, tail = 4, 16
 	cut := min(head, len(hash))
-	return shardKey(care.Shard(hash), "addr:"+hash[:cut]), hash[cut:min(cut+tail, len(hash))] + "|"
+	return shared.shard(care.Shard(hash), "addr:"+hash[:cut]), hash[cut:min(cut+tail, len(hash))] + "|"
 }
 
 // Link adds customers to the index, for replies and bounces that name nothing but an address. A customer who has left an address stays
@@ -114,7 +114,7 @@ func (s *Store) trimAddresses(ctx context.Context, buckets []string) error {
 	pipe = s.client.Pipeline()
 	entries, overlays := make([]*redis.IntCmd, len(gone)), make([]*redis.BoolCmd, len(gone))
 	for i, id := range gone {
-		entries[i], overlays[i] = pipe.HLen(ctx, ledgerKey(id)), pipe.HExists(ctx, ledgerKey(id), codec.OverlayField)
+		entries[i], overlays[i] = pipe.HLen(ctx, shared.ledger(id)), pipe.HExists(ctx, shared.ledger(id), codec.OverlayField)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim addresses: %w", err)

@@ -46,7 +46,7 @@ func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error
 	if err := s.watermarks.stopped(); err != nil {
 		return begun, err
 	}
-	calls, err := lua.PerShard(s.lua.Begin, fenceKey, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, nil, func(i int) ([]any, error) {
+	calls, err := lua.PerShard(s.lua.Begin, s.keys.fence, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, nil, func(i int) ([]any, error) {
 		claim := intents[i].Claim
 		r := claim.Record
 		r.State, r.UpdatedAt = care.StateSending, intents[i].At.UTC().Truncate(time.Millisecond)
@@ -72,7 +72,7 @@ func (s *Store) Renew(ctx context.Context, claims []*care.Claim, lease time.Dura
 		return inParts(claims, func(part []*care.Claim) ([]bool, error) { return s.Renew(ctx, part, lease) })
 	}
 	alive := make([]bool, len(claims))
-	calls, err := lua.PerShard(s.lua.Renew, fenceKey, len(claims), func(i int) int { return care.Shard(claims[i].Record.Customer) }, []any{lease.Microseconds()},
+	calls, err := lua.PerShard(s.lua.Renew, s.keys.fence, len(claims), func(i int) int { return care.Shard(claims[i].Record.Customer) }, []any{lease.Microseconds()},
 		func(i int) ([]any, error) { return claimWords(claims[i]), nil })
 	if err != nil {
 		return alive, err
@@ -101,7 +101,7 @@ func (s *Store) Complete(ctx context.Context, results []care.Result) ([]bool, er
 		return recorded, err
 	}
 	now := s.clock()
-	calls, err := lua.PerShard(s.lua.Complete, fenceKey, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
+	calls, err := lua.PerShard(s.lua.Complete, s.keys.fence, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
 		[]any{sentTable(codec.DayOf(now)), int(countersKept / time.Second)}, func(i int) ([]any, error) { return completeWords(&results[i], now) })
 	if err != nil {
 		return recorded, err

@@ -98,7 +98,7 @@ func TestWhereRedisIsFull(t *testing.T) {
 	if n := b.redis.HLen(t.Context(), shardKey(care.Shard("P-1"), providerTable(codec.DayOf(epoch)))).Val(); n != 1 {
 		t.Errorf("%d provider's ids are known", n)
 	}
-	if n := b.redis.XLen(t.Context(), eventsKey).Val(); n != 1 {
+	if n := b.redis.XLen(t.Context(), shared.events()).Val(); n != 1 {
 		t.Errorf("%d published", n)
 	}
 }

@@ -27,18 +27,18 @@ const publishAtOnce = 100
 // which were written: written again, an entry can stand there twice.
 func (s *Store) Publish(ctx context.Context, events []*care.EventEntry) error {
 	for part := range slices.Chunk(events, publishAtOnce) {
-		c := &lua.Call{Script: s.lua.Write, Key: eventsKey}
+		c := &lua.Call{Script: s.lua.Write, Key: s.keys.events()}
 		for i, e := range part {
 			words := codec.AppendEvent(nil, e)
 			if i == 0 { // once for the batch is enough
-				c.Add(len(words)+6, "XADD", eventsKey, "MAXLEN", "~", eventsKept, "*")
+				c.Add(len(words)+6, "XADD", s.keys.events(), "MAXLEN", "~", eventsKept, "*")
 			} else {
-				c.Add(len(words)+3, "XADD", eventsKey, "*")
+				c.Add(len(words)+3, "XADD", s.keys.events(), "*")
 			}
 			c.Add(words...)
 		}
 		if err := s.lua.Exec(ctx, []*lua.Call{c}, false); err != nil {
-			return fmt.Errorf("write %s: %w", eventsKey, err)
+			return fmt.Errorf("write %s: %w", s.keys.events(), err)
 		}
 	}
 	return nil
@@ -56,9 +56,9 @@ func (s *Store) Events(ctx context.Context, after string, limit int) ([]Event, e
 	if after != "" {
 		start = "(" + after
 	}
-	entries, err := s.client.XRangeN(ctx, eventsKey, start, "+", int64(limit)).Result()
+	entries, err := s.client.XRangeN(ctx, s.keys.events(), start, "+", int64(limit)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", eventsKey, err)
+		return nil, fmt.Errorf("read %s: %w", s.keys.events(), err)
 	}
 	out := make([]Event, len(entries))
 	for i, x := range entries {
@@ -92,14 +92,14 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 		if err != nil {
 			return fmt.Errorf("note: %w", err)
 		}
-		key := timelineKey(e.Customer)
+		key := s.keys.timeline(e.Customer)
 		pipe.LPush(ctx, key, raw)
 		pipe.LTrim(ctx, key, 0, timelineKept-1)
 		pipe.Expire(ctx, key, ledgerKept)
 		overlays[e.Customer] = nil
 	}
 	for id := range overlays { // read after the write, as in Link
-		overlays[id], lines[id] = pipe.HGet(ctx, ledgerKey(id), codec.OverlayField), pipe.LRange(ctx, timelineKey(id), 0, -1)
+		overlays[id], lines[id] = pipe.HGet(ctx, shared.ledger(id), codec.OverlayField), pipe.LRange(ctx, s.keys.timeline(id), 0, -1)
 	}
 	if err := s.Publish(ctx, events); err != nil {
 		return fmt.Errorf("note: %w", err)
@@ -121,9 +121,9 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 			}
 			continue
 		}
-		err := s.client.Del(ctx, timelineKey(id)).Err()
+		err := s.client.Del(ctx, s.keys.timeline(id)).Err()
 		if err == nil && len(tasks[id]) > 0 {
-			err = s.client.ZRem(ctx, tasksKey(), tasks[id]...).Err()
+			err = s.client.ZRem(ctx, s.keys.tasks(), tasks[id]...).Err()
 		}
 		if err != nil {
 			return fmt.Errorf("note: %w", err)
@@ -139,7 +139,7 @@ func (s *Store) trimTimeline(ctx context.Context, customer string, line []string
 	for _, raw := range line {
 		var e care.EventEntry
 		if json.Unmarshal([]byte(raw), &e) == nil && e.At.Before(oldest) {
-			pipe.LRem(ctx, timelineKey(customer), 0, raw)
+			pipe.LRem(ctx, s.keys.timeline(customer), 0, raw)
 		}
 	}
 	return run(ctx, pipe)
@@ -149,8 +149,8 @@ func (s *Store) trimTimeline(ctx context.Context, customer string, line []string
 // due is its release) and what Note wrote.
 func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntry, error) {
 	pipe := s.client.Pipeline()
-	ledger := pipe.Do(ctx, "hgetall", ledgerKey(customer))
-	noted := pipe.LRange(ctx, timelineKey(customer), 0, -1)
+	ledger := pipe.Do(ctx, "hgetall", s.keys.ledger(customer))
+	noted := pipe.LRange(ctx, s.keys.timeline(customer), 0, -1)
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read the timeline: %w", err)
 	}

@@ -83,6 +83,7 @@ type fetched struct {
 	ids     []string
 	records []value
 	ledgers []*redis.Cmd // with the overlays; none if only records were read
+	tried   []*redis.Cmd // the ledgers of a trial
 }
 
 // value is what GET has to say of a key, or HGET of a field.
@@ -106,7 +107,10 @@ func (s *Store) fetch(ctx context.Context, ids []string, ledgers bool) (*fetched
 	if ledgers {
 		f.ledgers = make([]*redis.Cmd, len(ids))
 		for i, id := range ids {
-			f.ledgers[i] = pipe.Do(ctx, "hgetall", ledgerKey(id)) // a list is half the work of a map
+			f.ledgers[i] = pipe.Do(ctx, "hgetall", shared.ledger(id)) // a list is half the work of a map
+			if s.keys == trial {
+				f.tried = append(f.tried, pipe.Do(ctx, "hgetall", trial.ledger(id)))
+			}
 		}
 	}
 	err := run(ctx, pipe)
@@ -199,6 +203,9 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 			overlay = new(string) // damaged: there may have been an opt-out in it
 		}
 		readCustomer(out[i], f.records[i], overlay)
+		if f.tried != nil {
+			ledger, gone = tried(ledger, f.tried[i], stale)
+		}
 		if out[i].Ledger = ledger; len(gone) > 0 {
 			if old == nil {
 				old = make(map[string][]string)
@@ -207,6 +214,18 @@ func (s *Store) decode(ctx context.Context, f *fetched) ([]*care.Facts, map[stri
 		}
 	}
 	return out, old
+}
+
+// tried is the ledger that a trial goes by: what customers got, what it did itself, and nothing that waits outside of it.
+func tried(ledger care.Ledger, own *redis.Cmd, stale time.Time) (care.Ledger, []string) {
+	flat, _ := own.Val().([]any)
+	of, _, gone := codec.DecodeLedger(flat, stale)
+	maps.DeleteFunc(ledger, func(_ string, e care.LedgerEntry) bool { return e.State.Pending() })
+	if ledger == nil {
+		return of, gone
+	}
+	maps.Copy(ledger, of)
+	return ledger, gone
 }
 
 // fromShards asks every shard the same, in one round trip per Redis node.

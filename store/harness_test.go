@@ -18,10 +18,10 @@ import (
 	"github.com/carebell/carebell/store/redistest"
 )
 
-// shared is the address of the redis-server that most tests use, each with a database of its own.
+// sharedRedis is the address of the redis-server that most tests use, each with a database of its own.
 var (
-	shared   string
-	database atomic.Int32
+	sharedRedis string
+	database    atomic.Int32
 )
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	shared = server.Addr
+	sharedRedis = server.Addr
 	code := m.Run()
 	server.Kill()
 	if code == 0 {
@@ -101,7 +101,7 @@ func (b *bundle) another(t testing.TB) *Store {
 
 func onRedis(t testing.TB) *bundle {
 	t.Helper()
-	return bundleAt(t, fmt.Sprintf("redis://%s/%d", shared, database.Add(1)), false)
+	return bundleAt(t, fmt.Sprintf("redis://%s/%d", sharedRedis, database.Add(1)), false)
 }
 
 func embedded(t testing.TB) *bundle {
@@ -242,3 +242,16 @@ func (b *bundle) sentOn(tb testing.TB, name string) (n int) {
 	}
 	return n
 }
+
+// The keys of what is no trial.
+func fenceKey(shard int) string                 { return shared.fence(shard) }
+func dueKey(shard int, lane care.Lane) string   { return shared.due(shard, lane) }
+func leasedKey(shard int) string                { return shared.leased(shard) }
+func suspectsKey(shard int, l care.Lane) string { return shared.suspects(shard, l) }
+func busyKey(shard int) string                  { return shared.busy(shard) }
+func messagesKey(shard, day int) string         { return shared.messages(shard, day) }
+func ledgerKey(customer string) string          { return shared.ledger(customer) }
+func timelineKey(customer string) string        { return shared.timeline(customer) }
+func shardKey(shard int, name string) string    { return shared.shard(shard, name) }
+func tasksKey() string                          { return shared.tasks() }
+func parkedKey(provider string) string          { return shared.parked(provider) }

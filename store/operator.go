@@ -30,7 +30,7 @@ const goFor = 24 * time.Hour
 
 var errScope = errors.New("no such scope: all, program:NAME, dealer:NAME or channel:email|sms|webhook")
 
-func operatorKey() string { return globalKey("operator") }
+func operatorKey() string { return shared.global("operator") }
 
 // ValidScope reports whether Pause takes the scope.
 func ValidScope(scope string) error {
@@ -211,7 +211,7 @@ func (s *Store) Usual(ctx context.Context, dealer, program string) (float64, err
 	cmds := make([]interface{ Int64() (int64, error) }, 0, usualDays*care.Shards)
 	for back := 1; back <= usualDays; back++ {
 		for shard := range care.Shards {
-			cmds = append(cmds, pipe.HGet(ctx, shardKey(shard, sentTable(today-back)), dealer+"/"+program))
+			cmds = append(cmds, pipe.HGet(ctx, s.keys.shard(shard, sentTable(today-back)), dealer+"/"+program))
 		}
 	}
 	if err := run(ctx, pipe); err != nil {

@@ -24,7 +24,7 @@ var errBusy = errors.New("it keeps being changed by others; try again")
 // called again when another change came between. A damaged overlay is not overwritten: there may be an opt-out in it.
 // Of an erased customer nothing is kept but opt-outs and dead addresses.
 func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*care.Overlay) error) error {
-	key := ledgerKey(customer)
+	key := shared.ledger(customer)
 	for range casTries {
 		old, err := s.client.HGet(ctx, key, codec.OverlayField).Bytes()
 		if wrongType(err) {

@@ -127,11 +127,11 @@ func (s *Store) linkProviders(ctx context.Context, results []care.Result, record
 	}
 	table := providerTable(codec.DayOf(s.clock()))
 	// Written first, looked up afterwards: see identify.
-	cs, err := lua.PerShard(s.lua.Write, fenceKey, len(pairs), func(i int) int { return care.Shard(pairs[i].provider) }, nil, func(i int) ([]any, error) {
+	cs, err := lua.PerShard(s.lua.Write, s.keys.fence, len(pairs), func(i int) int { return care.Shard(pairs[i].provider) }, nil, func(i int) ([]any, error) {
 		shard := care.Shard(pairs[i].provider)
-		key := shardKey(shard, table)
+		key := s.keys.shard(shard, table)
 		return []any{
-			4, "HSET", key, pairs[i].provider, pairs[i].id, 3, "EXPIRE", key, int(providerKept / time.Second), 2, "GET", parkedKey(pairs[i].provider),
+			4, "HSET", key, pairs[i].provider, pairs[i].id, 3, "EXPIRE", key, int(providerKept / time.Second), 2, "GET", s.keys.parked(pairs[i].provider),
 		}, nil
 	})
 	if err != nil || len(pairs) == 0 {
@@ -159,7 +159,9 @@ func (s *Store) linkProviders(ctx context.Context, results []care.Result, record
 
 // parkedKey holds a receipt for a provider's id whose message is not known yet. Each has a life of its own: a gateway's account that is shared
 // with another system brings receipts for ever that belong to no message of ours.
-func parkedKey(provider string) string { return shardKey(care.Shard(provider), "parked:"+provider) }
+func (k keyspace) parked(provider string) string {
+	return k.shard(care.Shard(provider), "parked:"+provider)
+}
 
 // identify gives receipts that name only a provider's id the id of their message. Those whose message is not known (yet) are kept for
 // a week, for when it is.
@@ -191,12 +193,12 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 		}
 		p := open[i].ProviderID
 		if open[i].State == care.StateSent {
-			pipe.SetNX(ctx, parkedKey(p), raw, providerKept) // it says least: what waits already stays
+			pipe.SetNX(ctx, s.keys.parked(p), raw, providerKept) // it says least: what waits already stays
 		} else {
-			pipe.Set(ctx, parkedKey(p), raw, providerKept)
+			pipe.Set(ctx, s.keys.parked(p), raw, providerKept)
 		}
 		for day := today + 1; day >= today-back; day-- {
-			cmds[i] = append(cmds[i], pipe.HGet(ctx, shardKey(care.Shard(p), providerTable(day)), p))
+			cmds[i] = append(cmds[i], pipe.HGet(ctx, s.keys.shard(care.Shard(p), providerTable(day)), p))
 		}
 	}
 	if err := run(ctx, pipe); err != nil {
@@ -208,7 +210,7 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 			if id := c.Val(); id != "" {
 				open[i].ID = id
 				known = append(known, open[i])
-				pipe.Del(ctx, parkedKey(open[i].ProviderID))
+				pipe.Del(ctx, s.keys.parked(open[i].ProviderID))
 				break
 			}
 		}

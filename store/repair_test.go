@@ -23,10 +23,10 @@ func TestRepairIsBounded(t *testing.T) {
 	for i := 0; len(lost) < care.Shards; i++ {
 		o := occurrence(customer(i), 0, epoch.Add(-24*time.Hour))
 		shard := care.Shard(o.Customer)
-		if lost[prefix(shard)] {
+		if lost[shared.prefix(shard)] {
 			continue
 		}
-		lost[prefix(shard)] = true
+		lost[shared.prefix(shard)] = true
 		b.apply(t, Applied{Added: 1}, care.Change{Customer: o.Customer, Add: []*care.Occurrence{o}})
 		b.deleteQueue(t, shard)
 		b.redis.Del(ctx, shardKey(shard, "days"))

@@ -134,7 +134,7 @@ func (s *Store) scanGone(ctx context.Context, visit func([]string) error) error 
 	for shard := range care.Shards {
 		seen := make(map[string]bool)
 		for _, lane := range care.Lanes {
-			for _, key := range []string{dueKey(shard, lane), suspectsKey(shard, lane)} {
+			for _, key := range []string{s.keys.due(shard, lane), s.keys.suspects(shard, lane)} {
 				for at := int64(0); ; at += batch { // what moves meanwhile may be missed, or come twice
 					members, err := s.client.ZRange(ctx, key, at, at+batch-1).Result()
 					if err == nil {

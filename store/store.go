@@ -34,6 +34,8 @@ type Options struct {
 	Clock func() time.Time
 	// Logger takes what Redis and go-redis report; nil = nothing.
 	Logger *slog.Logger
+	// Trial keeps queue, ledgers, records and events apart: for a dry run, and when everything goes to one address.
+	Trial bool
 	// Retention is how long message records are kept; 0 = 180 days.
 	Retention time.Duration
 	// Dialer replaces the network, for tests.
@@ -55,6 +57,7 @@ type Store struct {
 	machine   func() time.Time // the machine's clock, for leases
 	retention time.Duration
 	lua       *lua.Runner
+	keys      keyspace
 
 	looks      [1 << 6]remembered // by set of care.Lanes
 	watermarks watermarks
@@ -74,7 +77,10 @@ var ErrState = errors.New("this state cannot be used")
 // Open connects, and checks that nothing is set so that messages could be lost (unless AllowUnsafe) and that the state is of a version that
 // this carebell can read; see Options.Migrate. The error says what to do.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{opts: o, log: o.Logger, clock: o.Clock, machine: time.Now, retention: o.Retention}
+	s := &Store{opts: o, log: o.Logger, clock: o.Clock, machine: time.Now, retention: o.Retention, keys: shared}
+	if o.Trial {
+		s.keys = trial
+	}
 	if s.opts.steps == nil {
 		s.opts.steps = steps
 	}

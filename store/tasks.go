@@ -41,7 +41,7 @@ type Task struct {
 }
 
 // tasksKey is a sorted set of the tasks that nobody has ticked off; the score is when they came up, in milliseconds.
-func tasksKey() string { return globalKey("tasks") }
+func (k keyspace) tasks() string { return k.global("tasks") }
 
 // taskMember is a task as it is stored: without what the customer said. The same task is the same member.
 func taskMember(e *care.EventEntry) (string, error) {
@@ -71,8 +71,8 @@ func (s *Store) addTasks(ctx context.Context, entries []care.EventEntry) (map[st
 		return nil, nil
 	}
 	pipe := s.client.Pipeline()
-	pipe.ZAdd(ctx, tasksKey(), all...)
-	pipe.ZRemRangeByRank(ctx, tasksKey(), 0, -tasksKept-1)
+	pipe.ZAdd(ctx, s.keys.tasks(), all...)
+	pipe.ZRemRangeByRank(ctx, s.keys.tasks(), 0, -tasksKept-1)
 	_, err := pipe.Exec(ctx)
 	return added, err
 }
@@ -98,7 +98,7 @@ func (s *Store) Tasks(ctx context.Context, dealer string, limit int) (tasks []Ta
 // TaskDone takes a task off the list and notes task_done on the customer's timeline and in care:events. It returns false if the list
 // has no such task, or has it no more: of two who tick it off at once one is told so.
 func (s *Store) TaskDone(ctx context.Context, key string) (bool, error) {
-	members, err := s.client.ZRange(ctx, tasksKey(), 0, -1).Result()
+	members, err := s.client.ZRange(ctx, s.keys.tasks(), 0, -1).Result()
 	if err != nil {
 		return false, fmt.Errorf("tick a task off: %w", err)
 	}
@@ -116,7 +116,7 @@ func (s *Store) TaskDone(ctx context.Context, key string) (bool, error) {
 				gone = append(gone, other)
 			}
 		}
-		n, err := s.client.ZRem(ctx, tasksKey(), gone...).Result()
+		n, err := s.client.ZRem(ctx, s.keys.tasks(), gone...).Result()
 		if err != nil || n == 0 {
 			return false, err
 		}
@@ -130,7 +130,7 @@ func (s *Store) TaskDone(ctx context.Context, key string) (bool, error) {
 // readTasks returns the tasks that are open, the newest first, and the members of those that are not: too old, damaged, overtaken by
 // what became of their message, or said again later.
 func (s *Store) readTasks(ctx context.Context) (open []Task, over []any, err error) {
-	members, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: tasksKey(), Start: 0, Stop: -1, Rev: true}).Result()
+	members, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: s.keys.tasks(), Start: 0, Stop: -1, Rev: true}).Result()
 	if err != nil || len(members) == 0 {
 		return nil, nil, err
 	}
@@ -151,7 +151,7 @@ func (s *Store) readTasks(ctx context.Context) (open []Task, over []any, err err
 		var entry *redis.StringCmd
 		if about != "" {
 			seen[about] = true
-			entry = pipe.HGet(ctx, ledgerKey(t.Customer), t.ID)
+			entry = pipe.HGet(ctx, s.keys.ledger(t.Customer), t.ID)
 		}
 		open, entries = append(open, t), append(entries, entry)
 	}
@@ -176,12 +176,12 @@ func (s *Store) trimTasks(ctx context.Context) error {
 	if err != nil || len(over) == 0 {
 		return err
 	}
-	return s.client.ZRem(ctx, tasksKey(), over...).Err()
+	return s.client.ZRem(ctx, s.keys.tasks(), over...).Err()
 }
 
 // eraseTasks takes a customer's tasks off the list.
-func (s *Store) eraseTasks(ctx context.Context, customer string) error {
-	members, err := s.client.ZRange(ctx, tasksKey(), 0, -1).Result()
+func (s *Store) eraseTasks(ctx context.Context, k keyspace, customer string) error {
+	members, err := s.client.ZRange(ctx, k.tasks(), 0, -1).Result()
 	if wrongType(err) || err == nil && len(members) == 0 {
 		return nil
 	}
@@ -198,7 +198,7 @@ func (s *Store) eraseTasks(ctx context.Context, customer string) error {
 	if len(theirs) == 0 {
 		return nil
 	}
-	if err := s.client.ZRem(ctx, tasksKey(), theirs...).Err(); err != nil {
+	if err := s.client.ZRem(ctx, k.tasks(), theirs...).Err(); err != nil {
 		return fmt.Errorf("erase the tasks: %w", err)
 	}
 	return nil

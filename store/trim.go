@@ -27,7 +27,7 @@ type trimWalk struct{ address, pattern string }
 // there; the leader calls it every half minute.
 func (s *Store) TrimLedgers(ctx context.Context) error {
 	return s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		if err := s.walkKeys(ctx, c, "care:{*}:ledger:*", s.pruneGone); err != nil {
+		if err := s.walkKeys(ctx, c, string(s.keys)+"{*}:ledger:*", s.pruneGone); err != nil {
 			return err
 		}
 		return s.walkKeys(ctx, c, "care:{*}:addr:*", s.trimAddresses)
@@ -84,7 +84,7 @@ func (s *Store) prune(ctx context.Context, old map[string][]string) error {
 	}
 	pipe := s.client.Pipeline()
 	for customer, ids := range old {
-		pipe.HDel(ctx, ledgerKey(customer), ids...)
+		pipe.HDel(ctx, s.keys.ledger(customer), ids...)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("prune ledgers: %w", err)
@@ -99,7 +99,7 @@ func (s *Store) Trim(ctx context.Context) error {
 	}
 	pipe := s.client.Pipeline()
 	pipe.XTrimMaxLenApprox(ctx, changesKey, changesKept, 0)
-	pipe.XTrimMaxLenApprox(ctx, eventsKey, eventsKept, 0)
+	pipe.XTrimMaxLenApprox(ctx, s.keys.events(), eventsKept, 0)
 	oldest := s.clock().Add(-s.retention)
 	type day struct {
 		shard int
@@ -109,9 +109,9 @@ func (s *Store) Trim(ctx context.Context) error {
 	var lists [care.Shards]*redis.StringSliceCmd
 	for shard := range care.Shards {
 		for _, set := range []string{"failed", "uncertain"} { // their records go by then
-			pipe.ZRemRangeByScore(ctx, shardKey(shard, set), "-inf", strconv.FormatInt(oldest.UnixMilli(), 10))
+			pipe.ZRemRangeByScore(ctx, s.keys.shard(shard, set), "-inf", strconv.FormatInt(oldest.UnixMilli(), 10))
 		}
-		lists[shard] = pipe.ZRangeByScore(ctx, shardKey(shard, "days"), &redis.ZRangeBy{Min: "-inf", Max: strconv.Itoa(codec.DayOf(oldest))})
+		lists[shard] = pipe.ZRangeByScore(ctx, s.keys.shard(shard, "days"), &redis.ZRangeBy{Min: "-inf", Max: strconv.Itoa(codec.DayOf(oldest))})
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim: %w", err)
@@ -120,7 +120,7 @@ func (s *Store) Trim(ctx context.Context) error {
 	var days []day
 	for shard, list := range lists {
 		for _, name := range list.Val() {
-			days = append(days, day{shard, name, pipe.Exists(ctx, shardKey(shard, "msg:"+name))})
+			days = append(days, day{shard, name, pipe.Exists(ctx, s.keys.shard(shard, "msg:"+name))})
 		}
 	}
 	if err := run(ctx, pipe); err != nil {
@@ -129,7 +129,7 @@ func (s *Store) Trim(ctx context.Context) error {
 	pipe = s.client.Pipeline()
 	for _, d := range days {
 		if d.there.Val() == 0 {
-			pipe.ZRem(ctx, shardKey(d.shard, "days"), d.name)
+			pipe.ZRem(ctx, s.keys.shard(d.shard, "days"), d.name)
 		}
 	}
 	if err := run(ctx, pipe); err != nil {

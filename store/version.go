@@ -17,11 +17,11 @@ const firstVersion = 1
 var steps []migrate.Step
 
 // Keys of the state's version, in the first shard. A layout from before the first release has its version in unreleasedKey.
-func versionKey() string { return globalKey("state") }
+func versionKey() string { return shared.global("state") }
 
-func migrationKey() string { return globalKey("migration") }
+func migrationKey() string { return shared.global("migration") }
 
-func unreleasedKey() string { return globalKey("schema") }
+func unreleasedKey() string { return shared.global("schema") }
 
 // Version is the version of the state that this Store reads and writes.
 func (s *Store) Version() int {

@@ -149,7 +149,7 @@ func TestCursorsInTheEvents(t *testing.T) {
 		if b.embed {
 			return // it does not count what it has had
 		}
-		b.redis.XTrimMaxLen(t.Context(), eventsKey, 2)
+		b.redis.XTrimMaxLen(t.Context(), shared.events(), 2)
 		if n, err := b.EventsTrimmed(t.Context()); err != nil || n != 3 {
 			t.Errorf("trimmed %d, %v", n, err)
 		}

@@ -48,6 +48,7 @@ func (s *session) connect(ctx context.Context) (err error) {
 	set := s.env.Settings
 	s.store, err = store.Open(ctx, store.Options{
 		URL: set.RedisURL.Reveal(), AllowUnsafe: true, Reader: true, Clock: s.env.Now, Logger: s.env.Log, Retention: time.Duration(set.Retention),
+		Trial: set.Trial(),
 	})
 	return err
 }
