@@ -15,9 +15,21 @@ func (s Secret) Derive(use string) []byte {
 	return key
 }
 
-// Trial reports whether what is sent is a trial: nothing, or everything to one address. It is recorded apart (package store), and its links
-// change nothing.
-func (s *Settings) Trial() bool { return s.DryRun || s.RedirectEmail != "" || s.RedirectPhone != "" }
+// Trial names the trial that the settings ask for: nothing is sent, or everything to one address. It is recorded apart (package store), and
+// its links change nothing. "" = what is sent is meant.
+func (s *Settings) Trial() string {
+	switch {
+	case s.DryRun:
+		return "dry run"
+	case s.RedirectEmail != "" && s.RedirectPhone != "":
+		return "e-mail and SMS redirected"
+	case s.RedirectEmail != "":
+		return "e-mail redirected"
+	case s.RedirectPhone != "":
+		return "SMS redirected"
+	}
+	return ""
+}
 
 // LinkKeys are the keys that sign personal links, the newest first. There are none without CARE_SECRET_KEY.
 func (s *Settings) LinkKeys() [][]byte {

@@ -252,7 +252,7 @@ func (e *Env) redirectOne(s *senders, ch care.Channel) {
 // trialStops adds to the operator's stops the channels that a redirect leaves alone: while one channel is tried out, no customer and no
 // system is reached by the others.
 func (e *Env) trialStops(read func(context.Context) (*care.Operator, error)) func(context.Context) (*care.Operator, error) {
-	if !e.Settings.Trial() || e.Settings.DryRun { // a dry run sends nothing by any
+	if e.Settings.Trial() == "" || e.Settings.DryRun { // a dry run sends nothing by any
 		return read
 	}
 	to := e.redirects()
@@ -273,7 +273,8 @@ func (e *Env) trialStops(read func(context.Context) (*care.Operator, error)) fun
 	}
 }
 
-// redirected sends everything to one address. The message itself stays what the customer would have got.
+// redirected sends everything to one address. The message itself stays what the customer would have got, under an id of its own: who drops a
+// second copy by its id must not drop the real one later.
 type redirected struct {
 	next delivery.Sender
 	to   string
@@ -283,6 +284,7 @@ type redirected struct {
 func (r redirected) Send(ctx context.Context, m *care.Message) (care.Receipt, error) {
 	copied := *m
 	copied.To, copied.ToName, copied.Unsubscribe = r.to, "", ""
+	copied.ID = care.OccurrenceID(m.Customer, m.Vehicle, m.Program, m.Step, "trial "+m.ID)
 	receipt, err := r.next.Send(ctx, &copied)
 	if e, ok := errors.AsType[*care.Error](err); ok && (e.Kind == care.KindRecipient || e.Kind == care.KindOptedOut) {
 		// It is the redirect's address that is dead, or wants nothing: no customer's may be suppressed for it.

@@ -310,11 +310,10 @@ func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
 		return err
 	}
 	e.Log.Info("carebell serves", slog.String("version", e.Version), slog.String("channels", channelNames(d.channels.Load().byChannel)),
-		slog.Bool("trial", e.Settings.Trial()))
-	if e.Settings.Trial() {
+		slog.String("trial", e.Settings.Trial()))
+	if trial := e.Settings.Trial(); trial != "" {
 		e.Log.Warn("this is a trial: no customer gets anything, what is recorded stays apart, and what has not expired goes when the trial ends",
-			slog.Bool("dry_run", e.Settings.DryRun), slog.Bool("email_redirected", e.Settings.RedirectEmail != ""),
-			slog.Bool("sms_redirected", e.Settings.RedirectPhone != ""))
+			slog.String("trial", trial))
 	}
 	d.Start()
 	notify(sdnotify.SdNotifyReady)

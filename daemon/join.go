@@ -119,7 +119,7 @@ func (d *Daemon) startEvents() {
 			}
 		},
 	}
-	if !d.env.Settings.Trial() { // what happens in a trial is nobody else's business
+	if d.env.Settings.Trial() == "" { // what happens in a trial is nobody else's business
 		cfg.Wait = func(ctx context.Context) error { return d.engine.Wait(ctx, care.Webhook) }
 		cfg.Post = sender.Post
 	}

@@ -47,7 +47,7 @@ var errUnsafe = errors.New("redis can lose messages")
 func (d *Daemon) openWatermark(ctx context.Context) error {
 	m := &d.watermarks
 	var remembered store.Watermark
-	if dir := d.env.Settings.StateDir; dir != "" && !d.env.Settings.Trial() { // a trial is thrown away
+	if dir := d.env.Settings.StateDir; dir != "" && d.env.Settings.Trial() == "" { // a trial is thrown away
 		m.file = filepath.Join(dir, watermarkFile)
 		raw, err := os.ReadFile(m.file)
 		switch {

@@ -34,8 +34,9 @@ type Options struct {
 	Clock func() time.Time
 	// Logger takes what Redis and go-redis report; nil = nothing.
 	Logger *slog.Logger
-	// Trial keeps queue, ledgers, records and events apart: for a dry run, and when everything goes to one address.
-	Trial bool
+	// Trial keeps queue, ledgers, records and events apart: for a dry run, and when everything goes to one address. It names the trial:
+	// one of another name begins anew; "" = none.
+	Trial string
 	// Retention is how long message records are kept; 0 = 180 days.
 	Retention time.Duration
 	// Dialer replaces the network, for tests.
@@ -78,7 +79,7 @@ var ErrState = errors.New("this state cannot be used")
 // this carebell can read; see Options.Migrate. The error says what to do.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{opts: o, log: o.Logger, clock: o.Clock, machine: time.Now, retention: o.Retention, keys: shared}
-	if o.Trial {
+	if o.Trial != "" {
 		s.keys = trial
 	}
 	if s.opts.steps == nil {

@@ -12,27 +12,27 @@ import (
 // trialKept is how long what a trial recorded can be looked at when it has ended.
 const trialKept = 14 * 24 * time.Hour
 
-// trialKey says that a trial goes on.
+// trialKey names the trial that goes on.
 func trialKey() string { return shared.global("trial") }
 
 // EnterTrial begins a trial, or ends the one that went on before, by whether the store is a trial's (Options.Trial). A new trial begins with
 // nothing: what an ended one left is deleted. What an ended one recorded is kept for 14 days. The daemon calls it when it starts.
 func (s *Store) EnterTrial(ctx context.Context) error {
-	on, err := s.client.Exists(ctx, trialKey()).Result()
-	if err != nil {
+	on, err := s.client.Get(ctx, trialKey()).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("look for a trial: %w", err)
 	}
 	switch {
-	case s.keys == trial && on == 0:
+	case s.opts.Trial == on:
+		return nil
+	case s.keys == trial:
 		err = s.eachTrialKey(ctx, func(pipe redis.Pipeliner, key string) { pipe.Unlink(ctx, key) })
-		return errors.Join(err, s.client.Set(ctx, trialKey(), s.clock().UTC().Format(time.RFC3339), 0).Err())
-	case s.keys != trial && on == 1:
-		if err := s.eachTrialKey(ctx, func(pipe redis.Pipeliner, key string) { pipe.Expire(ctx, key, trialKept) }); err != nil {
-			return err
-		}
-		return s.client.Del(ctx, trialKey()).Err()
+		return errors.Join(err, s.client.Set(ctx, trialKey(), s.opts.Trial, 0).Err())
 	}
-	return nil
+	if err := s.eachTrialKey(ctx, func(pipe redis.Pipeliner, key string) { pipe.Expire(ctx, key, trialKept) }); err != nil {
+		return err
+	}
+	return s.client.Del(ctx, trialKey()).Err()
 }
 
 // eachTrialKey does the same with all keys of the trial.

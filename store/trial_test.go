@@ -10,7 +10,7 @@ import (
 // onTrial opens a store of a trial on the same Redis, as carebell does at its start.
 func (b *bundle) onTrial(t testing.TB) *Store {
 	t.Helper()
-	s := open(t, Options{URL: b.url, Clock: b.clock.now, Embedded: b.embed, Trial: true})
+	s := open(t, Options{URL: b.url, Clock: b.clock.now, Embedded: b.embed, Trial: "dry run"})
 	if err := s.EnterTrial(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ type Options struct {
 func FromSettings(set *config.Settings, dir string, now func() time.Time) Options {
 	return Options{
 		Dir: dir, HashKey: set.AddressKey(), Signer: token.NewSigner(set.LinkKeys()...),
-		PublicURL: strings.TrimRight(set.PublicURL, "/"), Trial: set.Trial(), Now: now,
+		PublicURL: strings.TrimRight(set.PublicURL, "/"), Trial: set.Trial() != "", Now: now,
 	}
 }
 
