@@ -24,7 +24,8 @@ func serve(t *testing.T, redisURL, stateDir string) (*Daemon, func()) {
 	book := smallBook(t)
 	env := &Env{
 		Settings: &config.Settings{
-			RedisURL: config.NewSecret(redisURL), Listen: "127.0.0.1:0", Book: book, DryRun: true, Sweep: "@every 15m", StateDir: stateDir,
+			RedisURL: config.NewSecret(redisURL), Listen: "127.0.0.1:0", Book: book, Sweep: "@every 15m", StateDir: stateDir,
+			SMTP: config.SMTP{URL: config.Secrets{config.NewSecret("smtp://127.0.0.1:9?starttls=never")}, Connections: 2}, // nothing is due
 		},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now, Version: "test",
 	}
@@ -208,7 +209,8 @@ func TestAStateFolderThatCannotBeWrittenIsRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a file")
 	write(t, file, "")
 	set := *d.env.Settings
-	set.StateDir = file
+	set.StateDir, set.DryRun = file, false
+	set.SMTP.URL, set.SMTP.Connections = config.Secrets{config.NewSecret("smtp://127.0.0.1:9")}, 2
 	env := *d.env
 	env.Settings = &set
 	if _, err := env.New(context.Background(), Parts{Store: d.store}); err == nil || !strings.Contains(err.Error(), "CARE_STATE_DIR") {
