@@ -312,16 +312,15 @@ func (s *Store) readClaims(ctx context.Context, c *lua.Call, shard int, until ti
 	s.watermarks.seen(shard, text(l[0]), floor[shard], !s.lua.AnyReplicas(), s.machine())
 	token, _ := strconv.ParseInt(text(l[1]), 10, 64)
 	seen := look{ended: number(l[2]) > 0, suspects: number(l[3]) > 0, due: number(l[4])}
-	claims := make([]*care.Claim, 0, len(l)/4)
-	for at := 5; at+3 < len(l); at += 4 {
-		lane, _ := codec.LaneNamed(text(l[at]))
-		r, ok := codec.ParseRef(text(l[at+1]))
+	claims := make([]*care.Claim, 0, len(l)/3)
+	for at := 5; at+2 < len(l); at += 3 {
+		lane, r, ok := codec.ParseLeased(text(l[at]))
 		claim := &care.Claim{Lane: lane, Token: token, Until: until, Day: r.Day}
-		if claim.Record, err = codec.DecodeRecord(r.ID, text(l[at+2])); err != nil || !ok {
+		if claim.Record, err = codec.DecodeRecord(r.ID, text(l[at+1])); err != nil || !ok {
 			s.setAside(ctx, claim, r)
 			continue
 		}
-		crashes, _ := strconv.Atoi(text(l[at+3]))
+		crashes, _ := strconv.Atoi(text(l[at+2]))
 		claim.Record.Crashes += crashes // since it was last written
 		if claim.Was = claim.Record.State; claim.Was != care.StateSending {
 			claim.Record.State = care.StateClaimed
