@@ -33,6 +33,10 @@ type remembered struct {
 // lookEvery is how often all shards are asked although some are known to have enough: what is urgent in the others waits no longer.
 const lookEvery = 50 * time.Millisecond
 
+// together is how many messages of one shard go together. Redis keeps small hashes and sets as lists, in which it looks from the beginning
+// for each customer: with more, that costs it more than another run of the scripts.
+const together = 64
+
 // batch says how many each shard is asked for when some are known to have n messages: as few shards as can be, in turn, because what is
 // begun and completed together then takes one script instead of sixteen. ok is false when it is time to look at all, or n is so few that
 // what is urgent anywhere should come first.
@@ -48,7 +52,7 @@ func (r *remembered) batch(n int, now time.Time) (quota [care.Shards]int, ok boo
 	}
 	for i := 0; i < care.Shards && n > 0; i++ {
 		shard := (r.next + i) % care.Shards
-		if part := min(n, r.due[shard], claimAtOnce); part > 0 {
+		if part := min(n, r.due[shard], together); part > 0 {
 			quota[shard], n = part, n-part
 			if n == 0 {
 				r.next = (shard + 1) % care.Shards
@@ -312,16 +316,15 @@ func (s *Store) readClaims(ctx context.Context, c *lua.Call, shard int, until ti
 	s.watermarks.seen(shard, text(l[0]), floor[shard], !s.lua.AnyReplicas(), s.machine())
 	token, _ := strconv.ParseInt(text(l[1]), 10, 64)
 	seen := look{ended: number(l[2]) > 0, suspects: number(l[3]) > 0, due: number(l[4])}
-	claims := make([]*care.Claim, 0, len(l)/4)
-	for at := 5; at+3 < len(l); at += 4 {
-		lane, _ := codec.LaneNamed(text(l[at]))
-		r, ok := codec.ParseRef(text(l[at+1]))
+	claims := make([]*care.Claim, 0, len(l)/3)
+	for at := 5; at+2 < len(l); at += 3 {
+		lane, r, ok := codec.ParseLeased(text(l[at]))
 		claim := &care.Claim{Lane: lane, Token: token, Until: until, Day: r.Day}
-		if claim.Record, err = codec.DecodeRecord(r.ID, text(l[at+2])); err != nil || !ok {
+		if claim.Record, err = codec.DecodeRecord(r.ID, text(l[at+1])); err != nil || !ok {
 			s.setAside(ctx, claim, r)
 			continue
 		}
-		crashes, _ := strconv.Atoi(text(l[at+3]))
+		crashes, _ := strconv.Atoi(text(l[at+2]))
 		claim.Record.Crashes += crashes // since it was last written
 		if claim.Was = claim.Record.State; claim.Was != care.StateSending {
 			claim.Record.State = care.StateClaimed

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -46,7 +45,7 @@ func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error
 	if err := s.watermarks.stopped(); err != nil {
 		return begun, err
 	}
-	calls, err := lua.PerShard(s.lua.Begin, s.keys.fence, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, nil, func(i int) ([]any, error) {
+	calls, err := lua.PerShard(s.lua.Begin, s.keys.fence, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, []any{s.moves()}, func(i int) ([]any, error) {
 		claim := intents[i].Claim
 		r := claim.Record
 		r.State, r.UpdatedAt = care.StateSending, intents[i].At.UTC().Truncate(time.Millisecond)
@@ -100,9 +99,7 @@ func (s *Store) Complete(ctx context.Context, results []care.Result) ([]bool, er
 	if err := s.learn(ctx, results); err != nil {
 		return recorded, err
 	}
-	now := s.clock()
-	calls, err := lua.PerShard(s.lua.Complete, s.keys.fence, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
-		[]any{sentTable(codec.DayOf(now)), int(countersKept / time.Second)}, func(i int) ([]any, error) { return completeWords(&results[i], now) })
+	calls, err := s.completeCalls(results)
 	if err != nil {
 		return recorded, err
 	}
@@ -131,14 +128,42 @@ func (s *Store) Complete(ctx context.Context, results []care.Result) ([]bool, er
 	return recorded, err
 }
 
-// completeWords are the words that complete.lua takes of a result.
-func completeWords(res *care.Result, now time.Time) ([]any, error) {
+// moves is 1 if keys can move to another node while a script runs, else 0.
+func (s *Store) moves() int {
+	if s.cluster != nil {
+		return 1
+	}
+	return 0
+}
+
+// completeCalls are the calls of complete.lua for some results.
+func (s *Store) completeCalls(results []care.Result) (lua.Calls, error) {
+	now := s.clock()
+	more := make([][][]any, len(results)) // what else each does
+	calls, err := lua.PerShard(s.lua.Complete, s.keys.fence, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
+		[]any{s.moves(), sentTable(codec.DayOf(now)), int(countersKept / time.Second), 0}, func(i int) (words []any, err error) {
+			words, more[i], err = completeWords(&results[i], now)
+			return words, err
+		})
+	for n, c := range calls.All {
+		c.Args[3] = len(calls.Items[n])
+		for j, i := range calls.Items[n] {
+			for _, command := range more[i] {
+				c.Add(append([]any{j + 1}, command...)...)
+			}
+		}
+	}
+	return calls, err
+}
+
+// completeWords are the words that complete.lua takes of a result, and the commands that it runs beside.
+func completeWords(res *care.Result, now time.Time) (words []any, more [][]any, err error) {
 	r := res.Record
 	if r.ID != res.Claim.Record.ID || r.Customer != res.Claim.Record.Customer {
-		return nil, fmt.Errorf("complete: the result's record is %s, the claim's %s", r.ID, res.Claim.Record.ID)
+		return nil, nil, fmt.Errorf("complete: the result's record is %s, the claim's %s", r.ID, res.Claim.Record.ID)
 	}
 	if res.Leftover {
-		return append(claimWords(res.Claim), "", "", "", 0, "", "", ""), nil
+		return append(claimWords(res.Claim), "", "", ""), nil, nil
 	}
 	if r.UpdatedAt.IsZero() {
 		r.UpdatedAt = now
@@ -146,19 +171,24 @@ func completeWords(res *care.Result, now time.Time) ([]any, error) {
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
 	to, at, err := destination(&r, res.Next, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	count, also, merged := "", "", ""
+	if to != "" {
+		more = append(more, []any{"ZADD", to, at, codec.Ref{ID: r.ID, Day: res.Claim.Day, Customer: r.Customer}.String()})
+	}
+	count := ""
 	switch r.State {
 	case care.StateSent, care.StateDelivered, care.StateUndelivered:
 		count = r.Dealer + "/" + r.Program
 	}
 	if over := r.State.Final() && r.State != care.StateExpired && r.State != care.StateSkipped; over || r.State == care.StateUncertain {
-		also = strings.Join(r.Also, " ")
-		merged = codec.EncodeEntry(care.LedgerEntry{State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID})
+		for _, also := range r.Also {
+			merged := care.LedgerEntry{State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID}
+			more = append(more, []any{"HSETNX", "ledger:" + r.Customer, also, codec.EncodeEntry(merged)})
+		}
 	}
 	entry := codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt))
-	return append(claimWords(res.Claim), codec.EncodeRecord(&r), entry, to, at, count, also, merged), nil
+	return append(claimWords(res.Claim), codec.EncodeRecord(&r), entry, count), more, nil
 }
 
 // destination says which set a message stands in by its state, "" = none, and with what score.

@@ -20,28 +20,45 @@ const (
 	changesKept = 1_000_000
 )
 
-// publishAtOnce limits the entries of one script, which stops its Redis meanwhile.
-const publishAtOnce = 100
+// publishAtOnce limits the entries of one trip, or of one script, which stops its Redis meanwhile.
+const publishAtOnce = 256
 
 // Publish adds entries to care:events, even where Redis is full: what was sent is on record, and must be told. With an error it is not known
 // which were written: written again, an entry can stand there twice.
 func (s *Store) Publish(ctx context.Context, events []*care.EventEntry) error {
 	for part := range slices.Chunk(events, publishAtOnce) {
-		c := &lua.Call{Script: s.lua.Write, Key: s.keys.events()}
+		pipe, cmds := s.client.Pipeline(), make([]*redis.Cmd, len(part))
 		for i, e := range part {
-			words := codec.AppendEvent(nil, e)
+			words := append(make([]any, 0, 2*len(codec.EventFields)+6), "XADD", s.keys.events())
 			if i == 0 { // once for the batch is enough
-				c.Add(len(words)+6, "XADD", s.keys.events(), "MAXLEN", "~", eventsKept, "*")
-			} else {
-				c.Add(len(words)+3, "XADD", s.keys.events(), "*")
+				words = append(words, "MAXLEN", "~", eventsKept)
 			}
-			c.Add(words...)
+			cmds[i] = pipe.Do(ctx, codec.AppendEvent(append(words, "*"), e)...)
 		}
-		if err := s.lua.Exec(ctx, []*lua.Call{c}, false); err != nil {
+		_, err := pipe.Exec(ctx)
+		if redis.HasErrorPrefix(err, "OOM") {
+			err = s.publishFull(ctx, cmds)
+		}
+		if err != nil {
 			return fmt.Errorf("write %s: %w", s.keys.events(), err)
 		}
 	}
 	return nil
+}
+
+// publishFull writes the entries that Redis refused because it is full, by a script that it does not refuse.
+func (s *Store) publishFull(ctx context.Context, cmds []*redis.Cmd) error {
+	c := &lua.Call{Script: s.lua.Write, Key: s.keys.events()}
+	for _, cmd := range cmds {
+		switch err := cmd.Err(); {
+		case redis.HasErrorPrefix(err, "OOM"):
+			c.Add(len(cmd.Args()))
+			c.Add(cmd.Args()...)
+		case err != nil:
+			return err
+		}
+	}
+	return s.lua.Exec(ctx, []*lua.Call{c}, false)
 }
 
 // Event is an entry of care:events with its id in the stream.

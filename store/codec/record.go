@@ -2,6 +2,7 @@ package codec
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,48 +51,129 @@ type storedAttempt struct {
 	Provider string `json:"i,omitzero"`
 }
 
-// EncodeRecord writes a message record as it stands in msg:<day>. It is the one function that does.
+// EncodeRecord writes a message record as it stands in msg:<day>. It is the one function that does, by hand: reflection takes three times
+// as long, and each message is written three times.
 func EncodeRecord(r *care.Record) string {
-	updated := millis(r.UpdatedAt)
-	out := storedRecord{
-		State: letterText(stateLetters, r.State), Updated: updated, Customer: r.Customer, Dealer: r.Dealer, Vehicle: r.Vehicle,
-		Program: r.Program, Step: r.Step, Cycle: r.Cycle, Class: letterText(classLetters, r.Class), Channel: letterText(channelLetters, r.Channel),
-		Locale: r.Locale, On: r.On.Days(), Release: millis(r.Release), Reason: r.Reason, Repeats: r.Repeats,
-		Crashes: r.Crashes, Parts: r.Parts, Also: r.Also,
-	}
-	if !r.Expires.IsZero() {
-		after := millis(r.Expires) - out.Release
-		out.Expires = &after
-	}
-	if r.On.IsZero() {
-		out.On = 0
-	}
+	updated, release := millis(r.UpdatedAt), millis(r.Release)
+	w := writer{make([]byte, 0, 320)}
+	w.text("s", letterText(stateLetters, r.State))
+	w.number("u", updated, updated != 0)
+	w.text("c", r.Customer)
+	w.some("d", r.Dealer)
+	w.some("v", r.Vehicle)
+	w.some("p", r.Program)
+	w.some("t", r.Step)
+	w.some("y", r.Cycle)
+	w.some("k", letterText(classLetters, r.Class))
+	w.text("h", letterText(channelLetters, r.Channel))
 	if r.Template != r.Program {
-		out.Template = &r.Template
+		w.text("m", r.Template)
 	}
-	if !r.FirstTry.IsZero() {
-		before := updated - millis(r.FirstTry)
-		out.FirstTry = &before
-	}
+	w.some("l", r.Locale)
+	w.number("o", int64(r.On.Days()), !r.On.IsZero())
+	w.number("r", release, release != 0)
+	w.number("x", millis(r.Expires)-release, !r.Expires.IsZero())
+	w.number("f", updated-millis(r.FirstTry), !r.FirstTry.IsZero())
+	var tried []byte
 	for _, ch := range r.Tried {
-		out.Tried += letterText(channelLetters, ch)
+		tried = append(tried, letterText(channelLetters, ch)...)
 	}
-	for i := range r.Attempts {
-		a := &r.Attempts[i]
-		one := storedAttempt{Gateway: a.Gateway, Kind: string(a.Kind), Code: a.Code, Took: int64(a.Took), Provider: a.Provider}
-		if at := millis(a.At); at != updated {
-			one.At = &at
+	w.some("g", string(tried))
+	w.some("w", r.Reason)
+	w.number("n", int64(r.Repeats), r.Repeats != 0)
+	w.number("b", int64(r.Crashes), r.Crashes != 0)
+	w.number("q", int64(r.Parts), r.Parts != 0)
+	if len(r.Also) > 0 {
+		w.name("z")
+		for i, id := range r.Also {
+			w.quoted(id, listMark(i))
 		}
-		if a.Channel != r.Channel {
-			one.Channel = letterText(channelLetters, a.Channel)
+		w.b = append(w.b, ']')
+	}
+	if len(r.Attempts) > 0 {
+		w.name("a")
+		for i := range r.Attempts {
+			w.b = append(w.b, listMark(i))
+			w.attempt(&r.Attempts[i], r, updated)
 		}
-		out.Attempts = append(out.Attempts, one)
+		w.b = append(w.b, ']')
 	}
-	raw, err := json.Marshal(&out, jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		panic("a record is numbers and texts: " + err.Error())
+	return string(append(w.b, '}'))
+}
+
+func (w *writer) attempt(a *care.Attempt, r *care.Record, updated int64) {
+	at, start := millis(a.At), len(w.b)
+	w.number("u", at, at != updated)
+	if a.Channel != r.Channel {
+		w.some("h", letterText(channelLetters, a.Channel))
 	}
-	return string(raw)
+	w.some("g", a.Gateway)
+	w.some("k", string(a.Kind))
+	w.some("e", a.Code)
+	w.number("w", int64(a.Took), a.Took != 0)
+	w.some("i", a.Provider)
+	if len(w.b) == start {
+		w.b = append(w.b, '{')
+	}
+	w.b = append(w.b, '}')
+}
+
+// listMark stands before an item of a list.
+func listMark(i int) byte {
+	if i == 0 {
+		return '['
+	}
+	return ','
+}
+
+// writer writes a JSON object, name by name.
+type writer struct{ b []byte }
+
+// name writes a name, and what stands before it: whatever ends in a quote, a digit or a bracket has names before.
+func (w *writer) name(name string) {
+	mark := byte(',')
+	if n := len(w.b); n == 0 || w.b[n-1] == '[' || w.b[n-1] == ',' {
+		mark = '{'
+	}
+	w.b = append(append(append(w.b, mark, '"'), name...), '"', ':')
+}
+
+func (w *writer) quoted(s string, before ...byte) {
+	if plain(s) {
+		w.b = append(append(append(append(w.b, before...), '"'), s...), '"')
+		return
+	}
+	w.b, _ = jsontext.AppendQuote(append(w.b, before...), s) // the error tells of odd characters only, which are replaced
+}
+
+// plain reports whether a text is quoted as it stands, as nearly all are.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *writer) text(name, s string) {
+	w.name(name)
+	w.quoted(s)
+}
+
+// some writes a text that is left out if it is empty.
+func (w *writer) some(name, s string) {
+	if s != "" {
+		w.text(name, s)
+	}
+}
+
+// number writes a number if there is one.
+func (w *writer) number(name string, n int64, there bool) {
+	if there {
+		w.name(name)
+		w.b = strconv.AppendInt(w.b, n, 10)
+	}
 }
 
 var errRecord = errors.New("the message's record is damaged")

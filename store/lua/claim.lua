@@ -6,7 +6,7 @@
 -- ARGV[3]  how many at most; 0 only looks
 -- ARGV[4]  due, or suspects: those whose lease ended
 -- ARGV[5…] lanes, the most urgent first
--- Returns  {watermark, token, 1 if a lease has ended, 0 if no suspect waits, more that are due, then for each: lane ref record crashes}
+-- Returns  {watermark, token, 1 if a lease has ended, 0 if no suspect waits, more that are due, then for each: lane|ref record crashes}
 -- No allow-oom: a full Redis hands out no work whose outcome could not be recorded. Run twice it leases others the second time.
 local prefix, call = string.sub(KEYS[1], 1, -6), redis.call
 local busy, leased, msg = prefix .. 'busy', prefix .. 'leased', prefix .. 'msg:'
@@ -24,19 +24,18 @@ for i = 5, #ARGV do
   waiting[i - 4] = prefix .. 'suspects:' .. lane
   due = due + call('ZCOUNT', prefix .. 'due:' .. lane, '-inf', ARGV[1])
   while n < most and at < 8 * (most + 8) do
-    local page, customers = call('ZRANGEBYSCORE', prefix .. from .. ':' .. lane, '-inf', upto, 'LIMIT', at, most - n + 8), {}
+    local page, parts, customers = call('ZRANGEBYSCORE', prefix .. from .. ':' .. lane, '-inf', upto, 'LIMIT', at, most - n + 8), {}, {}
     if #page == 0 then break end
     at = at + #page
-    for j, ref in ipairs(page) do customers[j] = string.match(ref, '[^|]*$') end
+    for j, ref in ipairs(page) do parts[2 * j], parts[2 * j + 1], customers[j] = string.match(ref, '^([^|]*)|?([^|]*)|?(.*)') end
     for j, holder in ipairs(call('HMGET', busy, unpack(customers))) do
-      local ref, customer = page[j], customers[j]
+      local ref, id, day, customer = page[j], parts[2 * j], parts[2 * j + 1], customers[j]
       if n < most and not holder and not seen[customer] then
-        local id, day = string.match(ref, '^([^|]*)|([^|]*)')
+        local member, list = lane .. '|' .. ref, days[day] or {ids = {}, at = {}}
         n, seen[customer], refs[lane][#refs[lane] + 1] = n + 1, true, ref
-        leases[2 * n - 1], leases[2 * n], holders[2 * n - 1], holders[2 * n] = ends, lane .. '|' .. ref, customer, id .. '|' .. token
-        out[4 * n + 2], out[4 * n + 3], out[4 * n + 5] = lane, ref, from == 'suspects' and call('HGET', prefix .. 'crashes', id) or '0'
-        local list = days[day] or {ids = {}, at = {}}
-        days[day], list.ids[#list.ids + 1], list.at[#list.at + 1] = list, id, 4 * n + 4
+        leases[2 * n - 1], leases[2 * n], holders[2 * n - 1], holders[2 * n] = ends, member, customer, id .. '|' .. token
+        out[3 * n + 3], out[3 * n + 5] = member, from == 'suspects' and call('HGET', prefix .. 'crashes', id) or '0'
+        days[day], list.ids[#list.ids + 1], list.at[#list.at + 1] = list, id, 3 * n + 4
       end
     end
   end
