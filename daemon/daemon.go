@@ -17,6 +17,7 @@ import (
 	"github.com/carebell/carebell/care/contact"
 	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/channels/webhook"
+	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/service/carebook"
@@ -54,6 +55,8 @@ type Daemon struct {
 	holder     string // this replica's name, its own among all processes
 	share      share
 	watermarks watermarks
+	waiting    atomic.Pointer[error]  // why Redis is waited for; nil = it is there
+	waited     bool                   // it was waited for: the book may be another by now
 	unsafe     atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
 	reading    sync.Mutex             // one reload at a time
 	servers    []*listening
@@ -76,19 +79,34 @@ type undo struct {
 // stopWithin bounds the whole of Stop (reliability: out within 25 s even with a provider and a Redis that hang).
 const stopWithin = 24 * time.Second
 
-// New acquires everything that can fail: the book, Redis, the channels, the listeners. Nothing runs yet. On an error everything is
-// given back.
+// New acquires everything that can fail: first what the settings name, then the listeners, which answer from then on, then Redis, for which
+// it waits until ctx ends. Nothing else runs yet. On an error everything is given back.
 func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 	d := &Daemon{
 		env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4), holder: newHolder(), wrap: newFailpoint(e.Log),
 		lifetime: context.Background(),
 	}
-	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openWatermark, d.openChannels, d.assemble, d.openBounces, d.listen} {
+	d.loop("watchdog", d.watchdog)
+	for _, step := range []func(context.Context) error{d.openSettings, d.listen, d.openStore, d.assemble} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
 	}
+	d.servers[0].door.open(d.private().Handler())
+	if len(d.servers) > 1 {
+		d.servers[1].door.open(d.public().Handler())
+	}
 	return d, nil
+}
+
+// openSettings opens what the settings name on this machine. What is wrong with it is a mistake of the settings.
+func (d *Daemon) openSettings(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{d.openBook, d.openChannels, d.openBounces, d.readWatermark} {
+		if err := step(ctx); err != nil {
+			return config.AsMistake(err)
+		}
+	}
+	return nil
 }
 
 func (d *Daemon) bookOptions() carebook.Options {
@@ -124,27 +142,13 @@ func (d *Daemon) take(checked *carebook.Compiled, problems []problem.Problem) {
 		slog.Int("programs", len(checked.Book.Programs)), slog.String("version", checked.Book.Version))
 }
 
-func (d *Daemon) openStore(ctx context.Context) error {
-	if d.store = d.parts.Store; d.store != nil {
-		return nil
-	}
-	set := d.env.Settings
-	st, err := store.Open(ctx, store.Options{
-		URL: set.RedisURL.Reveal(), AllowUnsafe: set.AllowUnsafeRedis, Clock: d.env.Now, Logger: d.log, Retention: time.Duration(set.Retention),
-		Migrate: true,
-	})
-	if err != nil {
-		return err
-	}
-	d.store = st
-	d.later("redis", func(context.Context) error { st.Close(); return nil })
-	return nil
-}
-
 func (d *Daemon) openChannels(context.Context) error {
 	set, err := d.env.newSenders(d.book.Load().Book.Files)
 	if err != nil {
 		return err
+	}
+	if len(set.byChannel) == 0 && !d.env.Settings.DryRun {
+		return errors.New("no channel is set up: set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL")
 	}
 	d.channels.Store(set)
 	d.metrics.gatewaysOf(set.gateways)
@@ -185,13 +189,13 @@ func newHolder() string {
 
 func (d *Daemon) listen(ctx context.Context) error {
 	set := d.env.Settings
-	if err := d.bind(ctx, "private", set.Listen, d.private().Handler()); err != nil {
+	if err := d.bind(ctx, "private", set.Listen, d.lobby()); err != nil {
 		return err
 	}
 	if set.PublicListen == "" {
 		return nil
 	}
-	return d.bind(ctx, "public", set.PublicListen, d.public().Handler())
+	return d.bind(ctx, "public", set.PublicListen, http.HandlerFunc(publicLobby))
 }
 
 func (d *Daemon) bind(ctx context.Context, name, address string, handler http.Handler) error {
@@ -199,9 +203,12 @@ func (d *Daemon) bind(ctx context.Context, name, address string, handler http.Ha
 	if err != nil {
 		return fmt.Errorf("the %s listener: %w", name, err)
 	}
-	l := d.newListening(name, httpx.Server(handler, d.log), on)
+	door := &door{}
+	door.open(handler)
+	l := d.newListening(name, httpx.Server(door, d.log), on)
+	l.door = door
 	d.servers = append(d.servers, l)
-	d.later(name+" listener", l.Stop)
+	d.run(name+" listener", l)
 	return nil
 }
 
@@ -229,11 +236,7 @@ func (d *Daemon) Start() {
 	d.started = true
 	var cancel context.CancelCauseFunc
 	d.lifetime, cancel = context.WithCancelCause(context.Background())
-	for _, l := range d.servers {
-		l.Start(d.lifetime)
-	}
 	d.loop("watch", d.watch)
-	d.loop("watchdog", d.watchdog)
 	d.loop("housekeeping", d.keepHouse)
 	d.startFollow()
 	d.startLive()
@@ -266,9 +269,6 @@ func (d *Daemon) Stop(ctx context.Context) error {
 
 // ready tells whether the daemon can do its work: Redis answers and is fit for it, and a book is in force.
 func (d *Daemon) ready(ctx context.Context) error {
-	if d.book.Load() == nil {
-		return errors.New("no care book")
-	}
 	if err := d.store.Ping(ctx); err != nil {
 		return fmt.Errorf("no answer from Redis: %w", err)
 	}
@@ -306,6 +306,10 @@ func (d *Daemon) Reload() error {
 func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
 	e.Now = skewed(e.Now)
 	d, err := e.New(ctx, Parts{})
+	if err != nil && ctx.Err() != nil {
+		e.Log.Info("stopped before Redis was there")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -313,6 +317,9 @@ func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
 		slog.Bool("dry_run", e.Settings.DryRun), slog.Bool("redirected", e.Settings.RedirectEmail != "" || e.Settings.RedirectPhone != ""))
 	d.Start()
 	notify(sdnotify.SdNotifyReady)
+	if d.waited {
+		_ = d.Reload() // it says itself what is wrong
+	}
 	for {
 		select {
 		case <-ctx.Done():

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 
@@ -71,7 +72,8 @@ func (e *Env) redirects() feedback.Redirect {
 
 // openBounces checks where returned mail arrives. It connects to nothing.
 func (d *Daemon) openBounces(context.Context) (err error) {
-	d.bounces, err = feedback.NewBouncePollers(d.env.Settings.Bounce, d.feedback().Returned, d.leads.Load, d.log)
+	returned := func(ctx context.Context, mail io.Reader) error { return d.feedback().Returned(ctx, mail) }
+	d.bounces, err = feedback.NewBouncePollers(d.env.Settings.Bounce, returned, d.leads.Load, d.log)
 	return err
 }
 

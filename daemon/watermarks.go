@@ -42,28 +42,35 @@ var errRestored = errors.New("redis was restored from a snapshot or lost its las
 
 var errUnsafe = errors.New("redis can lose messages")
 
-// openWatermark compares Redis with what was remembered in CARE_STATE_DIR. A Redis that went back in time is no reason not to start: nothing
-// is sent, and readyz and the log say why.
-func (d *Daemon) openWatermark(ctx context.Context) error {
+// readWatermark reads what CARE_STATE_DIR remembers of Redis.
+func (d *Daemon) readWatermark(context.Context) error {
 	m := &d.watermarks
-	var remembered store.Watermark
-	if dir := d.env.Settings.StateDir; dir != "" {
-		m.file = filepath.Join(dir, watermarkFile)
-		raw, err := os.ReadFile(m.file)
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-		case err != nil:
-			return fmt.Errorf("CARE_STATE_DIR: %w", err)
-		case json.Unmarshal(raw, &m.kept) != nil:
-			d.log.Error("what CARE_STATE_DIR holds cannot be read and is written anew: a restored Redis would not be noticed now")
-		default:
-			remembered, m.good = m.kept.Watermark, m.kept.SeenAt
-		}
-		if err := writeWhole(m.file, m.kept); err != nil {
-			return fmt.Errorf("CARE_STATE_DIR: %w", err)
-		}
+	dir := d.env.Settings.StateDir
+	if dir == "" {
+		return nil
 	}
-	if err := d.store.Expect(ctx, remembered); err != nil && !errors.Is(err, store.ErrRestored) {
+	m.file = filepath.Join(dir, watermarkFile)
+	raw, err := os.ReadFile(m.file)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("CARE_STATE_DIR: %w", err)
+	case json.Unmarshal(raw, &m.kept) != nil:
+		m.kept = keptWatermark{}
+		d.log.Error("what CARE_STATE_DIR holds cannot be read and is written anew: a restored Redis would not be noticed now")
+	default:
+		m.good = m.kept.SeenAt
+	}
+	if err := writeWhole(m.file, m.kept); err != nil {
+		return fmt.Errorf("CARE_STATE_DIR: %w", err)
+	}
+	return nil
+}
+
+// expectWatermark compares Redis with what was remembered. A Redis that went back in time is no reason not to start: nothing is sent, and
+// readyz and the log say why.
+func (d *Daemon) expectWatermark(ctx context.Context) error {
+	if err := d.store.Expect(ctx, d.watermarks.kept.Watermark); err != nil && !errors.Is(err, store.ErrRestored) {
 		return err
 	}
 	return d.checkRestored(ctx)
