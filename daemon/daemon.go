@@ -18,6 +18,7 @@ import (
 	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/channels/webhook"
 	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/daemon/metrics"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/service/carebook"
@@ -44,7 +45,7 @@ type Daemon struct {
 	store      *store.Store
 	channels   atomic.Pointer[senders]
 	wrap       failpoint
-	metrics    *metrics
+	metrics    *metrics.Metrics
 	book       atomic.Pointer[carebook.Compiled]
 	engine     *delivery.Engine
 	sweeper    *scheduler.Sweeper
@@ -55,10 +56,12 @@ type Daemon struct {
 	holder     string // this replica's name, its own among all processes
 	share      share
 	watermarks watermarks
+	clock      clock
 	waiting    atomic.Pointer[error]  // why Redis is waited for; nil = it is there
 	waited     bool                   // it was waited for: the book may be another by now
 	unsafe     atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
 	reading    sync.Mutex             // one reload at a time
+	warned     []string               // the book's warnings as they were told last
 	servers    []*listening
 	failed     chan error
 
@@ -83,7 +86,7 @@ const stopWithin = 24 * time.Second
 // it waits until ctx ends. Nothing else runs yet. On an error everything is given back.
 func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 	d := &Daemon{
-		env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4), holder: newHolder(), wrap: newFailpoint(e.Log),
+		env: e, parts: parts, log: e.Log, metrics: metrics.New(e.Version), failed: make(chan error, 4), holder: newHolder(), wrap: newFailpoint(e.Log),
 		lifetime: context.Background(),
 	}
 	d.loop("watchdog", d.watchdog)
@@ -133,11 +136,16 @@ func (d *Daemon) openBook(context.Context) error {
 
 // take puts a checked book in force.
 func (d *Daemon) take(checked *carebook.Compiled, problems []problem.Problem) {
-	for _, p := range problems {
-		d.log.Warn("the care book", slog.String("problem", p.Error()))
+	warnings := make([]string, len(problems))
+	for i, p := range problems {
+		warnings[i] = p.Error()
 	}
+	for _, w := range without(warnings, d.warned) { // those that stood there before were told
+		d.log.Warn("the care book", slog.String("problem", w))
+	}
+	d.warned = warnings
 	d.book.Store(checked)
-	d.metrics.book(checked.Book, d.env.Now())
+	d.metrics.Book(checked.Book, d.env.Now())
 	d.log.Info("the care book is in force", slog.Int("dealers", len(checked.Book.Dealers)),
 		slog.Int("programs", len(checked.Book.Programs)), slog.String("version", checked.Book.Version))
 }
@@ -151,19 +159,24 @@ func (d *Daemon) openChannels(context.Context) error {
 		return errors.New("no channel is set up: set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL")
 	}
 	d.channels.Store(set)
-	d.metrics.gatewaysOf(set.gateways)
+	d.metrics.GatewaysOf(set.gateways)
 	d.later("channels", func(context.Context) error { return d.channels.Load().close() })
 	return nil
 }
 
 // assemble joins the parts: the plan's sweep and delivery on the same queue.
-func (d *Daemon) assemble(context.Context) (err error) {
+func (d *Daemon) assemble(ctx context.Context) (err error) {
 	set := d.env.Settings
-	d.stops = newStops(d.store.Operator, d.store.Pause, func() { d.sweeper.Kick() })
+	d.clock.machine, d.clock.log = time.Now, d.log
+	if d.parts.Store == nil {
+		d.clock.now = d.env.Now
+		d.clock.compare(ctx, d.store.Time)
+	}
+	d.stops = newStops(d.store.Operator, d.pauseChannel, d.stopsChanged)
 	d.later("the operators' stops", d.stops.Stop)
 	hashKey := d.env.hashKey()
 	d.engine, err = delivery.New(delivery.Config{
-		Queue: d.wrap.queue(d.store), Customers: d.store, Operator: guard{d.stops, &d.unsafe}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
+		Queue: d.wrap.queue(d.store), Customers: d.store, Operator: guard{d.stops, &d.unsafe, &d.clock}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
 		Book: func() delivery.Book { return d.book.Load() }, Senders: d.wrap.senders(d.channels.Load().byChannel), DryRun: set.DryRun, Busy: d.parts.Busy,
 		Batch:       d.link,
 		Hash:        func(a string) string { return contact.Hash(hashKey, a) },
@@ -272,7 +285,8 @@ func (d *Daemon) ready(ctx context.Context) error {
 	if err := d.store.Ping(ctx); err != nil {
 		return fmt.Errorf("no answer from Redis: %w", err)
 	}
-	return d.halted(ctx)
+	_, err := d.halted(ctx)
+	return err
 }
 
 // Reload reads the book anew, and with it the files of SMS gateways. A book with faults changes nothing.
@@ -281,7 +295,7 @@ func (d *Daemon) Reload() error {
 	defer d.reading.Unlock()
 	checked, problems, err := carebook.Check(d.bookOptions())
 	if err != nil {
-		d.metrics.reloads.WithLabelValues("error").Inc()
+		d.metrics.Reloaded(false)
 		for _, p := range problems {
 			if p.Severity != problem.Warning {
 				d.log.Error("the care book was not taken: the old one stays in force", slog.String("problem", p.Error()))
@@ -291,11 +305,11 @@ func (d *Daemon) Reload() error {
 	}
 	swap, err := d.reopenChannels(checked.Book.Files)
 	if err != nil {
-		d.metrics.reloads.WithLabelValues("error").Inc()
+		d.metrics.Reloaded(false)
 		d.log.Error("the care book was not taken: the old one stays in force", slog.Any("error", err))
 		return err
 	}
-	d.metrics.reloads.WithLabelValues("ok").Inc()
+	d.metrics.Reloaded(true)
 	d.take(checked, problems)
 	swap()
 	d.sweeper.Kick()

@@ -23,7 +23,7 @@ import (
 func (d *Daemon) private() *web.Private {
 	set := d.env.Settings
 	return &web.Private{
-		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(), Hosts: httpx.NewHosts(set.Listen, set.ConsoleURL...),
+		Ready: d.ready, Metrics: d.metrics.Handler(), Token: set.ConsoleToken.Reveal(), Hosts: httpx.NewHosts(set.Listen, set.ConsoleURL...),
 		Service: &operate.Console{
 			Store: d.store, Book: d.book.Load, Operator: d.stops.Operator, Now: d.env.Now, Version: d.env.Version, DryRun: set.DryRun,
 			Leader: d.leader,
@@ -109,7 +109,7 @@ func (d *Daemon) startEvents() {
 		return
 	}
 	cfg := events.PublisherConfig{
-		Stream: d.store, Leads: d.leads.Load, All: d.env.Settings.Webhook.Events, Text: d.taskText, Dropped: d.metrics.eventsDropped.Add,
+		Stream: d.store, Leads: d.leads.Load, All: d.env.Settings.Webhook.Events, Text: d.taskText, Dropped: d.metrics.EventsDropped.Add,
 		Now: time.Now, Idle: events.Idle, Log: d.log,
 		Paused: func(ctx context.Context) bool {
 			op, err := d.stops.Operator(ctx)

@@ -39,7 +39,7 @@ func (d *Daemon) lobby() http.Handler {
 		}
 		return errors.New("starting")
 	}
-	p := &web.Private{Ready: ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(), Hosts: httpx.NewHosts(set.Listen, set.ConsoleURL...), Log: d.log}
+	p := &web.Private{Ready: ready, Metrics: d.metrics.Handler(), Token: set.ConsoleToken.Reveal(), Hosts: httpx.NewHosts(set.Listen, set.ConsoleURL...), Log: d.log}
 	return p.Handler()
 }
 
@@ -98,7 +98,7 @@ func (d *Daemon) tryStore(ctx context.Context) error {
 	set := d.env.Settings
 	st, err := store.Open(ctx, store.Options{
 		URL: set.RedisURL.Reveal(), AllowUnsafe: set.AllowUnsafeRedis, Clock: d.env.Now, Logger: d.log, Retention: time.Duration(set.Retention),
-		Migrate: true,
+		Migrate: true, Changed: d.metrics.Changed,
 	})
 	if err != nil {
 		return err

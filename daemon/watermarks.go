@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/daemon/metrics"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/store"
 )
@@ -157,10 +158,11 @@ func writeWhole(file string, v any) (err error) {
 	return os.Rename(f.Name(), file)
 }
 
-// guard keeps delivery from claiming while Redis can lose messages.
+// guard keeps delivery from claiming while Redis can lose messages, or this replica does not know the time.
 type guard struct {
 	*stops
 	unsafe *atomic.Pointer[string]
+	clock  *clock
 }
 
 var _ delivery.Operator = guard{}
@@ -170,21 +172,27 @@ func (g guard) Operator(ctx context.Context) (*care.Operator, error) {
 	if g.unsafe.Load() != nil {
 		return nil, errUnsafe
 	}
+	if err := g.clock.fault(); err != nil {
+		return nil, err
+	}
 	return g.stops.Operator(ctx)
 }
 
-// halted says why nothing is sent, nil if it is.
-func (d *Daemon) halted(ctx context.Context) error {
+// halted says why nothing is sent: in a word for the metrics, "" if Redis does not answer, and as an error; nil if messages are sent.
+func (d *Daemon) halted(ctx context.Context) (word string, err error) {
 	if why := d.unsafe.Load(); why != nil {
-		return fmt.Errorf("%w: %s", errUnsafe, *why)
+		return metrics.HaltUnsafe, fmt.Errorf("%w: %s", errUnsafe, *why)
+	}
+	if err := d.clock.fault(); err != nil {
+		return metrics.HaltClock, err
 	}
 	if d.store.Restored() {
-		return errRestored
+		return metrics.HaltRestored, errRestored
 	}
 	if _, stopped, err := d.store.Accepted(ctx); err != nil {
-		return fmt.Errorf("no answer from Redis: %w", err)
+		return "", fmt.Errorf("no answer from Redis: %w", err)
 	} else if stopped {
-		return errRestored
+		return metrics.HaltRestored, errRestored
 	}
-	return nil
+	return "", nil
 }

@@ -136,10 +136,7 @@ func (r *runner) deferAs(c *care.Claim, rec care.Record, next time.Time, reason 
 func (r *runner) submit(out *outcome) {
 	rec := &out.result.Record
 	if !out.result.Leftover && (rec.State.Final() || rec.State == care.StateUncertain) {
-		out.result.Event = &care.EventEntry{
-			At: rec.UpdatedAt, ID: rec.ID, Customer: rec.Customer, Dealer: rec.Dealer, Vehicle: rec.Vehicle, Program: rec.Program,
-			Step: rec.Step, Channel: rec.Channel, State: rec.State, Reason: rec.Reason,
-		}
+		out.result.Event = rec.Event()
 	}
 	r.e.completes.submit(out)
 }

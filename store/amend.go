@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -116,19 +117,46 @@ func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out
 	if err := s.lua.Exec(ctx, append(append([]*lua.Call(nil), amends.All...), parks.All...), true); err != nil {
 		return nil, err
 	}
+	var done []*care.Record
 	answer := func(list []int) func(int, any) {
 		return func(j int, answer any) {
+			i := list[j]
 			switch number(answer) {
 			case 0:
-				later = append(later, list[j])
+				later = append(later, i)
 			case -1:
-				out[list[j]] = errClaimed
+				out[i] = errClaimed
+			default:
+				if r := decided[i].record; r != nil && r.State != at[i].record.State {
+					done = append(done, r)
+				}
 			}
 		}
 	}
 	amends.Each(0, answer(changed))
 	parks.Each(0, answer(parked))
+	s.tell(ctx, done)
 	return later, nil
+}
+
+// tell tells care:events and whoever counts of messages that have come to an end, or to one that nobody knows. What is on record stays so
+// if it cannot be told.
+func (s *Store) tell(ctx context.Context, changed []*care.Record) {
+	var events []*care.EventEntry
+	for _, r := range changed {
+		if s.opts.Changed != nil {
+			s.opts.Changed(r)
+		}
+		if r.State.Final() || r.State == care.StateUncertain {
+			events = append(events, r.Event())
+		}
+	}
+	if len(events) == 0 {
+		return
+	}
+	if err := s.Publish(ctx, events); err != nil {
+		s.log.ErrorContext(ctx, "events are lost: care:events lacks them", slog.Int("events", len(events)), slog.Any("error", err))
+	}
 }
 
 // amendWords are the ten words that amend.lua takes.
@@ -190,12 +218,13 @@ func (s *Store) Resolve(ctx context.Context, ids []string, as string) ([]error, 
 	})
 }
 
-// Retry puts failed messages back into the queue, due now; one that has expired by then will be recorded so. The answer is as
-// Resolve's.
-func (s *Store) Retry(ctx context.Context, ids []string) ([]error, error) {
+// Retry puts failed messages back into the queue, due now; one that has expired by then will be recorded so, unless evenExpired gives it as
+// long again as it had, and takes those that have expired already. The answer is as Resolve's.
+func (s *Store) Retry(ctx context.Context, ids []string, evenExpired bool) ([]error, error) {
 	now := s.clock()
 	return s.amendByID(ctx, ids, func(_ int, l *located) decision {
-		if l.record.State != care.StateFailed {
+		expired := evenExpired && l.record.State == care.StateExpired
+		if l.record.State != care.StateFailed && !expired {
 			if l.record.State == care.StateUncertain {
 				return decision{err: errors.New("it is uncertain: resolve it as sent, failed or resend")}
 			}
@@ -204,6 +233,9 @@ func (s *Store) Retry(ctx context.Context, ids []string) ([]error, error) {
 		r := l.record
 		r.State, r.Reason, r.UpdatedAt, r.Crashes, r.Tried = care.StateDue, "", now, 0, nil
 		r.FirstTry = time.Time{}
+		if evenExpired && !r.Expires.After(now) {
+			r.Expires = now.Add(max(r.Expires.Sub(r.Release), 24*time.Hour))
+		}
 		return decision{record: &r, next: now}
 	})
 }

@@ -37,6 +37,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Retention is how long message records are kept; 0 = 180 days.
 	Retention time.Duration
+	// Changed is told of each message that comes into another state by a receipt, the plan or a person; nil = nobody is. It must not block.
+	Changed func(*care.Record)
 	// Dialer replaces the network, for tests.
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 	// PoolSize limits the connections to each Redis node; 0 = 16.
@@ -176,6 +178,9 @@ func misset(err error) bool {
 
 // Ping asks whether Redis answers; readiness depends on it.
 func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err() }
+
+// Time is Redis' clock.
+func (s *Store) Time(ctx context.Context) (time.Time, error) { return s.client.Time(ctx).Result() }
 
 // Connections counts the connections that were ever made: when it has grown, the server may have been restarted or be another one.
 func (s *Store) Connections() int64 { return s.connected.Load() }

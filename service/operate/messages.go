@@ -12,15 +12,22 @@ import (
 
 // MessagesOptions select messages.
 type MessagesOptions struct {
-	State    care.State
-	Customer string
-	Program  string
-	Limit    int
+	State       care.State
+	Customer    string
+	Program     string
+	Dealer      string
+	Channel     care.Channel
+	Code        string // of the last attempt
+	Reason      string
+	Limit       int  // 0 = all
+	EvenExpired bool // of a decision to try again: those that have expired too
 }
 
 // Messages calls each for the selected messages, the last changed first.
 func (s *Service) Messages(ctx context.Context, who care.Principal, opt MessagesOptions, each func(care.Record) error) error {
-	filter := store.Filter{State: opt.State, Customer: opt.Customer, Program: opt.Program, Limit: opt.Limit}
+	filter := store.Filter{
+		State: opt.State, Customer: opt.Customer, Program: opt.Program, Dealer: opt.Dealer, Channel: opt.Channel, Code: opt.Code, Reason: opt.Reason, Limit: opt.Limit,
+	}
 	records, err := s.messages(ctx, who, filter)
 	if err != nil {
 		return err
@@ -40,8 +47,9 @@ func (s *Service) messages(ctx context.Context, who care.Principal, filter store
 		return s.Store.Messages(ctx, filter)
 	}
 	var out []care.Record
+	wanted := filter.Dealer
 	for _, dealer := range who.Dealers {
-		if !who.Sees(dealer) || dealer == "" {
+		if !who.Sees(dealer) || dealer == "" || wanted != "" && dealer != wanted {
 			continue
 		}
 		filter.Dealer = dealer
@@ -72,8 +80,8 @@ const (
 )
 
 // Decide carries a decision out and tells for each id whether it was refused, and why ("" = done). A message of another dealer's customer
-// is refused like one that does not exist.
-func (s *Service) Decide(ctx context.Context, who care.Principal, d Decision, ids []string, each func(id, why string)) error {
+// is refused like one that does not exist. evenExpired tries messages again whose time is over.
+func (s *Service) Decide(ctx context.Context, who care.Principal, d Decision, ids []string, evenExpired bool, each func(id, why string)) error {
 	refused, err := s.foreign(ctx, who, ids)
 	if err != nil {
 		return err
@@ -81,14 +89,7 @@ func (s *Service) Decide(ctx context.Context, who care.Principal, d Decision, id
 	own := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return refused[id] != nil })
 	results := []error{}
 	if len(own) > 0 {
-		switch d {
-		case DecideRetry:
-			results, err = s.Store.Retry(ctx, own)
-		case DecideDrop:
-			results, err = s.Store.Drop(ctx, own)
-		default:
-			results, err = s.Store.Resolve(ctx, own, string(d))
-		}
+		results, err = s.results(ctx, d, own, evenExpired)
 	}
 	if err != nil {
 		return err
