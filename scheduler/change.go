@@ -96,18 +96,13 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 		return nil
 	}
 	scheduled := run.scheduled(prog, on)
-	expires := prog.expires(scheduled, run.location())
-	over := !expires.After(r.Now)
-	if over && !rec.Expires.After(r.Now) {
+	if expires := prog.expires(scheduled, run.location()); !expires.After(r.Now) {
 		return run.expire(run.candidate(prog, step, d, on, scheduled, expires))
 	}
 	// Whole hours, so that the window is the same for all messages that leave in this hour.
 	run.request.From = r.Now.Truncate(time.Hour).Add(-p.longest)
 	run.request.To = care.Later(r.Now, scheduled).Truncate(time.Hour).Add(25 * time.Hour)
 	run.collect(p.windowFor(r.Now.Truncate(time.Hour), run.request.To))
-	if over { // an operator has given it more time than the program does
-		run.candidates = append(slices.DeleteFunc(run.candidates, run.focused), run.candidate(prog, step, d, on, scheduled, rec.Expires))
-	}
 	run.decide()
 	for _, c := range run.candidates {
 		if run.focused(c) {

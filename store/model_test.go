@@ -302,7 +302,7 @@ func (m *model) decide(t *rapid.T) {
 	var to care.State
 	switch rapid.SampledFrom([]string{"retry", "drop", "resolve"}).Draw(t, "decision") {
 	case "retry":
-		why, err = m.b.Retry(m.t.Context(), ids, false)
+		why, err = m.b.Retry(m.t.Context(), ids)
 		allowed, to = free && msg.state == care.StateFailed, care.StateDue
 	case "drop":
 		why, err = m.b.Drop(m.t.Context(), ids)

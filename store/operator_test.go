@@ -20,7 +20,7 @@ func TestOperatorsDecisions(t *testing.T) {
 	t.Parallel()
 	type decide func(ctx context.Context, s *Store, id string) ([]error, error)
 	retry := func(ctx context.Context, s *Store, id string) ([]error, error) {
-		return s.Retry(ctx, []string{id}, false)
+		return s.Retry(ctx, []string{id})
 	}
 	drop := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Drop(ctx, []string{id}) }
 	resolve := func(as string) decide {
@@ -87,7 +87,7 @@ func TestOperatorsDecisions(t *testing.T) {
 func TestDecisionsOnWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	b := onRedis(t)
-	why, err := b.Retry(t.Context(), []string{"nonsense", care.OccurrenceID("C1", "", "p", "s", "c")}, true)
+	why, err := b.Retry(t.Context(), []string{"nonsense", care.OccurrenceID("C1", "", "p", "s", "c")})
 	if err != nil || !errors.Is(why[0], ErrNoMessage) || !errors.Is(why[1], ErrNoMessage) {
 		t.Errorf("%v, %v", why, err)
 	}

@@ -115,7 +115,7 @@ func TestTasksFollowTheirMessages(t *testing.T) {
 	deliver := func(ctx context.Context, s *Store, ids []string) ([]error, error) {
 		return nil, s.Receipts(ctx, []care.Receipt{receipt(ids[0], care.StateDelivered)})
 	}
-	retry := func(ctx context.Context, s *Store, ids []string) ([]error, error) { return s.Retry(ctx, ids, false) }
+	retry := func(ctx context.Context, s *Store, ids []string) ([]error, error) { return s.Retry(ctx, ids) }
 	for name, tt := range map[string]struct {
 		state  care.State
 		decide func(context.Context, *Store, []string) ([]error, error)

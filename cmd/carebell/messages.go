@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func newMessages() *cobra.Command {
 		return out.end("no such messages")
 	}
 	retry := newDecide("retry [ID…]", "Send failed messages again", operate.DecideRetry)
-	retry.cmd.Flags().BoolVar(&retry.opt.EvenExpired, "even-expired", false, "also those whose time is over: they get as long again as they had")
+	retry.cmd.Flags().BoolVar(&retry.expired, "even-expired", false, "also those that have expired: they go within a day")
 	drop := newDecide("drop [ID…]", "Give waiting messages up", operate.DecideDrop)
 	resolve := newDecide("resolve [ID…]", "Say what became of uncertain messages", "")
 	resolve.cmd.Flags().StringVar((*string)(&resolve.decision), "as", "", "sent (it arrived), failed (it did not) or resend (send it once more, on record)")
@@ -91,6 +92,7 @@ type decide struct {
 	decision operate.Decision
 	opt      operate.MessagesOptions
 	yes      bool
+	expired  bool // those too
 }
 
 func newDecide(use, short string, decision operate.Decision) *decide {
@@ -105,11 +107,14 @@ func newDecide(use, short string, decision operate.Decision) *decide {
 }
 
 func (d *decide) run(cmd *cobra.Command, ids []string) error {
+	if d.expired {
+		d.decision = operate.DecideReopen
+	}
 	switch {
-	case !slices.Contains([]operate.Decision{operate.DecideRetry, operate.DecideDrop, operate.DecideSent, operate.DecideFailed, operate.DecideResend}, d.decision):
+	case !slices.Contains([]operate.Decision{operate.DecideRetry, operate.DecideReopen, operate.DecideDrop, operate.DecideSent, operate.DecideFailed, operate.DecideResend}, d.decision):
 		return &misuse{fmt.Errorf("--as %s: it is sent, failed or resend", d.decision)}
-	case len(ids) > 0 && d.opt != (operate.MessagesOptions{EvenExpired: d.opt.EvenExpired}):
-		return &misuse{fmt.Errorf("name ids or a filter, not both")}
+	case len(ids) > 0 && d.opt != (operate.MessagesOptions{}):
+		return &misuse{errors.New("name ids or a filter, not both")}
 	case len(ids) == 0 && d.opt == (operate.MessagesOptions{}):
 		return &misuse{operate.ErrNoFilter}
 	}
@@ -128,7 +133,7 @@ func (d *decide) run(cmd *cobra.Command, ids []string) error {
 		}
 	}
 	refused := 0
-	err = service.Decide(cmd.Context(), s.who, d.decision, ids, d.opt.EvenExpired, func(id, why string) {
+	err = service.Decide(cmd.Context(), s.who, d.decision, ids, func(id, why string) {
 		switch {
 		case why != "":
 			refused++
@@ -168,7 +173,7 @@ func (d *decide) choose(cmd *cobra.Command, service *operate.Service, who care.P
 		return nil, err
 	}
 	verb := map[operate.Decision]string{
-		operate.DecideRetry: "send them again", operate.DecideDrop: "give them up", operate.DecideSent: "record them as sent",
+		operate.DecideRetry: "send them again", operate.DecideReopen: "send them again", operate.DecideDrop: "give them up", operate.DecideSent: "record them as sent",
 		operate.DecideFailed: "record them as failed", operate.DecideResend: "send them once more",
 	}[d.decision]
 	return found.IDs, sure(cmd, d.yes, fmt.Sprintf("%d messages: %s?", len(found.IDs), verb))

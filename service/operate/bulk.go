@@ -27,7 +27,7 @@ type Group struct {
 
 // decidable are the states that a decision is about, without a state in the filter.
 var decidable = map[Decision][]care.State{
-	DecideRetry: {care.StateFailed}, DecideDrop: {care.StateDue, care.StateRetry, care.StateFailed},
+	DecideRetry: {care.StateFailed}, DecideReopen: {care.StateFailed, care.StateExpired}, DecideDrop: {care.StateDue, care.StateRetry, care.StateFailed},
 	DecideSent: {care.StateUncertain}, DecideFailed: {care.StateUncertain}, DecideResend: {care.StateUncertain},
 }
 
@@ -36,13 +36,10 @@ var ErrNoFilter = errors.New("name ids, or what they have in common: --state, --
 
 // Select finds the messages that a decision may be about, within a filter that must not be empty.
 func (s *Service) Select(ctx context.Context, who care.Principal, d Decision, opt MessagesOptions) (*Selection, error) {
-	if opt == (MessagesOptions{EvenExpired: opt.EvenExpired}) && !opt.EvenExpired {
+	if opt == (MessagesOptions{}) {
 		return nil, ErrNoFilter
 	}
-	states := slices.Clone(decidable[d])
-	if opt.EvenExpired && d == DecideRetry {
-		states = append(states, care.StateExpired)
-	}
+	states := decidable[d]
 	if opt.State != "" {
 		states = []care.State{opt.State}
 	}
@@ -79,10 +76,12 @@ func lastCode(r *care.Record) string {
 }
 
 // results carries a decision out on the principal's own messages.
-func (s *Service) results(ctx context.Context, d Decision, ids []string, evenExpired bool) ([]error, error) {
+func (s *Service) results(ctx context.Context, d Decision, ids []string) ([]error, error) {
 	switch d {
 	case DecideRetry:
-		return s.Store.Retry(ctx, ids, evenExpired)
+		return s.Store.Retry(ctx, ids)
+	case DecideReopen:
+		return s.Store.Reopen(ctx, ids)
 	case DecideDrop:
 		return s.Store.Drop(ctx, ids)
 	}

@@ -12,15 +12,14 @@ import (
 
 // MessagesOptions select messages.
 type MessagesOptions struct {
-	State       care.State
-	Customer    string
-	Program     string
-	Dealer      string
-	Channel     care.Channel
-	Code        string // of the last attempt
-	Reason      string
-	Limit       int  // 0 = all
-	EvenExpired bool // of a decision to try again: those that have expired too
+	State    care.State
+	Customer string
+	Program  string
+	Dealer   string
+	Channel  care.Channel
+	Code     string // of the last attempt
+	Reason   string
+	Limit    int // 0 = all
 }
 
 // Messages calls each for the selected messages, the last changed first.
@@ -73,6 +72,7 @@ type Decision string
 // The decisions.
 const (
 	DecideRetry  Decision = "retry"
+	DecideReopen Decision = "reopen" // retry, those that have expired too
 	DecideDrop   Decision = "drop"
 	DecideSent   Decision = "sent"
 	DecideFailed Decision = "failed"
@@ -80,8 +80,8 @@ const (
 )
 
 // Decide carries a decision out and tells for each id whether it was refused, and why ("" = done). A message of another dealer's customer
-// is refused like one that does not exist. evenExpired tries messages again whose time is over.
-func (s *Service) Decide(ctx context.Context, who care.Principal, d Decision, ids []string, evenExpired bool, each func(id, why string)) error {
+// is refused like one that does not exist.
+func (s *Service) Decide(ctx context.Context, who care.Principal, d Decision, ids []string, each func(id, why string)) error {
 	refused, err := s.foreign(ctx, who, ids)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (s *Service) Decide(ctx context.Context, who care.Principal, d Decision, id
 	own := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return refused[id] != nil })
 	results := []error{}
 	if len(own) > 0 {
-		results, err = s.results(ctx, d, own, evenExpired)
+		results, err = s.results(ctx, d, own)
 	}
 	if err != nil {
 		return err

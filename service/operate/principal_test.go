@@ -167,7 +167,7 @@ func TestMessagesAreOfTheirDealersOnly(t *testing.T) {
 	ids := messagesOf(t, s, care.CommandLine(), MessagesOptions{})
 	for _, decision := range []Decision{DecideDrop, DecideRetry, DecideResend, DecideSent, DecideFailed} {
 		refused := map[string]string{}
-		err := s.Decide(t.Context(), ofA, decision, []string{ids["B1"], "no-such-message"}, false, func(id, why string) { refused[id] = why })
+		err := s.Decide(t.Context(), ofA, decision, []string{ids["B1"], "no-such-message"}, func(id, why string) { refused[id] = why })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func TestMessagesAreOfTheirDealersOnly(t *testing.T) {
 	}
 	var told []string
 	tell := func(id, why string) { told = append(told, fmt.Sprintf("%s %s", id, why)) }
-	if err := s.Decide(t.Context(), ofA, DecideDrop, []string{ids["B1"], ids["A1"]}, false, tell); err != nil {
+	if err := s.Decide(t.Context(), ofA, DecideDrop, []string{ids["B1"], ids["A1"]}, tell); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{ids["B1"] + " " + store.ErrNoMessage.Error(), ids["A1"] + " "}; !slices.Equal(told, want) {

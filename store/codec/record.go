@@ -31,12 +31,14 @@ type storedRecord struct {
 	Release  int64           `json:"r,omitzero"`
 	Expires  *int64          `json:"x,omitzero"` // milliseconds after Release
 	FirstTry *int64          `json:"f,omitzero"` // milliseconds before Updated
+	Ready    int64           `json:"e,omitzero"` // milliseconds after Release
 	Tried    string          `json:"g,omitzero"` // a letter for each channel that failed for good
 	Reason   string          `json:"w,omitzero"`
 	Repeats  int             `json:"n,omitzero"`
 	Crashes  int             `json:"b,omitzero"`
 	Parts    int             `json:"q,omitzero"`
 	Also     []string        `json:"z,omitempty"`
+	Reopened bool            `json:"j,omitzero"`
 	Attempts []storedAttempt `json:"a,omitempty"`
 }
 
@@ -57,7 +59,7 @@ func EncodeRecord(r *care.Record) string {
 		State: letterText(stateLetters, r.State), Updated: updated, Customer: r.Customer, Dealer: r.Dealer, Vehicle: r.Vehicle,
 		Program: r.Program, Step: r.Step, Cycle: r.Cycle, Class: letterText(classLetters, r.Class), Channel: letterText(channelLetters, r.Channel),
 		Locale: r.Locale, On: r.On.Days(), Release: millis(r.Release), Reason: r.Reason, Repeats: r.Repeats,
-		Crashes: r.Crashes, Parts: r.Parts, Also: r.Also,
+		Crashes: r.Crashes, Parts: r.Parts, Also: r.Also, Reopened: r.Reopened,
 	}
 	if !r.Expires.IsZero() {
 		after := millis(r.Expires) - out.Release
@@ -72,6 +74,9 @@ func EncodeRecord(r *care.Record) string {
 	if !r.FirstTry.IsZero() {
 		before := updated - millis(r.FirstTry)
 		out.FirstTry = &before
+	}
+	if r.Ready.After(r.Release) {
+		out.Ready = millis(r.Ready) - out.Release
 	}
 	for _, ch := range r.Tried {
 		out.Tried += letterText(channelLetters, ch)
@@ -106,7 +111,7 @@ func DecodeRecord(id, raw string) (care.Record, error) {
 		ID: id, State: fromLetter(letterStates, in.State), Customer: in.Customer, Dealer: in.Dealer, Vehicle: in.Vehicle, Program: in.Program,
 		Step: in.Step, Cycle: in.Cycle, Class: fromLetter(letterClasses, in.Class), Channel: fromLetter(letterChannels, in.Channel),
 		Template: in.Program, Locale: in.Locale, Release: fromMillis(in.Release), Reason: in.Reason,
-		Repeats: in.Repeats, Crashes: in.Crashes, Parts: in.Parts, Also: in.Also, UpdatedAt: fromMillis(in.Updated),
+		Repeats: in.Repeats, Crashes: in.Crashes, Parts: in.Parts, Also: in.Also, Reopened: in.Reopened, UpdatedAt: fromMillis(in.Updated),
 	}
 	if r.State == "" || r.Channel == "" || r.Customer == "" {
 		return care.Record{}, errRecord
@@ -122,6 +127,9 @@ func DecodeRecord(id, raw string) (care.Record, error) {
 	}
 	if in.FirstTry != nil {
 		r.FirstTry = fromMillis(in.Updated - *in.FirstTry)
+	}
+	if in.Ready != 0 {
+		r.Ready = fromMillis(in.Release + in.Ready)
 	}
 	for _, l := range in.Tried {
 		r.Tried = append(r.Tried, fromLetter(letterChannels, string(l)))
