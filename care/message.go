@@ -132,15 +132,31 @@ type Record struct {
 	Repeats   int       `json:"repeats,omitempty"` // sends after an uncertain outcome
 	Crashes   int       `json:"crashes,omitempty"` // claims that ended without a word
 	Parts     int       `json:"parts,omitempty"`
-	Also      []string  `json:"also,omitempty"` // occurrences merged into this one
+	Also      []string  `json:"also,omitempty"`     // occurrences merged into this one
+	Reopened  bool      `json:"reopened,omitempty"` // an operator said that it is worth sending until Expires, whatever the plan says
 	UpdatedAt time.Time `json:"updated_at"`
 	FirstTry  time.Time `json:"first_try,omitzero"`
+	Ready     time.Time `json:"ready,omitzero"` // when it could first have gone, if that is after Release: planned late, or held back
+}
+
+// Event returns what is told of the record as it is.
+func (r *Record) Event() *EventEntry {
+	return &EventEntry{
+		At: r.UpdatedAt, ID: r.ID, Customer: r.Customer, Dealer: r.Dealer, Vehicle: r.Vehicle, Program: r.Program, Step: r.Step,
+		Channel: r.Channel, State: r.State, Reason: r.Reason,
+	}
 }
 
 // Kinds of entries about tasks: a person has something to do about the customer (Reason says what), or has done it.
 const (
 	KindTask     = "task"
 	KindTaskDone = "task_done"
+)
+
+// Kinds of entries about an operator's stops: Value is the scope, Reason why, By who; of the daemon's own pause By is empty.
+const (
+	KindPause  = "pause"
+	KindResume = "resume"
 )
 
 // EventEntry is one entry of care:events and of the webhook of events.
@@ -157,4 +173,5 @@ type EventEntry struct {
 	Reason   string    `json:"reason,omitempty"`
 	Kind     string    `json:"kind,omitempty"`
 	Value    string    `json:"value,omitempty"`
+	By       string    `json:"by,omitempty"` // who did it, of what operators do
 }

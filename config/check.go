@@ -72,7 +72,7 @@ func (s *Settings) check() error {
 	return errors.Join(all...)
 }
 
-// ForServe holds what the daemon needs besides: a book, and nothing private in the open.
+// ForServe holds what the daemon needs besides: a book, and nothing private in the open. Every fault is a Mistake.
 func (s *Settings) ForServe() error {
 	var all []error
 	if s.Book == "" {
@@ -88,7 +88,7 @@ func (s *Settings) ForServe() error {
 	if s.PublicURL != "" && len(s.SecretKey) == 0 {
 		all = append(all, errors.New("CARE_PUBLIC_URL needs CARE_SECRET_KEY (or …_FILE), which signs the links: make one with `openssl rand -base64 32`"))
 	}
-	return errors.Join(all...)
+	return AsMistake(errors.Join(all...))
 }
 
 func redisURL(raw string) bool {

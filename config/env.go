@@ -21,9 +21,48 @@ const prefix = "CARE"
 // maxSecretFile is more than any key or list of servers needs.
 const maxSecretFile = 64 << 10
 
-// FromEnv reads the settings from the environment. Every fault names its variable and says what to write; no error shows a
-// variable's value, because it may be a secret or an address.
+// Mistake is a fault of a setting, or of what it names: another try with the same settings would say the same.
+type Mistake struct{ Err error }
+
+func (m *Mistake) Error() string { return m.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (m *Mistake) Unwrap() error { return m.Err }
+
+// AsMistake marks an error as a Mistake; nil stays nil.
+func AsMistake(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Mistake{err}
+}
+
+// FromEnv reads the settings from the environment, where an empty variable is as good as none. Every fault is a Mistake, names its variable
+// and says what to write; no error shows a variable's value, because it may be a secret or an address.
 func FromEnv() (*Settings, error) {
+	if err := unsetEmpty(); err != nil {
+		return nil, err
+	}
+	s, err := fromEnv()
+	if err != nil {
+		return nil, AsMistake(err)
+	}
+	return s, nil
+}
+
+// unsetEmpty takes empty variables of ours off the environment: envconfig would read them as values.
+func unsetEmpty() error {
+	for _, env := range os.Environ() {
+		if name, value, _ := strings.Cut(env, "="); value == "" && strings.HasPrefix(name, prefix+"_") {
+			if err := os.Unsetenv(name); err != nil {
+				return fmt.Errorf("settings: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func fromEnv() (*Settings, error) {
 	s := new(Settings)
 	if err := envconfig.CheckDisallowed(prefix, s); err != nil {
 		return nil, unknown(s)

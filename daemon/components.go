@@ -80,6 +80,7 @@ func (s startStop) Stop(ctx context.Context) error { return s.stop(ctx) }
 // listening is a listener with its server.
 type listening struct {
 	*loop
+	door   *door
 	name   string
 	server *http.Server
 	on     net.Listener

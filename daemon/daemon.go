@@ -17,6 +17,8 @@ import (
 	"github.com/carebell/carebell/care/contact"
 	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/channels/webhook"
+	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/daemon/metrics"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/service/carebook"
@@ -43,7 +45,7 @@ type Daemon struct {
 	store      *store.Store
 	channels   atomic.Pointer[senders]
 	wrap       failpoint
-	metrics    *metrics
+	metrics    *metrics.Metrics
 	book       atomic.Pointer[carebook.Compiled]
 	engine     *delivery.Engine
 	sweeper    *scheduler.Sweeper
@@ -54,8 +56,12 @@ type Daemon struct {
 	holder     string // this replica's name, its own among all processes
 	share      share
 	watermarks watermarks
+	clock      clock
+	waiting    atomic.Pointer[error]  // why Redis is waited for; nil = it is there
+	waited     bool                   // it was waited for: the book may be another by now
 	unsafe     atomic.Pointer[string] // why messages could be lost in this Redis; nil = they could not
 	reading    sync.Mutex             // one reload at a time
+	warned     []string               // the book's warnings as they were told last
 	servers    []*listening
 	failed     chan error
 
@@ -76,19 +82,34 @@ type undo struct {
 // stopWithin bounds the whole of Stop (reliability: out within 25 s even with a provider and a Redis that hang).
 const stopWithin = 24 * time.Second
 
-// New acquires everything that can fail: the book, Redis, the channels, the listeners. Nothing runs yet. On an error everything is
-// given back.
+// New acquires everything that can fail: first what the settings name, then the listeners, which answer from then on, then Redis, for which
+// it waits until ctx ends. Nothing else runs yet. On an error everything is given back.
 func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 	d := &Daemon{
-		env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4), holder: newHolder(), wrap: newFailpoint(e.Log),
+		env: e, parts: parts, log: e.Log, metrics: metrics.New(e.Version), failed: make(chan error, 4), holder: newHolder(), wrap: newFailpoint(e.Log),
 		lifetime: context.Background(),
 	}
-	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openWatermark, d.openChannels, d.assemble, d.openBounces, d.listen} {
+	d.loop("watchdog", d.watchdog)
+	for _, step := range []func(context.Context) error{d.openSettings, d.listen, d.openStore, d.assemble} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
 	}
+	d.servers[0].door.open(d.private().Handler())
+	if len(d.servers) > 1 {
+		d.servers[1].door.open(d.public().Handler())
+	}
 	return d, nil
+}
+
+// openSettings opens what the settings name on this machine. What is wrong with it is a mistake of the settings.
+func (d *Daemon) openSettings(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{d.openBook, d.openChannels, d.openBounces, d.readWatermark} {
+		if err := step(ctx); err != nil {
+			return config.AsMistake(err)
+		}
+	}
+	return nil
 }
 
 func (d *Daemon) bookOptions() carebook.Options {
@@ -115,30 +136,18 @@ func (d *Daemon) openBook(context.Context) error {
 
 // take puts a checked book in force.
 func (d *Daemon) take(checked *carebook.Compiled, problems []problem.Problem) {
-	for _, p := range problems {
-		d.log.Warn("the care book", slog.String("problem", p.Error()))
+	warnings := make([]string, len(problems))
+	for i, p := range problems {
+		warnings[i] = p.Error()
 	}
+	for _, w := range without(warnings, d.warned) { // those that stood there before were told
+		d.log.Warn("the care book", slog.String("problem", w))
+	}
+	d.warned = warnings
 	d.book.Store(checked)
-	d.metrics.book(checked.Book, d.env.Now())
+	d.metrics.Book(checked.Book, d.env.Now())
 	d.log.Info("the care book is in force", slog.Int("dealers", len(checked.Book.Dealers)),
 		slog.Int("programs", len(checked.Book.Programs)), slog.String("version", checked.Book.Version))
-}
-
-func (d *Daemon) openStore(ctx context.Context) error {
-	if d.store = d.parts.Store; d.store != nil {
-		return nil
-	}
-	set := d.env.Settings
-	st, err := store.Open(ctx, store.Options{
-		URL: set.RedisURL.Reveal(), AllowUnsafe: set.AllowUnsafeRedis, Clock: d.env.Now, Logger: d.log, Retention: time.Duration(set.Retention),
-		Migrate: true, Trial: set.Trial(),
-	})
-	if err != nil {
-		return err
-	}
-	d.store = st
-	d.later("redis", func(context.Context) error { st.Close(); return nil })
-	return st.EnterTrial(ctx)
 }
 
 func (d *Daemon) openChannels(context.Context) error {
@@ -146,20 +155,28 @@ func (d *Daemon) openChannels(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(set.byChannel) == 0 && !d.env.Settings.DryRun {
+		return errors.New("no channel is set up: set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL")
+	}
 	d.channels.Store(set)
-	d.metrics.gatewaysOf(set.gateways)
+	d.metrics.GatewaysOf(set.gateways)
 	d.later("channels", func(context.Context) error { return d.channels.Load().close() })
 	return nil
 }
 
 // assemble joins the parts: the plan's sweep and delivery on the same queue.
-func (d *Daemon) assemble(context.Context) (err error) {
+func (d *Daemon) assemble(ctx context.Context) (err error) {
 	set := d.env.Settings
-	d.stops = newStops(d.env.trialStops(d.store.Operator), d.store.Pause, func() { d.sweeper.Kick() })
+	d.clock.machine, d.clock.log = time.Now, d.log
+	if d.parts.Store == nil {
+		d.clock.now = d.env.Now
+		d.clock.compare(ctx, d.store.Time)
+	}
+	d.stops = newStops(d.env.trialStops(d.store.Operator), d.pauseChannel, d.stopsChanged)
 	d.later("the operators' stops", d.stops.Stop)
 	hashKey := d.env.hashKey()
 	d.engine, err = delivery.New(delivery.Config{
-		Queue: d.wrap.queue(d.store), Customers: d.store, Operator: guard{d.stops, &d.unsafe}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
+		Queue: d.wrap.queue(d.store), Customers: d.store, Operator: guard{d.stops, &d.unsafe, &d.clock}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
 		Book: func() delivery.Book { return d.book.Load() }, Senders: d.wrap.senders(d.channels.Load().byChannel), DryRun: set.DryRun, Busy: d.parts.Busy,
 		Batch:       d.link,
 		Hash:        func(a string) string { return contact.Hash(hashKey, a) },
@@ -185,13 +202,13 @@ func newHolder() string {
 
 func (d *Daemon) listen(ctx context.Context) error {
 	set := d.env.Settings
-	if err := d.bind(ctx, "private", set.Listen, d.private().Handler()); err != nil {
+	if err := d.bind(ctx, "private", set.Listen, d.lobby()); err != nil {
 		return err
 	}
 	if set.PublicListen == "" {
 		return nil
 	}
-	return d.bind(ctx, "public", set.PublicListen, d.public().Handler())
+	return d.bind(ctx, "public", set.PublicListen, http.HandlerFunc(publicLobby))
 }
 
 func (d *Daemon) bind(ctx context.Context, name, address string, handler http.Handler) error {
@@ -199,9 +216,12 @@ func (d *Daemon) bind(ctx context.Context, name, address string, handler http.Ha
 	if err != nil {
 		return fmt.Errorf("the %s listener: %w", name, err)
 	}
-	l := d.newListening(name, httpx.Server(handler, d.log), on)
+	door := &door{}
+	door.open(handler)
+	l := d.newListening(name, httpx.Server(door, d.log), on)
+	l.door = door
 	d.servers = append(d.servers, l)
-	d.later(name+" listener", l.Stop)
+	d.run(name+" listener", l)
 	return nil
 }
 
@@ -229,11 +249,7 @@ func (d *Daemon) Start() {
 	d.started = true
 	var cancel context.CancelCauseFunc
 	d.lifetime, cancel = context.WithCancelCause(context.Background())
-	for _, l := range d.servers {
-		l.Start(d.lifetime)
-	}
 	d.loop("watch", d.watch)
-	d.loop("watchdog", d.watchdog)
 	d.loop("housekeeping", d.keepHouse)
 	d.startFollow()
 	d.startLive()
@@ -266,13 +282,11 @@ func (d *Daemon) Stop(ctx context.Context) error {
 
 // ready tells whether the daemon can do its work: Redis answers and is fit for it, and a book is in force.
 func (d *Daemon) ready(ctx context.Context) error {
-	if d.book.Load() == nil {
-		return errors.New("no care book")
-	}
 	if err := d.store.Ping(ctx); err != nil {
 		return fmt.Errorf("no answer from Redis: %w", err)
 	}
-	return d.halted(ctx)
+	_, err := d.halted(ctx)
+	return err
 }
 
 // Reload reads the book anew, and with it the files of SMS gateways. A book with faults changes nothing.
@@ -281,7 +295,7 @@ func (d *Daemon) Reload() error {
 	defer d.reading.Unlock()
 	checked, problems, err := carebook.Check(d.bookOptions())
 	if err != nil {
-		d.metrics.reloads.WithLabelValues("error").Inc()
+		d.metrics.Reloaded(false)
 		for _, p := range problems {
 			if p.Severity != problem.Warning {
 				d.log.Error("the care book was not taken: the old one stays in force", slog.String("problem", p.Error()))
@@ -291,11 +305,11 @@ func (d *Daemon) Reload() error {
 	}
 	swap, err := d.reopenChannels(checked.Book.Files)
 	if err != nil {
-		d.metrics.reloads.WithLabelValues("error").Inc()
+		d.metrics.Reloaded(false)
 		d.log.Error("the care book was not taken: the old one stays in force", slog.Any("error", err))
 		return err
 	}
-	d.metrics.reloads.WithLabelValues("ok").Inc()
+	d.metrics.Reloaded(true)
 	d.take(checked, problems)
 	swap()
 	d.sweeper.Kick()
@@ -306,6 +320,10 @@ func (d *Daemon) Reload() error {
 func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
 	e.Now = skewed(e.Now)
 	d, err := e.New(ctx, Parts{})
+	if err != nil && ctx.Err() != nil {
+		e.Log.Info("stopped before Redis was there")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -317,6 +335,9 @@ func (e *Env) Serve(ctx context.Context, reload <-chan os.Signal) error {
 	}
 	d.Start()
 	notify(sdnotify.SdNotifyReady)
+	if d.waited {
+		_ = d.Reload() // it says itself what is wrong
+	}
 	for {
 		select {
 		case <-ctx.Done():

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,41 +19,6 @@ import (
 	"github.com/carebell/carebell/store"
 	"github.com/google/go-cmp/cmp"
 )
-
-// The dashboard, the alerts and this list say the same names; a metric that is renamed must be renamed there too.
-func TestMetricsAreThoseOfTheList(t *testing.T) {
-	t.Parallel()
-	raw, err := os.ReadFile("../deploy/prometheus/metrics.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []string
-	for line := range strings.Lines(string(raw)) {
-		if name, rest, ok := strings.Cut(line, " | "); ok && !strings.HasPrefix(line, "#") {
-			kind, _, _ := strings.Cut(rest, " | ")
-			want = append(want, name+" "+kind)
-		}
-	}
-	m := newMetrics("test")
-	m.messages.WithLabelValues("p", "email", "sent")
-	m.brake.WithLabelValues("d", "p")
-	m.gatewaysOf(map[care.Channel][]delivery.Gateway{care.SMS: {{Name: "kannel"}}})
-	families, err := m.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, f := range families {
-		if strings.HasPrefix(f.GetName(), "carebell_") {
-			got = append(got, f.GetName()+" "+strings.ToLower(f.GetType().String()))
-		}
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("metrics:\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
-	}
-}
 
 type recorder struct{ got []care.Message }
 

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 func (d *Daemon) private() *web.Private {
 	set := d.env.Settings
 	return &web.Private{
-		Ready: d.ready, Metrics: d.metrics.handler(), Token: set.ConsoleToken.Reveal(), Hosts: httpx.NewHosts(set.Listen, set.ConsoleURL...),
+		Ready: d.ready, Metrics: d.metrics.Handler(), Token: set.ConsoleToken.Reveal(), Hosts: httpx.NewHosts(set.Listen, set.ConsoleURL...),
 		Service: &operate.Console{
 			Store: d.store, Book: d.book.Load, Operator: d.stops.Operator, Now: d.env.Now, Version: d.env.Version, DryRun: set.DryRun,
 			Leader: d.leader,
@@ -71,7 +72,8 @@ func (e *Env) redirects() feedback.Redirect {
 
 // openBounces checks where returned mail arrives. It connects to nothing.
 func (d *Daemon) openBounces(context.Context) (err error) {
-	d.bounces, err = feedback.NewBouncePollers(d.env.Settings.Bounce, d.feedback().Returned, d.leads.Load, d.log)
+	returned := func(ctx context.Context, mail io.Reader) error { return d.feedback().Returned(ctx, mail) }
+	d.bounces, err = feedback.NewBouncePollers(d.env.Settings.Bounce, returned, d.leads.Load, d.log)
 	return err
 }
 
@@ -107,7 +109,7 @@ func (d *Daemon) startEvents() {
 		return
 	}
 	cfg := events.PublisherConfig{
-		Stream: d.store, Leads: d.leads.Load, All: d.env.Settings.Webhook.Events, Text: d.taskText, Dropped: d.metrics.eventsDropped.Add,
+		Stream: d.store, Leads: d.leads.Load, All: d.env.Settings.Webhook.Events, Text: d.taskText, Dropped: d.metrics.EventsDropped.Add,
 		Now: time.Now, Idle: events.Idle, Log: d.log,
 		Paused: func(ctx context.Context) bool {
 			op, err := d.stops.Operator(ctx)

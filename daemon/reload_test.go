@@ -28,7 +28,7 @@ func await(t *testing.T, within time.Duration, what string, is func() bool) {
 // counted reads a metric, of which label is the value of one label ("" = it has none).
 func counted(t *testing.T, d *Daemon, name, label string) float64 {
 	t.Helper()
-	families, err := d.metrics.registry.Gather()
+	families, err := d.metrics.Gatherer().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

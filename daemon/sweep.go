@@ -49,7 +49,7 @@ func (d *Daemon) newSweeper() (*scheduler.Sweeper, error) {
 		Source:    d.store,
 		Queue:     scheduler.QueueFunc(d.apply),
 		Operators: d.stops,
-		Leader:    d.store,
+		Leader:    lead{d.store, &d.clock},
 		Brake:     brake{d},
 		Schedule:  spec,
 		Holder:    d.holder,
@@ -72,7 +72,7 @@ func (d *Daemon) leading(leads bool) {
 	if leads {
 		value = 1
 	}
-	d.metrics.leader.Set(value)
+	d.metrics.Leader.Set(value)
 	d.leads.Store(leads)
 	d.log.LogAttrs(context.Background(), slog.LevelInfo, "the lead of the sweep", slog.Bool("leads", leads))
 }
@@ -82,10 +82,7 @@ func (d *Daemon) swept(p scheduler.Progress, err error) {
 		return
 	}
 	d.sweeps.swept(p.Began)
-	d.metrics.sweepSeconds.Observe(p.Took.Seconds())
-	d.metrics.sweepCustomers.Add(float64(p.Customers))
-	d.metrics.sweepLast.Set(float64(d.env.Now().Unix()))
-	d.metrics.defects.Set(float64(p.Defective))
+	d.metrics.Swept(&p, d.env.Now())
 	level := slog.LevelDebug
 	if p.Added+p.Moved+p.Dropped > 0 || p.Defective > 0 {
 		level = slog.LevelInfo

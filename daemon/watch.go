@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -18,12 +19,12 @@ import (
 // waits for that answer, and no longer than their own context allows.
 type stops struct {
 	read  func(ctx context.Context) (*care.Operator, error)
-	write func(ctx context.Context, scope string) error
-	// lifted is called when a stop is gone: what it put off is planned anew at once, not at the next sweep. It must not block.
-	lifted func()
-	life   context.Context // of reads
-	end    context.CancelCauseFunc
-	reads  sync.WaitGroup
+	write func(ctx context.Context, ch care.Channel, code string) error
+	// changed is told of scopes that are stopped now, and of those that are not any more. It must not block for long.
+	changed func(ctx context.Context, stopped, lifted []string)
+	life    context.Context // of reads
+	end     context.CancelCauseFunc
+	reads   sync.WaitGroup
 
 	mu      sync.Mutex
 	last    *care.Operator
@@ -48,9 +49,11 @@ const (
 
 var errNoAnswer = errors.New("redis has not answered in time")
 
-func newStops(read func(context.Context) (*care.Operator, error), write func(context.Context, string) error, lifted func()) *stops {
+func newStops(
+	read func(context.Context) (*care.Operator, error), write func(context.Context, care.Channel, string) error, changed func(ctx context.Context, stopped, lifted []string),
+) *stops {
 	life, end := context.WithCancelCause(context.Background())
-	return &stops{read: read, write: write, lifted: lifted, life: life, end: end}
+	return &stops{read: read, write: write, changed: changed, life: life, end: end}
 }
 
 // Operator returns what operators have stopped, as of the last second.
@@ -81,27 +84,32 @@ func (s *stops) ask(r *reading) {
 	defer cancel()
 	r.op, r.err = s.read(ctx)
 	s.mu.Lock()
-	gone := false
+	var stopped, lifted []string
 	if s.reading == r { // else a channel was paused meanwhile, and this answer may be older
 		s.reading = nil
 		if r.err == nil {
 			s.last, s.at = r.op, time.Now()
 			paused, brakes := operate.StoppedScopes(r.op)
 			now := append(paused, brakes...)
-			gone = slices.ContainsFunc(s.known, func(scope string) bool { return !slices.Contains(now, scope) })
+			stopped, lifted = without(now, s.known), without(s.known, now)
 			s.known = now
 		}
 	}
 	s.mu.Unlock()
 	close(r.done)
-	if gone && s.lifted != nil {
-		s.lifted()
+	if s.changed != nil && len(stopped)+len(lifted) > 0 {
+		s.changed(ctx, stopped, lifted)
 	}
 }
 
+// without returns the words of a list that another one lacks.
+func without(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(word string) bool { return slices.Contains(other, word) })
+}
+
 // PauseChannel stops a channel whose provider takes nothing until a person acts.
-func (s *stops) PauseChannel(ctx context.Context, ch care.Channel, _ string) error {
-	err := s.write(ctx, "channel:"+string(ch))
+func (s *stops) PauseChannel(ctx context.Context, ch care.Channel, code string) error {
+	err := s.write(ctx, ch, code)
 	s.mu.Lock()
 	s.last, s.reading = nil, nil
 	s.mu.Unlock()
@@ -165,24 +173,66 @@ func (d *Daemon) scrape(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, watchEvery, errNoAnswer)
 	defer cancel()
 	if d.store.Ping(ctx) != nil {
-		d.metrics.redisUp.Set(0)
+		d.metrics.RedisUp.Set(0)
+		d.metrics.Ready.Set(0)
 		return
 	}
-	d.metrics.redisUp.Set(1)
+	d.metrics.RedisUp.Set(1)
 	if depths, err := d.store.Depth(ctx); err == nil {
-		for _, q := range depths {
-			lane := q.Lane.String()
-			d.metrics.queue.WithLabelValues(lane, "due").Set(float64(q.Due))
-			d.metrics.queue.WithLabelValues(lane, "later").Set(float64(q.Later))
-			d.metrics.queue.WithLabelValues(lane, "claimed").Set(float64(q.Claimed))
-		}
+		d.metrics.Depths(depths)
 	}
 	if n, err := d.store.Uncertain(ctx); err == nil {
-		d.metrics.uncertain.Set(float64(n))
+		d.metrics.Uncertain.Set(float64(n))
 	}
 	if op, err := d.stops.Operator(ctx); err == nil {
-		d.metrics.stops(op)
+		d.metrics.Stops(op)
 	}
+	d.metrics.ClockOffset.Set(d.clock.compare(ctx, d.store.Time).Seconds())
+	d.showReady(ctx)
+}
+
+// showReady shows whether this replica can do its work, and if it sends nothing, why.
+func (d *Daemon) showReady(ctx context.Context) {
+	why, err := d.halted(ctx)
+	d.metrics.Ready.Set(0)
+	if err == nil && d.book.Load() != nil {
+		d.metrics.Ready.Set(1)
+	}
+	d.metrics.Halted(why)
+}
+
+// stopsChanged tells of the stops that operators, or the daemon itself, have made and lifted, once on each replica. What was put off is
+// planned anew at once, not at the next sweep.
+func (d *Daemon) stopsChanged(ctx context.Context, stopped, lifted []string) {
+	all, err := d.store.Stops(ctx)
+	if err != nil {
+		d.log.Debug("the stops cannot be read", slog.Any("error", err))
+	}
+	for _, scope := range stopped {
+		attrs := []any{slog.String("scope", scope)}
+		for _, s := range all {
+			if s.Scope == scope {
+				attrs = append(attrs, slog.String("by", cmp.Or(s.By, "carebell")), slog.String("reason", s.Reason), slog.Time("since", s.At))
+			}
+		}
+		d.log.Warn("paused: what is due waits", attrs...)
+	}
+	for _, scope := range lifted {
+		d.log.Warn("not paused any more", slog.String("scope", scope))
+	}
+	if len(lifted) > 0 {
+		d.sweeper.Kick()
+	}
+}
+
+// pauseChannel is the daemon's own pause: a provider takes nothing until a person acts.
+func (d *Daemon) pauseChannel(ctx context.Context, ch care.Channel, code string) error {
+	scope := "channel:" + string(ch)
+	fresh, err := d.store.Pause(ctx, scope, "", code)
+	if err != nil || !fresh {
+		return err
+	}
+	return d.store.Publish(ctx, []*care.EventEntry{{At: d.env.Now().UTC(), Channel: ch, Kind: care.KindPause, Value: scope, Reason: code}})
 }
 
 // examine repeats the start-up check: somebody may have changed Redis' settings since, or it is another server. While messages could

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Who asks for the stops while Redis does not answer waits no longer than their own context allows, and all share one read.
@@ -27,7 +25,7 @@ func TestStopsAreReadOnceForAll(t *testing.T) {
 			case <-ctx.Done():
 				return nil, context.Cause(ctx)
 			}
-		}, func(context.Context, string) error { return nil }, nil)
+		}, func(context.Context, care.Channel, string) error { return nil }, nil)
 		errMine := errors.New("mine")
 		var all sync.WaitGroup
 		for i := range 10 {
@@ -60,7 +58,7 @@ func TestAPauseIsSeenAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var paused atomic.Bool
-		var lifted atomic.Int64
+		var told, lifted atomic.Int64
 		s := newStops(func(context.Context) (*care.Operator, error) {
 			op := &care.Operator{Channels: map[care.Channel]bool{}}
 			if paused.Load() {
@@ -68,7 +66,10 @@ func TestAPauseIsSeenAtOnce(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			return op, nil
-		}, func(context.Context, string) error { paused.Store(true); return nil }, func() { lifted.Add(1) })
+		}, func(context.Context, care.Channel, string) error { paused.Store(true); return nil }, func(_ context.Context, stopped, gone []string) {
+			told.Add(int64(len(stopped)))
+			lifted.Add(int64(len(gone)))
+		})
 		go func() { _, _ = s.Operator(t.Context()) }()
 		time.Sleep(500 * time.Millisecond)
 		if err := s.PauseChannel(t.Context(), care.Email, "535"); err != nil {
@@ -82,7 +83,7 @@ func TestAPauseIsSeenAtOnce(t *testing.T) {
 		time.Sleep(2 * stopsFor)
 		op, err := s.Operator(t.Context())
 		synctest.Wait() // who reads answers first, and then says that a stop was lifted
-		if err != nil || op.Channels[care.Email] || lifted.Load() != 1 {
+		if err != nil || op.Channels[care.Email] || lifted.Load() != 1 || told.Load() != 1 {
 			t.Errorf("%+v, %v, lifted %d times", op, err, lifted.Load())
 		}
 		if err := s.Stop(t.Context()); err != nil {
@@ -106,51 +107,4 @@ func TestStopsEnd(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-// A stop that stands has its series at every moment, and one that is over has none.
-func TestStopsAreShownWithoutAGap(t *testing.T) {
-	t.Parallel()
-	m := newMetrics("test")
-	op := &care.Operator{All: true, Programs: map[string]bool{"birthday": true}, Brakes: map[string]bool{"d/p": true}}
-	m.stops(op)
-	ctx, cancel := context.WithCancel(t.Context())
-	var writer sync.WaitGroup
-	writer.Go(func() {
-		for ctx.Err() == nil {
-			m.stops(op)
-		}
-	})
-	shown := prometheus.NewRegistry()
-	shown.MustRegister(m.paused, m.brake)
-	series := func() string {
-		families, err := shown.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out []string
-		for _, f := range families {
-			for _, one := range f.GetMetric() {
-				var labels []string
-				for _, l := range one.GetLabel() {
-					labels = append(labels, l.GetValue())
-				}
-				if one.GetGauge().GetValue() == 1 {
-					out = append(out, strings.Join(labels, " "))
-				}
-			}
-		}
-		return strings.Join(out, ",")
-	}
-	for range 2000 {
-		if got := series(); !strings.Contains(got, "all") || !strings.Contains(got, "program:birthday") || !strings.Contains(got, "d p") {
-			t.Fatalf("at some moment only %q stand", got)
-		}
-	}
-	cancel()
-	writer.Wait()
-	m.stops(&care.Operator{})
-	if got := series(); got != "" {
-		t.Errorf("nothing is stopped, and %q stand", got)
-	}
 }

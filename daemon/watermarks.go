@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/daemon/metrics"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/store"
 )
@@ -42,28 +43,35 @@ var errRestored = errors.New("redis was restored from a snapshot or lost its las
 
 var errUnsafe = errors.New("redis can lose messages")
 
-// openWatermark compares Redis with what was remembered in CARE_STATE_DIR. A Redis that went back in time is no reason not to start: nothing
-// is sent, and readyz and the log say why.
-func (d *Daemon) openWatermark(ctx context.Context) error {
+// readWatermark reads what CARE_STATE_DIR remembers of Redis.
+func (d *Daemon) readWatermark(context.Context) error {
 	m := &d.watermarks
-	var remembered store.Watermark
-	if dir := d.env.Settings.StateDir; dir != "" && d.env.Settings.Trial() == "" { // a trial is thrown away
-		m.file = filepath.Join(dir, watermarkFile)
-		raw, err := os.ReadFile(m.file)
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-		case err != nil:
-			return fmt.Errorf("CARE_STATE_DIR: %w", err)
-		case json.Unmarshal(raw, &m.kept) != nil:
-			d.log.Error("what CARE_STATE_DIR holds cannot be read and is written anew: a restored Redis would not be noticed now")
-		default:
-			remembered, m.good = m.kept.Watermark, m.kept.SeenAt
-		}
-		if err := writeWhole(m.file, m.kept); err != nil {
-			return fmt.Errorf("CARE_STATE_DIR: %w", err)
-		}
+	dir := d.env.Settings.StateDir
+	if dir == "" || d.env.Settings.Trial() != "" { // a trial is thrown away
+		return nil
 	}
-	if err := d.store.Expect(ctx, remembered); err != nil && !errors.Is(err, store.ErrRestored) {
+	m.file = filepath.Join(dir, watermarkFile)
+	raw, err := os.ReadFile(m.file)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("CARE_STATE_DIR: %w", err)
+	case json.Unmarshal(raw, &m.kept) != nil:
+		m.kept = keptWatermark{}
+		d.log.Error("what CARE_STATE_DIR holds cannot be read and is written anew: a restored Redis would not be noticed now")
+	default:
+		m.good = m.kept.SeenAt
+	}
+	if err := writeWhole(m.file, m.kept); err != nil {
+		return fmt.Errorf("CARE_STATE_DIR: %w", err)
+	}
+	return nil
+}
+
+// expectWatermark compares Redis with what was remembered. A Redis that went back in time is no reason not to start: nothing is sent, and
+// readyz and the log say why.
+func (d *Daemon) expectWatermark(ctx context.Context) error {
+	if err := d.store.Expect(ctx, d.watermarks.kept.Watermark); err != nil && !errors.Is(err, store.ErrRestored) {
 		return err
 	}
 	return d.checkRestored(ctx)
@@ -150,10 +158,11 @@ func writeWhole(file string, v any) (err error) {
 	return os.Rename(f.Name(), file)
 }
 
-// guard keeps delivery from claiming while Redis can lose messages.
+// guard keeps delivery from claiming while Redis can lose messages, or this replica does not know the time.
 type guard struct {
 	*stops
 	unsafe *atomic.Pointer[string]
+	clock  *clock
 }
 
 var _ delivery.Operator = guard{}
@@ -163,21 +172,27 @@ func (g guard) Operator(ctx context.Context) (*care.Operator, error) {
 	if g.unsafe.Load() != nil {
 		return nil, errUnsafe
 	}
+	if err := g.clock.fault(); err != nil {
+		return nil, err
+	}
 	return g.stops.Operator(ctx)
 }
 
-// halted says why nothing is sent, nil if it is.
-func (d *Daemon) halted(ctx context.Context) error {
+// halted says why nothing is sent: in a word for the metrics, "" if Redis does not answer, and as an error; nil if messages are sent.
+func (d *Daemon) halted(ctx context.Context) (word string, err error) {
 	if why := d.unsafe.Load(); why != nil {
-		return fmt.Errorf("%w: %s", errUnsafe, *why)
+		return metrics.HaltUnsafe, fmt.Errorf("%w: %s", errUnsafe, *why)
+	}
+	if err := d.clock.fault(); err != nil {
+		return metrics.HaltClock, err
 	}
 	if d.store.Restored() {
-		return errRestored
+		return metrics.HaltRestored, errRestored
 	}
 	if _, stopped, err := d.store.Accepted(ctx); err != nil {
-		return fmt.Errorf("no answer from Redis: %w", err)
+		return "", fmt.Errorf("no answer from Redis: %w", err)
 	} else if stopped {
-		return errRestored
+		return metrics.HaltRestored, errRestored
 	}
-	return nil
+	return "", nil
 }

@@ -145,7 +145,7 @@ func TestARestoredRedisStopsEverythingUntilAnOperatorDecides(t *testing.T) {
 		t.Errorf("doctor says %q", found)
 	}
 	operator := operate.Service{Store: running.store, Now: time.Now}
-	if err := operator.Resume(t.Context(), care.CommandLine(), operate.Scope{}); err != nil {
+	if _, err := operator.Resume(t.Context(), care.CommandLine(), operate.Scope{}); err != nil {
 		t.Fatal(err)
 	}
 	ready(t, running, "a plain resume is not enough", http.StatusServiceUnavailable, "resume --restored")
@@ -191,7 +191,7 @@ func TestARedisThatCanLoseMessagesIsNotClaimedFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	ready(t, d, "it is noticed", http.StatusServiceUnavailable, "noeviction")
-	guarded := guard{d.stops, &d.unsafe}
+	guarded := guard{d.stops, &d.unsafe, &d.clock}
 	if _, err := guarded.Operator(t.Context()); err == nil {
 		t.Error("delivery may go on claiming")
 	}

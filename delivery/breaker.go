@@ -16,6 +16,7 @@ type breaker struct {
 	pause time.Duration
 	asked int       // how often in a row the gateway itself asked for a pause
 	rests time.Time // until when it gets one
+	open  bool      // as record said last
 }
 
 const (
@@ -56,10 +57,14 @@ func (b *breaker) closedFor(now time.Time) time.Duration {
 // message shows that the provider is there.
 //
 // Who asks for a pause once may mean that one message, which waits for as long as it was told to. A gateway that asks twice in a row
-// gets one, of a minute at the most, whatever it said.
-func (b *breaker) record(now time.Time, kind care.Kind, pause time.Duration) {
+// gets one, of a minute at the most, whatever it said. record reports whether the gateway is in trouble now, and whether that is new.
+func (b *breaker) record(now time.Time, kind care.Kind, pause time.Duration) (open, changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	defer func() {
+		open = b.fails >= breakAfter || now.Before(b.rests)
+		changed, b.open = open != b.open, open
+	}()
 	if kind != care.KindRetry || pause <= 0 {
 		b.asked = 0
 	} else if b.asked++; b.asked >= 2 {
@@ -67,11 +72,12 @@ func (b *breaker) record(now time.Time, kind care.Kind, pause time.Duration) {
 	}
 	if kind != care.KindRetry && kind != care.KindUncertain {
 		b.fails, b.pause = 0, 0
-		return
+		return open, changed
 	}
 	b.fails++
 	if b.fails >= breakAfter && !now.Before(b.until) {
 		b.pause = min(max(2*b.pause, breakFirst), breakMost)
 		b.until = now.Add(b.pause)
 	}
+	return open, changed
 }

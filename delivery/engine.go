@@ -57,7 +57,7 @@ type Operator interface {
 type Observer interface {
 	Attempt(ch care.Channel, gateway string, kind care.Kind, took time.Duration)
 	Deferred(ch care.Channel, gateway, why string) // a message that waits because of its gateway or domain: WhyFull, WhyResting, WhyDomain
-	Completed(rec *care.Record, lag time.Duration) // an outcome is recorded. lag: release → accepted, for accepted messages; else 0
+	Completed(rec *care.Record, lag time.Duration) // an outcome is recorded. lag: from when it could first have gone, for accepted messages; else 0
 	Fenced(n int)                                  // outcomes refused because another replica had taken over
 	Dropped(n int)                                 // outcomes that could not be recorded before the end
 }
@@ -124,6 +124,7 @@ type Engine struct {
 	leases    leases
 	limiters  map[care.Channel]*limiter
 	channels  map[care.Channel]*channel
+	lifted    map[care.Channel]*atomic.Int64 // when a stop of the channel was last found lifted, in ms since 1970
 
 	stopping atomic.Bool
 	mu       sync.Mutex
@@ -163,8 +164,9 @@ func New(cfg Config) (*Engine, error) {
 			*value = or
 		}
 	}
-	e := &Engine{cfg: cfg, leases: newLeases(), limiters: map[care.Channel]*limiter{}, channels: map[care.Channel]*channel{}}
+	e := &Engine{cfg: cfg, leases: newLeases(), limiters: map[care.Channel]*limiter{}, channels: map[care.Channel]*channel{}, lifted: map[care.Channel]*atomic.Int64{}}
 	for _, ch := range care.Channels {
+		e.lifted[ch] = &atomic.Int64{}
 		e.limiters[ch] = newLimiter(cfg.Rates[ch], cfg.Share, cfg.Machine)
 		if cfg.Senders[ch] != nil || cfg.DryRun {
 			e.channels[ch] = &channel{e: e, name: ch, next: &exit{sender: cfg.Senders[ch], gateways: cfg.Gateways[ch]}}
@@ -303,7 +305,7 @@ func (e *Engine) ended(batch []care.Result, ours []bool, err error) {
 			rec := &batch[i].Record
 			lag := time.Duration(0)
 			if rec.State == care.StateSent || rec.State == care.StateDelivered {
-				lag = max(rec.UpdatedAt.Sub(rec.Release), 1)
+				lag = max(rec.UpdatedAt.Sub(e.couldGo(rec)), 1)
 			}
 			e.cfg.Observer.Completed(rec, lag)
 		}
@@ -313,6 +315,11 @@ func (e *Engine) ended(batch []care.Result, ours []bool, err error) {
 		e.cfg.Observer.Fenced(fenced)
 		e.cfg.Log.Warn("outcomes refused: another replica had taken over", slog.Int("messages", fenced))
 	}
+}
+
+// couldGo is when a message could first have gone: not before its release, nor before it was planned or what held it back was lifted.
+func (e *Engine) couldGo(rec *care.Record) time.Time {
+	return care.Later(care.Later(rec.Release, rec.Ready), time.UnixMilli(e.lifted[rec.Channel].Load()))
 }
 
 type nobody struct{}

@@ -93,7 +93,9 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 		r.end(c, state, occ.Reason)
 		return nil
 	case occ.Release.After(now):
-		r.deferAs(c, c.Record, occ.Release, occ.Reason)
+		held := c.Record
+		held.Ready = occ.Release
+		r.deferAs(c, held, occ.Release, occ.Reason)
 		return nil
 	case len(occ.Channels) > 0 && !slices.Contains(occ.Channels, r.ch):
 		if !mayHaveArrived(&c.Record) {

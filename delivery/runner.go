@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -85,6 +86,9 @@ type runner struct {
 	domains *domains      // nil = no domain has a limit
 	timeout time.Duration // of one attempt
 	space   chan struct{} // some gateway's queue has become short
+	pauses  atomic.Int64  // answers after which the channel was to be paused, since it last went on
+	known   atomic.Int64  // of them those of which the operators' stops know
+	held    bool          // nothing was claimed at the last look, because of a stop
 	log     *slog.Logger
 }
 
@@ -155,10 +159,13 @@ func (r *runner) run(claiming, sending context.Context) {
 
 // round claims and prepares one batch of at most so many; false = there was nothing to do.
 func (r *runner) round(ctx, sending context.Context, most int) bool {
+	paused := r.known.Load()
 	op, err := r.e.cfg.Operator.Operator(ctx)
 	if err != nil || op != nil && (op.All || op.Channels[r.ch]) {
+		r.held = true
 		return false
 	}
+	r.goOn(paused)
 	claims, err := r.e.cfg.Queue.Claim(ctx, r.lanes, most, r.e.cfg.Lease)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -195,6 +202,18 @@ func (r *runner) round(ctx, sending context.Context, most int) bool {
 		r.alone(ctx, sending, c, suspects, op)
 	}
 	return true
+}
+
+// goOn notes that nothing stops the channel. paused is how many pauses of its own the stops knew of when they were asked.
+func (r *runner) goOn(paused int64) {
+	if r.held {
+		r.held = false
+		r.e.lifted[r.ch].Store(r.e.cfg.Now().UnixMilli())
+	}
+	if paused > 0 {
+		r.log.Warn("the channel goes on", slog.Int64("refused", r.pauses.Swap(0)))
+		r.known.Add(-paused)
+	}
 }
 
 // alone prepares and sends a message that was there at several crashes while the channel has nothing else leased: if it is the one that

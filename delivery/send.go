@@ -30,12 +30,16 @@ func (r *runner) send(claiming, sending context.Context, p *pool, j *job, done c
 	if e, ok := errors.AsType[*care.Error](err); ok {
 		pause = e.RetryAfter
 	}
-	p.breaker.record(r.e.cfg.Machine(), kind, pause)
+	if open, changed := p.breaker.record(r.e.cfg.Machine(), kind, pause); changed && open {
+		r.log.Warn("the gateway is in trouble: its messages wait, and a few try it", slog.String("gateway", p.name), slog.Any("error", err))
+	} else if changed {
+		r.log.Warn("the gateway is out of trouble", slog.String("gateway", p.name))
+	}
 	rec, next := after(j.claim.Record, attempt{
 		receipt: receipt, err: err, at: r.e.cfg.Now(), took: took, policy: j.policy, next: j.next, unit: jitter(),
 		stopped: sending.Err() != nil && kind == care.KindRetry,
 	})
-	r.logAttempt(&rec, kind, err)
+	r.logAttempt(&rec, p.name, kind, err)
 	out := &outcome{result: care.Result{Claim: j.claim, Record: rec, Next: next}, pool: p, done: done}
 	switch kind {
 	case care.KindRecipient:
@@ -52,13 +56,16 @@ func (r *runner) send(claiming, sending context.Context, p *pool, j *job, done c
 	}
 }
 
-// pause stops the channel until a person has acted.
+// pause stops the channel until a person has acted. What is in flight meanwhile is refused too: that is counted, and told at the end.
 func (r *runner) pause(ctx context.Context, why error) {
 	code := ""
 	if e, ok := errors.AsType[*care.Error](why); ok {
 		code = e.Code
 	}
-	r.log.Error("the channel is paused: a person must act, then run carebell resume --channel "+string(r.ch), slog.String("code", code))
+	if r.pauses.Add(1) == 1 {
+		r.log.Error("the channel is paused: a person must act, then run carebell resume --channel "+string(r.ch), slog.String("code", code), slog.Any("error", why))
+	}
+	defer r.known.Add(1)
 	if err := r.e.cfg.Operator.PauseChannel(ctx, r.ch, code); err != nil {
 		r.log.Error("the channel could not be paused", slog.Any("error", err))
 	}
@@ -91,7 +98,7 @@ func afterUncertain(rec *care.Record) bool {
 	return rec.Reason != "resolved" && n > 0 && rec.Attempts[n-1].Kind == care.KindUncertain
 }
 
-func (r *runner) logAttempt(rec *care.Record, kind care.Kind, err error) {
+func (r *runner) logAttempt(rec *care.Record, gateway string, kind care.Kind, err error) {
 	level := slog.LevelDebug
 	if kind != "" {
 		level = slog.LevelInfo
@@ -100,7 +107,7 @@ func (r *runner) logAttempt(rec *care.Record, kind care.Kind, err error) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("message", rec.ID), slog.String("customer", rec.Customer), slog.String("program", rec.Program),
+		slog.String("message", rec.ID), slog.String("gateway", gateway), slog.String("customer", rec.Customer), slog.String("program", rec.Program),
 		slog.String("state", string(rec.State)), slog.Int("attempt", len(rec.Attempts)),
 	}
 	if err != nil {
@@ -136,10 +143,7 @@ func (r *runner) deferAs(c *care.Claim, rec care.Record, next time.Time, reason 
 func (r *runner) submit(out *outcome) {
 	rec := &out.result.Record
 	if !out.result.Leftover && (rec.State.Final() || rec.State == care.StateUncertain) {
-		out.result.Event = &care.EventEntry{
-			At: rec.UpdatedAt, ID: rec.ID, Customer: rec.Customer, Dealer: rec.Dealer, Vehicle: rec.Vehicle, Program: rec.Program,
-			Step: rec.Step, Channel: rec.Channel, State: rec.State, Reason: rec.Reason,
-		}
+		out.result.Event = rec.Event()
 	}
 	r.e.completes.submit(out)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -93,6 +94,9 @@ func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out
 			continue
 		}
 		seen[l.record.ID] = true
+		if d.record != nil && d.record.State == care.StateDue && !l.record.State.Pending() {
+			d.record.Ready = d.record.UpdatedAt // it was over before
+		}
 		decided[i], at[i] = d, l
 	}
 	const amendWordCount, parkWordCount = 10, 5
@@ -116,19 +120,46 @@ func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out
 	if err := s.lua.Exec(ctx, append(append([]*lua.Call(nil), amends.All...), parks.All...), true); err != nil {
 		return nil, err
 	}
+	var done []*care.Record
 	answer := func(list []int) func(int, any) {
 		return func(j int, answer any) {
+			i := list[j]
 			switch number(answer) {
 			case 0:
-				later = append(later, list[j])
+				later = append(later, i)
 			case -1:
-				out[list[j]] = errClaimed
+				out[i] = errClaimed
+			default:
+				if r := decided[i].record; r != nil && r.State != at[i].record.State {
+					done = append(done, r)
+				}
 			}
 		}
 	}
 	amends.Each(0, answer(changed))
 	parks.Each(0, answer(parked))
+	s.tell(ctx, done)
 	return later, nil
+}
+
+// tell tells care:events and whoever counts of messages that have come to an end, or to one that nobody knows. What is on record stays so
+// if it cannot be told.
+func (s *Store) tell(ctx context.Context, changed []*care.Record) {
+	var events []*care.EventEntry
+	for _, r := range changed {
+		if s.opts.Changed != nil {
+			s.opts.Changed(r)
+		}
+		if r.State.Final() || r.State == care.StateUncertain {
+			events = append(events, r.Event())
+		}
+	}
+	if len(events) == 0 {
+		return
+	}
+	if err := s.Publish(ctx, events); err != nil {
+		s.log.ErrorContext(ctx, "events are lost: care:events lacks them", slog.Int("events", len(events)), slog.Any("error", err))
+	}
 }
 
 // amendWords are the ten words that amend.lua takes.
@@ -194,16 +225,38 @@ func (s *Store) Resolve(ctx context.Context, ids []string, as string) ([]error, 
 // Resolve's.
 func (s *Store) Retry(ctx context.Context, ids []string) ([]error, error) {
 	now := s.clock()
+	return s.amendByID(ctx, ids, func(_ int, l *located) decision { return retried(l, now) })
+}
+
+func retried(l *located, now time.Time) decision {
+	switch l.record.State {
+	case care.StateFailed:
+	case care.StateUncertain:
+		return decision{err: errors.New("it is uncertain: resolve it as sent, failed or resend")}
+	case care.StateExpired:
+		return decision{err: errors.New("it has expired: messages retry --even-expired sends it all the same")}
+	default:
+		return decision{err: fmt.Errorf("it is %s: only a failed message is tried again", l.record.State)}
+	}
+	r := l.record
+	r.State, r.Reason, r.UpdatedAt, r.Crashes, r.Tried = care.StateDue, "", now, 0, nil
+	r.FirstTry = time.Time{}
+	return decision{record: &r, next: now}
+}
+
+// reopenedFor is how long a message that had expired is worth sending once an operator has said so.
+const reopenedFor = 24 * time.Hour
+
+// Reopen is Retry for messages that have expired, too: they are worth sending for another day.
+func (s *Store) Reopen(ctx context.Context, ids []string) ([]error, error) {
+	now := s.clock()
 	return s.amendByID(ctx, ids, func(_ int, l *located) decision {
-		if l.record.State != care.StateFailed {
-			if l.record.State == care.StateUncertain {
-				return decision{err: errors.New("it is uncertain: resolve it as sent, failed or resend")}
-			}
-			return decision{err: fmt.Errorf("it is %s: only a failed message is tried again", l.record.State)}
+		if l.record.State != care.StateExpired {
+			return retried(l, now)
 		}
 		r := l.record
-		r.State, r.Reason, r.UpdatedAt, r.Crashes, r.Tried = care.StateDue, "", now, 0, nil
-		r.FirstTry = time.Time{}
+		r.State, r.Reason, r.UpdatedAt, r.Crashes, r.Tried, r.Reopened = care.StateDue, "", now, 0, nil, true
+		r.Expires, r.FirstTry = now.Add(reopenedFor), time.Time{}
 		return decision{record: &r, next: now}
 	})
 }

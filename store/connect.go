@@ -15,8 +15,9 @@ import (
 func (s *Store) connect(o Options) error {
 	t, err := redisurl.Parse(o.URL)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrURL, err)
 	}
+	s.failsOver = t.Kind != redisurl.Single
 	u := &redis.UniversalOptions{
 		Addrs: t.Addresses, ClientName: "carebell", DB: t.DB, Username: t.Username, Password: t.Password,
 		SentinelPassword: t.SentinelPassword, MasterName: t.Master, TLSConfig: t.TLS, Dialer: o.Dialer,

@@ -19,6 +19,7 @@ type Finding struct {
 	Fatal  bool   // stands even when the operator allows an unsafe Redis
 	// Unknown: Redis did not answer, so nothing was found out.
 	Unknown bool
+	err     error // why
 }
 
 // Doctor looks at every master's version, role, eviction and persistence, and at the version of the state. Call it at the start, every
@@ -42,11 +43,15 @@ func (s *Store) servers(ctx context.Context) []Finding {
 		s.lua.NoteReplicas(c, info)
 		mu.Lock()
 		defer mu.Unlock()
-		findings = append(findings, examine(info, c.Options().Addr)...)
+		found := examine(info, c.Options().Addr)
+		if s.failsOver && info["role"] != "master" {
+			return errNoMaster
+		}
+		findings = append(findings, found...)
 		return nil
 	})
 	if err != nil {
-		return append(findings, Finding{What: "Redis does not answer INFO: " + err.Error(), Remedy: "see that it is up and that the user may run INFO", Unknown: true})
+		return append(findings, Finding{What: "Redis does not answer INFO: " + err.Error(), Remedy: "see that it is up and that the user may run INFO", Unknown: true, err: err})
 	}
 	return findings
 }

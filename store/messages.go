@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sort"
 	"strconv"
@@ -26,10 +27,10 @@ type Filter struct {
 	Program  string
 	Channel  care.Channel
 	Since    time.Time // last changed at or after it
-	Limit    int       // 0 = 1000
+	Code     string    // of the last attempt
+	Reason   string
+	Limit    int // 0 = all
 }
-
-const messagesLimit = 1000
 
 // ErrNoMessage is returned for an id of which there is no record (any more).
 var ErrNoMessage = errors.New("there is no message with this id, or its record has expired")
@@ -37,6 +38,7 @@ var ErrNoMessage = errors.New("there is no message with this id, or its record h
 func (f *Filter) matches(r *care.Record) bool {
 	return (f.State == "" || r.State == f.State) && (f.Customer == "" || r.Customer == f.Customer) &&
 		(f.Dealer == "" || r.Dealer == f.Dealer) && (f.Program == "" || r.Program == f.Program) &&
+		(f.Reason == "" || r.Reason == f.Reason) && (f.Code == "" || len(r.Attempts) > 0 && r.Attempts[len(r.Attempts)-1].Code == f.Code) &&
 		(f.Channel == "" || r.Channel == f.Channel) && (f.Since.IsZero() || !r.UpdatedAt.Before(f.Since))
 }
 
@@ -44,7 +46,7 @@ func (f *Filter) matches(r *care.Record) bool {
 // customer, and those in the queue there are indexes; anything else reads the records of the days from Filter.Since on.
 func (s *Store) Messages(ctx context.Context, f Filter) ([]care.Record, error) {
 	if f.Limit <= 0 {
-		f.Limit = messagesLimit
+		f.Limit = math.MaxInt
 	}
 	var found []*located
 	var err error

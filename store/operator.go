@@ -23,6 +23,8 @@ type Stop struct {
 	At      time.Time `json:"at"`
 	Planned int       `json:"planned,omitempty"` // of a brake: what was about to go in a day
 	Usual   float64   `json:"usual,omitempty"`   // and what usually does
+	By      string    `json:"by,omitempty"`      // who stopped it; "" = the daemon
+	Reason  string    `json:"reason,omitempty"`  // their words, or the provider's code
 }
 
 // goFor is how long a released brake stays released.
@@ -42,28 +44,30 @@ func ValidScope(scope string) error {
 	return errScope
 }
 
-// Pause stops everything ("all"), a program ("program:x"), a dealer ("dealer:x") or a channel ("channel:sms") until Resume.
-func (s *Store) Pause(ctx context.Context, scope string) error {
+// Pause stops everything ("all"), a program ("program:x"), a dealer ("dealer:x") or a channel ("channel:sms") until Resume. It reports
+// whether that is new: who stopped it first stays on record.
+func (s *Store) Pause(ctx context.Context, scope, by, reason string) (bool, error) {
 	if err := ValidScope(scope); err != nil {
-		return err
+		return false, err
 	}
-	return s.stop(ctx, scope, Stop{At: s.clock().UTC()})
+	return s.stop(ctx, scope, Stop{At: s.clock().UTC(), By: by, Reason: reason})
 }
 
-// Resume lifts a stop. Of a scope that is not stopped nothing is said.
-func (s *Store) Resume(ctx context.Context, scope string) error {
+// Resume lifts a stop. It reports whether there was one.
+func (s *Store) Resume(ctx context.Context, scope string) (bool, error) {
 	if err := ValidScope(scope); err != nil {
-		return err
+		return false, err
 	}
-	return s.client.HDel(ctx, operatorKey(), scope).Err()
+	n, err := s.client.HDel(ctx, operatorKey(), scope).Result()
+	return n > 0, err
 }
 
-func (s *Store) stop(ctx context.Context, scope string, stop Stop) error {
+func (s *Store) stop(ctx context.Context, scope string, stop Stop) (bool, error) {
 	raw, err := json.Marshal(stop)
 	if err != nil {
-		return fmt.Errorf("stop %s: %w", scope, err)
+		return false, fmt.Errorf("stop %s: %w", scope, err)
 	}
-	return s.client.HSetNX(ctx, operatorKey(), scope, raw).Err()
+	return s.client.HSetNX(ctx, operatorKey(), scope, raw).Result()
 }
 
 // EngageBrake stops a dealer's program that is about to send more than it usually does, until an operator releases it. For a day after
@@ -80,7 +84,8 @@ func (s *Store) EngageBrake(ctx context.Context, dealer, program string, planned
 			return false, nil
 		}
 	}
-	return true, s.stop(ctx, "brake:"+name, Stop{At: now.UTC(), Planned: planned, Usual: usual})
+	_, err = s.stop(ctx, "brake:"+name, Stop{At: now.UTC(), Planned: planned, Usual: usual})
+	return true, err
 }
 
 // ReleaseBrake lets the dealer's program go, for a day at least.
@@ -104,7 +109,8 @@ const (
 
 // StopRestored stops everything on every replica, because this one has seen the state go back in time (ErrRestored).
 func (s *Store) StopRestored(ctx context.Context) error {
-	return s.stop(ctx, restored, Stop{At: s.clock().UTC()})
+	_, err := s.stop(ctx, restored, Stop{At: s.clock().UTC()})
+	return err
 }
 
 // AcceptRestored is the operator's word that the state is to be gone on with. Every replica learns of it by Accepted.

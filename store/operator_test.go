@@ -19,7 +19,9 @@ import (
 func TestOperatorsDecisions(t *testing.T) {
 	t.Parallel()
 	type decide func(ctx context.Context, s *Store, id string) ([]error, error)
-	retry := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Retry(ctx, []string{id}) }
+	retry := func(ctx context.Context, s *Store, id string) ([]error, error) {
+		return s.Retry(ctx, []string{id})
+	}
 	drop := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Drop(ctx, []string{id}) }
 	resolve := func(as string) decide {
 		return func(ctx context.Context, s *Store, id string) ([]error, error) {
@@ -100,13 +102,15 @@ func TestStopsAndBrakes(t *testing.T) {
 		ctx := t.Context()
 		for _, scope := range []string{"all", "program:p", "dealer:d", "channel:sms"} {
 			for range 2 {
-				if err := b.Pause(ctx, scope); err != nil {
+				if _, err := b.Pause(ctx, scope, "me", "why"); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
 		for _, bad := range []string{"", "everything", "program:", "channel:fax", "brake:d/p"} {
-			if b.Pause(ctx, bad) == nil || b.Resume(ctx, bad) == nil {
+			_, err1 := b.Pause(ctx, bad, "", "")
+			_, err2 := b.Resume(ctx, bad)
+			if err1 == nil || err2 == nil {
 				t.Errorf("scope %q is taken", bad)
 			}
 		}
@@ -136,7 +140,7 @@ func TestStopsAndBrakes(t *testing.T) {
 			t.Errorf("not engaged on another day: %v, %v", on, err)
 		}
 		for _, scope := range []string{"all", "program:p", "dealer:d", "channel:sms"} {
-			if err := b.Resume(ctx, scope); err != nil {
+			if was, err := b.Resume(ctx, scope); err != nil || !was {
 				t.Fatal(err)
 			}
 		}

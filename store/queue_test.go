@@ -23,7 +23,7 @@ func TestQueueFromPlanToSent(t *testing.T) {
 		want := care.Record{
 			ID: o.ID, Customer: o.Customer, Dealer: o.Dealer, Vehicle: o.Vehicle, Program: o.Program, Step: o.Step, Cycle: o.Cycle,
 			Class: o.Class, Template: o.Template, On: o.On, Release: o.Release, Expires: o.Expires, State: care.StateClaimed,
-			Channel: care.SMS, UpdatedAt: epoch,
+			Channel: care.SMS, UpdatedAt: epoch, Ready: epoch,
 		}
 		if diff := cmp.Diff(want, c.Record, cmpopts.EquateComparable(care.Date{})); diff != "" {
 			t.Errorf("record (-want +got):\n%s", diff)

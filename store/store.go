@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,8 @@ type Options struct {
 	Trial string
 	// Retention is how long message records are kept; 0 = 180 days.
 	Retention time.Duration
+	// Changed is told of each message that comes into another state by a receipt, the plan or a person; nil = nobody is. It must not block.
+	Changed func(*care.Record)
 	// Dialer replaces the network, for tests.
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 	// PoolSize limits the connections to each Redis node; 0 = 16.
@@ -59,6 +62,7 @@ type Store struct {
 	retention time.Duration
 	lua       *lua.Runner
 	keys      keyspace
+	failsOver bool // Sentinel or Cluster: a server that is no master will soon be left for one
 
 	looks      [1 << 6]remembered // by set of care.Lanes
 	watermarks watermarks
@@ -68,6 +72,11 @@ type Store struct {
 	connected  atomic.Int64
 	closing    sync.Once
 }
+
+// ErrURL is returned by Open when Options.URL cannot be read, or Redis refuses the user, the password or the database that it names.
+var ErrURL = errors.New("CARE_REDIS_URL")
+
+var errNoMaster = errors.New("the server is no master (any more)")
 
 // ErrUnsafe is returned by Open when Doctor finds what can lose messages.
 var ErrUnsafe = errors.New("this Redis can lose messages")
@@ -110,7 +119,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 // check is what Open asks of the server.
 func (s *Store) check(ctx context.Context) error {
-	if err := s.client.Ping(ctx).Err(); err != nil {
+	if err := s.client.Ping(ctx).Err(); misset(err) {
+		return fmt.Errorf("%w: %w", ErrURL, err)
+	} else if err != nil {
 		return fmt.Errorf("redis does not answer (see CARE_REDIS_URL): %w", err)
 	}
 	var unsafe []error
@@ -119,6 +130,8 @@ func (s *Store) check(ctx context.Context) error {
 		case f.OK:
 		case s.opts.AllowUnsafe && !f.Fatal:
 			s.log.Warn("redis is not safe", slog.String("finding", f.What), slog.String("remedy", f.Remedy))
+		case f.Unknown:
+			return fmt.Errorf("%s; %s: %w", f.What, f.Remedy, f.err)
 		default:
 			unsafe = append(unsafe, fmt.Errorf("%s; %s", f.What, f.Remedy))
 		}
@@ -131,7 +144,9 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 	}
-	if f := s.stateFinding(ctx); !f.OK {
+	if f := s.stateFinding(ctx); f.Unknown {
+		return fmt.Errorf("%s: %w", f.What, f.err)
+	} else if !f.OK {
 		return fmt.Errorf("%w: %s; %s", ErrState, f.What, f.Remedy)
 	}
 	// Redis refuses a SETNX when it is full, even of a key that is there.
@@ -153,8 +168,26 @@ func (s *Store) Close() {
 	})
 }
 
+// MayPass reports whether an error of Open can end by itself: Redis is away, loads its data or fails over.
+func MayPass(err error) bool {
+	return !errors.Is(err, ErrURL) && !errors.Is(err, ErrUnsafe) && !errors.Is(err, ErrState)
+}
+
+// misset reports whether Redis does not take what the URL says: the user, the password, the database.
+func misset(err error) bool {
+	reply, ok := errors.AsType[redis.Error](err)
+	if !ok {
+		return false
+	}
+	kind, text, _ := strings.Cut(reply.Error(), " ")
+	return kind == "NOAUTH" || kind == "WRONGPASS" || kind == "NOPERM" || kind == "ERR" && !strings.HasPrefix(text, "max number of clients")
+}
+
 // Ping asks whether Redis answers; readiness depends on it.
 func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err() }
+
+// Time is Redis' clock.
+func (s *Store) Time(ctx context.Context) (time.Time, error) { return s.client.Time(ctx).Result() }
 
 // Connections counts the connections that were ever made: when it has grown, the server may have been restarted or be another one.
 func (s *Store) Connections() int64 { return s.connected.Load() }

@@ -48,7 +48,7 @@ func (s *Store) judge(ctx context.Context) (state int, v migrate.Verdict, err er
 func (s *Store) stateFinding(ctx context.Context) Finding {
 	state, verdict, err := s.judge(ctx)
 	if err != nil {
-		return Finding{What: "the state's version cannot be read: " + err.Error(), Remedy: "see that Redis answers", Fatal: true, Unknown: true}
+		return Finding{What: "the state's version cannot be read: " + err.Error(), Remedy: "see that Redis answers", Fatal: true, Unknown: true, err: err}
 	}
 	switch verdict {
 	case migrate.Fresh:

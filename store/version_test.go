@@ -63,12 +63,14 @@ func (b *bundle) live(t *testing.T) {
 	b.erase(t, "erased", false)
 	if err := errors.Join(
 		b.Link(ctx, []AddressLink{{"0011223344556677889900aabbccddee", "sent"}, {"0011223344556677889900aabbccddee", "due"}}),
-		b.Note(ctx, []care.EventEntry{taskOf("failed", "sh-pudong", "reply", epoch)}), b.Pause(ctx, "program:p"),
+		b.Note(ctx, []care.EventEntry{taskOf("failed", "sh-pudong", "reply", epoch)}), paused(b.Pause(ctx, "program:p", "", "")),
 		b.SetEventCursor(ctx, "webhook", Cursor{"17-3", 12}),
 	); err != nil {
 		t.Fatal(err)
 	}
 }
+
+func paused(_ bool, err error) error { return err }
 
 // record writes what is in Redis as commands.
 func (b *bundle) record(t *testing.T) []byte {

@@ -79,7 +79,7 @@ func TestOneReplicaStopsAllUntilItIsAccepted(t *testing.T) {
 		if op, err := other.Operator(ctx); err != nil || !op.All {
 			t.Errorf("another replica goes on: %+v, %v", op, err)
 		}
-		if err := other.Resume(ctx, "all"); err != nil {
+		if _, err := other.Resume(ctx, "all"); err != nil {
 			t.Fatal(err)
 		}
 		if at, stopped, err := b.Accepted(ctx); err != nil || !stopped || !at.IsZero() {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	_ "time/tzdata" // zones without a zoneinfo folder: the binary alone is enough, in a container from scratch too
 
+	"github.com/carebell/carebell/config"
+	"github.com/carebell/carebell/store"
 	"github.com/spf13/cobra"
 )
 
@@ -22,7 +24,7 @@ var version = "dev"
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitMisuse = 2
+	exitMisuse = 64 // EX_USAGE of sysexits.h: 2 is what a Go program that has crashed says
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -45,6 +47,10 @@ func run(args []string) int {
 	}
 	fmt.Fprintln(os.Stderr, "carebell: "+err.Error())
 	if _, ok := errors.AsType[*misuse](err); ok {
+		return exitMisuse
+	}
+	if _, ok := errors.AsType[*config.Mistake](err); ok || errors.Is(err, store.ErrURL) {
+		fmt.Fprintln(os.Stderr, "run carebell serve -h for all settings")
 		return exitMisuse
 	}
 	return exitFailed

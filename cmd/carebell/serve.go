@@ -43,7 +43,7 @@ func newServe() *cobra.Command {
 		env.Settings.DryRun = env.Settings.DryRun || *dry
 		env.Settings.AllowUnsafeRedis = env.Settings.AllowUnsafeRedis || *unsafe
 		if err := env.Settings.ForServe(); err != nil {
-			return &misuse{err}
+			return err
 		}
 		daemon.TuneCollector(cmd.Context())
 		hup := make(chan os.Signal, 1)

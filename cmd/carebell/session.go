@@ -28,7 +28,7 @@ type session struct {
 func start(cmd *cobra.Command, dir string) (*session, error) {
 	settings, err := config.FromEnv()
 	if err != nil {
-		return nil, &misuse{err}
+		return nil, err
 	}
 	if dir == "" {
 		dir = settings.Book

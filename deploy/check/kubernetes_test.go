@@ -339,7 +339,7 @@ func TestReferencesHold(t *testing.T) {
 	}
 
 	for name, probe := range map[string]*corev1.Probe{"startup": ctr.StartupProbe, "readiness": ctr.ReadinessProbe, "liveness": ctr.LivenessProbe} {
-		want := map[string]string{"startup": "/readyz", "readiness": "/readyz", "liveness": "/healthz"}[name]
+		want := map[string]string{"startup": "/healthz", "readiness": "/readyz", "liveness": "/healthz"}[name]
 		switch {
 		case probe == nil || probe.HTTPGet == nil:
 			t.Errorf("%s probe: none", name)

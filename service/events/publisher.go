@@ -274,6 +274,7 @@ type data struct {
 	Reason   string       `json:"reason,omitempty"`
 	Kind     string       `json:"kind,omitempty"`
 	Value    string       `json:"value,omitempty"`
+	By       string       `json:"by,omitempty"`
 }
 
 // eventOf names an entry for the world. An entry that was written twice (an outcome that was recorded twice, a crash) has the same id both times.
@@ -287,6 +288,8 @@ func eventOf(e *store.Event) webhook.Event {
 		out.Type, what = "task_done", "task_done"
 	case e.State != "":
 		out.Type, what = "message."+string(e.State), string(e.State)
+	case e.Kind == care.KindPause || e.Kind == care.KindResume:
+		out.Type = "operator." + e.Kind
 	case e.Kind != "":
 		out.Type = "customer." + e.Kind
 	}

@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -36,7 +37,7 @@ const DialTimeout = 5 * time.Second
 func (d *Doctor) Run(ctx context.Context, tell func(store.Finding)) {
 	book := d.book(tell)
 	d.redis(ctx, tell)
-	d.clock(tell)
+	d.clock(ctx, tell)
 	d.channels(ctx, book, tell)
 	d.links(tell)
 	if book != nil && d.Settings.DryRun {
@@ -95,18 +96,45 @@ func (d *Doctor) stops(ctx context.Context, tell func(store.Finding)) {
 				Remedy: "look at what was sent before that (the providers' lists, carebell messages), then run carebell resume --restored",
 			})
 		case !strings.HasPrefix(s.Scope, "go:"):
-			tell(store.Finding{What: "paused: " + s.Scope, Remedy: "go on with carebell resume"})
+			what := fmt.Sprintf("paused: %s, by %s at %s", s.Scope, cmp.Or(s.By, "carebell"), s.At.Format(time.RFC3339))
+			if s.Reason != "" {
+				what += ": " + s.Reason
+			}
+			tell(store.Finding{What: what, Remedy: "go on with carebell resume" + resumeFlags(s.Scope)})
 		}
 	}
 }
 
-// clock compares the machine's clock with itself only: that it is set at all. How far it is from Redis' is told by Redis' own
-// lines.
-func (d *Doctor) clock(tell func(store.Finding)) {
+// resumeFlags are those of carebell resume that lift one scope.
+func resumeFlags(scope string) string {
+	kind, name, found := strings.Cut(scope, ":")
+	if !found {
+		return ""
+	}
+	return " --" + kind + " " + name
+}
+
+// clockSaid is how far the machine's clock may be from Redis'.
+const clockSaid = 2 * time.Second
+
+// clock looks whether the machine's clock is set at all, and how far it is from Redis'.
+func (d *Doctor) clock(ctx context.Context, tell func(store.Finding)) {
 	now := d.Now()
 	if now.Year() < 2026 {
 		tell(store.Finding{What: "the clock says " + now.Format(time.DateOnly), Remedy: "set the clock (NTP): schedules, signatures and expiries depend on it"})
 		return
+	}
+	if d.Store != nil {
+		asked := d.Now()
+		there, err := d.Store.Time(ctx)
+		now = d.Now()
+		if off := now.Sub(there); err == nil && now.Sub(asked) < clockSaid && off.Abs() > clockSaid {
+			tell(store.Finding{
+				What:   fmt.Sprintf("the clock says %s, Redis' says %s", now.Format(time.RFC3339), there.In(now.Location()).Format(time.RFC3339)),
+				Remedy: "set the wrong one right (NTP): messages would go too early or too late, and from 30 s on a replica sends nothing",
+			})
+			return
+		}
 	}
 	tell(store.Finding{OK: true, What: "the clock says " + now.Format(time.RFC3339)})
 }

@@ -15,12 +15,18 @@ type MessagesOptions struct {
 	State    care.State
 	Customer string
 	Program  string
-	Limit    int
+	Dealer   string
+	Channel  care.Channel
+	Code     string // of the last attempt
+	Reason   string
+	Limit    int // 0 = all
 }
 
 // Messages calls each for the selected messages, the last changed first.
 func (s *Service) Messages(ctx context.Context, who care.Principal, opt MessagesOptions, each func(care.Record) error) error {
-	filter := store.Filter{State: opt.State, Customer: opt.Customer, Program: opt.Program, Limit: opt.Limit}
+	filter := store.Filter{
+		State: opt.State, Customer: opt.Customer, Program: opt.Program, Dealer: opt.Dealer, Channel: opt.Channel, Code: opt.Code, Reason: opt.Reason, Limit: opt.Limit,
+	}
 	records, err := s.messages(ctx, who, filter)
 	if err != nil {
 		return err
@@ -40,8 +46,9 @@ func (s *Service) messages(ctx context.Context, who care.Principal, filter store
 		return s.Store.Messages(ctx, filter)
 	}
 	var out []care.Record
+	wanted := filter.Dealer
 	for _, dealer := range who.Dealers {
-		if !who.Sees(dealer) || dealer == "" {
+		if !who.Sees(dealer) || dealer == "" || wanted != "" && dealer != wanted {
 			continue
 		}
 		filter.Dealer = dealer
@@ -65,6 +72,7 @@ type Decision string
 // The decisions.
 const (
 	DecideRetry  Decision = "retry"
+	DecideReopen Decision = "reopen" // retry, those that have expired too
 	DecideDrop   Decision = "drop"
 	DecideSent   Decision = "sent"
 	DecideFailed Decision = "failed"
@@ -81,14 +89,7 @@ func (s *Service) Decide(ctx context.Context, who care.Principal, d Decision, id
 	own := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return refused[id] != nil })
 	results := []error{}
 	if len(own) > 0 {
-		switch d {
-		case DecideRetry:
-			results, err = s.Store.Retry(ctx, own)
-		case DecideDrop:
-			results, err = s.Store.Drop(ctx, own)
-		default:
-			results, err = s.Store.Resolve(ctx, own, string(d))
-		}
+		results, err = s.results(ctx, d, own)
 	}
 	if err != nil {
 		return err

@@ -172,13 +172,18 @@ func TestStopsAreOfTheirDealersOnly(t *testing.T) {
 		"the operator, no program": {care.CommandLine(), Scope{Program: "q"}, `the book has no program "q"; it has [p]`},
 		"the operator, two things": {care.CommandLine(), Scope{Program: "p", Channel: care.SMS}, "pause one thing at a time: a program, a dealer or a channel"},
 	} {
-		for what, act := range map[string]func(context.Context, care.Principal, Scope) error{"pause": s.Pause, "resume": s.Resume} {
-			if err := act(ctx, tt.who, tt.scope); err == nil || err.Error() != tt.want {
+		for what, act := range map[string]func(context.Context, care.Principal, Scope) (bool, error){
+			"pause": func(ctx context.Context, who care.Principal, scope Scope) (bool, error) {
+				return s.Pause(ctx, who, scope, "")
+			},
+			"resume": s.Resume,
+		} {
+			if _, err := act(ctx, tt.who, tt.scope); err == nil || err.Error() != tt.want {
 				t.Errorf("%s %s: %v, want %s", what, name, err, tt.want)
 			}
 		}
 	}
-	if err := s.Resume(ctx, ofA, Scope{Dealer: "b", Program: "p"}); err == nil || err.Error() != `the book has no dealer "b"` {
+	if _, err := s.Resume(ctx, ofA, Scope{Dealer: "b", Program: "p"}); err == nil || err.Error() != `the book has no dealer "b"` {
 		t.Errorf("another dealer's brake: %v", err)
 	}
 	if err := s.AcceptRestored(ctx, ofA); !errors.Is(err, ErrOtherDealers) {
@@ -191,13 +196,13 @@ func TestStopsAreOfTheirDealersOnly(t *testing.T) {
 		op, err := s.Store.Operator(ctx)
 		return err == nil && op.Dealers["a"]
 	}
-	if err := s.Pause(ctx, ofA, Scope{Dealer: "a"}); err != nil || !paused() {
+	if _, err := s.Pause(ctx, ofA, Scope{Dealer: "a"}, "stock-taking"); err != nil || !paused() {
 		t.Errorf("their own dealer was not paused: %v", err)
 	}
-	if err := s.Resume(ctx, ofA, Scope{Dealer: "a"}); err != nil || paused() {
+	if _, err := s.Resume(ctx, ofA, Scope{Dealer: "a"}); err != nil || paused() {
 		t.Errorf("their own dealer does not go on: %v", err)
 	}
-	if err := s.Resume(ctx, ofA, Scope{Dealer: "a", Program: "p"}); err != nil {
+	if _, err := s.Resume(ctx, ofA, Scope{Dealer: "a", Program: "p"}); err != nil {
 		t.Errorf("their own brake: %v", err)
 	}
 }

@@ -32,12 +32,14 @@ type storedRecord struct {
 	Release  int64           `json:"r,omitzero"`
 	Expires  *int64          `json:"x,omitzero"` // milliseconds after Release
 	FirstTry *int64          `json:"f,omitzero"` // milliseconds before Updated
+	Ready    int64           `json:"e,omitzero"` // milliseconds after Release
 	Tried    string          `json:"g,omitzero"` // a letter for each channel that failed for good
 	Reason   string          `json:"w,omitzero"`
 	Repeats  int             `json:"n,omitzero"`
 	Crashes  int             `json:"b,omitzero"`
 	Parts    int             `json:"q,omitzero"`
 	Also     []string        `json:"z,omitempty"`
+	Reopened bool            `json:"j,omitzero"`
 	Attempts []storedAttempt `json:"a,omitempty"`
 }
 
@@ -74,6 +76,7 @@ func EncodeRecord(r *care.Record) string {
 	w.number("r", release, release != 0)
 	w.number("x", millis(r.Expires)-release, !r.Expires.IsZero())
 	w.number("f", updated-millis(r.FirstTry), !r.FirstTry.IsZero())
+	w.number("e", millis(r.Ready)-release, r.Ready.After(r.Release))
 	var tried []byte
 	for _, ch := range r.Tried {
 		tried = append(tried, letterText(channelLetters, ch)...)
@@ -89,6 +92,10 @@ func EncodeRecord(r *care.Record) string {
 			w.quoted(id, listMark(i))
 		}
 		w.b = append(w.b, ']')
+	}
+	if r.Reopened {
+		w.name("j")
+		w.b = append(w.b, "true"...)
 	}
 	if len(r.Attempts) > 0 {
 		w.name("a")
@@ -188,7 +195,7 @@ func DecodeRecord(id, raw string) (care.Record, error) {
 		ID: id, State: fromLetter(letterStates, in.State), Customer: in.Customer, Dealer: in.Dealer, Vehicle: in.Vehicle, Program: in.Program,
 		Step: in.Step, Cycle: in.Cycle, Class: fromLetter(letterClasses, in.Class), Channel: fromLetter(letterChannels, in.Channel),
 		Template: in.Program, Locale: in.Locale, Release: fromMillis(in.Release), Reason: in.Reason,
-		Repeats: in.Repeats, Crashes: in.Crashes, Parts: in.Parts, Also: in.Also, UpdatedAt: fromMillis(in.Updated),
+		Repeats: in.Repeats, Crashes: in.Crashes, Parts: in.Parts, Also: in.Also, Reopened: in.Reopened, UpdatedAt: fromMillis(in.Updated),
 	}
 	if r.State == "" || r.Channel == "" || r.Customer == "" {
 		return care.Record{}, errRecord
@@ -204,6 +211,9 @@ func DecodeRecord(id, raw string) (care.Record, error) {
 	}
 	if in.FirstTry != nil {
 		r.FirstTry = fromMillis(in.Updated - *in.FirstTry)
+	}
+	if in.Ready != 0 {
+		r.Ready = fromMillis(in.Release + in.Ready)
 	}
 	for _, l := range in.Tried {
 		r.Tried = append(r.Tried, fromLetter(letterChannels, string(l)))

@@ -1,4 +1,5 @@
-package daemon
+// Package metrics is what /metrics exports. deploy/prometheus/metrics.txt lists it all, and a test holds the two together.
+package metrics
 
 import (
 	"net/http"
@@ -8,14 +9,16 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/delivery"
+	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/store"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics are what /metrics exports; deploy/prometheus/metrics.txt lists them and a test holds the two together. Labels are
-// bounded: programs and dealers come from the book.
-type metrics struct {
+// Metrics are the series of one replica. Labels are bounded: programs and dealers come from the book. What is exported is set by whoever
+// knows it.
+type Metrics struct {
 	registry *prometheus.Registry
 
 	build          *prometheus.GaugeVec
@@ -28,18 +31,22 @@ type metrics struct {
 	sendSeconds    *prometheus.HistogramVec
 	lagSeconds     *prometheus.HistogramVec
 	queue          *prometheus.GaugeVec
-	uncertain      prometheus.Gauge
+	Uncertain      prometheus.Gauge
 	sweepSeconds   prometheus.Histogram
 	sweepCustomers prometheus.Counter
 	sweepLast      prometheus.Gauge
-	leader         prometheus.Gauge
+	Leader         prometheus.Gauge
 	defects        prometheus.Gauge
 	reloads        *prometheus.CounterVec
 	bookLoaded     prometheus.Gauge
-	redisUp        prometheus.Gauge
+	RedisUp        prometheus.Gauge
+	Ready          prometheus.Gauge
+	ClockOffset    prometheus.Gauge
+	halted         *prometheus.GaugeVec
+	reloadOK       prometheus.Gauge
 	paused         *prometheus.GaugeVec
 	brake          *prometheus.GaugeVec
-	eventsDropped  prometheus.Counter
+	EventsDropped  prometheus.Counter
 
 	shown                sync.Mutex
 	pausedNow, brakesNow map[string]float64
@@ -63,9 +70,10 @@ type (
 	}
 )
 
-var _ delivery.Observer = (*metrics)(nil)
+var _ delivery.Observer = (*Metrics)(nil)
 
-func newMetrics(version string) *metrics {
+// New returns series that all stand at 0.
+func New(version string) *Metrics {
 	r := prometheus.NewRegistry()
 	gauge := func(name, help string) prometheus.Gauge {
 		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
@@ -92,7 +100,7 @@ func newMetrics(version string) *metrics {
 		r.MustRegister(h)
 		return h
 	}
-	m := &metrics{
+	m := &Metrics{
 		registry:       r,
 		build:          gauges("carebell_build_info", "Always 1; the version that runs.", "version"),
 		messages:       counters("carebell_messages_total", "Messages that reached this state.", "program", "channel", "state"),
@@ -102,19 +110,23 @@ func newMetrics(version string) *metrics {
 		dropped:        counter("carebell_outcomes_dropped_total", "Outcomes that could not be recorded before the daemon ended."),
 		deferred:       counters("carebell_gateway_deferred_total", "Messages that went back to the queue for a while; why is full, resting or domain.", "channel", "gateway", "why"),
 		sendSeconds:    histograms("carebell_send_seconds", "How long one attempt took.", prometheus.ExponentialBuckets(0.001, 2.5, 12), "channel"),
-		lagSeconds:     histograms("carebell_lag_seconds", "From a message's release to the provider's yes.", prometheus.ExponentialBuckets(0.01, 4, 12), "channel"),
+		lagSeconds:     histograms("carebell_lag_seconds", "From when a message could first have gone to the provider's yes.", prometheus.ExponentialBuckets(0.01, 4, 12), "channel"),
 		queue:          gauges("carebell_queue_messages", "Messages in the queue.", "lane", "state"),
-		uncertain:      gauge("carebell_uncertain_messages", "Messages whose outcome nobody knows, waiting for a receipt or a person."),
+		Uncertain:      gauge("carebell_uncertain_messages", "Messages whose outcome nobody knows, waiting for a receipt or a person."),
 		sweepCustomers: counter("carebell_sweep_customers_total", "Customer records read by sweeps."),
 		sweepLast:      gauge("carebell_sweep_last_success_timestamp_seconds", "When the last whole sweep ended; 0: never."),
-		leader:         gauge("carebell_leader", "1 on the replica that leads the sweep."),
+		Leader:         gauge("carebell_leader", "1 on the replica that leads the sweep."),
 		defects:        gauge("carebell_record_defects", "Customer records with a defect, as of the last sweep."),
 		reloads:        counters("carebell_book_reload_total", "Attempts to read the care book anew.", "result"),
 		bookLoaded:     gauge("carebell_book_loaded_timestamp_seconds", "When the book in use was read."),
-		redisUp:        gauge("carebell_redis_up", "1 while Redis answers."),
+		RedisUp:        gauge("carebell_redis_up", "1 while Redis answers."),
+		Ready:          gauge("carebell_ready", "1 while /readyz says so: the daemon can do its work."),
+		ClockOffset:    gauge("carebell_clock_offset_seconds", "How far this replica's clock is ahead of Redis'."),
+		halted:         gauges("carebell_halted", "1 while this replica sends nothing: why is restored, unsafe (Redis) or clock.", "why"),
+		reloadOK:       gauge("carebell_book_last_reload_successful", "1 if the care book was taken when it was last read, 0 if an older one goes on."),
 		paused:         gauges("carebell_paused", "1 while a pause stands.", "scope"),
 		brake:          gauges("carebell_brake_engaged", "1 while the brake holds back a surge until an operator says go.", "dealer", "program"),
-		eventsDropped:  counter("carebell_webhook_events_dropped_total", "Events for CARE_WEBHOOK_URL that were given up."),
+		EventsDropped:  counter("carebell_webhook_events_dropped_total", "Events for CARE_WEBHOOK_URL that were given up."),
 	}
 	m.sweepSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "carebell_sweep_seconds", Help: "How long a sweep over all customers took.", Buckets: prometheus.ExponentialBuckets(0.01, 3, 12),
@@ -126,7 +138,7 @@ func newMetrics(version string) *metrics {
 }
 
 // start makes every series whose labels are known exist from the beginning, so that a rate over it starts at 0.
-func (m *metrics) start() {
+func (m *Metrics) start() {
 	m.tries, m.took, m.lag = map[tried]prometheus.Counter{}, map[care.Channel]prometheus.Observer{}, map[care.Channel]prometheus.Observer{}
 	for _, ch := range care.Channels {
 		for _, kind := range kinds {
@@ -140,6 +152,52 @@ func (m *metrics) start() {
 	m.reloads.WithLabelValues("ok")
 	m.reloads.WithLabelValues("error")
 	m.paused.WithLabelValues("all")
+	m.Halted("")
+}
+
+// Why a replica sends nothing.
+const (
+	HaltRestored = "restored"
+	HaltUnsafe   = "unsafe"
+	HaltClock    = "clock"
+)
+
+// Halted shows why nothing is sent; "" = it is.
+func (m *Metrics) Halted(why string) {
+	for _, w := range []string{HaltRestored, HaltUnsafe, HaltClock} {
+		m.halted.WithLabelValues(w).Set(truth(w == why))
+	}
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// Reloaded counts a try to read the book anew.
+func (m *Metrics) Reloaded(ok bool) {
+	m.reloadOK.Set(truth(ok))
+	m.reloads.WithLabelValues(map[bool]string{true: "ok", false: "error"}[ok]).Inc()
+}
+
+// Swept shows what a whole sweep found.
+func (m *Metrics) Swept(p *scheduler.Progress, now time.Time) {
+	m.sweepSeconds.Observe(p.Took.Seconds())
+	m.sweepCustomers.Add(float64(p.Customers))
+	m.sweepLast.Set(float64(now.Unix()))
+	m.defects.Set(float64(p.Defective))
+}
+
+// Depths shows the queue.
+func (m *Metrics) Depths(depths []store.Depth) {
+	for _, q := range depths {
+		lane := q.Lane.String()
+		m.queue.WithLabelValues(lane, "due").Set(float64(q.Due))
+		m.queue.WithLabelValues(lane, "later").Set(float64(q.Later))
+		m.queue.WithLabelValues(lane, "claimed").Set(float64(q.Claimed))
+	}
 }
 
 // kinds are those of attempts; "" is accepted.
@@ -147,33 +205,36 @@ var kinds = []care.Kind{
 	"", care.KindRetry, care.KindRecipient, care.KindContent, care.KindOperator, care.KindOptedOut, care.KindDefer, care.KindUncertain,
 }
 
-// book makes the series of a book's programs exist.
-func (m *metrics) book(b *care.Book, at time.Time) {
+// Book makes the series of a book's programs exist.
+func (m *Metrics) Book(b *care.Book, at time.Time) {
 	m.bookLoaded.Set(float64(at.Unix()))
+	m.reloadOK.Set(1)
 	for _, p := range b.Programs {
 		for _, ch := range care.Channels {
-			m.messages.WithLabelValues(p.Program, string(ch), string(care.StateSent))
-			m.messages.WithLabelValues(p.Program, string(ch), string(care.StateFailed))
+			for _, state := range care.States {
+				if state.Final() || state == care.StateUncertain {
+					m.messages.WithLabelValues(p.Program, string(ch), string(state))
+				}
+			}
 		}
 	}
 }
 
-func (m *metrics) handler() http.Handler {
+// Gatherer reads all series.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
+// Handler answers /metrics.
+func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: nil})
 }
 
-// stops shows the operator's stops. A scope that is not stopped any more has no series; the others have theirs at every moment.
-func (m *metrics) stops(op *care.Operator) {
+// Stops shows the operator's stops. A scope that is not stopped any more has no series; the others have theirs at every moment.
+func (m *Metrics) Stops(op *care.Operator) {
 	paused := map[string]float64{"all": 0}
 	if op.All {
 		paused["all"] = 1
 	}
-	set := func(scope string, on bool) {
-		paused[scope] = 0
-		if on {
-			paused[scope] = 1
-		}
-	}
+	set := func(scope string, on bool) { paused[scope] = truth(on) }
 	for name, on := range op.Programs {
 		set("program:"+name, on)
 	}
@@ -212,7 +273,7 @@ func show(before, now map[string]float64, labels func(string) []string, g *prome
 }
 
 // Attempt counts a try.
-func (m *metrics) Attempt(ch care.Channel, gateway string, kind care.Kind, took time.Duration) {
+func (m *Metrics) Attempt(ch care.Channel, gateway string, kind care.Kind, took time.Duration) {
 	name := kindName(kind)
 	if c := m.tries[tried{ch, kind}]; c != nil {
 		c.Inc()
@@ -234,12 +295,12 @@ func kindName(kind care.Kind) string {
 }
 
 // Deferred counts a message that waits because of its gateway or its domain.
-func (m *metrics) Deferred(ch care.Channel, gateway, why string) {
+func (m *Metrics) Deferred(ch care.Channel, gateway, why string) {
 	m.deferred.WithLabelValues(string(ch), gateway, why).Inc()
 }
 
-// gatewaysOf makes the series of the gateways exist.
-func (m *metrics) gatewaysOf(all map[care.Channel][]delivery.Gateway) {
+// GatewaysOf makes the series of the gateways exist.
+func (m *Metrics) GatewaysOf(all map[care.Channel][]delivery.Gateway) {
 	for ch, gateways := range all {
 		for _, g := range gateways {
 			for _, kind := range kinds {
@@ -253,20 +314,25 @@ func (m *metrics) gatewaysOf(all map[care.Channel][]delivery.Gateway) {
 }
 
 // Completed counts an outcome.
-func (m *metrics) Completed(rec *care.Record, lag time.Duration) {
+func (m *Metrics) Completed(rec *care.Record, lag time.Duration) {
+	m.Changed(rec)
+	if o := m.lag[rec.Channel]; o != nil && lag > 0 {
+		o.Observe(lag.Seconds())
+	}
+}
+
+// Changed counts a message that has come into another state.
+func (m *Metrics) Changed(rec *care.Record) {
 	key := reached{rec.Program, rec.Channel, rec.State}
 	c, ok := m.reached.Load(key)
 	if !ok {
 		c, _ = m.reached.LoadOrStore(key, m.messages.WithLabelValues(rec.Program, string(rec.Channel), string(rec.State)))
 	}
 	c.(prometheus.Counter).Inc()
-	if o := m.lag[rec.Channel]; o != nil && lag > 0 {
-		o.Observe(lag.Seconds())
-	}
 }
 
 // Fenced counts outcomes that another replica's takeover refused.
-func (m *metrics) Fenced(n int) { m.fenced.Add(float64(n)) }
+func (m *Metrics) Fenced(n int) { m.fenced.Add(float64(n)) }
 
 // Dropped counts outcomes that could not be recorded before the end.
-func (m *metrics) Dropped(n int) { m.dropped.Add(float64(n)) }
+func (m *Metrics) Dropped(n int) { m.dropped.Add(float64(n)) }
