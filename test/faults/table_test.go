@@ -65,6 +65,10 @@ var promises = map[int]promise{
 	29: {"reloads under load, half of them broken; Kubernetes' `..data` swap", "the old book goes on; a good one is live within 5 s"},
 }
 
+func init() {
+	promises[45] = promise{"Redis away, loading or failing over at the start, up to a minute", "waits: alive, not ready with the reason, SIGTERM within 2 s; goes on within 5 s of Redis' return"}
+}
+
 // result is what a row gave.
 type result struct {
 	figures []string
