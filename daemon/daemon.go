@@ -130,7 +130,21 @@ func (d *Daemon) openBook(context.Context) error {
 	if err != nil {
 		return carebook.FirstFault(problems, err)
 	}
+	if err := d.optOut(checked); err != nil {
+		return err
+	}
+	if d.env.Settings.PublicURL == "" && d.env.Settings.RedirectEmail == "" && d.parts.Store == nil {
+		d.log.Warn("CARE_PUBLIC_URL is not set: mails carry no link to unsubscribe, and no commercial e-mail is sent")
+	}
 	d.take(checked, problems)
+	return nil
+}
+
+// optOut refuses a book whose commercial e-mail nobody could unsubscribe from.
+func (d *Daemon) optOut(checked *carebook.Compiled) error {
+	if names := checked.WithoutOptOut(); len(names) > 0 && !d.env.Settings.DryRun {
+		return carebook.ErrOptOut(names)
+	}
 	return nil
 }
 
@@ -303,7 +317,10 @@ func (d *Daemon) Reload() error {
 		}
 		return carebook.FirstFault(problems, err)
 	}
-	swap, err := d.reopenChannels(checked.Book.Files)
+	var swap func()
+	if err = d.optOut(checked); err == nil {
+		swap, err = d.reopenChannels(checked.Book.Files)
+	}
 	if err != nil {
 		d.metrics.Reloaded(false)
 		d.log.Error("the care book was not taken: the old one stays in force", slog.Any("error", err))

@@ -129,7 +129,11 @@ func (c *Compiled) previewDraft(opt PreviewOptions, ch care.Channel) (*care.Draf
 		if locale == "" {
 			locale = c.Book.Dealers[0].Locale
 		}
-		return c.Templates.SampleFor(opt.Template, ch, locale), nil
+		draft := c.Templates.SampleFor(opt.Template, ch, locale)
+		if c.links.public == "" { // the true mail would have none
+			draft.Links.Unsubscribe = ""
+		}
+		return draft, nil
 	}
 	f := opt.Customer
 	dealer := c.Planner.Dealer(f.Customer)

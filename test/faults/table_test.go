@@ -66,6 +66,10 @@ var promises = map[int]promise{
 	43: {"a dry run, e-mail redirected to one address, then the real thing", "no customer gets anything of the trial; then each gets everything once"},
 }
 
+func init() {
+	promises[45] = promise{"Redis away, loading or failing over at the start, up to a minute", "waits: alive, not ready with the reason, SIGTERM within 2 s; goes on within 5 s of Redis' return"}
+}
+
 // result is what a row gave.
 type result struct {
 	figures []string
