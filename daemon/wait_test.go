@@ -118,7 +118,7 @@ func TestServeWaitsForRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			away := startAnswering(t, redis.addr)
+			away := startAnswering(t, redis.Addr)
 			away.says.Store(&says)
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()

@@ -171,7 +171,7 @@ func amendWords(l *located, d *decision) ([]any, error) {
 	}
 	r := *d.record
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
-	to, score, err := destination(&r, d.next, r.UpdatedAt)
+	to, score, err := codec.Destination(&r, d.next, r.UpdatedAt)
 	if err != nil {
 		return nil, err
 	}

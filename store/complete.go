@@ -45,7 +45,7 @@ func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error
 	if err := s.watermarks.stopped(); err != nil {
 		return begun, err
 	}
-	calls, err := lua.PerShard(s.lua.Begin, s.keys.fence, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, []any{s.moves()}, func(i int) ([]any, error) {
+	calls, err := lua.PerShard(s.lua.Begin, s.keys.fence, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, []any{s.lua.Moves()}, func(i int) ([]any, error) {
 		claim := intents[i].Claim
 		r := claim.Record
 		r.State, r.UpdatedAt = care.StateSending, intents[i].At.UTC().Truncate(time.Millisecond)
@@ -128,20 +128,12 @@ func (s *Store) Complete(ctx context.Context, results []care.Result) ([]bool, er
 	return recorded, err
 }
 
-// moves is 1 if keys can move to another node while a script runs, else 0.
-func (s *Store) moves() int {
-	if s.cluster != nil {
-		return 1
-	}
-	return 0
-}
-
 // completeCalls are the calls of complete.lua for some results.
 func (s *Store) completeCalls(results []care.Result) (lua.Calls, error) {
 	now := s.clock()
 	more := make([][][]any, len(results)) // what else each does
 	calls, err := lua.PerShard(s.lua.Complete, s.keys.fence, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
-		[]any{s.moves(), sentTable(codec.DayOf(now)), int(countersKept / time.Second), 0}, func(i int) (words []any, err error) {
+		[]any{s.lua.Moves(), sentTable(codec.DayOf(now)), int(countersKept / time.Second), 0}, func(i int) (words []any, err error) {
 			words, more[i], err = completeWords(&results[i], now)
 			return words, err
 		})
@@ -169,7 +161,7 @@ func completeWords(res *care.Result, now time.Time) (words []any, more [][]any, 
 		r.UpdatedAt = now
 	}
 	r.UpdatedAt = r.UpdatedAt.UTC().Truncate(time.Millisecond)
-	to, at, err := destination(&r, res.Next, now)
+	to, at, err := codec.Destination(&r, res.Next, now)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -190,27 +182,6 @@ func completeWords(res *care.Result, now time.Time) (words []any, more [][]any, 
 	entry := codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt))
 	return append(claimWords(res.Claim), codec.EncodeRecord(&r), entry, count), more, nil
 }
-
-// destination says which set a message stands in by its state, "" = none, and with what score.
-func destination(r *care.Record, next, now time.Time) (set string, at int64, err error) {
-	switch r.State {
-	case care.StateDue, care.StateRetry:
-		if next.IsZero() {
-			next = now
-		}
-		return "due:" + care.LaneOf(r.Channel, r.Class).String(), score(next), nil
-	case care.StateUncertain:
-		return "uncertain", r.UpdatedAt.UnixMilli(), nil
-	case care.StateFailed:
-		return "failed", r.UpdatedAt.UnixMilli(), nil
-	case care.StateSent, care.StateDelivered, care.StateUndelivered, care.StateExpired, care.StateSkipped:
-		return "", 0, nil
-	}
-	return "", 0, fmt.Errorf("message %s cannot end as %q", r.ID, r.State)
-}
-
-// score is a time as due has it: milliseconds of the daemon's clock, rounded up.
-func score(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 
 // noteWatermarks remembers the watermarks that came with confirmed answers.
 func (s *Store) noteWatermarks(cs *lua.Calls, floor *Watermark) {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
-	"github.com/carebell/carebell/store/lua"
 )
 
 // Lengths to which the streams are trimmed, about.
@@ -36,29 +35,11 @@ func (s *Store) Publish(ctx context.Context, events []*care.EventEntry) error {
 			cmds[i] = pipe.Do(ctx, codec.AppendEvent(append(words, "*"), e)...)
 		}
 		_, err := pipe.Exec(ctx)
-		if redis.HasErrorPrefix(err, "OOM") {
-			err = s.publishFull(ctx, cmds)
-		}
-		if err != nil {
+		if err = s.lua.Refused(ctx, s.keys.events(), cmds, err); err != nil {
 			return fmt.Errorf("write %s: %w", s.keys.events(), err)
 		}
 	}
 	return nil
-}
-
-// publishFull writes the entries that Redis refused because it is full, by a script that it does not refuse.
-func (s *Store) publishFull(ctx context.Context, cmds []*redis.Cmd) error {
-	c := &lua.Call{Script: s.lua.Write, Key: s.keys.events()}
-	for _, cmd := range cmds {
-		switch err := cmd.Err(); {
-		case redis.HasErrorPrefix(err, "OOM"):
-			c.Add(len(cmd.Args()))
-			c.Add(cmd.Args()...)
-		case err != nil:
-			return err
-		}
-	}
-	return s.lua.Exec(ctx, []*lua.Call{c}, false)
 }
 
 // Event is an entry of care:events with its id in the stream.

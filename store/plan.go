@@ -66,7 +66,7 @@ func (s *Store) add(ctx context.Context, adds []*care.Occurrence, now time.Time,
 			last = o.Release
 		}
 		return []any{
-			o.ID, codec.DayText(day), o.Customer, care.LaneOf(o.Channel, o.Class).String(), score(o.Release),
+			o.ID, codec.DayText(day), o.Customer, care.LaneOf(o.Channel, o.Class).String(), codec.Score(o.Release),
 			codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(day), now)), codec.EncodeRecord(&r), s.keepUntil(last).Unix(),
 		}, nil
 	})

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -53,3 +54,24 @@ func LaneNamed(name string) (care.Lane, bool) {
 	channel, class, ok := strings.Cut(name, "-")
 	return care.Lane{Channel: care.Channel(channel), Urgent: class == "a"}, ok && care.Channel(channel).Known()
 }
+
+// Destination says which set a message stands in by its state, "" = none, and with what score.
+func Destination(r *care.Record, next, now time.Time) (set string, at int64, err error) {
+	switch r.State {
+	case care.StateDue, care.StateRetry:
+		if next.IsZero() {
+			next = now
+		}
+		return "due:" + care.LaneOf(r.Channel, r.Class).String(), Score(next), nil
+	case care.StateUncertain:
+		return "uncertain", r.UpdatedAt.UnixMilli(), nil
+	case care.StateFailed:
+		return "failed", r.UpdatedAt.UnixMilli(), nil
+	case care.StateSent, care.StateDelivered, care.StateUndelivered, care.StateExpired, care.StateSkipped:
+		return "", 0, nil
+	}
+	return "", 0, fmt.Errorf("message %s cannot end as %q", r.ID, r.State)
+}
+
+// Score is a time as due has it: milliseconds of the daemon's clock, rounded up.
+func Score(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }

@@ -131,6 +131,33 @@ func (r *Runner) Exec(ctx context.Context, calls []*Call, confirm bool) error {
 	return nil
 }
 
+// Moves is 1 if keys can move to another node while a script runs, else 0.
+func (r *Runner) Moves() int {
+	if r.cluster != nil {
+		return 1
+	}
+	return 0
+}
+
+// Refused runs commands on keys of one slot again that Redis refused because it is full, by a script that it does not refuse. err is what
+// their pipeline returned.
+func (r *Runner) Refused(ctx context.Context, key string, cmds []*redis.Cmd, err error) error {
+	if !redis.HasErrorPrefix(err, "OOM") {
+		return err
+	}
+	c := &Call{Script: r.Write, Key: key}
+	for _, cmd := range cmds {
+		switch err := cmd.Err(); {
+		case redis.HasErrorPrefix(err, "OOM"):
+			c.Add(len(cmd.Args()))
+			c.Add(cmd.Args()...)
+		case err != nil:
+			return err
+		}
+	}
+	return r.Exec(ctx, []*Call{c}, false)
+}
+
 // passing reports whether the fault is one of a cluster or failover that is under way. A single server's connection errors have
 // been repeated by go-redis already.
 func passing(err error) bool {
