@@ -83,7 +83,7 @@ func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 		env: e, parts: parts, log: e.Log, metrics: newMetrics(e.Version), failed: make(chan error, 4), holder: newHolder(), wrap: newFailpoint(e.Log),
 		lifetime: context.Background(),
 	}
-	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openWatermark, d.openChannels, d.assemble, d.openBounces, d.listen} {
+	for _, step := range []func(context.Context) error{d.openBook, d.openStore, d.openAddresses, d.openWatermark, d.openChannels, d.assemble, d.openBounces, d.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
@@ -139,6 +139,16 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	d.store = st
 	d.later("redis", func(context.Context) error { st.Close(); return nil })
 	return nil
+}
+
+// openAddresses has the store read what is known of addresses, with the key that they were hashed with.
+func (d *Daemon) openAddresses(ctx context.Context) error {
+	used, err := d.store.HashKey(ctx, d.env.Settings.Fingerprint())
+	if err != nil {
+		return err
+	}
+	d.store.ReadAddresses(func(c *care.Customer) []care.AddressHash { return d.book.Load().Addresses(c) })
+	return d.env.Settings.UseHashKey(used)
 }
 
 func (d *Daemon) openChannels(context.Context) error {

@@ -55,6 +55,7 @@ type Store struct {
 	machine   func() time.Time // the machine's clock, for leases
 	retention time.Duration
 	lua       *lua.Runner
+	addresses func(*care.Customer) []care.AddressHash // nil = nothing is known of addresses; see ReadAddresses
 
 	looks      [1 << 6]remembered // by set of care.Lanes
 	watermarks watermarks

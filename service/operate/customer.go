@@ -137,20 +137,14 @@ func rawRecord(ctx context.Context, st *store.Store, id string) ([]byte, error) 
 	return raw, results[0].Err
 }
 
-// hashes returns the keyed hashes of the customer's addresses. Without a readable record and its dealer there are none.
+// hashesOf returns the keyed hashes of the customer's addresses. Without a readable record and its dealer there are none.
 func hashesOf(book *carebook.Compiled, f *care.Facts) []string {
 	if f.Customer == nil {
 		return nil
 	}
-	d := book.Planner.Dealer(f.Customer)
-	if d == nil {
-		return nil
-	}
 	var out []string
-	for _, ch := range care.Channels {
-		if to, ok := carebook.Address(ch, f.Customer, d); ok && ch.ToPerson() {
-			out = append(out, book.HashAddress(to))
-		}
+	for _, at := range book.Addresses(f.Customer) {
+		out = append(out, at.Hash)
 	}
 	return out
 }
