@@ -152,7 +152,9 @@ func (d *memory) Receipts(_ context.Context, receipts []care.Receipt) error {
 	return nil
 }
 
-func (d *memory) Numbers(number string, countries []string) []string { return contact.Readings(number, append(countries, "CN")...) }
+func (d *memory) Numbers(number string, countries []string) []string {
+	return contact.Readings(number, append(countries, "CN")...)
+}
 
 func (d *memory) ByNumber(_ context.Context, number string) ([]feedback.Asked, error) {
 	if number != "+8613800138000" {

@@ -87,16 +87,16 @@ func Check(opt Options) (*Compiled, []problem.Problem, error) {
 	}
 	set, more := templates.Load(book, templates.Options{Lunar: calendar.Words})
 	problems = append(append(append(problems, more...), neverLeaves(book)...), sms.Lint(book.Files, book.Decode)...)
-	can := scheduler.Capabilities{Address: Address}
+	if opt.HashKey == nil {
+		opt.HashKey = func() []byte { return nil }
+	}
+	can := scheduler.Capabilities{Address: Address, HashAddress: func(a string) string { return contact.Hash(opt.HashKey(), a) }}
 	if set != nil {
 		can.Template = set.Has
 		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts, Gateways: sms.Approvals(book.Files, book.Decode)})...)
 	}
 	if opt.Gateway != nil {
 		can.Gateway = opt.Gateway
-	}
-	if opt.HashKey != nil {
-		can.HashAddress = func(a string) string { return contact.Hash(opt.HashKey(), a) }
 	}
 	planner, more := scheduler.New(book, can)
 	problems = tidy(append(problems, more...))
@@ -157,7 +157,7 @@ func (c *Compiled) HashAddress(to string) string { return contact.Hash(c.hashKey
 // Addresses returns the hashes of a customer's number and mailbox.
 func (c *Compiled) Addresses(customer *care.Customer) []care.AddressHash {
 	dealer := c.Planner.Dealer(customer)
-	if dealer == nil || c.hashKey == nil {
+	if dealer == nil {
 		return nil
 	}
 	out := make([]care.AddressHash, 0, 2)

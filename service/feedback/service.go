@@ -14,10 +14,10 @@ type Service struct {
 	Overlays Overlays
 	// Addresses keeps what is known of addresses, whoever has them; nil = nothing is kept.
 	Addresses Addresses
-	Facts    Facts  // nil = nothing is known of a customer
-	Events   Events // nil = nobody is told
-	Receipts Receipts
-	People   People // nil = nothing is learned from receipts and replies
+	Facts     Facts  // nil = nothing is known of a customer
+	Events    Events // nil = nobody is told
+	Receipts  Receipts
+	People    People // nil = nothing is learned from receipts and replies
 	// Reports reads a mail that came back (ReadReport).
 	Reports func(raw []byte) ([]care.Receipt, error)
 	// Hash returns the keyed hash of an address that a provider names, "" if it is none. Without it a report counts for the customer's
