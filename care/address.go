@@ -22,24 +22,27 @@ type AddressHash struct {
 	Hash    string
 }
 
-// Refuse takes a no: a later yes lifts it, and one that is known to be later already has.
+// tick is how near two moments may be so that the clock does not tell which came first: then the order counts in which they are taken.
+const tick = 100 * time.Millisecond
+
+// Refuse takes a no. One that is older than the last word changes nothing.
 func (a *AddressState) Refuse(no Stop) {
-	if no.At.Before(a.Stop.At) || no.At.Before(a.Grant.At.Add(-time.Second)) {
+	if no.At.Before(a.Stop.At.Add(-tick)) || no.At.Before(a.Grant.At.Add(-tick)) {
 		return
 	}
 	if !no.At.After(a.Grant.At) {
-		no.At = a.Grant.At.Add(time.Millisecond) // both in one tick of the clock: the no counts
+		no.At = a.Grant.At.Add(time.Millisecond)
 	}
 	a.Stop = no
 }
 
-// Agree takes a yes, which lifts the no if it is not older.
+// Agree takes a yes, which lifts the no unless it is older.
 func (a *AddressState) Agree(yes Stop) {
-	if yes.At.Before(a.Stop.At) {
+	if yes.At.Before(a.Stop.At.Add(-tick)) {
 		return
 	}
-	if yes.At.Equal(a.Stop.At) {
-		yes.At = yes.At.Add(time.Millisecond)
+	if !yes.At.After(a.Stop.At) {
+		yes.At = a.Stop.At.Add(time.Millisecond)
 	}
 	a.Grant = yes
 }
