@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/addresses"
 	"github.com/carebell/carebell/store/codec"
 	"github.com/carebell/carebell/store/lua"
 )
@@ -208,7 +209,7 @@ func (s *Store) learn(ctx context.Context, results []care.Result) error {
 					a.Refuse(care.Stop{At: at, Source: "provider"})
 				}
 			})
-			if err != nil && !errors.Is(err, errAddress) {
+			if err != nil && !errors.Is(err, addresses.ErrDamaged) {
 				return err
 			}
 		}

@@ -29,7 +29,7 @@ func (s *Store) Erase(ctx context.Context, customer string, hashes []string, rec
 	// The tombstone comes first: what others write from then on sees it, and what they wrote before is taken away below.
 	dead, err := s.leaveTombstone(ctx, customer)
 	if err == nil {
-		err = s.unlink(ctx, customer, append(dead, hashes...))
+		err = s.Unlink(ctx, customer, append(dead, hashes...))
 	}
 	if err == nil {
 		err = s.eraseTasks(ctx, customer)

@@ -51,7 +51,7 @@ func (s *Store) readFacts(ctx context.Context, ids []string, ledgers bool) ([]*c
 		}
 		facts, old := s.decode(ctx, f)
 		if ledgers {
-			err = s.learnAddresses(ctx, facts)
+			err = s.Learn(ctx, facts)
 		}
 		return facts, old, err
 	}

@@ -48,9 +48,6 @@ func timelineKey(customer string) string { return prefix(care.Shard(customer)) +
 
 func shardKey(shard int, name string) string { return prefix(shard) + name }
 
-// addressesKey holds what is known of addresses: hash → care.AddressState.
-func addressesKey(hash string) string { return shardKey(care.Shard(hash), "addresses") }
-
 // Keys that exist once lie in the first shard.
 func globalKey(name string) string { return prefix(0) + name }
 

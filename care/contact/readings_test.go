@@ -52,7 +52,9 @@ func TestReadings(t *testing.T) {
 		// Nobody's number as far as we know: it is kept as it is.
 		{"+99912345678", []string{"CN"}, []string{"+99912345678"}},
 		{"10691234567890", []string{"CN"}, []string{"+10691234567890"}},
-		{"AMAZON", []string{"US"}, nil}, {"", []string{"US"}, nil}, {"12345", []string{"US"}, nil},
+		{"AMAZON", []string{"US"}, nil},
+		{"", []string{"US"}, nil},
+		{"12345", []string{"US"}, nil},
 	} {
 		if got := contact.Readings(tt.raw, tt.countries...); !slices.Equal(got, tt.want) {
 			t.Errorf("Readings(%q, %v): got %v, want %v", tt.raw, tt.countries, got, tt.want)
