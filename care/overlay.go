@@ -44,8 +44,8 @@ type Answer struct {
 
 // Suppression is an address that must not be used again. The address itself is kept as a keyed hash only.
 type Suppression struct {
-	Channel Channel   `json:"channel"`
-	Hash    string    `json:"hash"`
+	Channel Channel   `json:"channel,omitempty"`
+	Hash    string    `json:"hash,omitempty"`
 	Reason  string    `json:"reason"`
 	At      time.Time `json:"at"`
 }
@@ -125,7 +125,9 @@ type Facts struct {
 	ID       string // as in the key, present even when Customer is nil
 	Customer *Customer
 	Defects  []Defect
-	Err      error // why there is no Customer: ErrNotJSON, ErrNoID, ErrGone
-	Overlay  *Overlay
+	Err      error    // why there is no Customer: ErrNotJSON, ErrNoID, ErrGone
+	Overlay  *Overlay // with what is known of the customer's addresses
 	Ledger   Ledger
+
+	AddressErased bool // an address is that of somebody who was erased: nothing goes until an operator allows it
 }

@@ -70,6 +70,7 @@ type Result struct {
 	// Overlay changes that come with the result: a dead address, an opt-out the provider knows of.
 	Suppress *Suppression
 	Stop     string // scope of an opt-out, "" = none
+	Address  string // hash of the address that both are about
 	// Event is what is to be published once the result is recorded; whoever completes the claim does that.
 	Event *EventEntry
 	// Leftover ends the claim and records nothing: the message was over before it was claimed, and only the queue did not know.

@@ -17,8 +17,8 @@ import (
 	"github.com/carebell/carebell/care/contact"
 )
 
-// minKey is the fewest characters of a signing key: fewer can be guessed off-line from one link. doctor and docs ask for 32 random bytes.
-const minKey = 8
+// The fewest characters of a key, which can be guessed off-line from one link, and of the console's token, which cannot.
+const minKey, minToken = 32, 16
 
 // check holds what every command needs of the settings. All faults are reported at once.
 func (s *Settings) check() error {
@@ -36,8 +36,10 @@ func (s *Settings) check() error {
 	bad(s.PublicListen == "" || address(s.PublicListen), "CARE_PUBLIC_LISTEN: write host:port, such as 127.0.0.1:8081")
 	bad(s.PublicURL == "" || publicURL(s.PublicURL), "CARE_PUBLIC_URL: write https://host without query; http is for this machine only")
 	for i, key := range s.SecretKey {
-		bad(len(key.Reveal()) >= minKey, "CARE_SECRET_KEY: key %d is shorter than %d characters: make one with `openssl rand -base64 32`", i+1, minKey)
+		bad(!guessable(key.Reveal(), minKey), "CARE_SECRET_KEY: key %d can be guessed: it is shorter than %d characters, or well-known. `carebell token new-key` makes a good one", i+1, minKey)
 	}
+	bad(s.AddressKey.IsZero() || !guessable(s.AddressKey.Reveal(), minKey), "CARE_ADDRESS_KEY can be guessed: it is shorter than %d characters, or well-known. `carebell token new-key` makes a good one", minKey)
+	bad(s.ConsoleToken.IsZero() || !guessable(s.ConsoleToken.Reveal(), minToken), "CARE_CONSOLE_TOKEN can be guessed: it is shorter than %d characters, or well-known. `carebell token new-key` makes a good one", minToken)
 	for i, u := range s.SMTP.URL {
 		bad(hasScheme(u.Reveal(), "smtp", "smtps"), "CARE_SMTP_URL: server %d: write smtp://host:25 or smtps://user:password@host:465; in a password write @ as %%40 and / as %%2F", i+1)
 	}
@@ -86,7 +88,7 @@ func (s *Settings) ForServe() error {
 		all = append(all, errors.New("CARE_PUBLIC_LISTEN needs CARE_PUBLIC_URL: what customers call the pages, such as https://care.dealer.example"))
 	}
 	if s.PublicURL != "" && len(s.SecretKey) == 0 {
-		all = append(all, errors.New("CARE_PUBLIC_URL needs CARE_SECRET_KEY (or …_FILE), which signs the links: make one with `openssl rand -base64 32`"))
+		all = append(all, errors.New("CARE_PUBLIC_URL needs CARE_SECRET_KEY (or …_FILE), which signs the links: `carebell token new-key` makes one"))
 	}
 	return AsMistake(errors.Join(all...))
 }

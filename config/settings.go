@@ -21,8 +21,10 @@ type Settings struct {
 	PublicListen     string   `split_words:"true" desc:"address of the customers' pages and the gateways' callbacks; needs CARE_PUBLIC_URL"`
 	PublicURL        string   `split_words:"true" desc:"what customers and gateways call it, such as https://care.dealer.example; needs CARE_SECRET_KEY"`
 	TrustedProxies   Prefixes `split_words:"true" desc:"proxies whose X-Forwarded-For is believed, with commas: 127.0.0.1, 10.0.0.0/8"`
-	SecretKey        Secrets  `split_words:"true" desc:"keys for links and address fingerprints, at least 8 characters each, with commas: the first signs, all verify"`
+	SecretKey        Secrets  `split_words:"true" desc:"keys for links and callbacks, at least 32 characters each (carebell token new-key), with commas: the first signs, all verify"`
 	SecretKeyFile    string   `split_words:"true" file:"SecretKey"`
+	AddressKey       Secret   `split_words:"true" desc:"the key with which addresses that opted out, are dead or erased are kept; it never changes; none: the last of CARE_SECRET_KEY"`
+	AddressKeyFile   string   `split_words:"true" file:"AddressKey"`
 
 	SMTP    SMTP
 	Bounce  Bounce
@@ -36,6 +38,8 @@ type Settings struct {
 
 	LogFormat string `split_words:"true" default:"text" desc:"text or json"`
 	LogLevel  Level  `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+
+	hashKey []byte // see UseHashKey
 }
 
 // SMTP says how e-mail leaves.

@@ -42,20 +42,20 @@ func TestDefaults(t *testing.T) {
 		Retention: config.Duration(180 * 24 * time.Hour), Listen: "127.0.0.1:8080", LogFormat: "text",
 		SMTP: config.SMTP{Connections: 16}, SMS: config.SMS{Connections: 8}, Webhook: config.Webhook{Connections: 16},
 	}
-	if diff := cmp.Diff(want, s, cmp.AllowUnexported(config.Secret{})); diff != "" {
+	if diff := cmp.Diff(want, s, cmp.AllowUnexported(config.Secret{}, config.Settings{})); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
 }
 
 func TestEverySetting(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(secret, []byte("first-key-0123456789\nsecond-key-0123456789\n"), 0o600); err != nil {
+	if err := os.WriteFile(secret, []byte("first-key-of-a-test-9f8e7d6c5b4a3210\nsecond-key-of-a-test-0a1b2c3d4e5f6789\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	environment(t, map[string]string{
 		"CARE_REDIS_URL": "redis-sentinel://a:1,b:2/master", "CARE_ALLOW_UNSAFE_REDIS": "true", "CARE_BOOK": "/book",
 		"CARE_SWEEP": "*/5 * * * *", "CARE_LEASE": "1m", "CARE_STATE_DIR": "/state", "CARE_RETENTION": "2w",
-		"CARE_LISTEN": "0.0.0.0:80", "CARE_CONSOLE_TOKEN": "tok", "CARE_PUBLIC_LISTEN": ":81", "CARE_PUBLIC_URL": "https://care.example",
+		"CARE_LISTEN": "0.0.0.0:80", "CARE_CONSOLE_TOKEN": "tok-9f8e7d6c5b4a", "CARE_ADDRESS_KEY": "address-key-of-a-test-0f1e2d3c4b5a6978", "CARE_PUBLIC_LISTEN": ":81", "CARE_PUBLIC_URL": "https://care.example",
 		"CARE_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8", "CARE_SECRET_KEY_FILE": secret,
 		"CARE_CONSOLE_URL": "https://desk.example, http://carebell:8080", "CARE_SMTP_URL": "smtp://a:25, smtps://u:p@b:465", "CARE_SMTP_CONNECTIONS": "4", "CARE_SMTP_RATE": "2.5",
 		"CARE_SMTP_DOMAIN_RATE": "QQ.com = 20, *=100.5", "CARE_SMTP_DOMAIN_CONNECTIONS": "qq.com=4",
@@ -76,9 +76,9 @@ func TestEverySetting(t *testing.T) {
 	want := &config.Settings{
 		RedisURL: sec("redis-sentinel://a:1,b:2/master"), AllowUnsafeRedis: true, Book: "/book", Sweep: "*/5 * * * *",
 		Lease: config.Duration(time.Minute), StateDir: "/state", Retention: config.Duration(14 * 24 * time.Hour), Listen: "0.0.0.0:80",
-		ConsoleToken: sec("tok"), ConsoleURL: config.List{"https://desk.example", "http://carebell:8080"}, PublicListen: ":81", PublicURL: "https://care.example",
+		ConsoleToken: sec("tok-9f8e7d6c5b4a"), AddressKey: sec("address-key-of-a-test-0f1e2d3c4b5a6978"), ConsoleURL: config.List{"https://desk.example", "http://carebell:8080"}, PublicListen: ":81", PublicURL: "https://care.example",
 		TrustedProxies: config.Prefixes{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")},
-		SecretKey:      config.Secrets{sec("first-key-0123456789"), sec("second-key-0123456789")}, SecretKeyFile: secret,
+		SecretKey:      config.Secrets{sec("first-key-of-a-test-9f8e7d6c5b4a3210"), sec("second-key-of-a-test-0a1b2c3d4e5f6789")}, SecretKeyFile: secret,
 		SMTP:    config.SMTP{URL: config.Secrets{sec("smtp://a:25"), sec("smtps://u:p@b:465")}, Connections: 4, Rate: 2.5, ReturnPath: "bounce+{id}@d.example", DomainRate: config.Limits{"qq.com": 20, "*": 100.5}, DomainConnections: config.Limits{"qq.com": 4}},
 		Bounce:  config.Bounce{Maildir: "/bounces", IMAP: config.BounceIMAP{URL: sec("imaps://u:p@i/Returns")}},
 		DKIM:    config.DKIM{Domain: "d.example", Selector: "s", Key: sec("pem")},
@@ -86,7 +86,7 @@ func TestEverySetting(t *testing.T) {
 		Webhook: config.Webhook{URL: sec("https://h/x"), Secret: config.Secrets{sec("whsec_a"), sec("whsec_b")}, Events: true, AllowHosts: config.List{"crm.local", "hub.local"}, Connections: 3, Rate: 7},
 		DryRun:  true, RedirectEmail: "me@example.com", RedirectPhone: "+8613900000000", LogFormat: "json", LogLevel: config.Level(slog.LevelWarn),
 	}
-	if diff := cmp.Diff(want, s, cmp.AllowUnexported(config.Secret{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, s, cmp.AllowUnexported(config.Secret{}, config.Settings{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 	if err := s.ForServe(); err != nil {
@@ -98,7 +98,7 @@ func TestEverySetting(t *testing.T) {
 func TestEverySecretHasAFile(t *testing.T) {
 	dir := t.TempDir()
 	values := map[string]string{
-		"CARE_REDIS_URL": "redis://:s3cret@h:1/0", "CARE_CONSOLE_TOKEN": "s3cret", "CARE_SECRET_KEY": "s3cret-0123456789",
+		"CARE_REDIS_URL": "redis://:s3cret@h:1/0", "CARE_CONSOLE_TOKEN": "s3cret-9f8e7d6c5b", "CARE_SECRET_KEY": "s3cret-of-a-test-9f8e7d6c5b4a3210zyx", "CARE_ADDRESS_KEY": "s3cret-of-a-test-0f1e2d3c4b5a6978zyx",
 		"CARE_SMTP_URL": "smtp://u:s3cret@h:25", "CARE_DKIM_KEY": "s3cret", "CARE_SMS_PASSWORD": "s3cret", "CARE_SMS_ACCOUNTS": "- {gateway: aliyun, password: s3cret}",
 		"CARE_WEBHOOK_URL": "https://h/?key=s3cret", "CARE_WEBHOOK_SECRET": "s3cret", "CARE_BOUNCE_IMAP_URL": "imaps://u:s3cret@h",
 	}
@@ -116,7 +116,7 @@ func TestEverySecretHasAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := map[string]string{
-		"CARE_REDIS_URL": s.RedisURL.Reveal(), "CARE_CONSOLE_TOKEN": s.ConsoleToken.Reveal(), "CARE_SECRET_KEY": s.SecretKey[0].Reveal(),
+		"CARE_REDIS_URL": s.RedisURL.Reveal(), "CARE_CONSOLE_TOKEN": s.ConsoleToken.Reveal(), "CARE_SECRET_KEY": s.SecretKey[0].Reveal(), "CARE_ADDRESS_KEY": s.AddressKey.Reveal(),
 		"CARE_SMTP_URL": s.SMTP.URL[0].Reveal(), "CARE_DKIM_KEY": s.DKIM.Key.Reveal(), "CARE_SMS_PASSWORD": s.SMS.Password.Reveal(), "CARE_SMS_ACCOUNTS": s.SMS.Accounts.Reveal(),
 		"CARE_WEBHOOK_URL": s.Webhook.URL.Reveal(), "CARE_WEBHOOK_SECRET": s.Webhook.Secret[0].Reveal(),
 		"CARE_BOUNCE_IMAP_URL": s.Bounce.IMAP.URL.Reveal(),
@@ -176,7 +176,7 @@ func TestRefused(t *testing.T) {
 		"listen":           {map[string]string{"CARE_LISTEN": "8080"}, "CARE_LISTEN: write host:port, such as 127.0.0.1:8080"},
 		"console":          {map[string]string{"CARE_CONSOLE_URL": "desk.example"}, "CARE_CONSOLE_URL: write https://host, such as https://care.dealer.example; with commas if there are several"},
 		"public":           {map[string]string{"CARE_PUBLIC_URL": "http://care.example"}, "CARE_PUBLIC_URL: write https://host without query; http is for this machine only"},
-		"key":              {map[string]string{"CARE_SECRET_KEY": "short"}, "CARE_SECRET_KEY: key 1 is shorter than 8 characters: make one with `openssl rand -base64 32`"},
+		"key":              {map[string]string{"CARE_SECRET_KEY": "short"}, "CARE_SECRET_KEY: key 1 can be guessed: it is shorter than 32 characters, or well-known. `carebell token new-key` makes a good one"},
 		"imap":             {map[string]string{"CARE_BOUNCE_IMAP_URL": "https://u:s3cret@h"}, "CARE_BOUNCE_IMAP_URL: write imaps://user:password@host:993/Folder; in a password write @ as %40 and / as %2F"},
 		"smtp":             {map[string]string{"CARE_SMTP_URL": "mail.example:25"}, "CARE_SMTP_URL: server 1: write smtp://host:25 or smtps://user:password@host:465; in a password write @ as %40 and / as %2F"},
 		"return path":      {map[string]string{"CARE_SMTP_RETURN_PATH": "bounce@d.example"}, "CARE_SMTP_RETURN_PATH: write one bare address with {id} once before the @, such as bounce+{id}@dealer.example"},
@@ -272,8 +272,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	if n != 44 {
-		t.Errorf("usage shows %d settings, want 44:\n%s", n, b.String())
+	if n != 45 {
+		t.Errorf("usage shows %d settings, want 45:\n%s", n, b.String())
 	}
 	folded := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{"CARE_LEASE 30s ", "CARE_SMS_GATEWAY - ", "CARE_SMTP_URL_FILE", "CARE_RETENTION 180d "} {

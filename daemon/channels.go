@@ -112,7 +112,7 @@ func (e *Env) addSMS(s *senders, book fs.FS) error {
 	}
 	s.files = gatewayFiles(book, gateways)
 	sender, err := sms.New(sms.Config{
-		Gateways: gateways, Files: book, Decode: yaml.Decode, PublicURL: e.Settings.PublicURL, Secret: e.callbackSecret(),
+		Gateways: gateways, Files: book, Decode: yaml.Decode, PublicURL: e.Settings.PublicURL, Secrets: e.Settings.CallbackKeys(),
 		Connections: e.Settings.SMS.Connections, Clock: e.Now,
 	})
 	if err != nil {
@@ -220,10 +220,6 @@ func (e *Env) domains() delivery.Domains {
 	}
 	return d
 }
-
-func (e *Env) callbackSecret() []byte { return e.Settings.CallbackKey() }
-
-func (e *Env) bounceSecret() string { return e.Settings.BounceSecret() }
 
 func reveal(secrets config.Secrets) []string {
 	out := make([]string, len(secrets))

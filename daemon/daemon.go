@@ -90,7 +90,7 @@ func (e *Env) New(ctx context.Context, parts Parts) (*Daemon, error) {
 		lifetime: context.Background(),
 	}
 	d.loop("watchdog", d.watchdog)
-	for _, step := range []func(context.Context) error{d.openSettings, d.listen, d.openStore, d.assemble} {
+	for _, step := range []func(context.Context) error{d.openSettings, d.listen, d.openStore, d.openAddresses, d.assemble} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.unwind(context.WithoutCancel(ctx)))
 		}
@@ -162,6 +162,16 @@ func (d *Daemon) take(checked *carebook.Compiled, problems []problem.Problem) {
 	d.metrics.Book(checked.Book, d.env.Now())
 	d.log.Info("the care book is in force", slog.Int("dealers", len(checked.Book.Dealers)),
 		slog.Int("programs", len(checked.Book.Programs)), slog.String("version", checked.Book.Version))
+}
+
+// openAddresses has the store read what is known of addresses, with the key that they were hashed with.
+func (d *Daemon) openAddresses(ctx context.Context) error {
+	used, err := d.store.HashKey(ctx, d.env.Settings.Fingerprint())
+	if err != nil {
+		return err
+	}
+	d.store.ReadAddresses(func(c *care.Customer) []care.AddressHash { return d.book.Load().Addresses(c) })
+	return config.AsMistake(d.env.Settings.UseHashKey(used))
 }
 
 func (d *Daemon) openChannels(context.Context) error {

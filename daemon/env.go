@@ -24,7 +24,7 @@ func (e *Env) bookOptions(dir string) carebook.Options {
 
 func (e *Env) signer() *token.Signer { return token.NewSigner(e.Settings.LinkKeys()...) }
 
-func (e *Env) hashKey() []byte { return e.Settings.AddressKey() }
+func (e *Env) hashKey() []byte { return e.Settings.HashKey() }
 
 // VersionText returns the version with the revision it was built from.
 func VersionText(version string) string {

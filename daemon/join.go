@@ -44,7 +44,7 @@ func (d *Daemon) leader() (name string, leading bool) {
 func (d *Daemon) public() *web.Public {
 	return &web.Public{
 		Signer: d.env.signer(), Feedback: d.feedback(), Gateways: hooks.SMS{Sender: d.texts, Redirect: d.env.redirects()},
-		BounceSecret: d.env.bounceSecret(), TrustedProxies: d.env.Settings.TrustedProxies, Now: d.env.Now, Log: d.log,
+		BounceSecrets: d.env.Settings.BounceSecrets(), TrustedProxies: d.env.Settings.TrustedProxies, Now: d.env.Now, Log: d.log,
 	}
 }
 
@@ -56,7 +56,7 @@ func (d *Daemon) feedback() *feedback.Service {
 	key, redirect := d.env.hashKey(), d.env.redirects()
 	directory := feedback.Directory{Store: d.store, Book: d.book.Load, HashKey: key, Now: d.env.Now}
 	return &feedback.Service{
-		Overlays: d.store, Facts: directory, Events: directory, Receipts: d.store, People: directory, Now: d.env.Now, Log: d.log,
+		Overlays: d.store, Addresses: d.store, Facts: directory, Events: directory, Receipts: d.store, People: directory, Now: d.env.Now, Log: d.log,
 		Reports: func(raw []byte) ([]care.Receipt, error) {
 			receipts, err := feedback.ReadReport(raw, d.env.Now())
 			return redirect.Strip(receipts), err

@@ -41,10 +41,13 @@ func (r *runner) send(claiming, sending context.Context, p *pool, j *job, done c
 	})
 	r.logAttempt(&rec, p.name, kind, err)
 	out := &outcome{result: care.Result{Claim: j.claim, Record: rec, Next: next}, pool: p, done: done}
+	if r.e.cfg.Hash != nil && (kind == care.KindRecipient || kind == care.KindOptedOut) {
+		out.result.Address = r.e.cfg.Hash(j.message.To)
+	}
 	switch kind {
 	case care.KindRecipient:
 		if r.e.cfg.Hash != nil {
-			out.result.Suppress = &care.Suppression{Channel: r.ch, Hash: r.e.cfg.Hash(j.message.To), Reason: string(kind), At: rec.UpdatedAt}
+			out.result.Suppress = &care.Suppression{Channel: r.ch, Hash: out.result.Address, Reason: string(kind), At: rec.UpdatedAt}
 		}
 	case care.KindOptedOut:
 		out.result.Stop = string(r.ch)

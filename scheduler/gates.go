@@ -23,6 +23,7 @@ type answer struct {
 	reason string    // the gate's name, unless it says more
 	detail string    // for explain
 	until  time.Time // when a putOff lifts; zero = nobody knows
+	again  bool      // it is not for good, although the gate's answers are
 }
 
 func stopped() answer { return answer{stop: true} }
@@ -58,9 +59,7 @@ var gates = []gate{
 	{"superseded", over, (*run).superseded},
 	{"duplicate_household", over, (*run).duplicate},
 	{"merged", over, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.merged != nil} }},
-	{"erased", over, func(r *run, _ *candidate, _ time.Time) answer {
-		return answer{stop: r.facts.Overlay != nil && r.facts.Overlay.Erased}
-	}},
+	{"erased", over, (*run).erased},
 	{"hold", putOff, (*run).hold},
 	{"paused", putOff, nil},
 	{"brake", putOff, func(r *run, c *candidate, _ time.Time) answer {
@@ -118,10 +117,13 @@ func (r *run) filter(c *candidate) {
 	} else {
 		c.emptied = &channelGates[len(channelGates)-1]
 	}
-	left, last := list[:0], -1
+	left, last, refused := list[:0], -1, -1
 	for _, ch := range list {
 		if k := r.stopping(c, ch); k < len(channelGates) {
 			last = max(last, k)
+			if channelGates[k].name == "opted_out" {
+				refused = k
+			}
 		} else {
 			left = append(left, ch)
 		}
@@ -130,6 +132,9 @@ func (r *run) filter(c *candidate) {
 	if len(left) > 0 {
 		c.lead = left[0]
 	} else if last >= 0 {
+		if refused >= 0 && channelGates[last].name == "no_channel" {
+			last = refused // a channel that there never was does not hide a no
+		}
 		c.emptied = &channelGates[last] // the one that the last channel did not pass
 	}
 }
@@ -269,6 +274,15 @@ func (r *run) off(c *candidate) bool {
 	return slices.ContainsFunc(r.prefs.Off, func(name string) bool {
 		return name == string(c.occ.Class) || c.occ.Class != care.Safety && (name == c.occ.Topic || name == c.occ.Program)
 	})
+}
+
+// erased stops what is for an erased customer, for good; and what is for a record that came with an erased customer's address, until an
+// operator allows it.
+func (r *run) erased(*candidate, time.Time) answer {
+	if r.facts.Overlay != nil && r.facts.Overlay.Erased {
+		return stopped()
+	}
+	return answer{stop: r.facts.AddressErased, again: true}
 }
 
 // optedOut asks the overlay's stops. Safety is stopped by a stop of everything, of the channel or of safety itself, not by one of

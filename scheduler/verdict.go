@@ -113,7 +113,7 @@ func (r *run) pass(c *candidate, t time.Time, reason string) outcome {
 		case g == nil:
 			return outcome{at: t, verdict: care.Send, reason: reason}
 		case g.effect != putOff:
-			return outcome{at: t, verdict: care.Skip, reason: a.reason, over: g.effect == over, answer: a}
+			return outcome{at: t, verdict: care.Skip, reason: a.reason, over: g.effect == over && !a.again, answer: a}
 		case !a.until.After(t):
 			return outcome{at: first, verdict: care.Skip, reason: a.reason, answer: a}
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/addresses"
 	"github.com/carebell/carebell/store/codec"
 	"github.com/carebell/carebell/store/lua"
 )
@@ -192,7 +193,7 @@ func (s *Store) noteWatermarks(cs *lua.Calls, floor *Watermark) {
 	}
 }
 
-// learn records dead addresses and opt-outs in the overlays of the results that have any.
+// learn records dead addresses and opt-outs: with the address, for whoever has it, and in the overlays of the results.
 func (s *Store) learn(ctx context.Context, results []care.Result) error {
 	for i := range results {
 		res := &results[i]
@@ -200,6 +201,19 @@ func (s *Store) learn(ctx context.Context, results []care.Result) error {
 			continue
 		}
 		at := s.clock().UTC().Truncate(time.Second)
+		if res.Address != "" {
+			err := s.UpdateAddress(ctx, res.Address, func(a *care.AddressState) {
+				if sup := res.Suppress; sup != nil && a.Dead.At.IsZero() {
+					a.Dead = *sup
+				}
+				if res.Stop != "" {
+					a.Refuse(care.Stop{At: at, Source: "provider"})
+				}
+			})
+			if err != nil && !errors.Is(err, addresses.ErrDamaged) {
+				return err
+			}
+		}
 		err := s.UpdateOverlay(ctx, res.Record.Customer, func(o *care.Overlay) error {
 			if sup := res.Suppress; sup != nil && !slices.ContainsFunc(o.Suppressed, func(have care.Suppression) bool {
 				return have.Channel == sup.Channel && have.Hash == sup.Hash

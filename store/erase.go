@@ -36,7 +36,7 @@ func (s *Store) Erase(ctx context.Context, customer string, hashes []string, rec
 	for _, k := range spaces {
 		dead, err := s.leaveTombstone(ctx, k, customer)
 		if err == nil {
-			err = s.unlink(ctx, customer, append(dead, hashes...))
+			err = s.Unlink(ctx, customer, append(dead, hashes...))
 		}
 		if err == nil {
 			err = s.eraseTasks(ctx, k, customer)

@@ -101,7 +101,7 @@ func TestErasedCompletely(t *testing.T) {
 			}
 			b.note(t, care.EventEntry{At: epoch, Customer: id, Kind: "reply", Value: "of " + id}, taskOf(id, "d", "reply", b.clock.now()))
 		}
-		links := []AddressLink{{hash, "STAYS"}, {hash, "GONE"}, {other, "GONE"}}
+		links := []AddressLink{{Hash: hash, Customer: "STAYS"}, {Hash: hash, Customer: "GONE"}, {Hash: other, Customer: "GONE"}}
 		if err := b.Link(ctx, links); err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +209,7 @@ func TestNothingComesBack(t *testing.T) {
 					Customer: o.Customer, Add: []*care.Occurrence{o}, Move: []*care.Occurrence{o},
 					Drop: []care.Drop{{ID: o.ID, State: care.StateSkipped, Reason: "erased"}},
 				})
-				if err := b.Link(ctx, []AddressLink{{hash, o.Customer}, {hash, "STAYS"}}); err != nil {
+				if err := b.Link(ctx, []AddressLink{{Hash: hash, Customer: o.Customer}, {Hash: hash, Customer: "STAYS"}}); err != nil {
 					t.Fatal(err)
 				}
 				if err := b.Note(ctx, []care.EventEntry{{At: epoch, Customer: o.Customer, Kind: "opt_out", Value: "sms"}}); err != nil {
@@ -274,7 +274,9 @@ func TestErasedAmongWriters(t *testing.T) {
 		_, err := b.Apply(ctx, []care.Change{{Customer: "GONE", Add: []*care.Occurrence{occurrence("GONE", i, epoch)}}})
 		return err
 	})
-	again(func(i int) error { return b.Link(ctx, []AddressLink{{hash, "GONE"}, {hash, customer(i)}}) })
+	again(func(i int) error {
+		return b.Link(ctx, []AddressLink{{Hash: hash, Customer: "GONE"}, {Hash: hash, Customer: customer(i)}})
+	})
 	again(func(int) error { return b.Note(ctx, []care.EventEntry{{At: epoch, Customer: "GONE", Kind: "seen"}}) })
 	again(func(i int) error {
 		return b.Note(ctx, []care.EventEntry{taskOf("GONE", "d", "reply", epoch.Add(time.Duration(i)*time.Millisecond))})

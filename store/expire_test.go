@@ -23,7 +23,7 @@ func TestNoLinkIsLost(t *testing.T) {
 		for customer, s := range map[string]*Store{"A": b.Store, "B": other} {
 			wg.Go(func() {
 				for i := range numbers {
-					if err := s.Link(t.Context(), []AddressLink{{hash(i), customer}}); err != nil {
+					if err := s.Link(t.Context(), []AddressLink{{Hash: hash(i), Customer: customer}}); err != nil {
 						t.Error(err)
 						return
 					}
@@ -120,7 +120,7 @@ func TestAddressesOfTheGoneAreTrimmed(t *testing.T) {
 		b.redis.HSet(ctx, ledgerKey("young"), "x", entry(young)) // a reply may still come
 		b.redis.HSet(ctx, ledgerKey("young-stopped"), "x", entry(young), codec.OverlayField, `{"stops":{"*":{}}}`)
 		for _, id := range []string{"there", "old", "stopped", "young", "young-stopped", "never"} {
-			if err := b.Link(ctx, []AddressLink{{hash, id}}); err != nil {
+			if err := b.Link(ctx, []AddressLink{{Hash: hash, Customer: id}}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -50,7 +50,10 @@ func (s *Store) readFacts(ctx context.Context, ids []string, ledgers bool) ([]*c
 			return nil, nil, err
 		}
 		facts, old := s.decode(ctx, f)
-		return facts, old, nil
+		if ledgers {
+			err = s.Learn(ctx, facts)
+		}
+		return facts, old, err
 	}
 	parts := slices.Collect(slices.Chunk(ids, factsAtOnce))
 	facts, old, errs := make([][]*care.Facts, len(parts)), make([]map[string][]string, len(parts)), make([]error, len(parts))

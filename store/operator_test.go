@@ -325,7 +325,7 @@ func TestAddresses(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *bundle) {
 		const a, c = "0123456789abcdef0123456789abcdef", "0123ffff89abcdef0123456789abcdef"
-		links := []AddressLink{{a, "C1"}, {a, "C2"}, {c, "C3"}}
+		links := []AddressLink{{Hash: a, Customer: "C1"}, {Hash: a, Customer: "C2"}, {Hash: c, Customer: "C3"}}
 		for range 2 {
 			if err := b.Link(t.Context(), links); err != nil {
 				t.Fatal(err)

@@ -24,40 +24,50 @@ var errBusy = errors.New("it keeps being changed by others; try again")
 // called again when another change came between. A damaged overlay is not overwritten: there may be an opt-out in it.
 // Of an erased customer nothing is kept but opt-outs and dead addresses.
 func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*care.Overlay) error) error {
-	key := shared.ledger(customer)
-	for range casTries {
-		old, err := s.client.HGet(ctx, key, codec.OverlayField).Bytes()
-		if wrongType(err) {
-			return fmt.Errorf("customer %s: %w", customer, errOverlay)
-		}
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("overlay of %s: %w", customer, err)
-		}
+	err := s.updateField(ctx, shared.ledger(customer), codec.OverlayField, func(old []byte) ([]byte, error) {
 		o := new(care.Overlay)
 		if len(old) > 0 && json.Unmarshal(old, o) != nil {
-			return fmt.Errorf("customer %s: %w", customer, errOverlay)
+			return nil, errOverlay
 		}
 		erased := o.Erased
 		if err := fn(o); err != nil {
-			return err
+			return nil, err
 		}
 		if erased {
 			keepTombstone(o)
 		}
-		raw, err := json.Marshal(o)
+		return json.Marshal(o)
+	})
+	switch {
+	case wrongType(err):
+		return fmt.Errorf("customer %s: %w", customer, errOverlay)
+	case err != nil:
+		return fmt.Errorf("overlay of %s: %w", customer, err)
+	}
+	return nil
+}
+
+// updateField changes a field of a hash that holds JSON by compare-and-set. fn may be called again when another change came between.
+func (s *Store) updateField(ctx context.Context, key, field string, fn func(old []byte) ([]byte, error)) error {
+	for range casTries {
+		old, err := s.client.HGet(ctx, key, field).Bytes()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+		raw, err := fn(old)
 		if err != nil {
-			return fmt.Errorf("overlay of %s: %w", customer, err)
+			return err
 		}
 		if bytes.Equal(raw, old) || len(old) == 0 && string(raw) == "{}" {
 			return nil
 		}
-		c := &lua.Call{Script: s.lua.Swap, Key: key, Args: []any{codec.OverlayField, old, raw}}
+		c := &lua.Call{Script: s.lua.Swap, Key: key, Args: []any{field, old, raw}}
 		if err := s.lua.Exec(ctx, []*lua.Call{c}, true); err != nil {
-			return fmt.Errorf("overlay of %s: %w", customer, err)
+			return err
 		}
 		if c.Number() == 1 {
 			return nil
 		}
 	}
-	return fmt.Errorf("overlay of %s: %w", customer, errBusy)
+	return errBusy
 }

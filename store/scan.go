@@ -28,6 +28,9 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 	var one sync.Mutex
 	visit := func(f *fetched) error {
 		facts, old := s.decode(ctx, f)
+		if err := s.Learn(ctx, facts); err != nil {
+			return err
+		}
 		if err := s.prune(ctx, old); err != nil {
 			return err
 		}

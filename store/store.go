@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/addresses"
 	"github.com/carebell/carebell/store/lua"
 	"github.com/carebell/carebell/store/migrate"
 )
@@ -52,17 +53,18 @@ type Options struct {
 
 // Store is carebell's Redis. It is safe for any number of goroutines.
 type Store struct {
-	client    redis.UniversalClient
-	cluster   *redis.ClusterClient // nil unless it is a cluster
-	single    *redis.Client        // nil if it is one
-	opts      Options
-	log       *slog.Logger
-	clock     func() time.Time
-	machine   func() time.Time // the machine's clock, for leases
-	retention time.Duration
-	lua       *lua.Runner
-	keys      keyspace
-	failsOver bool // Sentinel or Cluster: a server that is no master will soon be left for one
+	client           redis.UniversalClient
+	cluster          *redis.ClusterClient // nil unless it is a cluster
+	single           *redis.Client        // nil if it is one
+	opts             Options
+	log              *slog.Logger
+	clock            func() time.Time
+	machine          func() time.Time // the machine's clock, for leases
+	retention        time.Duration
+	lua              *lua.Runner
+	keys             keyspace
+	failsOver        bool // Sentinel or Cluster: a server that is no master will soon be left for one
+	*addresses.Index      // of what is known of addresses
 
 	looks      [1 << 6]remembered // by set of care.Lanes
 	watermarks watermarks
@@ -106,6 +108,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.connect(o); err != nil {
 		return nil, err
 	}
+	s.Index = s.indexAddresses()
 	var err error
 	if s.lua, err = lua.New(s.single, s.cluster, o.Embedded); err == nil {
 		err = s.check(ctx)

@@ -62,7 +62,7 @@ func (b *bundle) live(t *testing.T) {
 	}
 	b.erase(t, "erased", false)
 	if err := errors.Join(
-		b.Link(ctx, []AddressLink{{"0011223344556677889900aabbccddee", "sent"}, {"0011223344556677889900aabbccddee", "due"}}),
+		b.Link(ctx, []AddressLink{{Hash: "0011223344556677889900aabbccddee", Customer: "sent"}, {Hash: "0011223344556677889900aabbccddee", Customer: "due"}}),
 		b.Note(ctx, []care.EventEntry{taskOf("failed", "sh-pudong", "reply", epoch)}), paused(b.Pause(ctx, "program:p", "", "")),
 		b.SetEventCursor(ctx, "webhook", Cursor{"17-3", 12}),
 	); err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/contact"
 	"github.com/carebell/carebell/care/token"
 	"github.com/carebell/carebell/service/feedback"
 	"github.com/carebell/carebell/service/operate"
@@ -151,6 +152,10 @@ func (d *memory) Receipts(_ context.Context, receipts []care.Receipt) error {
 	return nil
 }
 
+func (d *memory) Numbers(number string, countries []string) []string {
+	return contact.Readings(number, append(countries, "CN")...)
+}
+
 func (d *memory) ByNumber(_ context.Context, number string) ([]feedback.Asked, error) {
 	if number != "+8613800138000" {
 		return nil, nil
@@ -274,7 +279,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func (d *memory) public() *web.Public {
 	clock := func() time.Time { return now }
 	return &web.Public{
-		Signer: signer, Gateways: d, BounceSecret: "bounce-secret", Now: clock, Log: quiet(),
+		Signer: signer, Gateways: d, BounceSecrets: []string{"bounce-secret", "the old bounce-secret"}, Now: clock, Log: quiet(),
 		Feedback: &feedback.Service{Overlays: d, Facts: d, Events: d, Receipts: d, People: d, Reports: d.report, Now: clock, Log: quiet()},
 	}
 }

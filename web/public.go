@@ -23,7 +23,7 @@ type Public struct {
 	Signer         *token.Signer
 	Feedback       *feedback.Service
 	Gateways       hooks.Gateways // nil = there is no /hooks
-	BounceSecret   string         // for /hooks/email/bounce; "" = there is none
+	BounceSecrets  []string       // for /hooks/email/bounce, any of them; none = there is no such address
 	TrustedProxies []netip.Prefix
 	Now            func() time.Time
 	Log            *slog.Logger
@@ -59,7 +59,7 @@ func (p *Public) routes() ([]httpx.Route, http.HandlerFunc) {
 	}
 	list = slices.Concat(list, pages.Routes())
 	if p.Gateways != nil {
-		list = slices.Concat(list, hooks.New(p.Gateways, p.Feedback, p.BounceSecret, guesses, p.Log).Routes())
+		list = slices.Concat(list, hooks.New(p.Gateways, p.Feedback, p.BounceSecrets, guesses, p.Log).Routes())
 	}
 	return list, pages.NotFound
 }

@@ -25,7 +25,7 @@ func twoTwilios(t *testing.T, change func(us, eu *sms.Gateway)) (s *sms.Sender, 
 	a := sms.Gateway{Name: "us", Driver: "twilio", URL: server(us), User: "ACus", Password: "token-us", From: "+12125550100"}
 	b := sms.Gateway{Name: "eu", Driver: "twilio", URL: server(eu), User: "ACeu", Password: "token-eu", From: "MGeu"}
 	change(&a, &b)
-	return newSender(t, sms.Config{Gateways: []sms.Gateway{a, b}, PublicURL: "https://care.example", Secret: []byte("secret")}), us, eu
+	return newSender(t, sms.Config{Gateways: []sms.Gateway{a, b}, PublicURL: "https://care.example", Secrets: [][]byte{[]byte("secret")}}), us, eu
 }
 
 func TestTwoAccountsOfOneProviderAreRouted(t *testing.T) {

@@ -28,12 +28,15 @@ type Callback struct {
 type Reply struct {
 	Gateway string
 	ID      string // the gateway's id of the reply; the same on a repeat; "" if it has none
-	From    string // the customer's number, E.164 where the gateway says so
+	From    string // the customer's number as the gateway writes it: contact.Readings reads it
 	To      string // the number it was sent to
 	Text    string
 	OptOut  bool // it says stop: by its words, or because the gateway already took it so
 	OptIn   bool
+	More    bool // and something else, for a person
 	At      time.Time
+
+	Countries []string // that the account is for; none = every country
 }
 
 // Errors of Callback.
@@ -98,9 +101,14 @@ func (s *Sender) ParseReplies(gateway string, r *http.Request) ([]Reply, error) 
 	return c.Replies, nil
 }
 
-// trusted checks the token of gateways that do not sign. Without a secret nothing is trusted.
+// trusted checks the token of gateways that do not sign: that of any of the keys, so that a new key cuts nobody off. Without a secret
+// nothing is trusted.
 func (p *provider) trusted(in *inbound) error {
-	if p.token == "" || subtle.ConstantTimeCompare([]byte(p.token), []byte(in.query.Get("token"))) != 1 {
+	got, ok := []byte(in.query.Get("token")), 0
+	for _, token := range p.tokens {
+		ok |= subtle.ConstantTimeCompare([]byte(token), got)
+	}
+	if ok != 1 {
 		return ErrForged
 	}
 	return nil

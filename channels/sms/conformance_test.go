@@ -43,7 +43,7 @@ func TestConformance(t *testing.T) {
 				account.URL, account.Password = url, password
 				s, err := sms.New(sms.Config{
 					Gateways: []sms.Gateway{account}, Decode: yaml.Decode, Files: book("acme", strings.ReplaceAll(acme, "URL", url)), PublicURL: "https://care.example",
-					Secret: []byte("secret-canary"), Clock: testClock, Timeout: 20 * time.Second, Connections: 32,
+					Secrets: [][]byte{[]byte("secret-canary")}, Clock: testClock, Timeout: 20 * time.Second, Connections: 32,
 				})
 				if err != nil {
 					t.Fatalf("%v", err)

@@ -18,7 +18,7 @@ func FuzzCallbacks(f *testing.F) {
 	f.Add("", `{"mobile":"1","text":"R"}`, "")
 	f.Add("", `{"reports":[{"ref":"a","id":"b","status":"DELIVRD"}]}`, "")
 	gateways := []sms.Gateway{{Name: "kannel", URL: "http://127.0.0.1:1"}, accounts["vonage"], accounts["aliyun"], accounts["tencent"], {Name: "acme"}}
-	s := newSender(f, sms.Config{Gateways: gateways, Files: book("acme", strings.ReplaceAll(acme, "URL", "https://sms.example")), Secret: []byte("secret")})
+	s := newSender(f, sms.Config{Gateways: gateways, Files: book("acme", strings.ReplaceAll(acme, "URL", "https://sms.example")), Secrets: [][]byte{[]byte("secret")}})
 	f.Fuzz(func(t *testing.T, query, body, contentType string) {
 		for _, g := range gateways {
 			r := httptest.NewRequest(http.MethodPost, "/hooks/sms/"+g.Name, strings.NewReader(body))

@@ -34,8 +34,16 @@ type provider struct {
 	Gateway
 	client *httpclient.Client
 	clock  func() time.Time
-	public string // base of callback URLs, "" = none
-	token  string // goes into callback URLs that are not signed
+	public string   // base of callback URLs, "" = none
+	tokens []string // of callback URLs that are not signed: the first goes into them, all are taken
+}
+
+// token goes into callback URLs; "" = there is none.
+func (p *provider) token() string {
+	if len(p.tokens) == 0 {
+		return ""
+	}
+	return p.tokens[0]
 }
 
 // template returns the approved template that a message has for the account, else for all accounts of its provider.

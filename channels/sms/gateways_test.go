@@ -29,7 +29,7 @@ func fake(t testing.TB, g sms.Gateway, answer http.HandlerFunc) (*sms.Sender, *r
 	}))
 	t.Cleanup(srv.Close)
 	g.URL = srv.URL
-	return newSender(t, sms.Config{Gateways: []sms.Gateway{g}, PublicURL: "https://care.example", Secret: []byte("secret")}), rec
+	return newSender(t, sms.Config{Gateways: []sms.Gateway{g}, PublicURL: "https://care.example", Secrets: [][]byte{[]byte("secret")}}), rec
 }
 
 var accounts = map[string]sms.Gateway{
@@ -428,8 +428,8 @@ func TestGenericCallbacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantReplies := []sms.Reply{
-		{Gateway: "acme", ID: "5", From: number, To: "1069", Text: "回T退订", At: testClock()},
-		{Gateway: "acme", From: number, Text: "R", OptOut: true, At: testClock()},
+		{Gateway: "acme", ID: "5", From: number[1:], To: "1069", Text: "回T退订", OptOut: true, At: testClock()},
+		{Gateway: "acme", From: number[1:], Text: "R", OptOut: true, At: testClock()},
 	}
 	if diff := cmp.Diff(wantReplies, got.Replies); diff != "" || string(got.Answer) != "OK" {
 		t.Errorf("replies (-want +got):\n%s", diff)

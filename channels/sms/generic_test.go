@@ -60,7 +60,7 @@ func generic(t testing.TB, text string, answer func(w http.ResponseWriter, r *ht
 	t.Cleanup(srv.Close)
 	return newSender(t, sms.Config{
 		Gateways: []sms.Gateway{{Name: "acme", User: "care", From: "1069"}}, Files: book("acme", strings.ReplaceAll(text, "URL", srv.URL)),
-		Secret: []byte("secret"),
+		Secrets: [][]byte{[]byte("secret")},
 	}), rec
 }
 

@@ -39,7 +39,7 @@ func newKannel(p provider) (gateway, error) {
 		k.account = "&from=" + url.QueryEscape(p.From)
 	}
 	k.account += "&password=" + url.QueryEscape(p.Password) + "&text="
-	if before := p.callbackURL("token=" + url.QueryEscape(p.token) + "&id="); before != "" {
+	if before := p.callbackURL("token=" + url.QueryEscape(p.token()) + "&id="); before != "" {
 		// It carries Kannel's escapes: %d the event, %A the SMSC's words, %F its id, %T the time.
 		k.wishes = [2]string{"&dlr-mask=31&dlr-url=" + url.QueryEscape(before), url.QueryEscape("&event=%d&reply=%A&foreign=%F&at=%T")}
 	}

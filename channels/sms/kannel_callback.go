@@ -76,7 +76,7 @@ func smscStatus(words string) string {
 
 // reply builds a reply and reads its words.
 func (p *provider) reply(id, from, to, text string) Reply {
-	r := Reply{Gateway: p.Name, ID: id, From: p.plus(from), To: to, Text: strings.TrimSpace(channels.Lines(text)), At: p.clock()}
-	r.OptOut, r.OptIn = OptWord(r.Text)
+	r := Reply{Gateway: p.Name, ID: id, From: from, To: to, Text: strings.TrimSpace(channels.Lines(text)), At: p.clock(), Countries: p.Countries}
+	r.OptOut, r.OptIn, r.More = OptWord(r.Text)
 	return r
 }

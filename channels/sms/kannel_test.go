@@ -52,7 +52,7 @@ func TestKannelRequest(t *testing.T) {
 	srv, rec := kannel(t, 202, "0: Accepted for delivery")
 	s := newSender(t, sms.Config{
 		Gateways:  []sms.Gateway{{Name: "kannel", URL: srv.URL, User: "care", From: "10690000"}},
-		PublicURL: "https://care.example/", Secret: []byte("secret"),
+		PublicURL: "https://care.example/", Secrets: [][]byte{[]byte("secret")},
 	})
 	got, err := s.Send(t.Context(), testMessage())
 	if err != nil {
@@ -169,7 +169,7 @@ func TestConnectionNeverMadeIsRepeatedAtOnce(t *testing.T) {
 
 func TestKannelCallbacks(t *testing.T) {
 	t.Parallel()
-	s := newSender(t, sms.Config{Gateways: []sms.Gateway{{Name: "kannel", URL: "http://127.0.0.1:1"}}, Secret: []byte("secret")})
+	s := newSender(t, sms.Config{Gateways: []sms.Gateway{{Name: "kannel", URL: "http://127.0.0.1:1"}}, Secrets: [][]byte{[]byte("secret")}})
 	token := sms.CallbackToken([]byte("secret"), "kannel")
 	const id = "abcdefghijklmnopqrstuvwxyz"
 	at := time.Unix(1_780_000_000, 0).UTC()
@@ -199,8 +199,8 @@ func TestKannelCallbacks(t *testing.T) {
 		"no token":     {"event=1&id=" + id + "-sms", nil, nil, sms.ErrForged},
 		"rubbish":      {"token=" + token + "&event=one", nil, nil, sms.ErrUnreadable},
 		"empty":        {"token=" + token, nil, nil, sms.ErrUnreadable},
-		"reply, stop":  {"token=" + token + "&from=8613800138001&to=10690000&id=R1&text=" + url.QueryEscape(" 退订。"), nil, &sms.Reply{Gateway: "kannel", ID: "R1", From: number, To: "10690000", Text: "退订。", OptOut: true, At: testClock()}, nil},
-		"reply, a car": {"token=" + token + "&from=13800138001&to=10690000&text=" + url.QueryEscape("车已卖"), nil, &sms.Reply{Gateway: "kannel", From: number, To: "10690000", Text: "车已卖", At: testClock()}, nil},
+		"reply, stop":  {"token=" + token + "&from=8613800138001&to=10690000&id=R1&text=" + url.QueryEscape(" 退订。"), nil, &sms.Reply{Gateway: "kannel", ID: "R1", From: number[1:], To: "10690000", Text: "退订。", OptOut: true, At: testClock()}, nil},
+		"reply, a car": {"token=" + token + "&from=13800138001&to=10690000&text=" + url.QueryEscape("车已卖"), nil, &sms.Reply{Gateway: "kannel", From: number[3:], To: "10690000", Text: "车已卖", At: testClock()}, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestKannelQueryIsWellFormed(t *testing.T) {
 			t.Parallel()
 			srv, rec := kannel(t, 202, "0: Accepted for delivery")
 			tt.gateway.Name, tt.gateway.URL = "kannel", srv.URL+tt.path
-			s := newSender(t, sms.Config{Gateways: []sms.Gateway{tt.gateway}, PublicURL: tt.public, Secret: []byte("secret")})
+			s := newSender(t, sms.Config{Gateways: []sms.Gateway{tt.gateway}, PublicURL: tt.public, Secrets: [][]byte{[]byte("secret")}})
 			m := testMessage()
 			m.Text, m.Signature, m.Class = []byte(tt.text), "", care.Service
 			if m.Expires = (time.Time{}); tt.expires > 0 {

@@ -2,8 +2,6 @@ package sms
 
 import (
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
@@ -66,47 +64,21 @@ func (y *aliyun) number(to, _ string) (string, error) {
 	return n, nil
 }
 
-// plus completes a number of a callback that comes without its plus, as the countries that the account is for write theirs; an account
-// for every country is read as one of China.
+// plus completes a number of a callback, as the countries that the account is for write theirs; an account for every country is read as
+// one of China.
 func (p *provider) plus(number string) string {
 	countries := p.Countries
 	if len(countries) == 0 {
 		countries = []string{"CN"}
 	}
-	return international(number, countries)
+	if n := contact.Readings(number, countries...); len(n) > 0 {
+		return n[0]
+	}
+	return ""
 }
 
 // chinese completes a number in a callback of a provider of the mainland.
-func chinese(number string) string { return international(number, []string{"CN"}) }
-
-// international reads a number of a callback: with a plus or 00, as one that takes texts in one of the countries, China before the others,
-// else as one that begins with its calling code.
-func international(number string, countries []string) string {
-	n := strings.Map(func(r rune) rune {
-		if (r >= '0' && r <= '9') || r == '+' {
-			return r
-		}
-		return -1
-	}, number)
-	switch {
-	case n == "" || n[0] == '+':
-		return n
-	case strings.HasPrefix(n, "00"):
-		return "+" + n[2:]
-	}
-	china := slices.IndexFunc(countries, func(c string) bool { return strings.EqualFold(c, "CN") })
-	if china >= 0 {
-		if e164, ok := contact.Mobile(n, "CN"); ok {
-			return e164
-		}
-	}
-	for _, c := range countries {
-		if e164, ok := contact.Mobile(n, c); ok {
-			return e164
-		}
-	}
-	return "+" + n
-}
+func chinese(number string) string { return (&provider{}).plus(number) }
 
 // check refuses what is none of ours to send before any gateway is asked.
 func (s *Sender) check(m *care.Message) error {

@@ -177,7 +177,7 @@ func TestRepliesKeepTheirNumbers(t *testing.T) {
 		"of Russia":                      {nil, "79161234567", "+79161234567"},
 	} {
 		s := newSender(t, sms.Config{
-			Gateways: []sms.Gateway{{Name: "acme", Countries: tt.countries}}, Files: book("acme", acmeAt("https://sms.example")), Secret: []byte("secret"),
+			Gateways: []sms.Gateway{{Name: "acme", Countries: tt.countries}}, Files: book("acme", acmeAt("https://sms.example")), Secrets: [][]byte{[]byte("secret")},
 		})
 		body, err := json.Marshal(map[string]any{"messages": []map[string]string{{"mobile": tt.from, "content": "退订"}}})
 		if err != nil {
@@ -185,7 +185,15 @@ func TestRepliesKeepTheirNumbers(t *testing.T) {
 		}
 		r := httptest.NewRequest(http.MethodPost, "/hooks/sms/acme?token="+sms.CallbackToken([]byte("secret"), "acme"), strings.NewReader(string(body)))
 		c, err := s.Callback("acme", r)
-		if err != nil || len(c.Replies) != 1 || c.Replies[0].From != tt.want || !c.Replies[0].OptOut {
+		if err != nil || len(c.Replies) != 1 || !c.Replies[0].OptOut {
+			t.Errorf("%s: %+v, %v", name, c, err)
+			continue
+		}
+		countries := c.Replies[0].Countries
+		if len(countries) == 0 {
+			countries = []string{"CN"} // as of a book with stores in China
+		}
+		if read := contact.Readings(c.Replies[0].From, countries...); len(read) == 0 || read[0] != tt.want {
 			t.Errorf("%s: %+v, %v, want %s", name, c, err, tt.want)
 		}
 	}

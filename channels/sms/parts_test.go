@@ -178,25 +178,3 @@ func FuzzParts(f *testing.F) {
 		}
 	})
 }
-
-func TestOptWord(t *testing.T) {
-	t.Parallel()
-	for _, w := range []string{
-		"R", "T", "TD", "N", "退订", "STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT",
-		"stop", " Stop. ", "ｓｔｏｐ", "ＴＤ", "ｒ", "“退订”", "退订。", "\u3000退订\u3000", "退订\r\n", "\ufeffstop",
-	} {
-		if out, in := sms.OptWord(w); !out || in {
-			t.Errorf("%q is no opt-out", w)
-		}
-	}
-	for _, w := range []string{"START", "unstop", "ＳＴＡＲＴ "} {
-		if out, in := sms.OptWord(w); out || !in {
-			t.Errorf("%q is no opt-in", w)
-		}
-	}
-	for _, w := range []string{"", "stop by tomorrow", "不要退订", "Y", "好的", "123", strings.Repeat("R", 1000), "non stop"} {
-		if out, in := sms.OptWord(w); out || in {
-			t.Errorf("%q is one", w)
-		}
-	}
-}

@@ -48,8 +48,8 @@ type Config struct {
 	Decode care.FileDecoder
 	// PublicURL is where gateways can call us; "" = no receipts are asked for.
 	PublicURL string
-	// Secret makes the token in callback URLs of gateways that do not sign.
-	Secret      []byte
+	// Secrets make the tokens in callback URLs of gateways that do not sign: the first is given out, those of all are taken.
+	Secrets     [][]byte
 	Countries   []string      // calling codes that may be written to ("86", "1"); none = all
 	MaxParts    int           // a longer text is refused; 0 = 10
 	Connections int           // to each gateway that does not say how many; 0 = 32
@@ -94,7 +94,10 @@ func New(cfg Config) (*Sender, error) {
 			return nil, fmt.Errorf("sms: gateway %s: the account of %s must not be named like another provider", g.Name, g.Driver)
 		}
 		client := httpclient.New(httpclient.Config{Connections: cmp.Or(g.Connections, cfg.Connections), Timeout: cfg.Timeout, TLS: cfg.TLS})
-		p := provider{Gateway: g, client: client, clock: cfg.Clock, public: cfg.PublicURL, token: CallbackToken(cfg.Secret, g.Name)}
+		p := provider{Gateway: g, client: client, clock: cfg.Clock, public: cfg.PublicURL}
+		for _, secret := range cfg.Secrets {
+			p.tokens = append(p.tokens, CallbackToken(secret, g.Name))
+		}
 		driver, err := s.driver(p)
 		if err != nil {
 			return nil, fmt.Errorf("sms: gateway %s: %w", g.Name, err)
@@ -131,9 +134,6 @@ func (s *Sender) driver(p provider) (gateway, error) {
 // CallbackToken returns the token that stands as ?token= in the callback URL of a gateway that does not sign what it posts: for
 // Kannel and Vonage it is put there by us, elsewhere whoever sets the gateway up does.
 func CallbackToken(secret []byte, gateway string) string {
-	if len(secret) == 0 {
-		return ""
-	}
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte("sms-callback\x00" + gateway))
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil)[:20]))

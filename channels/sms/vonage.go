@@ -61,7 +61,7 @@ func (v *vonage) send(ctx context.Context, m *care.Message, text string) (outcom
 	if !m.Expires.IsZero() {
 		form.Set("ttl", strconv.FormatInt(max(20_000, min(m.Expires.Sub(v.clock()).Milliseconds(), (7*24*time.Hour).Milliseconds())), 10))
 	}
-	if receipt := v.callbackURL("token=" + url.QueryEscape(v.token)); receipt != "" {
+	if receipt := v.callbackURL("token=" + url.QueryEscape(v.token())); receipt != "" {
 		form.Set("callback", receipt)
 	}
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}

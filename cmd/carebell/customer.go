@@ -15,13 +15,13 @@ import (
 func newCustomer() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "customer",
-		Short: "Show, export or erase what is held of a customer",
+		Short: "Show, export or erase what is held of a customer, or allow one who came with an erased address",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return &misuse{errors.New("customer needs show, export or erase, and an id")}
+			return &misuse{errors.New("customer needs show, export, erase or allow, and an id")}
 		},
 	}
-	cmd.AddCommand(newCustomerShow(), newCustomerExport(), newCustomerErase())
+	cmd.AddCommand(newCustomerShow(), newCustomerExport(), newCustomerErase(), newCustomerAllow())
 	return cmd
 }
 
@@ -86,6 +86,8 @@ func newCustomerErase() *cobra.Command {
 		Long: "Delete what waits for a customer, what became of their messages, their timeline and what they told carebell, and leave a\n" +
 			"tombstone, so that they are never served again, also when their record comes back (PIPL art. 47; GDPR art. 17). The\n" +
 			"tombstone holds the opt-outs and, as keyed hashes, the dead addresses. It cannot be undone.\n" +
+			"Their number and mailbox are remembered as keyed hashes too: a record that comes with one later, under whatever id, is not\n" +
+			"served until carebell customer allow says so. Whoever has one today is served on.\n" +
 			"The record at care:customer:<id> belongs to the dealership's system and must be deleted there; --record deletes it here too.",
 		Args: cobra.ExactArgs(1),
 	}
@@ -100,6 +102,9 @@ func newCustomerErase() *cobra.Command {
 			return err
 		}
 		defer s.close()
+		if err := s.keepKey(cmd.Context()); err != nil {
+			return err
+		}
 		done, err := service.Erase(cmd.Context(), s.who, args[0], *record)
 		if err != nil {
 			return err
@@ -107,6 +112,34 @@ func newCustomerErase() *cobra.Command {
 		return showErasure(cmd.OutOrStdout(), done)
 	}
 	return cmd
+}
+
+func newCustomerAllow() *cobra.Command {
+	return &cobra.Command{
+		Use:   "allow ID",
+		Short: "Serve a customer who came with the number or mailbox of somebody who was erased",
+		Long: "A record that first appears after an erasure with an address of the erased customer is not served (erased), whatever its id: it may\n" +
+			"be the same person. carebell hygiene lists such records. This serves the customer from now on: somebody else has the address now,\n" +
+			"or the customer came back and wants to hear from you.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			service, s, err := act(cmd)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			changed, err := service.Allow(cmd.Context(), s.who, args[0])
+			switch {
+			case err != nil:
+				return err
+			case !changed:
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is not held back: no address of theirs is that of an erased customer\n", args[0])
+			default:
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is served from now on\n", args[0])
+			}
+			return err
+		},
+	}
 }
 
 func showErasure(w io.Writer, done *operate.Erasure) error {
@@ -146,6 +179,9 @@ func showDossier(w io.Writer, d *operate.Dossier) error {
 			return err
 		}
 		fmt.Fprintln(w, b.String())
+	}
+	if d.Withheld {
+		fmt.Fprintf(w, "erased: an address is that of somebody who was erased; carebell customer allow %s serves the customer\n", d.Customer)
 	}
 	for _, f := range d.Defects {
 		fmt.Fprintf(w, "defect: %s %s\n", f.Path, f.Message)

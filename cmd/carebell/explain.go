@@ -168,6 +168,9 @@ func (t *teller) facts() {
 	if x.Erased {
 		t.line(t.T("explain.erased"))
 	}
+	if x.Withheld {
+		t.line(t.T("explain.address_erased", "customer", x.Customer))
+	}
 	if x.SafetyOnly {
 		t.line(t.T("explain.safety_only"))
 	}

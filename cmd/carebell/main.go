@@ -79,7 +79,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &misuse{err} })
 	root.AddCommand(
-		newServe(), newDemo(), newInit(), newLint(), newImport(), newPlan(), newForecast(), newExplain(), newHygiene(), newCustomer(), newPreview(), newSend(), newMessages(),
+		newServe(), newDemo(), newInit(), newLint(), newImport(), newPlan(), newForecast(), newExplain(), newHygiene(), newCustomer(), newToken(), newPreview(), newSend(), newMessages(),
 		newPause(), newResume(), newDoctor(), newVersion(),
 	)
 	for _, c := range root.Commands() {

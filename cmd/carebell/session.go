@@ -50,6 +50,29 @@ func (s *session) connect(ctx context.Context) (err error) {
 		URL: set.RedisURL.Reveal(), AllowUnsafe: true, Reader: true, Clock: s.env.Now, Logger: s.env.Log, Retention: time.Duration(set.Retention),
 		Trial: set.Trial(),
 	})
+	if err != nil {
+		return err
+	}
+	s.store.ReadAddresses(func(c *care.Customer) []care.AddressHash {
+		book, err := s.book()
+		if err != nil {
+			return nil // a command that plans says so itself
+		}
+		return book.Addresses(c)
+	})
+	used, err := s.store.HashKey(ctx, "")
+	if err == nil && used != "" {
+		err = set.UseHashKey(used)
+	}
+	if err != nil {
+		s.close()
+	}
+	return err
+}
+
+// keepKey remembers the key that this command hashes addresses with, as the daemon does.
+func (s *session) keepKey(ctx context.Context) error {
+	_, err := s.store.HashKey(ctx, s.env.Settings.Fingerprint())
 	return err
 }
 

@@ -29,7 +29,7 @@ type Compiled struct {
 	Loaded    time.Time // when it was read
 
 	links   *links
-	hashKey []byte
+	hashKey func() []byte
 }
 
 var _ delivery.Book = (*Compiled)(nil)
@@ -41,7 +41,7 @@ var ErrBook = errors.New("the care book has faults: run carebell lint")
 type Options struct {
 	Dir       string                                                          // "" = the default book
 	Files     fs.FS                                                           // instead of a folder
-	HashKey   []byte                                                          // for suppressed addresses
+	HashKey   func() []byte                                                   // of addresses' fingerprints, asked for when one is made
 	Gateway   func(ch care.Channel, dealer *care.Dealer, address string) bool // nil = everything can be reached
 	Signer    *token.Signer
 	PublicURL string
@@ -52,7 +52,7 @@ type Options struct {
 // FromSettings returns the options that the settings ask for. A folder of "" is the default book.
 func FromSettings(set *config.Settings, dir string, now func() time.Time) Options {
 	return Options{
-		Dir: dir, HashKey: set.AddressKey(), Signer: token.NewSigner(set.LinkKeys()...),
+		Dir: dir, HashKey: set.HashKey, Signer: token.NewSigner(set.LinkKeys()...),
 		PublicURL: strings.TrimRight(set.PublicURL, "/"), Trial: set.Trial() != "", Now: now,
 	}
 }
@@ -88,16 +88,16 @@ func Check(opt Options) (*Compiled, []problem.Problem, error) {
 	}
 	set, more := templates.Load(book, templates.Options{Lunar: calendar.Words})
 	problems = append(append(append(problems, more...), neverLeaves(book)...), sms.Lint(book.Files, book.Decode)...)
-	can := scheduler.Capabilities{Address: Address}
+	if opt.HashKey == nil {
+		opt.HashKey = func() []byte { return nil }
+	}
+	can := scheduler.Capabilities{Address: Address, HashAddress: func(a string) string { return contact.Hash(opt.HashKey(), a) }}
 	if set != nil {
 		can.Template = set.Has
 		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts, Gateways: sms.Approvals(book.Files, book.Decode)})...)
 	}
 	if opt.Gateway != nil {
 		can.Gateway = opt.Gateway
-	}
-	if len(opt.HashKey) > 0 {
-		can.HashAddress = func(a string) string { return contact.Hash(opt.HashKey, a) }
 	}
 	planner, more := scheduler.New(book, can)
 	problems = tidy(append(problems, more...))
@@ -153,7 +153,22 @@ func (c *Compiled) Visible(who care.Principal, customer *care.Customer) bool {
 }
 
 // HashAddress returns the keyed fingerprint of an address in the form that goes on the wire. The address cannot be read from it.
-func (c *Compiled) HashAddress(to string) string { return contact.Hash(c.hashKey, to) }
+func (c *Compiled) HashAddress(to string) string { return contact.Hash(c.hashKey(), to) }
+
+// Addresses returns the hashes of a customer's number and mailbox.
+func (c *Compiled) Addresses(customer *care.Customer) []care.AddressHash {
+	dealer := c.Planner.Dealer(customer)
+	if dealer == nil {
+		return nil
+	}
+	out := make([]care.AddressHash, 0, 2)
+	for _, ch := range [...]care.Channel{care.Email, care.SMS} {
+		if to, ok := Address(ch, customer, dealer); ok {
+			out = append(out, care.AddressHash{Channel: ch, Hash: c.HashAddress(to)})
+		}
+	}
+	return out
+}
 
 // Program returns the program with this name, nil if the book has none.
 func (c *Compiled) Program(name string) *care.Program { return c.Book.Program(name) }

@@ -35,7 +35,7 @@ func Callbacks(set *config.Settings) []Callback {
 		return nil
 	}
 	out := []Callback{{
-		From: "mail server", URL: public + "/hooks/email/bounce", Secret: "Authorization: Bearer " + set.BounceSecret(),
+		From: "mail server", URL: public + "/hooks/email/bounce", Secret: "Authorization: Bearer " + set.BounceSecrets()[0],
 		How: "post each returned mail as message/rfc822, such as from a pipe; or let it arrive in CARE_BOUNCE_MAILDIR or CARE_BOUNCE_IMAP_URL",
 	}}
 	accounts, err := set.SMS.Routes()
@@ -44,7 +44,7 @@ func Callbacks(set *config.Settings) []Callback {
 	}
 	for _, g := range accounts {
 		at := public + "/hooks/sms/" + g.Name
-		token := at + "?token=" + url.QueryEscape(sms.CallbackToken(set.CallbackKey(), g.Name))
+		token := at + "?token=" + url.QueryEscape(sms.CallbackToken(set.CallbackKeys()[0], g.Name))
 		switch g.Gateway {
 		case "kannel":
 			out = append(out, Callback{

@@ -105,6 +105,18 @@ func (d Directory) Add(ctx context.Context, entry care.EventEntry) error {
 	return d.Store.Note(ctx, []care.EventEntry{entry})
 }
 
+// Numbers reads a number of a callback as one of the account's countries, else of the countries of the book's dealers.
+func (d Directory) Numbers(number string, countries []string) []string {
+	if len(countries) == 0 {
+		for _, dealer := range d.Book().Book.Dealers {
+			if !slices.Contains(countries, dealer.Country) {
+				countries = append(countries, dealer.Country)
+			}
+		}
+	}
+	return contact.Readings(number, countries...)
+}
+
 // ByNumber finds the customers whose present number this is, with the last text that went to each.
 func (d Directory) ByNumber(ctx context.Context, number string) ([]Asked, error) {
 	key := d.HashKey

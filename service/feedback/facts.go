@@ -12,6 +12,13 @@ type Overlays interface {
 	UpdateOverlay(ctx context.Context, customer string, change func(*care.Overlay) error) error
 }
 
+// Addresses is where it is kept what is known of addresses, by their keyed hashes.
+type Addresses interface {
+	UpdateAddress(ctx context.Context, hash string, change func(*care.AddressState)) error
+	// Address returns what is known of one; it is never nil.
+	Address(ctx context.Context, hash string) (*care.AddressState, error)
+}
+
 // Events is where it is told what customers said: care:events, the customer's timeline, the advisor's webhook.
 type Events interface {
 	Add(ctx context.Context, entry care.EventEntry) error

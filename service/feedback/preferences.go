@@ -10,7 +10,21 @@ import (
 )
 
 // OptOut stops messages, each scope as How says. A stop that is in force already stays as it is: the first one is the evidence.
+// One of a channel, or of everything, the addresses carry too: whoever else has them is left alone.
 func (s *Service) OptOut(ctx context.Context, about *Subject, scopes []string, how care.Stop) error {
+	var channels []care.Channel
+	for _, ch := range Persons {
+		if slices.Contains(scopes, Everything) || slices.Contains(scopes, string(ch)) {
+			channels = append(channels, ch)
+		}
+	}
+	if err := s.carry(ctx, about, channels, func(a *care.AddressState) {
+		if !a.Stopped() {
+			a.Refuse(how)
+		}
+	}); err != nil {
+		return err
+	}
 	return s.decide(ctx, about, func(o *care.Overlay) error {
 		for _, scope := range scopes {
 			if !Stopped(o, scope) {
@@ -24,7 +38,13 @@ func (s *Service) OptOut(ctx context.Context, about *Subject, scopes []string, h
 // OptBackIn lifts the stops that the buttons of the page of preferences make. Offers stay off: consent to them is given by their own
 // box.
 func (s *Service) OptBackIn(ctx context.Context, about *Subject, how care.Stop) error {
-	own := ScopeOrAll(about.Channel)
+	own, channels := ScopeOrAll(about.Channel), []care.Channel{about.Channel}
+	if about.Channel == "" {
+		channels = Persons
+	}
+	if err := s.carry(ctx, about, channels, func(a *care.AddressState) { lift(a, how) }); err != nil {
+		return err
+	}
 	return s.decide(ctx, about, func(o *care.Overlay) error {
 		for _, scope := range []string{Everything, own, string(care.Service), string(care.Care)} {
 			if Stopped(o, scope) {
@@ -33,6 +53,13 @@ func (s *Service) OptBackIn(ctx context.Context, about *Subject, how care.Stop) 
 		}
 		return nil
 	}, about.entry(KindOptIn, own))
+}
+
+// lift takes back the no of an address, if there is one.
+func lift(a *care.AddressState, how care.Stop) {
+	if a.Stopped() {
+		a.Agree(how)
+	}
 }
 
 // NotMe takes "this is not me": the address is not used again. Where its hash is not known, the channel is stopped.
@@ -100,6 +127,20 @@ func (s *Service) SavePreferences(ctx context.Context, about *Subject, changes [
 			names[i] = c.String()
 		}
 		told = append(told, about.entry(KindPreferences, strings.Join(names, " ")))
+	}
+	for _, c := range changes {
+		if c.Way == "" || c.On && c.Way != about.Channel {
+			continue // an address takes its no back only by a yes that came from it
+		}
+		if err := s.carry(ctx, about, []care.Channel{c.Way}, func(a *care.AddressState) {
+			if c.On {
+				lift(a, how)
+			} else {
+				a.Refuse(how)
+			}
+		}); err != nil {
+			return err
+		}
 	}
 	return s.decide(ctx, about, func(o *care.Overlay) error {
 		for _, c := range changes {

@@ -1,6 +1,7 @@
 package feedback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -91,6 +92,13 @@ func (s *Service) learn(ctx context.Context, rc *care.Receipt) error {
 	if hash == "" || known {
 		return nil
 	}
+	if err := s.change(ctx, hash, func(a *care.AddressState) {
+		if a.Dead.At.IsZero() {
+			a.Dead = care.Suppression{Channel: rc.Channel, Hash: hash, Reason: reason, At: about.Now}
+		}
+	}); err != nil {
+		return err
+	}
 	return s.decide(ctx, about, func(o *care.Overlay) error {
 		suppress(o, rc.Channel, hash, reason, about.Now)
 		return nil
@@ -99,10 +107,18 @@ func (s *Service) learn(ctx context.Context, rc *care.Receipt) error {
 
 // reportedHash returns the hash of the address that a receipt reports on, "" if it does not say.
 func (s *Service) reportedHash(rc *care.Receipt) string {
-	if s.Hash == nil || rc.To == "" {
+	if rc.To == "" {
 		return ""
 	}
-	return s.Hash(rc.Channel, rc.To)
+	return s.hashOf(rc.Channel, rc.To)
+}
+
+// hashOf returns the keyed hash of an address in the form that is hashed, "" if it is not known how.
+func (s *Service) hashOf(ch care.Channel, address string) string {
+	if s.Hash == nil {
+		return ""
+	}
+	return s.Hash(ch, address)
 }
 
 // providerStop records an opt-out that the provider knows of, unless it is on record or the customer has opted in since.
@@ -110,6 +126,10 @@ func (s *Service) providerStop(ctx context.Context, about *Subject, rc *care.Rec
 	scope, at := string(rc.Channel), rc.At
 	if at.IsZero() || at.After(about.Now) {
 		at = about.Now
+	}
+	hash := cmp.Or(s.reportedHash(rc), about.Facts.AddressHash[rc.Channel])
+	if err := s.change(ctx, hash, func(a *care.AddressState) { a.Refuse(care.Stop{At: at, Source: "provider"}) }); err != nil {
+		return err
 	}
 	o := about.Facts.Said()
 	if g, ok := o.Grants[scope]; Stopped(o, scope) || ok && g.At.After(at) {

@@ -19,19 +19,22 @@ import (
 var (
 	yesWords  = []string{"y", "yes", "ok", "1", "来", "去", "参加", "我来", "好", "好的"}
 	noWords   = []string{"no", "2", "不来", "不去", "不参加", "来不了", "去不了", "没空"}
-	moreWords = []string{"m", "more", "info", "更多", "详情", "了解"}
+	moreWords = []string{"m", "more", "info", "help", "help me", "更多", "详情", "了解", "帮助", "幫助", "更多詳情", "詳情", "了解更多"}
 )
 
 // Reply is a text that a customer sent.
 type Reply struct {
 	Gateway string
 	ID      string // the gateway's id of the reply; the same on a repeat; "" if it has none
-	From    string // the customer's number, E.164 where the gateway says so
+	From    string // the customer's number as the gateway writes it
 	To      string // the number it was sent to
 	Text    string
 	OptOut  bool // it says stop: by its words, or because the gateway already took it so
 	OptIn   bool
+	More    bool // and something else, for a person
 	At      time.Time
+
+	Countries []string // that the gateway's account is for; none = every country
 }
 
 // Asked is a customer with the last message that went to them by SMS.
@@ -44,6 +47,8 @@ type Asked struct {
 
 // People finds customers by what a provider knows of them.
 type People interface {
+	// Numbers returns what a number of a callback may be, in E.164: that of a record, however the gateway writes it.
+	Numbers(number string, countries []string) []string
 	// ByNumber returns the customers who have this number.
 	ByNumber(ctx context.Context, number string) ([]Asked, error)
 	// ByMessage returns whose message it is, with how many messages in the last 30 days did not reach them on that channel since the
@@ -51,28 +56,84 @@ type People interface {
 	ByMessage(ctx context.Context, occurrence string, ch care.Channel) (customer string, failures int, err error)
 }
 
-// TakeReply acts on a text that a customer sent; an error means: hand it in again. A repeat of it changes nothing: what was taken is remembered with the customer.
+// TakeReply acts on a text that a customer sent; an error means: hand it in again. A repeat of it changes nothing: what was taken is
+// remembered with the customer, and with the number.
 func (s *Service) TakeReply(ctx context.Context, r Reply) error {
 	if s.People == nil {
 		return nil
 	}
-	asked, err := s.People.ByNumber(ctx, r.From)
-	if err != nil {
-		return err
+	numbers, word := s.People.Numbers(r.From, r.Countries), r.OptOut || r.OptIn
+	if word {
+		heard, err := s.heardFrom(ctx, numbers, r)
+		if err != nil || heard {
+			return err
+		}
 	}
-	if len(asked) == 0 {
-		s.Log.Info("a reply came from a number that no customer has", slog.String("gateway", r.Gateway))
-		return nil
+	var asked []Asked
+	for _, number := range numbers {
+		found, err := s.People.ByNumber(ctx, number)
+		if err != nil {
+			return err
+		}
+		asked = append(asked, found...)
+		if len(found) > 0 && !word {
+			break
+		}
 	}
 	// A number that a family shares: a stop is for all of them, an answer from whoever was written to last.
 	slices.SortStableFunc(asked, func(a, b Asked) int { return b.At.Compare(a.At) })
-	if !r.OptOut && !r.OptIn {
+	if !word && len(asked) > 1 {
 		asked = asked[:1]
 	}
 	for _, a := range asked {
 		if err := s.replied(ctx, a, r); err != nil {
 			return err
 		}
+		r.More = false // one person reads it
+	}
+	if word {
+		return s.wordFrom(ctx, numbers, r, len(asked) > 0)
+	}
+	if len(asked) == 0 {
+		s.Log.Info("a reply came from a number that no customer has", slog.String("gateway", r.Gateway))
+	}
+	return nil
+}
+
+// heardFrom reports whether a text that says stop or start was taken before. Without an id a second STOP cannot be told from a repeat of the
+// first, and a START may lie between: it counts. A START without an id counts once an hour.
+func (s *Service) heardFrom(ctx context.Context, numbers []string, r Reply) (bool, error) {
+	if s.Addresses == nil || len(numbers) == 0 || r.OptOut && r.ID == "" {
+		return false, nil
+	}
+	for _, number := range numbers {
+		known, err := s.Addresses.Address(ctx, s.hashOf(care.SMS, number))
+		if err != nil || !known.Heard(replyKey(r)) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// wordFrom keeps with the number what it said: it holds for every record that has it, now or later, also when nobody has. If the number may
+// be read in several ways, it holds for each.
+func (s *Service) wordFrom(ctx context.Context, numbers []string, r Reply, known bool) error {
+	now, key := s.Now(), replyKey(r)
+	for _, number := range numbers {
+		err := s.change(ctx, s.hashOf(care.SMS, number), func(a *care.AddressState) {
+			a.Hear(key)
+			if r.OptOut {
+				a.Refuse(care.Stop{At: now, Source: "sms"})
+			} else if a.Stopped() {
+				a.Agree(care.Stop{At: now, Source: "sms"})
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !known {
+		s.Log.Info("a stop or start came from a number that was never written to: it is kept for whoever has the number", slog.String("gateway", r.Gateway), slog.Int("readings", len(numbers)))
 	}
 	return nil
 }
@@ -90,6 +151,9 @@ func (s *Service) replied(ctx context.Context, a Asked, r Reply) error {
 		return nil
 	}
 	what, err := s.understand(ctx, about, a.Asks, r, text)
+	if err == nil && r.More && !about.Gone {
+		_, err = s.passOn(ctx, about, text)
+	}
 	if err != nil {
 		return err
 	}

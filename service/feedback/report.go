@@ -3,6 +3,7 @@ package feedback
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -30,7 +31,9 @@ func HashOf(key []byte, ch care.Channel, address string) string {
 	case care.Email:
 		address, ok = contact.Email(address)
 	case care.SMS:
-		address, ok = contact.Phone(address, "")
+		if n := contact.Readings(address); strings.HasPrefix(address, "+") && len(n) > 0 {
+			address, ok = n[0], true // also one that no plan assigns: a no may come from it
+		}
 	}
 	if !ok {
 		return ""

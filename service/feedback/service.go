@@ -12,10 +12,12 @@ import (
 // Service takes feedback. All its methods may be called at the same time.
 type Service struct {
 	Overlays Overlays
-	Facts    Facts  // nil = nothing is known of a customer
-	Events   Events // nil = nobody is told
-	Receipts Receipts
-	People   People // nil = nothing is learned from receipts and replies
+	// Addresses keeps what is known of addresses, whoever has them; nil = nothing is kept.
+	Addresses Addresses
+	Facts     Facts  // nil = nothing is known of a customer
+	Events    Events // nil = nobody is told
+	Receipts  Receipts
+	People    People // nil = nothing is learned from receipts and replies
 	// Reports reads a mail that came back (ReadReport).
 	Reports func(raw []byte) ([]care.Receipt, error)
 	// Hash returns the keyed hash of an address that a provider names, "" if it is none. Without it a report counts for the customer's
@@ -104,10 +106,33 @@ func (s *Service) decide(ctx context.Context, about *Subject, change func(*care.
 		return err
 	}
 	about.Facts.Overlay = &now
+	if s.Facts != nil && about.Known { // with what is known of the addresses
+		if facts, err := s.Facts.Lookup(ctx, about.Customer, about.Occurrence); err == nil {
+			about.Facts.Overlay = facts.Overlay
+		}
+	}
 	if err := s.tell(ctx, entries...); err != nil {
 		s.Log.Error("a decision is on record, but nobody was told", slog.String("customer", about.Customer), slog.Any("error", err))
 	}
 	return nil
+}
+
+// carry has the customer's addresses on these channels carry a decision: it holds for whoever has them.
+func (s *Service) carry(ctx context.Context, about *Subject, channels []care.Channel, change func(*care.AddressState)) error {
+	for _, ch := range channels {
+		if err := s.change(ctx, about.Facts.AddressHash[ch], change); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change changes what is known of an address; one that is not known is left out.
+func (s *Service) change(ctx context.Context, hash string, change func(*care.AddressState)) error {
+	if s.Addresses == nil || hash == "" {
+		return nil
+	}
+	return s.Addresses.UpdateAddress(ctx, hash, change)
 }
 
 // answer tells what a customer answered and then keeps it: a complaint must reach a person, if need be twice.

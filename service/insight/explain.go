@@ -38,7 +38,8 @@ type Explanation struct {
 	At          time.Time        `json:"at"` // what the answers are as of
 	Cap         *scheduler.Cap   `json:"cap,omitempty"`
 	Erased      bool             `json:"erased,omitempty"`
-	SafetyOnly  bool             `json:"safety_only,omitempty"` // a defect in the record that fails closed
+	Withheld    bool             `json:"address_of_erased,omitempty"` // an address is that of somebody who was erased
+	SafetyOnly  bool             `json:"safety_only,omitempty"`       // a defect in the record that fails closed
 	Defects     []care.Defect    `json:"defects,omitempty"`
 	Preferences care.Preferences `json:"preferences,omitzero"`
 	Holds       []care.Hold      `json:"holds,omitempty"`
@@ -195,6 +196,7 @@ func (x *Explanation) gather(book *carebook.Compiled, f *care.Facts, d *care.Dea
 	if limit, ok := scheduler.CapOf(f, d); ok {
 		x.Cap = &limit
 	}
+	x.Withheld = f.AddressErased
 	x.Preferences, x.Holds = scheduler.Preferences(f), slices.Clone(c.Holds)
 	if o := f.Overlay; o != nil {
 		x.Erased = o.Erased

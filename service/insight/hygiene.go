@@ -29,6 +29,7 @@ const (
 	foundEmail       = "bad_email"
 	foundDuplicate   = "duplicate"
 	foundUnreachable = "unreachable"
+	foundErased      = "erased_address"
 	foundForgotten   = "not_contacted"
 	foundStale       = "stale_odometer"
 	foundRollback    = "odometer_rollback"
@@ -38,7 +39,7 @@ const (
 
 // FlawKinds lists what hygiene looks for, in the order of the report.
 var FlawKinds = []string{
-	foundDefect, foundPhone, foundEmail, foundDuplicate, foundUnreachable, foundForgotten, foundStale, foundRollback, foundReplaced, foundSold,
+	foundDefect, foundPhone, foundEmail, foundDuplicate, foundErased, foundUnreachable, foundForgotten, foundStale, foundRollback, foundReplaced, foundSold,
 }
 
 // FlawTitle says in words what a kind of flaw is.
@@ -130,6 +131,11 @@ func (i *inspection) look(f *care.Facts) {
 		return
 	}
 	base.Dealer = dealer.Dealer
+	if f.AddressErased {
+		base.Kind, base.Path, base.Detail = foundErased, "$", "carebell customer allow "+c.ID+" serves the customer"
+		i.add(base)
+		return
+	}
 	i.addresses(f, dealer, base)
 	today := care.DateOf(i.now.In(i.book.Planner.Location(c)))
 	owns := false

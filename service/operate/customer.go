@@ -19,15 +19,16 @@ import (
 type Dossier struct {
 	ExportedAt time.Time         `json:"exported_at"`
 	Customer   string            `json:"customer"`
-	Record     json.RawMessage   `json:"record"`               // care:customer:<id> as the dealership's systems wrote it; null = none
-	Unreadable string            `json:"unreadable,omitempty"` // the record as text where it is no JSON
-	Defects    []care.Defect     `json:"defects,omitempty"`    // what of it cannot be used
-	Overlay    *care.Overlay     `json:"overlay"`              // what the customer told us and what we found out; null = nothing
-	Addresses  []string          `json:"address_fingerprints"` // keyed hashes under which replies and bounces find the customer
-	Ledger     []LedgerLine      `json:"ledger"`               // what became of every message of the last 400 days
-	Notes      []care.EventEntry `json:"timeline"`             // answers, opt-outs and what operators did
-	Messages   []care.Record     `json:"messages"`             // how each was delivered, as long as records are kept
-	Purposes   map[string]string `json:"purposes"`             // why each part is kept
+	Record     json.RawMessage   `json:"record"`                      // care:customer:<id> as the dealership's systems wrote it; null = none
+	Unreadable string            `json:"unreadable,omitempty"`        // the record as text where it is no JSON
+	Defects    []care.Defect     `json:"defects,omitempty"`           // what of it cannot be used
+	Overlay    *care.Overlay     `json:"overlay"`                     // what the customer told us and what we found out; null = nothing
+	Withheld   bool              `json:"address_of_erased,omitempty"` // an address is that of somebody who was erased: nothing goes until an operator allows it
+	Addresses  []string          `json:"address_fingerprints"`        // keyed hashes under which replies and bounces find the customer
+	Ledger     []LedgerLine      `json:"ledger"`                      // what became of every message of the last 400 days
+	Notes      []care.EventEntry `json:"timeline"`                    // answers, opt-outs and what operators did
+	Messages   []care.Record     `json:"messages"`                    // how each was delivered, as long as records are kept
+	Purposes   map[string]string `json:"purposes"`                    // why each part is kept
 	facts      *care.Facts
 }
 
@@ -72,7 +73,7 @@ func (s *Service) Customer(ctx context.Context, who care.Principal, id string) (
 	} else if !visible {
 		return nil, nothingHeld(id)
 	}
-	d.Defects, d.Overlay = d.facts.Defects, d.facts.Overlay
+	d.Defects, d.Overlay, d.Withheld = d.facts.Defects, d.facts.Overlay, d.facts.AddressErased
 	raw, err := rawRecord(ctx, s.Store, id)
 	if err != nil {
 		return nil, err
@@ -137,20 +138,14 @@ func rawRecord(ctx context.Context, st *store.Store, id string) ([]byte, error) 
 	return raw, results[0].Err
 }
 
-// hashes returns the keyed hashes of the customer's addresses. Without a readable record and its dealer there are none.
+// hashesOf returns the keyed hashes of the customer's addresses. Without a readable record and its dealer there are none.
 func hashesOf(book *carebook.Compiled, f *care.Facts) []string {
 	if f.Customer == nil {
 		return nil
 	}
-	d := book.Planner.Dealer(f.Customer)
-	if d == nil {
-		return nil
-	}
 	var out []string
-	for _, ch := range care.Channels {
-		if to, ok := carebook.Address(ch, f.Customer, d); ok && ch.ToPerson() {
-			out = append(out, book.HashAddress(to))
-		}
+	for _, at := range book.Addresses(f.Customer) {
+		out = append(out, at.Hash)
 	}
 	return out
 }
@@ -172,6 +167,42 @@ func (s *Service) fingerprints(ctx context.Context, f *care.Facts) ([]string, er
 		}
 	}
 	return out, nil
+}
+
+// eraseAddresses remembers the addresses of a customer who is erased, as hashes, and who else has them today: they are served on, and whoever
+// comes with one later is not.
+func (s *Service) eraseAddresses(ctx context.Context, id string, hashes []string) error {
+	if len(hashes) == 0 {
+		return nil
+	}
+	others, err := s.Store.WhoHas(ctx, hashes)
+	for _, hash := range hashes {
+		if err == nil {
+			err = s.Store.UpdateAddress(ctx, hash, func(a *care.AddressState) { a.Erase(id, others[hash], s.Now().UTC()) })
+		}
+	}
+	return err
+}
+
+// Allow lets a customer be served whose record came with the address of somebody who was erased. It reports whether that changes anything.
+func (s *Service) Allow(ctx context.Context, who care.Principal, id string) (changed bool, err error) {
+	book, err := s.Book()
+	if err != nil {
+		return false, err
+	}
+	d, err := s.Customer(ctx, who, id)
+	if err != nil {
+		return false, err
+	}
+	if d.Overlay != nil && d.Overlay.Erased {
+		return false, fmt.Errorf("%s was erased under this id, which cannot be taken back: a customer who comes again needs another id", id)
+	}
+	for _, hash := range hashesOf(book, d.facts) {
+		if err := s.Store.UpdateAddress(ctx, hash, func(a *care.AddressState) { changed = a.Allow(id) || changed }); err != nil {
+			return false, err
+		}
+	}
+	return changed, nil
 }
 
 // Erasure says what an erasure did.
@@ -201,6 +232,9 @@ func (s *Service) Erase(ctx context.Context, who care.Principal, id string, reco
 		return nil, err
 	}
 	hashes := hashesOf(book, d.facts)
+	if err := s.eraseAddresses(ctx, id, hashes); err != nil {
+		return nil, err
+	}
 	if err := s.Store.Erase(ctx, id, hashes, record); err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func build(t *testing.T) *house {
 		"CARE_SMTP_URL=" + h.mail.URL() + "?starttls=never", "CARE_SMS_GATEWAY=kannel", "CARE_SMS_URL=" + h.gateway.SendURL(),
 		"CARE_SMS_USER=" + h.gateway.User(), "CARE_SMS_PASSWORD=" + h.gateway.Password(), "CARE_SMS_FROM=10690000",
 		"CARE_WEBHOOK_URL=" + h.hooks.WebhookURL(), "CARE_WEBHOOK_SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-		"CARE_SECRET_KEY=the key of an end-to-end test", "CARE_PUBLIC_URL=https://care.example", "CARE_LEASE=5s",
+		"CARE_SECRET_KEY=the key of an end-to-end test long enough", "CARE_PUBLIC_URL=https://care.example", "CARE_LEASE=5s",
 	}
 	h.carebell("init", h.book)
 	h.edit("dealers.yaml", `(?m)^(\s+time_zone:) .*$`, "$1 "+zone)

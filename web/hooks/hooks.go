@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"slices"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/service/feedback"
@@ -42,17 +43,17 @@ var (
 
 // Hooks are the addresses that gateways and mail servers post to.
 type Hooks struct {
-	Gateways     Gateways
-	Feedback     *feedback.Service
-	BounceSecret string // for /hooks/email/bounce; "" = there is none
-	Log          *slog.Logger
+	Gateways      Gateways
+	Feedback      *feedback.Service
+	BounceSecrets []string // for /hooks/email/bounce, any of them; none = there is no such address
+	Log           *slog.Logger
 
 	guesses *httpx.Guesses
 }
 
 // New returns the hooks. A secret that is wrong counts as a guess.
-func New(gateways Gateways, to *feedback.Service, bounceSecret string, guesses *httpx.Guesses, log *slog.Logger) *Hooks {
-	return &Hooks{Gateways: gateways, Feedback: to, BounceSecret: bounceSecret, Log: log, guesses: guesses}
+func New(gateways Gateways, to *feedback.Service, bounceSecrets []string, guesses *httpx.Guesses, log *slog.Logger) *Hooks {
+	return &Hooks{Gateways: gateways, Feedback: to, BounceSecrets: bounceSecrets, Log: log, guesses: guesses}
 }
 
 // Routes lists everything that the hooks answer to.
@@ -60,7 +61,7 @@ func (h *Hooks) Routes() []httpx.Route {
 	list := []httpx.Route{
 		{Pattern: "GET /hooks/sms/{gateway}", Handler: h.smsHook}, {Pattern: "POST /hooks/sms/{gateway}", Handler: h.smsHook},
 	}
-	if h.BounceSecret != "" {
+	if len(h.BounceSecrets) > 0 {
 		list = append(list, httpx.Route{Pattern: "POST /hooks/email/bounce", Handler: h.bounceHook})
 	}
 	return list
@@ -127,7 +128,8 @@ func (h *Hooks) again(w http.ResponseWriter, gateway string, err error) {
 // bounceHook takes a returned mail as message/rfc822 (such as from a pipe of the mail server). The secret comes as a bearer token or
 // as the password of basic authentication.
 func (h *Hooks) bounceHook(w http.ResponseWriter, r *http.Request) {
-	if !httpx.SameSecret(httpx.SecretOf(r), h.BounceSecret) {
+	given := httpx.SecretOf(r)
+	if !slices.ContainsFunc(h.BounceSecrets, func(secret string) bool { return httpx.SameSecret(given, secret) }) {
 		h.guesses.Wrong(w, r, func() {
 			w.Header().Set("WWW-Authenticate", `Basic realm="carebell bounces", charset="UTF-8"`)
 			httpx.Plain(w, http.StatusUnauthorized, "this needs the secret for bounces\n")
