@@ -2,6 +2,7 @@ package care
 
 import (
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -132,9 +133,16 @@ type Record struct {
 	Repeats   int       `json:"repeats,omitempty"` // sends after an uncertain outcome
 	Crashes   int       `json:"crashes,omitempty"` // claims that ended without a word
 	Parts     int       `json:"parts,omitempty"`
-	Also      []string  `json:"also,omitempty"` // occurrences merged into this one
+	Also      []string  `json:"also,omitempty"`     // occurrences merged into this one
+	Reopened  bool      `json:"reopened,omitempty"` // an operator said that it is worth sending until Expires, whatever the plan says
 	UpdatedAt time.Time `json:"updated_at"`
 	FirstTry  time.Time `json:"first_try,omitzero"`
+}
+
+// MayHaveArrived reports whether any attempt ended without an answer. Then no other channel may be tried, and no end but a yes is
+// certain.
+func (r *Record) MayHaveArrived() bool {
+	return slices.ContainsFunc(r.Attempts, func(a Attempt) bool { return a.Kind == KindUncertain })
 }
 
 // Kinds of entries about tasks: a person has something to do about the customer (Reason says what), or has done it.

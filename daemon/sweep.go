@@ -61,6 +61,13 @@ func (d *Daemon) newSweeper() (*scheduler.Sweeper, error) {
 
 func (d *Daemon) apply(ctx context.Context, changes []care.Change) error {
 	applied, err := d.store.Apply(ctx, changes)
+	for i := range changes {
+		for _, drop := range changes[i].Drop {
+			if err == nil && drop.State == care.StateExpired {
+				d.metrics.expired.WithLabelValues(drop.Reason).Inc()
+			}
+		}
+	}
 	if err == nil && applied.Added+applied.Moved+applied.Dropped > 0 {
 		d.log.LogAttrs(ctx, slog.LevelDebug, "the queue changed", slog.Int("added", applied.Added), slog.Int("moved", applied.Moved), slog.Int("dropped", applied.Dropped))
 	}

@@ -217,7 +217,7 @@ func TestMergedIsRememberedInTheLedger(t *testing.T) {
 		if diff := cmp.Diff(c.want, lines(got)); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
 		}
-		change := p.Changes(f, got, now)
+		change := p.Changes(f, got, Request{Now: now})
 		if got := fmt.Sprintf("%d/%d/%d", len(change.Add), len(change.Move), len(change.Drop)); got != c.change {
 			t.Errorf("%s: add/move/drop %s, want %s", c.name, got, c.change)
 		}

@@ -37,6 +37,7 @@ type candidate struct {
 	due     due
 
 	channels []care.Channel // those that pass every gate but the ones of time
+	held     []care.Channel // those that would, were they not held back for now
 	emptied  *channelGate   // the gate that left none
 	lead     care.Channel   // the channel whose quiet hours count
 

@@ -187,7 +187,7 @@ func (j *job) batch(ctx context.Context, batch []*care.Facts) error {
 			j.progress.Defective++
 		}
 		var change care.Change
-		j.s.guard(f, func() { change = j.planner.Changes(f, plans[i], j.request.Now) })
+		j.s.guard(f, func() { change = j.planner.Changes(f, plans[i], j.request) })
 		if !change.Empty() {
 			changes = append(changes, change)
 			j.progress.Added += len(change.Add)

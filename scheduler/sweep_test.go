@@ -313,7 +313,7 @@ func TestSweeperOfAGoneCustomerDropsWhatIsQueued(t *testing.T) {
 		{&care.Facts{ID: "A", Customer: f.Customer, Ledger: ledger, Overlay: &care.Overlay{Erased: true}}, []care.Drop{{ID: plan[0].ID, State: care.StateSkipped, Reason: "erased"}}},
 	} {
 		occurrences := p.Plan(c.facts, Request{From: now.Add(-72 * time.Hour), To: now.Add(48 * time.Hour), Now: now})
-		if diff := cmp.Diff(c.want, p.Changes(c.facts, occurrences, now).Drop); diff != "" {
+		if diff := cmp.Diff(c.want, p.Changes(c.facts, occurrences, Request{Now: now}).Drop); diff != "" {
 			t.Error(diff)
 		}
 	}

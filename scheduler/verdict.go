@@ -99,7 +99,7 @@ func (r *run) pass(c *candidate, t time.Time, reason string) outcome {
 	for turn := range 100 { // each is later than the one before; no record has as many holds that matter
 		next, fits := r.quiet(c, t)
 		if !fits || !next.Before(c.occ.Expires) {
-			return outcome{at: first, verdict: care.Skip, reason: cmp.Or(reason, "expired"), over: reason == ""}
+			return outcome{at: first, verdict: care.Skip, reason: cmp.Or(reason, expired), over: reason == ""}
 		}
 		if t = next; turn == 0 {
 			first = t
@@ -126,9 +126,13 @@ func (r *run) pass(c *candidate, t time.Time, reason string) outcome {
 func (r *run) apply(c *candidate, out outcome) {
 	o := c.occ
 	o.Release, o.Verdict, o.Reason, o.Over = out.at, out.verdict, out.reason, out.over
-	o.Channel, o.Channels = "", nil
-	if len(c.channels) > 0 {
+	o.Expired = out.over && out.reason == expired
+	o.Channel, o.Channels, o.Held = "", nil, c.held
+	switch {
+	case len(c.channels) > 0:
 		o.Channel, o.Channels = c.channels[0], c.channels
+	case len(c.held) > 0:
+		o.Channel = c.held[0]
 	}
 }
 

@@ -194,16 +194,38 @@ func (s *Store) Resolve(ctx context.Context, ids []string, as string) ([]error, 
 // Resolve's.
 func (s *Store) Retry(ctx context.Context, ids []string) ([]error, error) {
 	now := s.clock()
+	return s.amendByID(ctx, ids, func(_ int, l *located) decision { return retried(l, now) })
+}
+
+func retried(l *located, now time.Time) decision {
+	switch l.record.State {
+	case care.StateFailed:
+	case care.StateUncertain:
+		return decision{err: errors.New("it is uncertain: resolve it as sent, failed or resend")}
+	case care.StateExpired:
+		return decision{err: errors.New("it has expired: messages retry --even-expired sends it all the same")}
+	default:
+		return decision{err: fmt.Errorf("it is %s: only a failed message is tried again", l.record.State)}
+	}
+	r := l.record
+	r.State, r.Reason, r.UpdatedAt, r.Crashes, r.Tried = care.StateDue, "", now, 0, nil
+	r.FirstTry = time.Time{}
+	return decision{record: &r, next: now}
+}
+
+// reopenedFor is how long a message that had expired is worth sending once an operator has said so.
+const reopenedFor = 24 * time.Hour
+
+// Reopen is Retry for messages that have expired, too: they are worth sending for another day.
+func (s *Store) Reopen(ctx context.Context, ids []string) ([]error, error) {
+	now := s.clock()
 	return s.amendByID(ctx, ids, func(_ int, l *located) decision {
-		if l.record.State != care.StateFailed {
-			if l.record.State == care.StateUncertain {
-				return decision{err: errors.New("it is uncertain: resolve it as sent, failed or resend")}
-			}
-			return decision{err: fmt.Errorf("it is %s: only a failed message is tried again", l.record.State)}
+		if l.record.State != care.StateExpired {
+			return retried(l, now)
 		}
 		r := l.record
-		r.State, r.Reason, r.UpdatedAt, r.Crashes, r.Tried = care.StateDue, "", now, 0, nil
-		r.FirstTry = time.Time{}
+		r.State, r.Reason, r.UpdatedAt, r.Crashes, r.Tried, r.Reopened = care.StateDue, "", now, 0, nil, true
+		r.Expires, r.FirstTry = now.Add(reopenedFor), time.Time{}
 		return decision{record: &r, next: now}
 	})
 }

@@ -20,6 +20,7 @@ func TestOperatorsDecisions(t *testing.T) {
 	t.Parallel()
 	type decide func(ctx context.Context, s *Store, id string) ([]error, error)
 	retry := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Retry(ctx, []string{id}) }
+	reopen := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Reopen(ctx, []string{id}) }
 	drop := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Drop(ctx, []string{id}) }
 	resolve := func(as string) decide {
 		return func(ctx context.Context, s *Store, id string) ([]error, error) {
@@ -41,6 +42,10 @@ func TestOperatorsDecisions(t *testing.T) {
 		{"retry", care.StateFailed, retry, care.StateDue, ""},
 		{"retry what is uncertain", care.StateUncertain, retry, care.StateUncertain, "resolve"},
 		{"retry what is sent", care.StateSent, retry, care.StateSent, "sent"},
+		{"retry what has expired", care.StateExpired, retry, care.StateExpired, "--even-expired"},
+		{"reopen", care.StateExpired, reopen, care.StateDue, ""},
+		{"reopen a failed one", care.StateFailed, reopen, care.StateDue, ""},
+		{"reopen what is sent", care.StateSent, reopen, care.StateSent, "sent"},
 		{"drop", "", drop, care.StateSkipped, ""},
 		{"drop a retry", care.StateRetry, drop, care.StateSkipped, ""},
 		{"drop a failed one", care.StateFailed, drop, care.StateSkipped, ""},

@@ -120,10 +120,17 @@ var errNotWaiting = errors.New("it does not wait in the queue")
 
 // moved decides on a message whose plan has changed.
 func moved(l *located, o *care.Occurrence, now time.Time) decision {
-	if l.raw == "" || l.record.State != care.StateDue || l.entry.State != care.StateDue {
+	r, plan := l.record, recordOf(o, now)
+	r.Reason = plan.Reason
+	switch {
+	case l.raw == "" || l.record.State != l.entry.State:
+		return decision{err: errNotWaiting}
+	case l.record.State == care.StateRetry && l.record.Reason == care.ReasonPaused: // what has been tried goes on where it stood
+		r.UpdatedAt = plan.UpdatedAt
+		return decision{record: &r, next: now}
+	case l.record.State != care.StateDue:
 		return decision{err: errNotWaiting}
 	}
-	r, plan := l.record, recordOf(o, now)
 	r.Class, r.Channel, r.On, r.Release, r.Expires, r.Template, r.Also = plan.Class, plan.Channel, plan.On, plan.Release, plan.Expires, plan.Template, plan.Also
 	r.UpdatedAt = plan.UpdatedAt
 	return decision{record: &r, next: o.Release}
@@ -132,6 +139,9 @@ func moved(l *located, o *care.Occurrence, now time.Time) decision {
 // dropped decides on a message that the plan has no more.
 func dropped(l *located, d *care.Drop, now time.Time) decision {
 	if !l.entry.State.Pending() || l.entry.State == care.StateSending || l.record.State == care.StateClaimed || l.record.State == care.StateSending {
+		return decision{err: errNotWaiting}
+	}
+	if d.State == care.StateExpired && l.record.Reopened && l.record.Expires.After(now) {
 		return decision{err: errNotWaiting}
 	}
 	if d.State == "" {

@@ -84,7 +84,15 @@ func newMessages() *cobra.Command {
 			return func() (operate.Decision, error) { return d, nil }
 		}
 	}
-	decide("retry ID…", "Send failed messages again", fixed(operate.DecideRetry))
+	decide("retry ID…", "Send failed messages again", func(sub *cobra.Command) func() (operate.Decision, error) {
+		expired := sub.Flags().Bool("even-expired", false, "those too that have expired: they go within a day")
+		return func() (operate.Decision, error) {
+			if *expired {
+				return operate.DecideReopen, nil
+			}
+			return operate.DecideRetry, nil
+		}
+	})
 	decide("drop ID…", "Give waiting messages up", fixed(operate.DecideDrop))
 	decide("resolve ID…", "Say what became of uncertain messages", func(sub *cobra.Command) func() (operate.Decision, error) {
 		as := sub.Flags().String("as", "", "sent (it arrived), failed (it did not) or resend (send it once more, on record)")

@@ -65,6 +65,7 @@ type Decision string
 // The decisions.
 const (
 	DecideRetry  Decision = "retry"
+	DecideReopen Decision = "reopen" // retry, those that have expired too
 	DecideDrop   Decision = "drop"
 	DecideSent   Decision = "sent"
 	DecideFailed Decision = "failed"
@@ -84,6 +85,8 @@ func (s *Service) Decide(ctx context.Context, who care.Principal, d Decision, id
 		switch d {
 		case DecideRetry:
 			results, err = s.Store.Retry(ctx, own)
+		case DecideReopen:
+			results, err = s.Store.Reopen(ctx, own)
 		case DecideDrop:
 			results, err = s.Store.Drop(ctx, own)
 		default:

@@ -37,6 +37,7 @@ type storedRecord struct {
 	Crashes  int             `json:"b,omitzero"`
 	Parts    int             `json:"q,omitzero"`
 	Also     []string        `json:"z,omitempty"`
+	Reopened bool            `json:"j,omitzero"`
 	Attempts []storedAttempt `json:"a,omitempty"`
 }
 
@@ -57,7 +58,7 @@ func EncodeRecord(r *care.Record) string {
 		State: letterText(stateLetters, r.State), Updated: updated, Customer: r.Customer, Dealer: r.Dealer, Vehicle: r.Vehicle,
 		Program: r.Program, Step: r.Step, Cycle: r.Cycle, Class: letterText(classLetters, r.Class), Channel: letterText(channelLetters, r.Channel),
 		Locale: r.Locale, On: r.On.Days(), Release: millis(r.Release), Reason: r.Reason, Repeats: r.Repeats,
-		Crashes: r.Crashes, Parts: r.Parts, Also: r.Also,
+		Crashes: r.Crashes, Parts: r.Parts, Also: r.Also, Reopened: r.Reopened,
 	}
 	if !r.Expires.IsZero() {
 		after := millis(r.Expires) - out.Release
@@ -106,7 +107,7 @@ func DecodeRecord(id, raw string) (care.Record, error) {
 		ID: id, State: fromLetter(letterStates, in.State), Customer: in.Customer, Dealer: in.Dealer, Vehicle: in.Vehicle, Program: in.Program,
 		Step: in.Step, Cycle: in.Cycle, Class: fromLetter(letterClasses, in.Class), Channel: fromLetter(letterChannels, in.Channel),
 		Template: in.Program, Locale: in.Locale, Release: fromMillis(in.Release), Reason: in.Reason,
-		Repeats: in.Repeats, Crashes: in.Crashes, Parts: in.Parts, Also: in.Also, UpdatedAt: fromMillis(in.Updated),
+		Repeats: in.Repeats, Crashes: in.Crashes, Parts: in.Parts, Also: in.Also, Reopened: in.Reopened, UpdatedAt: fromMillis(in.Updated),
 	}
 	if r.State == "" || r.Channel == "" || r.Customer == "" {
 		return care.Record{}, errRecord
