@@ -149,6 +149,8 @@ func (r *Record) MayHaveArrived() bool {
 const (
 	KindTask     = "task"
 	KindTaskDone = "task_done"
+	// KindBrake is of entries that say that the brake holds messages back; Value says how many.
+	KindBrake = "brake"
 )
 
 // EventEntry is one entry of care:events and of the webhook of events.

@@ -108,7 +108,8 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 	run.request.To = care.Later(r.Now, scheduled).Truncate(time.Hour).Add(25 * time.Hour)
 	run.collect(p.windowFor(r.Now.Truncate(time.Hour), run.request.To))
 	run.reopen(prog, step, d, on, late)
-	run.decide()
+	run.alone[0] = run
+	party(run.alone[:]).decide()
 	for _, c := range run.candidates {
 		if run.focused(c) {
 			return c.occ
@@ -165,6 +166,8 @@ func (p *Planner) Changes(f *care.Facts, occurrences []*care.Occurrence, r Reque
 			}
 			seen[o.ID] = true
 			compare(&change, o, e, now)
+		case !known && o.Over && o.Reason == duplicateHousehold:
+			change.Skip = append(change.Skip, o) // decided once: it is not asked again
 		case !known && (o.Verdict == care.Send || o.Reason == care.ReasonPaused && o.Channel != "" && !o.Over):
 			// What is paused waits in the queue like the rest, so that it is on record what became of it.
 			change.Add = append(change.Add, o)

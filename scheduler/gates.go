@@ -59,16 +59,14 @@ var gates = []gate{
 	{"serviced", over, nil}, // nor does a cycle that a visit has ended
 	{appointment, over, (*run).appointment},
 	{"superseded", over, (*run).superseded},
-	{"duplicate_household", over, (*run).duplicate},
+	{duplicateHousehold, over, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.sharer != "", detail: c.sharer} }},
 	{"merged", over, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.merged != nil} }},
 	{"erased", over, func(r *run, _ *candidate, _ time.Time) answer {
 		return answer{stop: r.facts.Overlay != nil && r.facts.Overlay.Erased}
 	}},
 	{"hold", putOff, (*run).hold},
 	{care.ReasonPaused, putOff, nil},
-	{"brake", putOff, func(r *run, c *candidate, _ time.Time) answer {
-		return answer{stop: r.request.Operator.Braked(c.occ.Dealer, c.occ.Program)}
-	}},
+	{"brake", putOff, (*run).braked},
 	{"capacity", putOff, (*run).capacity},
 	{"capped", putOff, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.capped} }},
 	{"not_in_audience", again, (*run).outside},
@@ -93,6 +91,19 @@ var channelGates = []channelGate{
 	{"opted_out", again, func(r *run, c *candidate, ch care.Channel) bool { return !r.optedOut(c, ch) }},
 	{"suppressed_address", again, func(r *run, _ *candidate, ch care.Channel) bool { return !r.suppressed(ch) }},
 	{"no_channel", again, (*run).reachable},
+}
+
+// braked stops what the brake holds: what was too much for its day is not in the queue. A sweep knows which messages these are; for
+// others it is whatever would be in the queue by now, and is not.
+func (r *run) braked(c *candidate, _ time.Time) answer {
+	if r.request.held != nil {
+		return answer{stop: r.request.held[c.occ.ID] && !r.request.Operator.LetGo(c.occ.Dealer, c.occ.Program)}
+	}
+	if !r.request.Operator.Braked(c.occ.Dealer, c.occ.Program) || c.occ.Scheduled.After(r.request.Now.Add(horizon)) || r.focused(c) {
+		return answer{}
+	}
+	_, known := r.facts.Ledger[c.occ.ID]
+	return answer{stop: !known}
 }
 
 // ask puts the gates to a candidate at the moment t and returns the first that stops it, or nil.

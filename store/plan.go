@@ -39,6 +39,9 @@ func (s *Store) Apply(ctx context.Context, changes []care.Change) (Applied, erro
 			amends = append(amends, planned{customer: c.Customer, id: c.Drop[j].ID, drop: &c.Drop[j]})
 		}
 	}
+	if err := s.skip(ctx, changes, now); err != nil {
+		return sum, err
+	}
 	for len(adds) > 0 {
 		some := adds[:min(len(adds), care.Shards*atOnce)]
 		adds = adds[len(some):]
@@ -54,6 +57,20 @@ func (s *Store) Apply(ctx context.Context, changes []care.Change) (Applied, erro
 		}
 	}
 	return sum, nil
+}
+
+// skip records what was decided not to go, so that it is not asked again. Who was erased meanwhile has a tombstone, and the entry beside it
+// names ids alone.
+func (s *Store) skip(ctx context.Context, changes []care.Change, now time.Time) error {
+	pipe := s.client.Pipeline()
+	for i := range changes {
+		for _, o := range changes[i].Skip {
+			r := recordOf(o, now)
+			r.State = care.StateSkipped
+			pipe.HSetNX(ctx, ledgerKey(o.Customer), o.ID, codec.EncodeEntry(codec.EntryOf(&r, care.Date{}, now)))
+		}
+	}
+	return run(ctx, pipe)
 }
 
 // add queues occurrences that are new.
