@@ -198,12 +198,16 @@ func (j *job) walk(ctx context.Context, visit func([]*care.Facts, [][]*care.Occu
 	if err != nil {
 		return err
 	}
-	for _, group := range j.kin.Groups() {
-		facts, err := s.cfg.Source.Facts(ctx, group)
+	for some := range slices.Chunk(j.kin.Groups(), 100) { // many in a trip, most are of two or three
+		facts, err := s.cfg.Source.Facts(ctx, slices.Concat(some...))
 		if err != nil {
-			return fmt.Errorf("read a household: %w", err)
+			return fmt.Errorf("read households: %w", err)
 		}
-		Together(facts)
+		rest := facts
+		for _, group := range some {
+			Together(rest[:len(group)])
+			rest = rest[len(group):]
+		}
 		if err := each(facts); err != nil {
 			return err
 		}
