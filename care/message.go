@@ -2,6 +2,7 @@ package care
 
 import (
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -147,10 +148,18 @@ func (r *Record) Event() *EventEntry {
 	}
 }
 
+// MayHaveArrived reports whether any attempt ended without an answer. Then no other channel may be tried, and no end but a yes is
+// certain.
+func (r *Record) MayHaveArrived() bool {
+	return slices.ContainsFunc(r.Attempts, func(a Attempt) bool { return a.Kind == KindUncertain })
+}
+
 // Kinds of entries about tasks: a person has something to do about the customer (Reason says what), or has done it.
 const (
 	KindTask     = "task"
 	KindTaskDone = "task_done"
+	// KindBrake is of entries that say that the brake holds messages back; Value says how many.
+	KindBrake = "brake"
 )
 
 // Kinds of entries about an operator's stops: Value is the scope, Reason why, By who; of the daemon's own pause By is empty.

@@ -74,14 +74,27 @@ type Occurrence struct {
 
 	Channel  Channel   // the first that passes every gate
 	Channels []Channel // all that pass, in order: the fallbacks after a definite failure
+	Held     []Channel // those that are held back for now and pass every other gate
 	Verdict  Verdict
 	Reason   string // the gate that stopped it (Skip) or put it off (Send), "" if none did
 	Over     bool   // with Skip: it will never go; else it is asked again by each sweep until it expires
+	Expired  bool   // with Over: because its time is over; Reason then says what held it back, or expired
 
 	// What the message is about; the planner fills it and nothing stores it.
 	Subject Subject
 	// The gates' answers in order, only when they were asked for.
 	Gates []GateAnswer
+}
+
+// ReasonPaused is the reason of what an operator, or a provider's word that a person must act, has stopped for now.
+const ReasonPaused = "paused"
+
+// Ends returns the state of a message that never goes.
+func (o *Occurrence) Ends() State {
+	if o.Expired || o.Reason == "expired" {
+		return StateExpired
+	}
+	return StateSkipped
 }
 
 // Subject is what an occurrence is about.

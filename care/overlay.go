@@ -108,6 +108,7 @@ type Operator struct {
 	Dealers  map[string]bool  `json:"dealers,omitempty"`
 	Channels map[Channel]bool `json:"channels,omitempty"`
 	Brakes   map[string]bool  `json:"brakes,omitempty"` // "dealer/program": engaged
+	Goes     map[string]bool  `json:"goes,omitempty"`   // "dealer/program": an operator said go a short while ago
 }
 
 // Paused reports whether the operator stopped this dealer, program or channel, or everything.
@@ -120,6 +121,11 @@ func (o *Operator) Braked(dealer, program string) bool {
 	return o != nil && len(o.Brakes) > 0 && o.Brakes[dealer+"/"+program]
 }
 
+// LetGo reports whether an operator said a short while ago that the dealer's program may send whatever it has.
+func (o *Operator) LetGo(dealer, program string) bool {
+	return o != nil && len(o.Goes) > 0 && o.Goes[dealer+"/"+program]
+}
+
 // Facts is everything the plan of one customer depends on, besides the book and the operator's stops.
 type Facts struct {
 	ID       string // as in the key, present even when Customer is nil
@@ -130,4 +136,6 @@ type Facts struct {
 	Ledger   Ledger
 
 	AddressErased bool // an address is that of somebody who was erased: nothing goes until an operator allows it
+	// Others are the customers who share an address or a car with this one, where they are known: what each gets depends on the others.
+	Others []*Facts
 }

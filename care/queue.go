@@ -28,10 +28,13 @@ type Change struct {
 	Add      []*Occurrence // Verdict Send and not in the ledger: queue them
 	Move     []*Occurrence // still due in the queue, at another release or on another channel
 	Drop     []Drop        // still due in the queue, and over
+	Skip     []*Occurrence // not in the ledger, and over: recorded as skipped, so that it is not asked again
 }
 
 // Empty reports whether there is nothing to apply.
-func (c *Change) Empty() bool { return len(c.Add) == 0 && len(c.Move) == 0 && len(c.Drop) == 0 }
+func (c *Change) Empty() bool {
+	return len(c.Add) == 0 && len(c.Move) == 0 && len(c.Drop) == 0 && len(c.Skip) == 0
+}
 
 // Drop ends an occurrence that is in the queue. Record tells whether it is recorded as skipped (or expired) with the reason, or
 // taken back to being asked again by each sweep.

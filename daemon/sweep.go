@@ -2,12 +2,15 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/store"
 	"github.com/robfig/cron/v3"
 )
 
@@ -50,7 +53,7 @@ func (d *Daemon) newSweeper() (*scheduler.Sweeper, error) {
 		Queue:     scheduler.QueueFunc(d.apply),
 		Operators: d.stops,
 		Leader:    lead{d.store, &d.clock},
-		Brake:     brake{d},
+		Brake:     brake{d.store, d},
 		Schedule:  spec,
 		Holder:    d.holder,
 		Now:       d.env.Now,
@@ -91,20 +94,24 @@ func (d *Daemon) swept(p scheduler.Progress, err error) {
 		slog.Int("added", p.Added), slog.Int("moved", p.Moved), slog.Int("dropped", p.Dropped), slog.Duration("took", p.Took))
 }
 
-// brake stops a surge until an operator says go.
-type brake struct{ d *Daemon }
-
-// Usual returns how many messages a dealer's program usually sends in a day.
-func (b brake) Usual(ctx context.Context, dealer, program string) (float64, error) {
-	return b.d.store.Usual(ctx, dealer, program)
+// brake is the store's, and says aloud what it holds back.
+type brake struct {
+	*store.Store
+	d *Daemon
 }
 
-// EngageBrake stops the dealer's program, unless an operator said go a short while ago, and says how to let it go.
-func (b brake) EngageBrake(ctx context.Context, dealer, program string, planned int, usual float64) (bool, error) {
-	stands, err := b.d.store.EngageBrake(ctx, dealer, program, planned, usual)
-	if err == nil && stands {
-		b.d.log.LogAttrs(ctx, slog.LevelError, "the brake holds a surge back: look at carebell plan, then run carebell resume --dealer "+dealer+" --program "+program,
-			slog.String("dealer", dealer), slog.String("program", program), slog.Int("planned", planned), slog.Float64("usual", usual))
+// EngageBrake keeps what is too much, and says so once: how much, why, until when, and how to let it go.
+func (b brake) EngageBrake(ctx context.Context, surge care.Surge) error {
+	isNew, err := b.Store.EngageBrake(ctx, surge)
+	if err != nil || !isNew {
+		return err
 	}
-	return stands, err
+	b.d.log.LogAttrs(ctx, slog.LevelError, "the brake holds messages back that nobody announced: look at carebell plan, then run carebell resume --dealer "+
+		surge.Dealer+" --program "+surge.Program, slog.String("dealer", surge.Dealer), slog.String("program", surge.Program),
+		slog.Int("held", surge.Held), slog.String("day", surge.Day.String()), slog.Int("planned", surge.Planned), slog.Int("allowed", surge.Allowed),
+		slog.Time("until", surge.Until))
+	return b.Publish(ctx, []*care.EventEntry{{
+		At: b.d.env.Now().UTC(), Dealer: surge.Dealer, Program: surge.Program, Kind: care.KindBrake, Value: strconv.Itoa(surge.Held),
+		Reason: fmt.Sprintf("%s: %d planned, %d may go; the first expires %s", surge.Day, surge.Planned, surge.Allowed, surge.Until.UTC().Format(time.RFC3339)),
+	}})
 }

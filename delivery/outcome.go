@@ -136,7 +136,7 @@ func again(rec care.Record, t attempt, wait time.Duration) (care.Record, time.Ti
 // nextChannel gives up this channel and goes on with the next one at once; without one the message has failed. After an
 // uncertain attempt no other channel may be tried: the customer may have the message already.
 func nextChannel(rec care.Record, t attempt, reason string) (care.Record, time.Time) {
-	if mayHaveArrived(&rec) {
+	if rec.MayHaveArrived() {
 		rec.State, rec.Reason = care.StateUncertain, reason
 		return rec, time.Time{}
 	}

@@ -86,11 +86,7 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 		r.end(c, care.StateSkipped, "serviced")
 		return nil
 	case occ.Verdict == care.Skip:
-		state := care.StateSkipped
-		if occ.Reason == "expired" {
-			state = care.StateExpired
-		}
-		r.end(c, state, occ.Reason)
+		r.end(c, occ.Ends(), occ.Reason)
 		return nil
 	case occ.Release.After(now):
 		held := c.Record
@@ -98,14 +94,10 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 		r.deferAs(c, held, occ.Release, occ.Reason)
 		return nil
 	case len(occ.Channels) > 0 && !slices.Contains(occ.Channels, r.ch):
-		if !mayHaveArrived(&c.Record) {
-			// The customer's wishes changed: the message moves to the lane of the channel they want now.
-			moved := c.Record
-			moved.Channel = occ.Channel
-			r.deferAs(c, moved, now, "")
-			return nil
-		}
-		r.end(c, care.StateUncertain, "channel_gone")
+		// The customer's wishes changed, or this channel is held back: the message moves to the lane of the channel it may go by now.
+		moved := c.Record
+		moved.Channel = occ.Channel
+		r.deferAs(c, moved, now, "")
 		return nil
 	}
 	message, err := r.compose(book, f, c, occ, now)
@@ -117,8 +109,11 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 	for _, also := range occ.Subject.Also {
 		c.Record.Also = append(c.Record.Also, also.ID)
 	}
+	if c.Record.Reason == care.ReasonPaused {
+		c.Record.Reason = "" // nothing holds it back any more
+	}
 	next := make([]care.Channel, 0, 2)
-	for _, ch := range occ.Channels {
+	for _, ch := range append(slices.Clone(occ.Channels), occ.Held...) { // what is held back for now is waited for when all else has failed
 		if ch != r.ch && !slices.Contains(c.Record.Tried, ch) && r.e.cfg.Senders[ch] != nil {
 			next = append(next, ch)
 		}

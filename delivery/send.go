@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -88,12 +87,6 @@ func (r *runner) try(ctx context.Context, m *care.Message) (receipt care.Receipt
 // crashed is the code of an attempt of which nothing is known because the process died.
 const crashed = "crash_while_sending"
 
-// mayHaveArrived reports whether any attempt ended without an answer. Then no other channel may be tried, and no end but a yes is
-// certain.
-func mayHaveArrived(rec *care.Record) bool {
-	return slices.ContainsFunc(rec.Attempts, func(a care.Attempt) bool { return a.Kind == care.KindUncertain })
-}
-
 // afterUncertain reports whether the message may have arrived at its last attempt. What a person resolved to be sent again was
 // counted as a repeat by the decision.
 func afterUncertain(rec *care.Record) bool {
@@ -123,7 +116,7 @@ func (r *runner) logAttempt(rec *care.Record, gateway string, kind care.Kind, er
 // or expired: nobody knows, and a receipt or a person will say.
 func (r *runner) end(c *care.Claim, state care.State, reason string) {
 	rec := c.Record
-	if mayHaveArrived(&rec) {
+	if rec.MayHaveArrived() {
 		state = care.StateUncertain
 	}
 	rec.State, rec.Reason, rec.UpdatedAt = state, reason, r.e.cfg.Now()

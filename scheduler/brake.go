@@ -3,118 +3,244 @@ package scheduler
 import (
 	"context"
 	"fmt"
-	"maps"
-	"sync"
+	"math"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/carebell/carebell/care"
 )
 
-// Runaway reports whether a dealer's program is about to send so much more in a day than it usually does that a person should
-// look first: more than five times, and more than a hundred above (design A8).
-func Runaway(planned int, usual float64) bool {
-	return float64(planned) > 5*usual && float64(planned) > usual+100
+// The brake stops surprises (design A8): a program's day may send what was announced for it at least a day before, by half more, or
+// five times its usual day, or a hundred, whichever is most. What goes beyond waits until an operator says go, and so does not get
+// into the queue.
+
+// Allowed is how many messages a dealer's program may send on a day.
+func Allowed(announced int, usual float64) int {
+	return max(announced+(announced+1)/2, int(math.Floor(5*usual)), neverBraked)
 }
 
-// Brake stops a dealer's program until an operator says go.
+const (
+	neverBraked = 100                 // as many may always go in a day
+	announceFor = 14 * 24 * time.Hour // how far ahead the leader looks each night
+	announced   = 24 * time.Hour      // how long before it leaves a message must have been announced
+)
+
+// Brake keeps what was announced, and stops a dealer's program until an operator says go.
 type Brake interface {
 	// Usual is how many messages the dealer's program sent per day, over the last 14 days.
 	Usual(ctx context.Context, dealer, program string) (float64, error)
-	// EngageBrake engages the brake and reports whether it is engaged now: not if an operator said go a short while ago.
-	EngageBrake(ctx context.Context, dealer, program string, planned int, usual float64) (engaged bool, err error)
+	// Announced returns what was announced, and when the leader last did so.
+	Announced(ctx context.Context) (list []care.Announcement, last time.Time, err error)
+	Announce(ctx context.Context, list []care.Announcement, now time.Time) error
+	// EngageBrake says what is held back, once until the brake is let go.
+	EngageBrake(ctx context.Context, surge care.Surge) error
+	// EaseBrake takes back a brake that holds nothing any more.
+	EaseBrake(ctx context.Context, dealer, program string) error
 }
 
-// tally counts what each dealer's program sends on each local day, as far as a sweep has come. An engaged brake holds back what is
-// counted after it, and at sending also what was queued before: at most what the brake allows slips through.
+// tally counts what each dealer's program sends on each local day, as far as a sweep has come.
 type tally struct {
-	mu     sync.Mutex
-	days   map[dealerProgram]map[care.Date]int
-	usual  map[dealerProgram]float64
-	judged map[dealerProgram]bool // engaged, or let go by the operator
+	days      map[programDay]int
+	announced map[programDay][]care.Announcement
+	usual     map[dealerProgram]float64
+	surges    map[dealerProgram]*care.Surge
+}
+
+type programDay struct {
+	dealerProgram
+	day care.Date
 }
 
 func newTally() *tally {
-	return &tally{days: map[dealerProgram]map[care.Date]int{}, usual: map[dealerProgram]float64{}, judged: map[dealerProgram]bool{}}
+	return &tally{
+		days: map[programDay]int{}, announced: map[programDay][]care.Announcement{}, usual: map[dealerProgram]float64{},
+		surges: map[dealerProgram]*care.Surge{},
+	}
 }
 
-// add counts a message for the local day it leaves on and returns that day's number.
-func (t *tally) add(o *care.Occurrence, day care.Date) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// learn takes in what was announced.
+func (t *tally) learn(list []care.Announcement) {
+	for _, a := range list {
+		key := programDay{dealerProgram{a.Dealer, a.Program}, a.Day}
+		t.announced[key] = append(t.announced[key], a)
+	}
+}
+
+// seed counts what is in the queue already, or went: it was let go.
+func (t *tally) seed(p *Planner, f *care.Facts, now time.Time) {
+	for _, e := range f.Ledger {
+		when := care.Later(e.At, now)
+		if e.State.Counts() {
+			when = e.At
+		} else if !e.State.Pending() {
+			continue
+		}
+		if when.After(now.Add(-horizon)) && f.Customer != nil {
+			t.days[programDay{dealerProgram{p.dealerName(f.Customer), e.Program}, care.DateOf(when.In(p.Location(f.Customer)))}]++
+		}
+	}
+}
+
+// admit counts a message that is new, and reports whether it may go: not if it is beyond what its day may send.
+func (t *tally) admit(ctx context.Context, b Brake, o *care.Occurrence, day care.Date, leaves time.Time) (bool, error) {
 	key := dealerProgram{o.Dealer, o.Program}
-	days := t.days[key]
-	if days == nil {
-		days = map[care.Date]int{}
-		t.days[key] = days
-	}
-	days[day]++
-	return days[day]
-}
-
-// judge engages the brake for every program of the batch that is running away. It returns the operator's stops with those that
-// stand now, and whether there are any.
-func (t *tally) judge(ctx context.Context, b Brake, op *care.Operator, busiest map[dealerProgram]int) (*care.Operator, bool, error) {
-	engaged := map[dealerProgram]bool{}
-	for key, planned := range busiest {
-		// Nothing is asked of the store for the many programs that could not run away whatever is usual.
-		if planned <= 100 || t.known(key) || op.Braked(key.dealer, key.program) {
-			continue
-		}
-		usual, err := t.usually(ctx, b, key)
-		if err != nil {
-			return op, false, err
-		}
-		if !Runaway(planned, usual) {
-			continue
-		}
-		on, err := b.EngageBrake(ctx, key.dealer, key.program, planned, usual)
-		if err != nil {
-			return op, false, fmt.Errorf("engage the brake of %s/%s: %w", key.dealer, key.program, err)
-		}
-		t.mu.Lock()
-		t.judged[key] = true
-		t.mu.Unlock()
-		engaged[key] = on
-	}
-	out := &care.Operator{}
-	if op != nil {
-		*out = *op
-	}
-	out.Brakes = maps.Clone(out.Brakes)
-	holds := false
-	for key, on := range engaged {
-		if on {
-			if out.Brakes == nil {
-				out.Brakes = map[string]bool{}
+	at := programDay{key, day}
+	n := t.days[at] + 1
+	if n > neverBraked {
+		said := 0
+		for _, a := range t.announced[at] {
+			if !a.At.After(leaves.Add(-announced)) {
+				said = max(said, a.Messages)
 			}
-			out.Brakes[key.dealer+"/"+key.program] = true
-			holds = true
+		}
+		usual, ok := t.usual[key]
+		if !ok {
+			var err error
+			if usual, err = b.Usual(ctx, key.dealer, key.program); err != nil {
+				return false, fmt.Errorf("the usual day of %s/%s: %w", key.dealer, key.program, err)
+			}
+			t.usual[key] = usual
+		}
+		if most := Allowed(said, usual); n > most {
+			t.hold(key, o, day, n, most)
+			return false, nil
 		}
 	}
-	if !holds {
-		return op, false, nil
-	}
-	return out, true, nil
+	t.days[at] = n
+	return true, nil
 }
 
-func (t *tally) known(key dealerProgram) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.judged[key]
+func (t *tally) hold(key dealerProgram, o *care.Occurrence, day care.Date, planned, allowed int) {
+	s := t.surges[key]
+	if s == nil {
+		s = &care.Surge{Dealer: key.dealer, Program: key.program, Day: day, Planned: planned - 1, Allowed: allowed, Until: o.Expires}
+		t.surges[key] = s
+	}
+	s.Held++
+	if day == s.Day {
+		s.Planned++
+	}
+	if o.Expires.Before(s.Until) {
+		s.Until = o.Expires
+	}
 }
 
-func (t *tally) usually(ctx context.Context, b Brake, key dealerProgram) (float64, error) {
-	t.mu.Lock()
-	usual, ok := t.usual[key]
-	t.mu.Unlock()
-	if ok {
-		return usual, nil
+// brake holds back what is new in a batch and beyond what its day may send, and plans those customers again without it.
+func (j *job) brake(ctx context.Context, batch []*care.Facts, plans [][]*care.Occurrence) error {
+	if j.s.cfg.Brake == nil {
+		return nil
 	}
-	usual, err := b.Usual(ctx, key.dealer, key.program)
+	counted := map[string]bool{}
+	for range 3 { // without what is held others may go that were capped
+		again := false
+		for i, f := range batch {
+			for _, o := range plans[i] {
+				_, known := f.Ledger[o.ID]
+				if o.Verdict != care.Send || known || counted[o.ID] || j.request.Operator.LetGo(o.Dealer, o.Program) {
+					continue
+				}
+				ok, err := j.tally.admit(ctx, j.s.cfg.Brake, o, j.day(f, o), care.Later(o.Release, j.request.Now))
+				if err != nil {
+					return err
+				}
+				if counted[o.ID] = ok; !ok {
+					j.request.held[o.ID], again = true, true
+				}
+			}
+		}
+		if !again {
+			return nil
+		}
+		j.plan(batch, plans)
+	}
+	return nil
+}
+
+// day returns the local day a message goes on, or went on.
+func (j *job) day(f *care.Facts, o *care.Occurrence) care.Date {
+	when := care.Later(o.Release, j.request.Now)
+	if e, ok := f.Ledger[o.ID]; ok && e.State.Counts() {
+		when = e.At
+	}
+	return care.DateOf(when.In(o.Release.Location()))
+}
+
+// sayBrakes says what the sweep held back, and takes back the brakes that hold nothing any more.
+func (j *job) sayBrakes(ctx context.Context) error {
+	if j.s.cfg.Brake == nil {
+		return nil
+	}
+	for _, surge := range j.tally.surges {
+		if err := j.s.cfg.Brake.EngageBrake(ctx, *surge); err != nil {
+			return fmt.Errorf("engage the brake of %s/%s: %w", surge.Dealer, surge.Program, err)
+		}
+	}
+	for name, on := range j.request.Operator.Brakes {
+		dealer, program, _ := strings.Cut(name, "/")
+		if on && j.tally.surges[dealerProgram{dealer, program}] == nil {
+			if err := j.s.cfg.Brake.EaseBrake(ctx, dealer, program); err != nil {
+				return fmt.Errorf("take back the brake of %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// announce notes once a day what the coming 14 days will bring, so that the brake knows what is no surprise.
+func (s *Sweeper) announce(ctx context.Context, j *job) error {
+	now := j.request.Now
+	if s.cfg.Brake == nil || care.DateOf(j.noted.UTC()) == care.DateOf(now.UTC()) {
+		return nil
+	}
+	ahead := &job{s: s, planner: j.planner, request: j.request}
+	ahead.request.To, ahead.request.held = now.Add(announceFor), map[string]bool{}
+	count := NewAnnouncements()
+	err := ahead.walk(ctx, func(batch []*care.Facts, plans [][]*care.Occurrence) error {
+		for i, f := range batch {
+			count.Add(f, plans[i], now)
+		}
+		return nil
+	})
 	if err != nil {
-		return 0, fmt.Errorf("the usual day of %s/%s: %w", key.dealer, key.program, err)
+		return fmt.Errorf("look 14 days ahead: %w", err)
 	}
-	t.mu.Lock()
-	t.usual[key] = usual
-	t.mu.Unlock()
-	return usual, nil
+	if err := s.cfg.Brake.Announce(ctx, count.List(now), now); err != nil {
+		return fmt.Errorf("note what the coming days bring: %w", err)
+	}
+	return nil
+}
+
+// Announcements adds up what plans bring per dealer, program and local day.
+type Announcements map[programDay]int
+
+// NewAnnouncements returns none.
+func NewAnnouncements() Announcements { return Announcements{} }
+
+// Add counts a customer's plan as of now. What has gone, or is over, is none of it.
+func (a Announcements) Add(f *care.Facts, plan []*care.Occurrence, now time.Time) {
+	for _, o := range plan {
+		if e, known := f.Ledger[o.ID]; o.Verdict == care.Send && (!known || e.State.Pending()) {
+			a[programDay{dealerProgram{o.Dealer, o.Program}, care.DateOf(care.Later(o.Release, now).In(o.Release.Location()))}]++
+		}
+	}
+}
+
+// Join adds what another has counted.
+func (a Announcements) Join(more Announcements) {
+	for key, n := range more {
+		a[key] += n
+	}
+}
+
+// List returns what was counted as announced at a moment; the zero time = confirmed.
+func (a Announcements) List(at time.Time) []care.Announcement {
+	out := make([]care.Announcement, 0, len(a))
+	for key, n := range a {
+		out = append(out, care.Announcement{Dealer: key.dealer, Program: key.program, Day: key.day, Messages: n, At: at})
+	}
+	slices.SortFunc(out, func(a, b care.Announcement) int {
+		return strings.Compare(a.Dealer+"/"+a.Program+"/"+a.Day.String(), b.Dealer+"/"+b.Program+"/"+b.Day.String())
+	})
+	return out
 }

@@ -30,7 +30,7 @@ func (p *Planner) Check(f *care.Facts, rec *care.Record, r Request) *care.Occurr
 	switch {
 	case o.Over:
 	case !rec.Expires.After(r.Now):
-		o.Reason, o.Over = "expired", true
+		o.Reason, o.Over, o.Expired = expired, true, true
 	default:
 		o.Verdict, o.Release = care.Send, earliest(r.Now.Add(askAgain), rec.Expires)
 	}
@@ -96,14 +96,20 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 		return nil
 	}
 	scheduled := run.scheduled(prog, on)
-	if expires := prog.expires(scheduled, run.location()); !expires.After(r.Now) {
-		return run.expire(run.candidate(prog, step, d, on, scheduled, expires))
+	late := prog.expires(scheduled, run.location())
+	if rec.Reopened && late.Before(rec.Expires) {
+		late = rec.Expires
+	}
+	if !late.After(r.Now) {
+		return run.expire(run.candidate(prog, step, d, on, scheduled, late))
 	}
 	// Whole hours, so that the window is the same for all messages that leave in this hour.
 	run.request.From = r.Now.Truncate(time.Hour).Add(-p.longest)
 	run.request.To = care.Later(r.Now, scheduled).Truncate(time.Hour).Add(25 * time.Hour)
 	run.collect(p.windowFor(r.Now.Truncate(time.Hour), run.request.To))
-	run.decide()
+	run.reopen(prog, step, d, on, late)
+	run.alone[0] = run
+	party(run.alone[:]).decide()
 	for _, c := range run.candidates {
 		if run.focused(c) {
 			return c.occ
@@ -112,10 +118,27 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 	return nil
 }
 
-// expire ends a candidate that was too late.
+// reopen lets the message that is asked for live as long as an operator said, where the plan has given it up.
+func (r *run) reopen(p *program, step int, d due, on care.Date, late time.Time) {
+	if !r.focus.Reopened {
+		return
+	}
+	for _, c := range r.candidates {
+		if r.focused(c) {
+			c.occ.Expires = late
+			return
+		}
+	}
+	r.candidates = append(r.candidates, r.candidate(p, step, d, on, r.scheduled(p, on), late))
+}
+
+// expire ends a candidate that was too late. What was held back by a pause says so.
 func (r *run) expire(c *candidate) *care.Occurrence {
 	r.filter(c)
-	c.occ.Verdict, c.occ.Reason, c.occ.Over = care.Skip, "expired", true
+	c.occ.Verdict, c.occ.Reason, c.occ.Over, c.occ.Expired = care.Skip, expired, true, true
+	if r.focus.Reason == care.ReasonPaused || c.emptied == &channelGates[0] {
+		c.occ.Reason = care.ReasonPaused
+	}
 	r.finish(c)
 	return c.occ
 }
@@ -130,7 +153,8 @@ func earliest(a, b time.Time) time.Time {
 // Changes returns the difference between a customer's plan and what the ledger says is queued. The plan must be that of a sweep:
 // everything from now minus LongestExpiry on. Messages in the queue that lie beyond the plan's window are asked for one by one.
 // Applying the result and asking again gives an empty one.
-func (p *Planner) Changes(f *care.Facts, occurrences []*care.Occurrence, now time.Time) care.Change {
+func (p *Planner) Changes(f *care.Facts, occurrences []*care.Occurrence, r Request) care.Change {
+	now := r.Now
 	change := care.Change{Customer: f.ID}
 	var seen map[string]bool
 	for _, o := range occurrences {
@@ -142,7 +166,10 @@ func (p *Planner) Changes(f *care.Facts, occurrences []*care.Occurrence, now tim
 			}
 			seen[o.ID] = true
 			compare(&change, o, e, now)
-		case !known && o.Verdict == care.Send:
+		case !known && o.Over && o.Reason == duplicateHousehold:
+			change.Skip = append(change.Skip, o) // decided once: it is not asked again
+		case !known && (o.Verdict == care.Send || o.Reason == care.ReasonPaused && o.Channel != "" && !o.Over):
+			// What is paused waits in the queue like the rest, so that it is on record what became of it.
 			change.Add = append(change.Add, o)
 		}
 	}
@@ -155,8 +182,8 @@ func (p *Planner) Changes(f *care.Facts, occurrences []*care.Occurrence, now tim
 	slices.Sort(missing)
 	for _, id := range missing {
 		e := f.Ledger[id]
-		rec := &care.Record{ID: id, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Cycle: e.Cycle}
-		if o := p.one(f, rec, Request{Now: now}); o != nil {
+		rec := &care.Record{ID: id, Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Cycle: e.Cycle, Reason: e.Reason}
+		if o := p.one(f, rec, Request{Now: now, Operator: r.Operator}); o != nil {
 			compare(&change, o, e, now)
 		} else if reason, forGood := ended(f, p, e.Vehicle, e.On); forGood {
 			change.Drop = append(change.Drop, care.Drop{ID: id, State: care.StateSkipped, Reason: reason})
@@ -175,13 +202,12 @@ func compare(change *care.Change, o *care.Occurrence, e care.LedgerEntry, now ti
 	case o.Verdict == care.Send:
 		// The ledger keeps whole seconds.
 		bothDue := !e.At.After(now) && !o.Release.After(now)
-		if e.State == care.StateDue && (e.Channel != o.Channel || !e.At.Truncate(time.Second).Equal(o.Release.Truncate(time.Second)) && !bothDue) {
+		lifted := e.Reason == care.ReasonPaused && o.Reason != care.ReasonPaused
+		if lifted || e.State == care.StateDue && (e.Channel != o.Channel || !e.At.Truncate(time.Second).Equal(o.Release.Truncate(time.Second)) && !bothDue) {
 			change.Move = append(change.Move, o)
 		}
-	case o.Reason == "expired":
-		change.Drop = append(change.Drop, care.Drop{ID: o.ID, State: care.StateExpired, Reason: o.Reason})
 	case o.Over || !waits(o.Reason):
-		change.Drop = append(change.Drop, care.Drop{ID: o.ID, State: care.StateSkipped, Reason: o.Reason})
+		change.Drop = append(change.Drop, care.Drop{ID: o.ID, State: o.Ends(), Reason: o.Reason})
 	}
 }
 

@@ -202,7 +202,7 @@ func TestChanges(t *testing.T) {
 				moment = at(t, c.now)
 			}
 			got := ""
-			change := p.Changes(f, p.Plan(f, Request{From: moment.Add(-p.LongestExpiry()), To: moment.Add(48 * time.Hour), Now: moment}), moment)
+			change := p.Changes(f, p.Plan(f, Request{From: moment.Add(-p.LongestExpiry()), To: moment.Add(48 * time.Hour), Now: moment}), Request{Now: moment})
 			for _, a := range change.Add {
 				got += ", add " + a.Release.Format("01-02 15:04")
 			}
@@ -241,7 +241,7 @@ func TestAVisitEndsTheCycle(t *testing.T) {
 	f.Ledger = care.Ledger{list[0].ID: entryOf(list[0], care.StateDue)}
 	km := 4900
 	f.Customer.Vehicles[0].Visits = []care.Visit{{ClosedOn: care.NewDate(2026, 10, 4), KM: &km}}
-	change := p.Changes(f, plan(), now)
+	change := p.Changes(f, plan(), Request{Now: now})
 	if diff := cmp.Diff([]care.Drop{{ID: list[0].ID, State: care.StateSkipped, Reason: "serviced"}}, change.Drop); diff != "" {
 		t.Error(diff)
 	}

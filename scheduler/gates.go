@@ -26,6 +26,9 @@ type answer struct {
 	again  bool      // it is not for good, although the gate's answers are
 }
 
+// expired is the reason of what is not worth sending any more.
+const expired = "expired"
+
 func stopped() answer { return answer{stop: true} }
 
 // gate is one question about an occurrence at the moment t of its release. One without ask is answered elsewhere, by name: it stops
@@ -52,19 +55,17 @@ type channelGate struct {
 
 // The gates in their order. Those about channels stand among them by name: a message stops at the one that left it no channel.
 var gates = []gate{
-	{"expired", over, func(_ *run, c *candidate, t time.Time) answer { return answer{stop: !t.Before(c.occ.Expires)} }},
+	{expired, over, func(_ *run, c *candidate, t time.Time) answer { return answer{stop: !t.Before(c.occ.Expires)} }},
 	{"sold", over, nil},     // a vehicle that was sold yields no occurrence; see ended
 	{"serviced", over, nil}, // nor does a cycle that a visit has ended
 	{appointment, over, (*run).appointment},
 	{"superseded", over, (*run).superseded},
-	{"duplicate_household", over, (*run).duplicate},
+	{duplicateHousehold, over, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.sharer != "", detail: c.sharer} }},
 	{"merged", over, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.merged != nil} }},
 	{"erased", over, (*run).erased},
 	{"hold", putOff, (*run).hold},
-	{"paused", putOff, nil},
-	{"brake", putOff, func(r *run, c *candidate, _ time.Time) answer {
-		return answer{stop: r.request.Operator.Braked(c.occ.Dealer, c.occ.Program)}
-	}},
+	{care.ReasonPaused, putOff, nil},
+	{"brake", putOff, (*run).braked},
 	{"capacity", putOff, (*run).capacity},
 	{"capped", putOff, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.capped} }},
 	{"not_in_audience", again, (*run).outside},
@@ -79,7 +80,7 @@ var gates = []gate{
 }
 
 var channelGates = []channelGate{
-	{"paused", putOff, func(r *run, c *candidate, ch care.Channel) bool {
+	{care.ReasonPaused, putOff, func(r *run, c *candidate, ch care.Channel) bool {
 		return !r.request.Operator.Paused(c.occ.Dealer, c.occ.Program, ch)
 	}},
 	{"topic_off", again, func(r *run, c *candidate, _ care.Channel) bool { return !r.off(c) }},
@@ -89,6 +90,19 @@ var channelGates = []channelGate{
 	{"opted_out", again, func(r *run, c *candidate, ch care.Channel) bool { return !r.optedOut(c, ch) }},
 	{"suppressed_address", again, func(r *run, _ *candidate, ch care.Channel) bool { return !r.suppressed(ch) }},
 	{"no_channel", again, (*run).reachable},
+}
+
+// braked stops what the brake holds: what was too much for its day is not in the queue. A sweep knows which messages these are; for
+// others it is whatever would be in the queue by now, and is not.
+func (r *run) braked(c *candidate, _ time.Time) answer {
+	if r.request.held != nil {
+		return answer{stop: r.request.held[c.occ.ID] && !r.request.Operator.LetGo(c.occ.Dealer, c.occ.Program)}
+	}
+	if !r.request.Operator.Braked(c.occ.Dealer, c.occ.Program) || c.occ.Scheduled.After(r.request.Now.Add(horizon)) || r.focused(c) {
+		return answer{}
+	}
+	_, known := r.facts.Ledger[c.occ.ID]
+	return answer{stop: !known}
 }
 
 // ask puts the gates to a candidate at the moment t and returns the first that stops it, or nil.
@@ -108,7 +122,8 @@ func (r *run) ask(c *candidate, t time.Time) (*gate, answer) {
 	return nil, answer{}
 }
 
-// filter finds the channels that a candidate may go by.
+// filter finds the channels that a candidate may go by. A channel that is held back only for now wins over those that can never take
+// the message: then it waits (design A5.3).
 func (r *run) filter(c *candidate) {
 	list := r.order(c)
 	c.lead = care.Email
@@ -117,31 +132,42 @@ func (r *run) filter(c *candidate) {
 	} else {
 		c.emptied = &channelGates[len(channelGates)-1]
 	}
-	left, last, refused := list[:0], -1, -1
+	left, last, refused, open := list[:0:len(list)], -1, -1, false
 	for _, ch := range list {
-		if k := r.stopping(c, ch); k < len(channelGates) {
-			last = max(last, k)
-			if channelGates[k].name == "opted_out" {
-				refused = k
-			}
-		} else {
+		switch now, never := r.stopping(c, ch, 0), r.stopping(c, ch, permanent); {
+		case now == len(channelGates):
 			left = append(left, ch)
+		case now < permanent && never == len(channelGates):
+			c.held = append(c.held, ch)
+		default:
+			last, open = max(last, never), open || now >= permanent
+			if channelGates[never].name == "opted_out" {
+				refused = never
+			}
 		}
 	}
 	c.channels = left
-	if len(left) > 0 {
+	if refused >= 0 && channelGates[last].name == "no_channel" {
+		last = refused // a channel that there never was does not hide a no
+	}
+	switch {
+	case len(left) > 0:
 		c.lead = left[0]
-	} else if last >= 0 {
-		if refused >= 0 && channelGates[last].name == "no_channel" {
-			last = refused // a channel that there never was does not hide a no
-		}
+	case len(c.held) > 0:
+		c.lead, c.emptied = c.held[0], &channelGates[0]
+	case last >= 0 && open:
 		c.emptied = &channelGates[last] // the one that the last channel did not pass
+	case last >= 0:
+		c.emptied = &channelGates[0] // all wait, and what becomes of them is asked when they do not wait any more
 	}
 }
 
-// stopping returns the index of the first gate that a channel does not pass, or their number.
-func (r *run) stopping(c *candidate, ch care.Channel) int {
-	for i := range channelGates {
+// permanent is the first of the channel gates that does not lift by itself.
+const permanent = 1
+
+// stopping returns the index of the first gate from one on that a channel does not pass, or their number.
+func (r *run) stopping(c *candidate, ch care.Channel, from int) int {
+	for i := from; i < len(channelGates); i++ {
 		if !channelGates[i].pass(r, c, ch) {
 			return i
 		}
@@ -153,6 +179,9 @@ func (r *run) stopping(c *candidate, ch care.Channel) int {
 // already failed for the message that is about to be sent.
 func (r *run) order(c *candidate) []care.Channel {
 	p := c.program
+	if r.focused(c) && r.focus.MayHaveArrived() {
+		return []care.Channel{r.focus.Channel} // the customer may have it from there: no other channel tells it again
+	}
 	list := make([]care.Channel, 0, 4)
 	add := func(channels []care.Channel) {
 		for _, ch := range channels {

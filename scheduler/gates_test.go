@@ -12,7 +12,6 @@ import (
 // One message, due at 09:00 in Shanghai on 2026-11-20 (a Friday), that expires three days later, and what a single fact changes.
 func TestGates(t *testing.T) {
 	t.Parallel()
-	const car = `"vehicles":[{"id":"V1","make":"Buick","model":"Regal","delivered_on":"2026-11-20"}]`
 	day := func(s string) care.Date { d, _ := care.ParseDate(s); return d }
 	when := func(s string) care.Stop { return care.Stop{At: at(t, s)} }
 	for _, c := range []struct {

@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"cmp"
-	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -10,17 +9,15 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// Peers is what must be known of other customers before one of them is planned for good: who else gets the same message at the
-// same address on the same day, and who else wants the workshop's capacity on that day. It is built by adding everybody once; the
-// plan proper is then given it in the Request.
+// Peers is who else wants the workshop's capacity on a day. It is built by adding everybody once; the plan proper is then given it in
+// the Request.
 //
-// It keeps a few words for each message of a calendar, event or capacity program that will go, and nothing for any other, so its
-// size follows the messages of the window and not the number of customers. Safe for many goroutines.
+// It keeps a few words for each message of a program with a capacity that will go, and nothing for any other, so its size follows the
+// messages of the window and not the number of customers. Safe for many goroutines.
 type Peers struct {
 	planner *Planner
 
 	mu       sync.Mutex
-	served   map[uint64]string // household key → the lowest customer id
 	queues   map[dealerProgram]*queue
 	assigned bool
 }
@@ -46,13 +43,12 @@ type want struct {
 
 // NewPeers returns an empty record of peers.
 func (p *Planner) NewPeers() *Peers {
-	return &Peers{planner: p, served: map[uint64]string{}, queues: map[dealerProgram]*queue{}}
+	return &Peers{planner: p, queues: map[dealerProgram]*queue{}}
 }
 
 // NeedsPeers reports whether any message of the window depends on other customers: if not, one pass is enough.
 func (p *Planner) NeedsPeers(from, to time.Time) bool {
-	return slices.ContainsFunc(p.windowFor(from, to).programs, (*program).perHousehold) ||
-		slices.ContainsFunc(p.programs, func(prog *program) bool { return prog.Capacity.PerDay > 0 })
+	return slices.ContainsFunc(p.windowFor(from, to).programs, func(prog *program) bool { return prog.Capacity.PerDay > 0 })
 }
 
 // perHousehold reports whether a household gets the program's message once.
@@ -71,62 +67,10 @@ func (s *Peers) Add(f *care.Facts, r Request) {
 		if o.Verdict != care.Send || prog == nil {
 			continue
 		}
-		if prog.perHousehold() && o.Channel.ToPerson() {
-			s.addHousehold(f, o)
-		}
 		if prog.Capacity.PerDay > 0 {
 			s.addWant(f, o, prog, r.Now)
 		}
 	}
-}
-
-func (s *Peers) addHousehold(f *care.Facts, o *care.Occurrence) {
-	r := s.planner.begin(f, Request{})
-	if r == nil {
-		return
-	}
-	address, ok := r.address(o.Channel)
-	r.end()
-	if !ok {
-		return
-	}
-	key := household(o, address, care.DateOf(o.Release))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if lowest, ok := s.served[key]; !ok || o.Customer < lowest {
-		s.served[key] = o.Customer
-	}
-}
-
-// household names what may be served once: 64 bits of template, address and local day, so that no address is kept.
-func household(o *care.Occurrence, address string, day care.Date) uint64 {
-	h := fnv.New64a()
-	for _, part := range []string{o.Template, string(o.Channel), address, day.String()} {
-		h.Write([]byte(part))
-		h.Write([]byte{0})
-	}
-	return h.Sum64()
-}
-
-// duplicate stops a calendar or event message when a customer with a lower id gets the same one at the same address that day.
-func (r *run) duplicate(c *candidate, t time.Time) answer {
-	peers := r.request.Peers
-	if peers == nil || !c.program.perHousehold() || !c.lead.ToPerson() || len(c.channels) == 0 {
-		return answer{}
-	}
-	address, ok := r.address(c.lead)
-	if !ok {
-		return answer{}
-	}
-	probe := care.Occurrence{Template: c.occ.Template, Channel: c.lead}
-	key := household(&probe, address, care.DateOf(t.In(r.location())))
-	peers.mu.Lock()
-	lowest, served := peers.served[key]
-	peers.mu.Unlock()
-	if served && lowest < c.occ.Customer {
-		return answer{stop: true, detail: lowest}
-	}
-	return answer{}
 }
 
 func (s *Peers) addWant(f *care.Facts, o *care.Occurrence, prog *program, now time.Time) {

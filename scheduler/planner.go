@@ -39,6 +39,8 @@ type Request struct {
 	Operator *care.Operator
 	Peers    *Peers // what must be known of other customers; nil: neither capacity nor household duplicates are asked about
 	Explain  bool   // fill Occurrence.Gates
+
+	held map[string]bool // what the brake holds, by occurrence, as a sweep knows it
 }
 
 // Planner is a care book made ready for planning. It never changes and is safe for many goroutines.
@@ -101,8 +103,13 @@ func (p *Planner) Plan(f *care.Facts, r Request) []*care.Occurrence {
 		return nil
 	}
 	defer run.end()
-	run.collect(p.windowFor(care.Later(r.From, r.Now), r.To))
-	run.decide()
+	if len(f.Others) > 0 {
+		run.request.To = r.To.Add(kinAhead)
+	}
+	run.collect(p.windowFor(care.Later(r.From, r.Now), run.request.To))
+	kin := run.party(f, run.request)
+	kin.decide()
+	defer kin.end()
 	var out []*care.Occurrence
 	for _, c := range run.candidates {
 		if o := c.occ; !o.Release.Before(r.From) && o.Release.Before(r.To) {
@@ -111,6 +118,31 @@ func (p *Planner) Plan(f *care.Facts, r Request) []*care.Occurrence {
 	}
 	Sort(out)
 	return out
+}
+
+// kinAhead is how far beyond a window those who share an address are looked at: what is for one of them at the window's end is for
+// another a day later, where they live in another zone or have longer quiet hours.
+const kinAhead = 48 * time.Hour
+
+// party brings in those whom the customer's messages depend on.
+func (r *run) party(f *care.Facts, request Request) party {
+	r.alone[0] = r
+	out := party(r.alone[:])
+	for _, other := range f.Others {
+		if o := r.p.begin(other, request); o != nil {
+			o.request.Explain = false
+			o.collect(r.p.windowFor(care.Later(request.From, request.Now), request.To))
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// end gives the runs of the others back.
+func (all party) end() {
+	for _, r := range all[1:] {
+		r.end()
+	}
 }
 
 // Sort orders occurrences by release, customer, program, vehicle, step and cycle.
@@ -157,6 +189,13 @@ func (p *Planner) Location(c *care.Customer) *time.Location {
 		return p.location(c, d)
 	}
 	return time.UTC
+}
+
+func (p *Planner) dealerName(c *care.Customer) string {
+	if d := p.dealerOf(c); d != nil {
+		return d.Dealer.Dealer
+	}
+	return c.Dealer
 }
 
 func (p *Planner) dealerOf(c *care.Customer) *dealer {

@@ -269,7 +269,7 @@ func TestSweepAndCheckAgree(t *testing.T) {
 			now = rapid.SampledFrom(year).Draw(t, "near").Release.Add(time.Duration(rapid.IntRange(-48, 48).Draw(t, "hours")) * time.Hour)
 		}
 		r := Request{From: now.Add(-p.LongestExpiry()), To: now.Add(horizon), Now: now}
-		change := p.Changes(f, p.Plan(f, r), now)
+		change := p.Changes(f, p.Plan(f, r), r)
 		if len(change.Move)+len(change.Drop) > 0 {
 			t.Fatal("something is moved or dropped that was never queued")
 		}
@@ -277,7 +277,7 @@ func TestSweepAndCheckAgree(t *testing.T) {
 		for _, o := range change.Add {
 			f.Ledger[o.ID] = entryOf(o, care.StateDue)
 		}
-		if again := p.Changes(f, p.Plan(f, r), now); !again.Empty() {
+		if again := p.Changes(f, p.Plan(f, r), r); !again.Empty() {
 			t.Fatalf("a second time: %+v", again)
 		}
 		for _, o := range change.Add {

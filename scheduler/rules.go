@@ -8,9 +8,13 @@ import (
 
 // The rules that others show people, too: what they say of a customer must be what the plan does.
 
-// SoldOn returns when a vehicle was sold, by the record or by the customer's own word, whichever is earlier; no date if it was not.
+// SoldOn returns when a vehicle was sold, by the record by the customer's own word, or by the record
+// of the one who has it now, whichever is earlier; no date if it was not.
 func SoldOn(f *care.Facts, v *care.Vehicle) care.Date {
 	sold := v.SoldOn
+	if moved := movedOn(f, v); !moved.IsZero() && (sold.IsZero() || moved.Before(sold)) {
+		sold = moved
+	}
 	if f.Overlay == nil {
 		return sold
 	}

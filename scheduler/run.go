@@ -20,6 +20,7 @@ type run struct {
 	looking  search       // where search points to
 	focus    *care.Record // the message that is about to be sent, when the plan is asked for it alone
 
+	alone      [1]*run // the party of one
 	seen       *visits // what an audience sees, used again
 	candidates []*candidate
 	spare      []*candidate // to be used again
@@ -30,6 +31,7 @@ type run struct {
 
 // candidate is an occurrence on its way to a verdict.
 type candidate struct {
+	run     *run
 	occ     *care.Occurrence
 	program *program
 	step    int
@@ -37,6 +39,7 @@ type candidate struct {
 	due     due
 
 	channels []care.Channel // those that pass every gate but the ones of time
+	held     []care.Channel // those that would, were they not held back for now
 	emptied  *channelGate   // the gate that left none
 	lead     care.Channel   // the channel whose quiet hours count
 
@@ -46,6 +49,11 @@ type candidate struct {
 	sending bool       // it is being handed over right now
 	merged  *candidate // the message it goes with
 	capped  bool       // the cap leaves no room before it expires
+
+	address string // where it goes, where several customers are planned together
+	sharer  string // who gets it for this customer, too
+	serves  bool   // it goes for others, too
+	barred  bool   // it would, but finds no room under the cap
 }
 
 // spareMost is how many candidates a run keeps for the next: a customer rarely has more.
@@ -272,18 +280,5 @@ func (r *run) found(p *program, s *span, d due) {
 	mine := d.vehicle < 0 && r.search.vehicle == "" || d.vehicle >= 0 && r.customer.Vehicles[d.vehicle].ID == r.search.vehicle
 	if mine && d.cycle.is(r.search.cycle) {
 		r.search.found, r.search.ok = d, true
-	}
-}
-
-// decide gives every candidate its verdict.
-func (r *run) decide() {
-	for _, c := range r.candidates {
-		r.judge(c)
-	}
-	r.merge()
-	r.stranded()
-	r.limit()
-	for _, c := range r.candidates {
-		r.finish(c)
 	}
 }

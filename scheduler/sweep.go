@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,39 +112,24 @@ func ParseSweep(spec string) (s cron.Schedule, err error) {
 
 // runSweep goes through all customers once.
 func (s *Sweeper) runSweep(ctx context.Context) (Progress, error) {
-	now := s.cfg.Now()
 	began := s.cfg.Machine()
-	planner := s.cfg.Planner()
-	job := &job{s: s, planner: planner, tally: newTally(), progress: Progress{Began: now}}
-	job.request = Request{From: now.Add(-planner.LongestExpiry()), To: now.Add(horizon), Now: now}
-	op, err := s.cfg.Operators.Operator(ctx)
+	job, err := s.newJob(ctx)
 	if err != nil {
-		return job.progress, fmt.Errorf("sweep: read the operator's stops: %w", err)
+		return job.progress, fmt.Errorf("sweep: %w", err)
 	}
-	job.request.Operator = op
-	if planner.NeedsPeers(now, job.request.To) {
-		peers := planner.NewPeers()
-		err := s.cfg.Source.Scan(ctx, func(batch []*care.Facts) error {
-			for _, f := range batch {
-				s.guard(f, func() { peers.Add(f, job.request) })
-			}
-			return s.rest(ctx, len(batch))
-		})
-		if err != nil {
-			return job.progress, fmt.Errorf("sweep: look at households and capacity: %w", err)
-		}
-		job.request.Peers = peers
-	}
-	err = s.cfg.Source.Scan(ctx, func(batch []*care.Facts) error {
-		if err := job.batch(ctx, batch); err != nil {
+	err = job.walk(ctx, func(batch []*care.Facts, plans [][]*care.Occurrence) error {
+		if err := job.apply(ctx, batch, plans); err != nil {
 			return err
 		}
 		if s.cfg.Observer.Batch != nil {
 			job.progress.Took = s.cfg.Machine().Sub(began)
 			s.cfg.Observer.Batch(job.progress)
 		}
-		return s.rest(ctx, len(batch))
+		return nil
 	})
+	if err == nil {
+		err = job.sayBrakes(ctx)
+	}
 	job.progress.Took = s.cfg.Machine().Sub(began)
 	if err != nil {
 		return job.progress, fmt.Errorf("sweep: %w", err)
@@ -151,7 +137,93 @@ func (s *Sweeper) runSweep(ctx context.Context) (Progress, error) {
 	s.mu.Lock()
 	s.last = job
 	s.mu.Unlock()
+	if err := s.announce(ctx, job); err != nil {
+		return job.progress, fmt.Errorf("sweep: %w", err)
+	}
 	return job.progress, nil
+}
+
+// newJob prepares a sweep as of now, with what is stopped and what was announced.
+func (s *Sweeper) newJob(ctx context.Context) (*job, error) {
+	now, planner := s.cfg.Now(), s.cfg.Planner()
+	j := &job{s: s, planner: planner, tally: newTally(), progress: Progress{Began: now}}
+	op, err := s.cfg.Operators.Operator(ctx)
+	if err != nil {
+		return j, fmt.Errorf("read the operator's stops: %w", err)
+	}
+	if op == nil {
+		op = &care.Operator{}
+	}
+	j.request = Request{From: now.Add(-planner.LongestExpiry()), To: now.Add(horizon), Now: now, Operator: op, held: map[string]bool{}}
+	if s.cfg.Brake != nil {
+		list, noted, err := s.cfg.Brake.Announced(ctx)
+		if err != nil {
+			return j, fmt.Errorf("read what was announced: %w", err)
+		}
+		j.noted = noted
+		j.tally.learn(list)
+	}
+	return j, nil
+}
+
+// walk plans every customer and calls visit with them in batches. What messages of one customer depend on others is found in a pass
+// before.
+func (j *job) walk(ctx context.Context, visit func([]*care.Facts, [][]*care.Occurrence) error) error {
+	s := j.s
+	if j.planner.NeedsPeers(j.request.Now, j.request.To) {
+		j.request.Peers = j.planner.NewPeers()
+	}
+	j.kin = j.planner.NewKin()
+	err := s.cfg.Source.Scan(ctx, func(batch []*care.Facts) error {
+		for _, f := range batch {
+			s.guard(f, func() { j.meet(f) })
+		}
+		return s.rest(ctx, len(batch))
+	})
+	if err != nil {
+		return fmt.Errorf("look at households and capacity: %w", err)
+	}
+	j.kin.Close()
+	each := func(batch []*care.Facts) error {
+		plans := make([][]*care.Occurrence, len(batch))
+		j.plan(batch, plans)
+		if err := visit(batch, plans); err != nil {
+			return err
+		}
+		return s.rest(ctx, len(batch))
+	}
+	err = s.cfg.Source.Scan(ctx, func(batch []*care.Facts) error {
+		return each(slices.DeleteFunc(batch, func(f *care.Facts) bool { return j.kin.In(f.ID) }))
+	})
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(j.kin.Groups(), 100) { // many in a trip, most are of two or three
+		facts, err := s.cfg.Source.Facts(ctx, slices.Concat(some...))
+		if err != nil {
+			return fmt.Errorf("read households: %w", err)
+		}
+		rest := facts
+		for _, group := range some {
+			Together(rest[:len(group)])
+			rest = rest[len(group):]
+		}
+		if err := each(facts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meet takes in a customer before anybody is planned for good.
+func (j *job) meet(f *care.Facts) {
+	if j.request.Peers != nil {
+		j.request.Peers.Add(f, j.request)
+	}
+	j.kin.Add(f)
+	if j.tally != nil {
+		j.tally.seed(j.planner, f, j.request.Now)
+	}
 }
 
 // rest gives the machine and Redis back between two batches, for about a tenth of the time a batch takes.
@@ -169,14 +241,13 @@ type job struct {
 	planner  *Planner
 	request  Request
 	tally    *tally
-	goesOn   bool // the tally is that of the last sweep: only what is new is counted
+	noted    time.Time // when the leader last announced the coming days
+	kin      *Kin      // who shares an address or a car with whom
 	progress Progress
 }
 
-// batch plans some customers and applies what changes.
-func (j *job) batch(ctx context.Context, batch []*care.Facts) error {
-	plans := make([][]*care.Occurrence, len(batch))
-	j.plan(batch, plans)
+// apply brings what the plans of some customers change into the queue.
+func (j *job) apply(ctx context.Context, batch []*care.Facts, plans [][]*care.Occurrence) error {
 	if err := j.brake(ctx, batch, plans); err != nil {
 		return err
 	}
@@ -187,7 +258,7 @@ func (j *job) batch(ctx context.Context, batch []*care.Facts) error {
 			j.progress.Defective++
 		}
 		var change care.Change
-		j.s.guard(f, func() { change = j.planner.Changes(f, plans[i], j.request.Now) })
+		j.s.guard(f, func() { change = j.planner.Changes(f, plans[i], j.request) })
 		if !change.Empty() {
 			changes = append(changes, change)
 			j.progress.Added += len(change.Add)
@@ -211,40 +282,6 @@ func (j *job) plan(batch []*care.Facts, plans [][]*care.Occurrence) {
 	}
 }
 
-// brake counts the batch and plans it again where a program turns out to run away.
-func (j *job) brake(ctx context.Context, batch []*care.Facts, plans [][]*care.Occurrence) error {
-	if j.s.cfg.Brake == nil {
-		return nil
-	}
-	busiest := map[dealerProgram]int{}
-	for i, f := range batch {
-		for _, o := range plans[i] {
-			if _, known := f.Ledger[o.ID]; o.Verdict != care.Send || known && j.goesOn {
-				continue
-			}
-			key := dealerProgram{o.Dealer, o.Program}
-			busiest[key] = max(busiest[key], j.tally.add(o, j.day(f, o)))
-		}
-	}
-	op, engaged, err := j.tally.judge(ctx, j.s.cfg.Brake, j.request.Operator, busiest)
-	if err != nil || !engaged {
-		return err
-	}
-	j.s.log.Warn("a program is about to send far more than it usually does: the brake holds it until an operator says go")
-	j.request.Operator = op
-	j.plan(batch, plans)
-	return nil
-}
-
-// day returns the local day a message goes on, or went on.
-func (j *job) day(f *care.Facts, o *care.Occurrence) care.Date {
-	when := care.Later(o.Release, j.request.Now)
-	if e, ok := f.Ledger[o.ID]; ok && e.State.Counts() {
-		when = e.At
-	}
-	return care.DateOf(when.In(o.Release.Location()))
-}
-
 // guard keeps one customer's record from stopping all others, whatever is wrong with it.
 func (s *Sweeper) guard(f *care.Facts, plan func()) {
 	defer func() {
@@ -261,30 +298,32 @@ func (s *Sweeper) replan(ctx context.Context, ids []string) error {
 	s.mu.Lock()
 	last := s.last
 	s.mu.Unlock()
-	now, planner := s.cfg.Now(), s.cfg.Planner()
-	next := &job{s: s, planner: planner, tally: newTally()}
-	next.request = Request{From: now.Add(-planner.LongestExpiry()), To: now.Add(horizon), Now: now}
-	if last != nil && last.planner == planner {
-		// What the last sweep learnt of other customers still holds, and its count goes on.
-		next.request.Peers, next.tally, next.goesOn = last.request.Peers, last.tally, true
-	}
-	op, err := s.cfg.Operators.Operator(ctx)
+	next, err := s.newJob(ctx)
 	if err != nil {
-		return fmt.Errorf("read the operator's stops: %w", err)
+		return err
 	}
-	next.request.Operator = op
+	if last != nil && last.planner == next.planner {
+		// What the last sweep learnt of other customers still holds, and its count goes on.
+		next.request.Peers, next.request.held, next.tally, next.kin = last.request.Peers, last.request.held, last.tally, last.kin
+	}
+	surges := len(next.tally.surges)
+	defer func() {
+		if len(next.tally.surges) > surges {
+			s.Kick() // a sweep knows how much it is, and says so
+		}
+	}()
 	for len(ids) > 0 {
 		n := min(len(ids), replannedOnce)
 		facts, err := s.cfg.Source.Facts(ctx, ids[:n])
 		if err != nil {
 			return fmt.Errorf("read changed customers: %w", err)
 		}
-		if next.request.Peers != nil {
-			for _, f := range facts {
-				s.guard(f, func() { next.request.Peers.Add(f, next.request) })
-			}
+		if facts, err = next.join(ctx, facts); err != nil {
+			return err
 		}
-		if err := next.batch(ctx, facts); err != nil {
+		plans := make([][]*care.Occurrence, len(facts))
+		next.plan(facts, plans)
+		if err := next.apply(ctx, facts, plans); err != nil {
 			return err
 		}
 		ids = ids[n:]
@@ -293,6 +332,54 @@ func (s *Sweeper) replan(ctx context.Context, ids []string) error {
 		}
 	}
 	return nil
+}
+
+// join takes changed customers in, and brings those whose messages depend on theirs.
+func (j *job) join(ctx context.Context, changed []*care.Facts) ([]*care.Facts, error) {
+	if j.kin == nil {
+		j.kin = j.planner.NewKin()
+		j.kin.Close()
+	}
+	known := map[string]*care.Facts{}
+	for _, f := range changed {
+		j.s.guard(f, func() {
+			j.kin.Add(f)
+			if j.request.Peers != nil {
+				j.request.Peers.Add(f, j.request)
+			}
+		})
+		known[f.ID] = f
+	}
+	all := changed
+	of := map[string][]string{}
+	var missing []string
+	for _, f := range changed {
+		j.s.guard(f, func() { of[f.ID] = j.kin.Of(f) })
+		for _, id := range of[f.ID] {
+			if known[id] == nil && !slices.Contains(missing, id) {
+				missing = append(missing, id)
+			}
+		}
+	}
+	if len(missing) > 0 {
+		more, err := j.s.cfg.Source.Facts(ctx, missing)
+		if err != nil {
+			return nil, fmt.Errorf("read households: %w", err)
+		}
+		for _, f := range more {
+			known[f.ID] = f
+			of[f.ID] = j.kin.Of(f)
+		}
+		all = append(slices.Clone(changed), more...)
+	}
+	for _, f := range all {
+		for _, id := range of[f.ID] {
+			if other := known[id]; other != nil {
+				f.Others = append(f.Others, other)
+			}
+		}
+	}
+	return all, nil
 }
 
 // errLost says that another replica leads now.

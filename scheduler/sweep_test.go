@@ -35,7 +35,11 @@ type shop struct {
 	usual    float64
 	gone     bool // the operator said go
 	engaged  []string
+	surges   []care.Surge // as they were said
 	resigned int
+
+	announced []care.Announcement
+	noted     time.Time
 }
 
 func newShop() *shop { return &shop{facts: map[string]*care.Facts{}, added: make(chan struct{}, 1)} }
@@ -147,9 +151,9 @@ func (s *shop) Operator(context.Context) (*care.Operator, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	op := s.op
-	op.Brakes = map[string]bool{}
+	op.Brakes, op.Goes = map[string]bool{}, map[string]bool{}
 	for _, name := range s.engaged {
-		op.Brakes[name] = !s.gone
+		op.Brakes[name], op.Goes[name] = !s.gone, s.gone
 	}
 	return &op, s.away()
 }
@@ -179,14 +183,33 @@ func (s *shop) Resign(_ context.Context, holder string) error {
 
 func (s *shop) Usual(context.Context, string, string) (float64, error) { return s.usual, nil }
 
-func (s *shop) EngageBrake(_ context.Context, dealer, program string, _ int, _ float64) (bool, error) {
+func (s *shop) Announced(context.Context) ([]care.Announcement, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone {
-		return false, nil
+	return slices.Clone(s.announced), s.noted, s.away()
+}
+
+func (s *shop) Announce(_ context.Context, list []care.Announcement, now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.announced, s.noted = append(s.announced, list...), now
+	return s.away()
+}
+
+func (s *shop) EngageBrake(_ context.Context, surge care.Surge) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name := surge.Dealer + "/" + surge.Program; !slices.Contains(s.engaged, name) {
+		s.engaged, s.surges = append(s.engaged, name), append(s.surges, surge)
 	}
-	s.engaged = append(s.engaged, dealer+"/"+program)
-	return true, nil
+	return nil
+}
+
+func (s *shop) EaseBrake(_ context.Context, dealer, program string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.engaged = slices.DeleteFunc(s.engaged, func(name string) bool { return name == dealer+"/"+program })
+	return nil
 }
 
 func (s *shop) change(f *care.Facts, id string) {
@@ -282,7 +305,7 @@ func TestSweeperQueuesWhatIsDueAndFollowsChanges(t *testing.T) {
 		if err := sw.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if s.resigned != 1 || s.scans != 9 {
+		if s.resigned != 1 || s.scans != 20 {
 			t.Errorf("resigned %d times after %d scans", s.resigned, s.scans)
 		}
 		_ = sw.Stop(t.Context())
@@ -313,7 +336,7 @@ func TestSweeperOfAGoneCustomerDropsWhatIsQueued(t *testing.T) {
 		{&care.Facts{ID: "A", Customer: f.Customer, Ledger: ledger, Overlay: &care.Overlay{Erased: true}}, []care.Drop{{ID: plan[0].ID, State: care.StateSkipped, Reason: "erased"}}},
 	} {
 		occurrences := p.Plan(c.facts, Request{From: now.Add(-72 * time.Hour), To: now.Add(48 * time.Hour), Now: now})
-		if diff := cmp.Diff(c.want, p.Changes(c.facts, occurrences, now).Drop); diff != "" {
+		if diff := cmp.Diff(c.want, p.Changes(c.facts, occurrences, Request{Now: now}).Drop); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -425,7 +448,7 @@ func TestKickSweepsNow(t *testing.T) {
 		sw.Kick()
 		synctest.Wait()
 		_ = sw.Stop(t.Context())
-		if s.scans != 2 {
+		if s.scans != 6 { // each looks twice, and the first looks two weeks ahead as well
 			t.Errorf("%d scans", s.scans)
 		}
 	})
@@ -458,7 +481,13 @@ func TestTheBrakeCountsAChangedCustomerOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := len(s.queued()); len(s.engaged) != 1 || got != 100 {
+	if got := len(s.queued()); got != 100 {
+		t.Errorf("%d queued", got)
+	}
+	if _, err := sw.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(s.queued()); len(s.engaged) != 1 || got != 0 {
 		t.Errorf("%d queued, engaged: %v", got, s.engaged)
 	}
 }
@@ -474,54 +503,104 @@ func TestParseSweep(t *testing.T) {
 	}
 }
 
-func TestRunaway(t *testing.T) {
+func TestAllowed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		planned int
-		usual   float64
-		want    bool
-	}{{100, 0, false}, {101, 0, true}, {120, 20, false}, {121, 20, true}, {130, 26, false}, {500, 100, false}, {501, 100, true}, {1000, 250, false}} {
-		if got := Runaway(c.planned, c.usual); got != c.want {
-			t.Errorf("%d where %v is usual: %v", c.planned, c.usual, got)
+		announced int
+		usual     float64
+		want      int
+	}{{0, 0, 100}, {60, 0, 100}, {67, 0, 101}, {1000, 0, 1500}, {1001, 0, 1502}, {0, 20, 100}, {0, 20.5, 102}, {200, 100, 500}} {
+		if got := Allowed(c.announced, c.usual); got != c.want {
+			t.Errorf("%d announced, %v usual: %d", c.announced, c.usual, got)
 		}
 	}
 }
 
-func TestBrakeHoldsARunawayProgram(t *testing.T) {
+// What nobody announced is held beyond what its day may send, is said once, and goes at the next look after an operator says go.
+func TestBrakeHoldsWhatNobodyAnnounced(t *testing.T) {
 	t.Parallel()
 	now := at(t, "2026-11-22 07:00")
+	day := care.NewDate(2026, 11, 22)
 	p := newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery))
-	for _, c := range []struct {
-		gone    bool
-		usual   float64
-		want    int
-		engaged []string
+	said := func(n int, before time.Duration) care.Announcement {
+		return care.Announcement{Dealer: "sh", Program: "welcome", Day: day, Messages: n, At: now.Add(2*time.Hour - before)}
+	}
+	confirmed := said(280, 0)
+	confirmed.At = time.Time{}
+	for name, c := range map[string]struct {
+		announced []care.Announcement
+		usual     float64
+		want      int
 	}{
-		{usual: 0, want: 100, engaged: []string{"sh/welcome"}},
-		{usual: 60, want: 280},
-		{usual: 0, gone: true, want: 280},
+		"nothing announced":            {nil, 0, 100},
+		"five times its usual day":     {nil, 30, 150},
+		"and that is enough":           {nil, 56, 280},
+		"announced a day before":       {[]care.Announcement{said(190, 24*time.Hour)}, 0, 280},
+		"half more and no more":        {[]care.Announcement{said(160, 24*time.Hour)}, 0, 240},
+		"announced an hour too late":   {[]care.Announcement{said(280, 23*time.Hour)}, 0, 100},
+		"confirmed a moment ago":       {[]care.Announcement{confirmed}, 0, 280},
+		"the best of what was said":    {[]care.Announcement{said(10, 30*time.Hour), said(120, 54*time.Hour)}, 0, 180},
+		"another program's are no use": {[]care.Announcement{{Dealer: "sh", Program: "other", Day: day, Messages: 500}}, 0, 100},
 	} {
 		s := newShop()
-		s.usual, s.gone = c.usual, c.gone
+		s.usual, s.announced = c.usual, c.announced
 		for i := range 280 {
 			id := fmt.Sprintf("C%03d", i)
 			s.facts[id] = visitor(t, id, "2026-11-22")
 		}
 		sw := sweeperOf(t, s, p, "one", Observer{})
 		sw.cfg.Now = func() time.Time { return now }
-		progress, err := sw.Sweep(t.Context())
-		if err != nil || progress.Customers != 280 {
-			t.Fatal(progress, err)
+		sweep := func(want int) {
+			t.Helper()
+			if _, err := sw.Sweep(t.Context()); err != nil {
+				t.Fatal(name, err)
+			}
+			if got := len(s.queued()); got != want {
+				t.Errorf("%s: %d queued, want %d", name, got, want)
+			}
 		}
-		if got := len(s.queued()); got != c.want {
-			t.Errorf("usual %v, gone %v: %d queued, want %d", c.usual, c.gone, got, c.want)
+		sweep(c.want)
+		sweep(0) // nothing that the brake holds and nothing twice
+		if c.want == 280 {
+			if len(s.surges) > 0 {
+				t.Errorf("%s: it says %v", name, s.surges)
+			}
+			continue
 		}
-		if diff := cmp.Diff(c.engaged, s.engaged); diff != "" {
-			t.Error(diff)
+		want := []care.Surge{{Dealer: "sh", Program: "welcome", Day: day, Planned: 280, Allowed: c.want, Held: 280 - c.want, Until: s.surges[0].Until}}
+		if !slices.Equal(want, s.surges) || s.surges[0].Until.Before(now) {
+			t.Errorf("%s: %v, want %v", name, s.surges, want)
 		}
-		// A second sweep adds nothing that the brake holds and nothing twice.
-		if _, err := sw.Sweep(t.Context()); err != nil || len(s.queued()) != 0 {
-			t.Error("the second sweep queued more", err)
+		s.gone = true
+		sweep(280 - c.want)
+		sweep(0)
+	}
+}
+
+// What was announced for a day goes on it, and a brake that stands keeps no other message back.
+func TestTheLeaderAnnouncesTwoWeeks(t *testing.T) {
+	t.Parallel()
+	now := at(t, "2026-11-20 00:10")
+	p := newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery))
+	s := newShop()
+	for i := range 280 {
+		id := fmt.Sprintf("C%03d", i)
+		s.facts[id] = visitor(t, id, "2026-11-28")
+	}
+	sw := sweeperOf(t, s, p, "one", Observer{})
+	sw.cfg.Now = func() time.Time { return now }
+	queued := 0
+	for range 34 {
+		if _, err := sw.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
 		}
+		queued += len(s.queued())
+		now = now.Add(6 * time.Hour)
+	}
+	if len(s.surges) > 0 || queued != 280 {
+		t.Errorf("%d queued, held %v", queued, s.surges)
+	}
+	if n := len(s.announced); n < 8 || n > 10 {
+		t.Errorf("%d announcements: one each night is enough", n)
 	}
 }

@@ -99,7 +99,7 @@ func (r *run) pass(c *candidate, t time.Time, reason string) outcome {
 	for turn := range 100 { // each is later than the one before; no record has as many holds that matter
 		next, fits := r.quiet(c, t)
 		if !fits || !next.Before(c.occ.Expires) {
-			return outcome{at: first, verdict: care.Skip, reason: cmp.Or(reason, "expired"), over: reason == ""}
+			return outcome{at: first, verdict: care.Skip, reason: cmp.Or(reason, expired), over: reason == ""}
 		}
 		if t = next; turn == 0 {
 			first = t
@@ -126,9 +126,13 @@ func (r *run) pass(c *candidate, t time.Time, reason string) outcome {
 func (r *run) apply(c *candidate, out outcome) {
 	o := c.occ
 	o.Release, o.Verdict, o.Reason, o.Over = out.at, out.verdict, out.reason, out.over
-	o.Channel, o.Channels = "", nil
-	if len(c.channels) > 0 {
+	o.Expired = out.over && out.reason == expired
+	o.Channel, o.Channels, o.Held = "", nil, c.held
+	switch {
+	case len(c.channels) > 0:
 		o.Channel, o.Channels = c.channels[0], c.channels
+	case len(c.held) > 0:
+		o.Channel = c.held[0]
 	}
 }
 
@@ -197,13 +201,26 @@ func (r *run) combine(group []*candidate) {
 }
 
 // served orders messages by who is served first: release, class, priority, program, vehicle, step (design A5.4). What is overdue
-// leaves now, whenever it should have left: there the class comes first and then the release it had.
+// leaves now, whenever it should have left: there the class comes first and then the release it had; but what is due in the queue was
+// decided, and goes before what was not.
 func (r *run) served(a, b *candidate) int {
 	now := r.request.Now
+	decided := 0
+	if !a.occ.Release.After(now) && !b.occ.Release.After(now) {
+		decided = a.undecided() - b.undecided()
+	}
 	return cmp.Or(
-		care.Later(a.occ.Release, now).Compare(care.Later(b.occ.Release, now)), cmp.Compare(a.occ.Class.Rank(), b.occ.Class.Rank()),
+		care.Later(a.occ.Release, now).Compare(care.Later(b.occ.Release, now)), decided, cmp.Compare(a.occ.Class.Rank(), b.occ.Class.Rank()),
 		a.planned.Compare(b.planned), rank(a.occ, b.occ),
 	)
+}
+
+// undecided is 1 for a message that is not in the queue, so that it orders.
+func (c *candidate) undecided() int {
+	if c.queued() {
+		return 0
+	}
+	return 1
 }
 
 // rank orders messages by release, class, priority, program, vehicle, step.
@@ -211,62 +228,12 @@ func rank(a, b *care.Occurrence) int {
 	return cmp.Or(
 		a.Release.Compare(b.Release), cmp.Compare(a.Class.Rank(), b.Class.Rank()), cmp.Compare(b.Priority, a.Priority),
 		cmp.Compare(a.Program, b.Program), cmp.Compare(a.Vehicle, b.Vehicle), cmp.Compare(a.Step, b.Step), cmp.Compare(a.Cycle, b.Cycle),
+		cmp.Compare(a.Customer, b.Customer),
 	)
 }
 
 // week is the span that a cap counts over.
 const week = 168 * time.Hour
-
-// limit serves the customer's messages in their order of rank and puts off those that are too many (design A5.4).
-func (r *run) limit() {
-	most, limited := capOf(r.customer.Grade, r.dealer.Dealer, r.prefs.MaxPerWeek)
-	if !limited {
-		return
-	}
-	limit := most.Limit
-	var waiting []*candidate
-	for _, c := range r.candidates {
-		if o := c.occ; !c.done && !c.sending && o.Verdict == care.Send && o.Class != care.Safety && o.Channel.ToPerson() && !o.Release.Before(r.request.From) {
-			waiting = append(waiting, c)
-		}
-	}
-	if len(waiting) == 0 {
-		return
-	}
-	for _, c := range waiting {
-		c.shown = c.occ.Release
-	}
-	first := r.served
-	slices.SortFunc(waiting, first)
-	counted := r.counted()
-	for len(waiting) > 0 {
-		c := waiting[0]
-		waiting = waiting[1:]
-		at := care.Later(c.occ.Release, r.request.Now)
-		lifts, ok := room(counted, limit, at)
-		if ok {
-			counted = append(counted, at)
-			continue
-		}
-		if r.divert(c) {
-			continue
-		}
-		out := outcome{verdict: care.Skip, reason: "capped"}
-		if limit > 0 {
-			out = r.pass(c, lifts, "capped")
-		}
-		if out.verdict == care.Skip {
-			out.at, out.over = c.shown, out.over && out.reason != "capped"
-			c.capped = out.reason == "capped"
-			r.apply(c, out)
-			continue
-		}
-		r.apply(c, out)
-		c.planned = out.at
-		i, _ := slices.BinarySearchFunc(waiting, c, first)
-		waiting = slices.Insert(waiting, i, c)
-	}
-}
 
 // divert lets a capped message go to a system, where caps do not apply, if the program has such a channel.
 func (r *run) divert(c *candidate) bool {
@@ -279,35 +246,6 @@ func (r *run) divert(c *candidate) bool {
 		r.overdue(c)
 	}
 	return true
-}
-
-// counted returns the moments of the messages that count against the cap already, but for the one that is asked about.
-func (r *run) counted() []time.Time {
-	var out []time.Time
-	for id, e := range r.facts.Ledger {
-		if e.State.Counts() && e.Class != care.Safety && e.Channel.ToPerson() && (r.focus == nil || r.focus.ID != id) {
-			out = append(out, e.At)
-		}
-	}
-	return out
-}
-
-// room reports whether one more message fits at the moment t; if not, when it will.
-func room(counted []time.Time, limit int, t time.Time) (lifts time.Time, ok bool) {
-	var recent []time.Time
-	for _, at := range counted {
-		if at.After(t.Add(-week)) && !at.After(t) {
-			recent = append(recent, at)
-		}
-	}
-	if len(recent) < limit {
-		return t, true
-	}
-	if limit == 0 {
-		return time.Time{}, false
-	}
-	slices.SortFunc(recent, time.Time.Compare)
-	return recent[len(recent)-limit].Add(week), false
 }
 
 // finish puts the times on the recipient's clock and adds what was asked for.

@@ -22,7 +22,9 @@ type Stop struct {
 	Scope   string    `json:"-"` // all, program:x, dealer:x, channel:x, brake:dealer/program, restored
 	At      time.Time `json:"at"`
 	Planned int       `json:"planned,omitempty"` // of a brake: what was about to go in a day
-	Usual   float64   `json:"usual,omitempty"`   // and what usually does
+	Allowed int       `json:"allowed,omitempty"` // what may
+	Held    int       `json:"held,omitempty"`    // what waits
+	Until   time.Time `json:"until,omitzero"`    // when the first of it expires
 	By      string    `json:"by,omitempty"`      // who stopped it; "" = the daemon
 	Reason  string    `json:"reason,omitempty"`  // their words, or the provider's code
 }
@@ -68,24 +70,6 @@ func (s *Store) stop(ctx context.Context, scope string, stop Stop) (bool, error)
 		return false, fmt.Errorf("stop %s: %w", scope, err)
 	}
 	return s.client.HSetNX(ctx, operatorKey(), scope, raw).Result()
-}
-
-// EngageBrake stops a dealer's program that is about to send more than it usually does, until an operator releases it. For a day after
-// that it is not engaged again. It reports whether the brake stands now.
-func (s *Store) EngageBrake(ctx context.Context, dealer, program string, planned int, usual float64) (bool, error) {
-	name := dealer + "/" + program
-	stops, err := s.stops(ctx)
-	if err != nil {
-		return false, err
-	}
-	now := s.clock()
-	for _, have := range stops {
-		if have.Scope == "go:"+name && now.Sub(have.At) < goFor {
-			return false, nil
-		}
-	}
-	_, err = s.stop(ctx, "brake:"+name, Stop{At: now.UTC(), Planned: planned, Usual: usual})
-	return true, err
 }
 
 // ReleaseBrake lets the dealer's program go, for a day at least.
@@ -197,6 +181,10 @@ func (s *Store) Operator(ctx context.Context) (*care.Operator, error) {
 			set(&o.Dealers, name)
 		case "brake":
 			set(&o.Brakes, name)
+		case "go":
+			if s.clock().Sub(stop.At) < goFor {
+				set(&o.Goes, name)
+			}
 		case "channel":
 			if o.Channels == nil {
 				o.Channels = make(map[care.Channel]bool)

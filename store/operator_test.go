@@ -19,9 +19,8 @@ import (
 func TestOperatorsDecisions(t *testing.T) {
 	t.Parallel()
 	type decide func(ctx context.Context, s *Store, id string) ([]error, error)
-	retry := func(ctx context.Context, s *Store, id string) ([]error, error) {
-		return s.Retry(ctx, []string{id})
-	}
+	retry := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Retry(ctx, []string{id}) }
+	reopen := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Reopen(ctx, []string{id}) }
 	drop := func(ctx context.Context, s *Store, id string) ([]error, error) { return s.Drop(ctx, []string{id}) }
 	resolve := func(as string) decide {
 		return func(ctx context.Context, s *Store, id string) ([]error, error) {
@@ -43,6 +42,10 @@ func TestOperatorsDecisions(t *testing.T) {
 		{"retry", care.StateFailed, retry, care.StateDue, ""},
 		{"retry what is uncertain", care.StateUncertain, retry, care.StateUncertain, "resolve"},
 		{"retry what is sent", care.StateSent, retry, care.StateSent, "sent"},
+		{"retry what has expired", care.StateExpired, retry, care.StateExpired, "--even-expired"},
+		{"reopen", care.StateExpired, reopen, care.StateDue, ""},
+		{"reopen a failed one", care.StateFailed, reopen, care.StateDue, ""},
+		{"reopen what is sent", care.StateSent, reopen, care.StateSent, "sent"},
 		{"drop", "", drop, care.StateSkipped, ""},
 		{"drop a retry", care.StateRetry, drop, care.StateSkipped, ""},
 		{"drop a failed one", care.StateFailed, drop, care.StateSkipped, ""},
@@ -114,8 +117,11 @@ func TestStopsAndBrakes(t *testing.T) {
 				t.Errorf("scope %q is taken", bad)
 			}
 		}
-		if on, err := b.EngageBrake(ctx, "d", "p", 500, 3.5); err != nil || !on {
-			t.Fatalf("brake: %v, %v", on, err)
+		surge := care.Surge{Dealer: "d", Program: "p", Planned: 500, Allowed: 100, Held: 400, Until: epoch.Add(time.Hour)}
+		for _, want := range []bool{true, false} { // it is new once
+			if on, err := b.EngageBrake(ctx, surge); err != nil || on != want {
+				t.Fatalf("brake: %v, %v", on, err)
+			}
 		}
 		got, err := b.Operator(ctx)
 		want := &care.Operator{
@@ -126,17 +132,17 @@ func TestStopsAndBrakes(t *testing.T) {
 			t.Errorf("operator (-want +got): %v\n%s", err, diff)
 		}
 		stops, err := b.Stops(ctx)
-		if err != nil || len(stops) != 5 || stops[1] != (Stop{Scope: "brake:d/p", At: epoch, Planned: 500, Usual: 3.5}) {
+		if err != nil || len(stops) != 5 || stops[1] != (Stop{Scope: "brake:d/p", At: epoch, Planned: 500, Allowed: 100, Held: 400, Until: epoch.Add(time.Hour)}) {
 			t.Errorf("stops: %+v, %v", stops, err)
 		}
 		if err := b.ReleaseBrake(ctx, "d", "p"); err != nil {
 			t.Fatal(err)
 		}
-		if on, err := b.EngageBrake(ctx, "d", "p", 500, 3.5); err != nil || on {
+		if on, err := b.EngageBrake(ctx, surge); err != nil || on {
 			t.Errorf("engaged again after the operator said go: %v, %v", on, err)
 		}
 		b.clock.advance(25 * time.Hour)
-		if on, err := b.EngageBrake(ctx, "d", "p", 500, 3.5); err != nil || !on {
+		if on, err := b.EngageBrake(ctx, surge); err != nil || !on {
 			t.Errorf("not engaged on another day: %v, %v", on, err)
 		}
 		for _, scope := range []string{"all", "program:p", "dealer:d", "channel:sms"} {

@@ -39,6 +39,9 @@ func (s *Store) Apply(ctx context.Context, changes []care.Change) (Applied, erro
 			amends = append(amends, planned{customer: c.Customer, id: c.Drop[j].ID, drop: &c.Drop[j]})
 		}
 	}
+	if err := s.skip(ctx, changes, now); err != nil {
+		return sum, err
+	}
 	for len(adds) > 0 {
 		some := adds[:min(len(adds), care.Shards*atOnce)]
 		adds = adds[len(some):]
@@ -54,6 +57,20 @@ func (s *Store) Apply(ctx context.Context, changes []care.Change) (Applied, erro
 		}
 	}
 	return sum, nil
+}
+
+// skip records what was decided not to go, so that it is not asked again. Who was erased meanwhile has a tombstone, and the entry beside it
+// names ids alone.
+func (s *Store) skip(ctx context.Context, changes []care.Change, now time.Time) error {
+	pipe := s.client.Pipeline()
+	for i := range changes {
+		for _, o := range changes[i].Skip {
+			r := recordOf(o, now)
+			r.State = care.StateSkipped
+			pipe.HSetNX(ctx, s.keys.ledger(o.Customer), o.ID, codec.EncodeEntry(codec.EntryOf(&r, care.Date{}, now)))
+		}
+	}
+	return run(ctx, pipe)
 }
 
 // add queues occurrences that are new.
@@ -120,10 +137,17 @@ var errNotWaiting = errors.New("it does not wait in the queue")
 
 // moved decides on a message whose plan has changed.
 func moved(l *located, o *care.Occurrence, now time.Time) decision {
-	if l.raw == "" || l.record.State != care.StateDue || l.entry.State != care.StateDue {
+	r, plan := l.record, recordOf(o, now)
+	r.Reason = plan.Reason
+	switch {
+	case l.raw == "" || l.record.State != l.entry.State:
+		return decision{err: errNotWaiting}
+	case l.record.State == care.StateRetry && l.record.Reason == care.ReasonPaused: // what has been tried goes on where it stood
+		r.UpdatedAt = plan.UpdatedAt
+		return decision{record: &r, next: now}
+	case l.record.State != care.StateDue:
 		return decision{err: errNotWaiting}
 	}
-	r, plan := l.record, recordOf(o, now)
 	r.Class, r.Channel, r.On, r.Release, r.Expires, r.Template, r.Also, r.Ready = plan.Class, plan.Channel, plan.On, plan.Release, plan.Expires, plan.Template, plan.Also, plan.Ready
 	r.UpdatedAt = plan.UpdatedAt
 	return decision{record: &r, next: o.Release}
@@ -132,6 +156,9 @@ func moved(l *located, o *care.Occurrence, now time.Time) decision {
 // dropped decides on a message that the plan has no more.
 func dropped(l *located, d *care.Drop, now time.Time) decision {
 	if !l.entry.State.Pending() || l.entry.State == care.StateSending || l.record.State == care.StateClaimed || l.record.State == care.StateSending {
+		return decision{err: errNotWaiting}
+	}
+	if d.State == care.StateExpired && l.record.Reopened && l.record.Expires.After(now) {
 		return decision{err: errNotWaiting}
 	}
 	if d.State == "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -38,8 +39,12 @@ func newForecast() *cobra.Command {
 	f.StringVar(&book, "book", "", "the care book's folder (default: CARE_BOOK, else the default book)")
 	f.StringVar(&page, "html", "", "write a page with plots into this file")
 	f.StringVar(&locale, "locale", "", "language of the page: zh-CN or en (default: that of the environment)")
+	confirm := f.Bool("confirm", false, "say that you have seen what the coming 14 days bring: the brake lets it go")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error
+		if *confirm && opt.File != "" {
+			return &misuse{errors.New("--confirm: what is in a file is not sent: import it first")}
+		}
 		if opt.From, opt.To, err = insight.ParseDays(from, days, time.Now()); err != nil {
 			return &misuse{err}
 		}
@@ -65,6 +70,11 @@ func newForecast() *cobra.Command {
 		}
 		if page != "" {
 			if err := writePage(page, forecast, lang); err != nil {
+				return err
+			}
+		}
+		if *confirm {
+			if _, err := service.Confirm(cmd.Context(), s.who); err != nil {
 				return err
 			}
 		}

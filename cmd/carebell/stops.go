@@ -147,7 +147,7 @@ func resumeAll(cmd *cobra.Command, service *operate.Service, s *session, yes boo
 
 func stopReason(stop *store.Stop) string {
 	if stop.Planned > 0 {
-		return fmt.Sprintf("%d planned for a day, %.0f is usual", stop.Planned, stop.Usual)
+		return fmt.Sprintf("%d planned for a day, %d may go, %d wait", stop.Planned, stop.Allowed, stop.Held)
 	}
 	return stop.Reason
 }

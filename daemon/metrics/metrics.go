@@ -23,6 +23,7 @@ type Metrics struct {
 
 	build          *prometheus.GaugeVec
 	messages       *prometheus.CounterVec
+	expired        *prometheus.CounterVec
 	attempts       *prometheus.CounterVec
 	gateways       *prometheus.CounterVec
 	deferred       *prometheus.CounterVec
@@ -104,6 +105,7 @@ func New(version string) *Metrics {
 		registry:       r,
 		build:          gauges("carebell_build_info", "Always 1; the version that runs.", "version"),
 		messages:       counters("carebell_messages_total", "Messages that reached this state.", "program", "channel", "state"),
+		expired:        counters("carebell_expired_total", "Messages that expired in the queue; reason is paused where a pause held them back.", "reason"),
 		attempts:       counters("carebell_attempts_total", "Tries to hand a message to a provider; kind is accepted, or why not.", "channel", "kind"),
 		gateways:       counters("carebell_gateway_attempts_total", "Tries by gateway; kind is accepted, or why not.", "channel", "gateway", "kind"),
 		fenced:         counter("carebell_outcomes_fenced_total", "Outcomes refused because another replica had taken the message over."),
@@ -149,6 +151,7 @@ func (m *Metrics) start() {
 	for _, lane := range care.Lanes {
 		m.queue.WithLabelValues(lane.String(), string(care.StateDue))
 	}
+	m.expired.WithLabelValues(care.ReasonPaused)
 	m.reloads.WithLabelValues("ok")
 	m.reloads.WithLabelValues("error")
 	m.paused.WithLabelValues("all")
@@ -329,6 +332,9 @@ func (m *Metrics) Changed(rec *care.Record) {
 		c, _ = m.reached.LoadOrStore(key, m.messages.WithLabelValues(rec.Program, string(rec.Channel), string(rec.State)))
 	}
 	c.(prometheus.Counter).Inc()
+	if rec.State == care.StateExpired {
+		m.expired.WithLabelValues(rec.Reason).Inc()
+	}
 }
 
 // Fenced counts outcomes that another replica's takeover refused.

@@ -236,7 +236,9 @@ type links struct {
 	trial  bool
 }
 
-func newLinks(opt Options) *links { return &links{signer: opt.Signer, public: opt.PublicURL, trial: opt.Trial} }
+func newLinks(opt Options) *links {
+	return &links{signer: opt.Signer, public: opt.PublicURL, trial: opt.Trial}
+}
 
 // of makes the links that the message shows: a signature costs more than most of what is rendered.
 func (l *links) of(d *care.Draft, shown templates.Shown, trial bool) care.Links {

@@ -269,10 +269,16 @@ func (s *scan) programs(ctx context.Context, x *Explanation, f *care.Facts, opt 
 	}
 	if opt.Others {
 		s.period = Period{From: Moment{Time: request.From}, To: Moment{Time: request.To}, Now: x.At}
-		var err error
-		if request.Peers, err = s.peers(ctx); err != nil {
+		kin, peers, err := s.meet(ctx)
+		if err != nil {
 			return err
 		}
+		group, err := s.others(ctx, kin.Of(f))
+		if err != nil {
+			return err
+		}
+		request.Peers = peers
+		scheduler.Together(append([]*care.Facts{f}, group...))
 	}
 	next := map[string][]Next{}
 	for _, o := range p.Plan(f, request) {
@@ -311,7 +317,7 @@ func unasked(gates []care.GateAnswer, p *care.Program) {
 	for i := range gates {
 		switch gates[i].Gate {
 		case "duplicate_household":
-			if p.Trigger.On == care.OnCalendar || p.Trigger.On == care.OnEvent {
+			if on := p.Trigger.On; on != care.OnBirthday {
 				gates[i].Detail = NotAsked
 			}
 		case "capacity":

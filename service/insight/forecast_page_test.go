@@ -20,9 +20,10 @@ var outside = regexp.MustCompile(`(?i)<script|<link|<img|<iframe|https?://|url\(
 func TestForecastPage(t *testing.T) {
 	t.Parallel()
 	f := forecastOf(t, defaultBook(), quarter())
+	// Three customers have one number: the third birthday in its week is capped.
 	for locale, tiles := range map[string]string{
-		"en":    "Messages 19 | Customers served 6 | SMS parts 19 | Cost CNY 0.86 | Put off 3 | Out of reach 3",
-		"zh-CN": "消息 19 | 覆盖客户 6 | 短信计费条数 19 | 费用 CNY 0.86 | 延后 3 | 无法联系 3",
+		"en":    "Messages 18 | Customers served 5 | SMS parts 18 | Cost CNY 0.81 | Put off 3 | Out of reach 3",
+		"zh-CN": "消息 18 | 覆盖客户 5 | 短信计费条数 18 | 费用 CNY 0.81 | 延后 3 | 无法联系 3",
 	} {
 		t.Run(locale, func(t *testing.T) {
 			t.Parallel()

@@ -35,11 +35,12 @@ const (
 	foundRollback    = "odometer_rollback"
 	foundReplaced    = "odometer_replaced"
 	foundSold        = "sold"
+	foundShared      = "vehicle_shared"
 )
 
 // FlawKinds lists what hygiene looks for, in the order of the report.
 var FlawKinds = []string{
-	foundDefect, foundPhone, foundEmail, foundDuplicate, foundErased, foundUnreachable, foundForgotten, foundStale, foundRollback, foundReplaced, foundSold,
+	foundDefect, foundPhone, foundEmail, foundDuplicate, foundErased, foundUnreachable, foundForgotten, foundStale, foundRollback, foundReplaced, foundSold, foundShared,
 }
 
 // FlawTitle says in words what a kind of flaw is.
@@ -265,7 +266,7 @@ type shared struct {
 	owners map[uint64][]owner
 }
 
-type owner struct{ customer, dealer, household, path string }
+type owner struct{ customer, dealer, household, path, vehicle string }
 
 func sharedAddresses(ctx context.Context, s *scan) (*shared, error) {
 	hashes := make([][]uint64, s.workers)
@@ -297,9 +298,10 @@ func dealerOf(p *scheduler.Planner, f *care.Facts) *care.Dealer {
 	return p.Dealer(f.Customer)
 }
 
+// hashed is an address or a car.
 type hashed struct {
-	path string
-	hash uint64
+	path, vehicle string
+	hash          uint64
 }
 
 func addressesOf(f *care.Facts, d *care.Dealer) []hashed {
@@ -309,12 +311,24 @@ func addressesOf(f *care.Facts, d *care.Dealer) []hashed {
 		path string
 	}{{care.SMS, "$.phone"}, {care.Email, "$.email"}} {
 		if to, ok := carebook.Address(a.ch, f.Customer, d); ok {
-			h := fnv.New64a()
-			h.Write([]byte(a.path + to))
-			out = append(out, hashed{a.path, h.Sum64()})
+			out = append(out, hashOf(a.path, "", to))
+		}
+	}
+	for i := range f.Customer.Vehicles {
+		if car := scheduler.CarOf(d.Dealer, f.Customer.Vehicles[i].ID); car != "" {
+			out = append(out, hashOf(fmt.Sprintf("$.vehicles[?@.id=='%s']", f.Customer.Vehicles[i].ID), f.Customer.Vehicles[i].ID, car))
 		}
 	}
 	return out
+}
+
+func hashOf(path, vehicle, what string) hashed {
+	h := fnv.New64a()
+	if vehicle == "" {
+		h.Write([]byte(path))
+	}
+	h.Write([]byte(what))
+	return hashed{path, vehicle, h.Sum64()}
 }
 
 func (s *shared) take(f *care.Facts, d *care.Dealer) {
@@ -323,20 +337,26 @@ func (s *shared) take(f *care.Facts, d *care.Dealer) {
 			continue
 		}
 		s.mu.Lock()
-		s.owners[a.hash] = append(s.owners[a.hash], owner{f.Customer.ID, d.Dealer, f.Customer.Household, a.path})
+		s.owners[a.hash] = append(s.owners[a.hash], owner{f.Customer.ID, d.Dealer, f.Customer.Household, a.path, a.vehicle})
 		s.mu.Unlock()
 	}
 }
 
-// findings names each customer who shares an address with somebody of another household, and the lowest id of the others.
+// findings names each customer who shares an address with somebody of another household, and the lowest id of the others; and who has a
+// car that another has too.
 func (s *shared) findings() []Flaw {
 	var out []Flaw
 	for _, owners := range s.owners {
 		slices.SortFunc(owners, func(a, b owner) int { return cmp.Compare(a.customer, b.customer) })
 		owners = slices.CompactFunc(owners, func(a, b owner) bool { return a.customer == b.customer })
 		family := func(o owner) bool { return o.household != "" && o.household == owners[0].household }
-		for _, o := range owners[1:] {
-			if family(o) {
+		for i, o := range owners {
+			if o.vehicle != "" && len(owners) > 1 { // both are named: the one to correct may be either
+				other := owners[(i+1)%len(owners)].customer
+				out = append(out, Flaw{Kind: foundShared, Customer: o.customer, Dealer: o.dealer, Vehicle: o.vehicle, Path: o.path, Detail: "the same car as that of " + other})
+				continue
+			}
+			if i == 0 || family(o) {
 				continue
 			}
 			out = append(out, Flaw{Kind: foundDuplicate, Customer: o.customer, Dealer: o.dealer, Path: o.path, Detail: "the same as that of " + owners[0].customer})

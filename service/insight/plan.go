@@ -3,6 +3,7 @@ package insight
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -70,6 +71,42 @@ func (s *Service) Occurrences(ctx context.Context, who care.Principal, opt PlanO
 		return nil, err
 	}
 	return scan.all(ctx, opt.Defect)
+}
+
+// announceDays is how many days a confirmation is about.
+const announceDays = 14
+
+// Confirm says that an operator has seen what the coming 14 days bring: all of it counts as announced, and the brake lets it go.
+func (s *Service) Confirm(ctx context.Context, who care.Principal) ([]care.Announcement, error) {
+	if !who.All() {
+		return nil, errors.New("what is sent is confirmed for all dealers at once: that is not yours to do")
+	}
+	book, err := s.Book()
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	period := Period{From: Moment{Time: now.Add(-book.Planner.LongestExpiry())}, To: Moment{Time: now.AddDate(0, 0, announceDays)}, Now: now}
+	scan, err := s.newScan(ctx, who, "", period, nil)
+	if err != nil {
+		return nil, err
+	}
+	// What the brake holds is confirmed, too.
+	operator := *scan.operator
+	operator.Brakes = nil
+	scan.operator = &operator
+	counts := make([]scheduler.Announcements, scan.workers)
+	for i := range counts {
+		counts[i] = scheduler.NewAnnouncements()
+	}
+	if err := scan.plan(ctx, func(worker int, f *care.Facts, plan []*care.Occurrence) { counts[worker].Add(f, plan, now) }); err != nil {
+		return nil, err
+	}
+	for _, more := range counts[1:] {
+		counts[0].Join(more)
+	}
+	list := counts[0].List(time.Time{})
+	return list, s.Store.Announce(ctx, list, now)
 }
 
 // flaw is something wrong with a record, to be told after the plan.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,27 +87,92 @@ func (s *scan) request(f *care.Facts) scheduler.Request {
 // plan visits every customer with their plan, as Plan has it. What the worker's number counts is the visitor's own: visits with
 // one number never overlap. The plan may be kept, the facts must not be.
 func (s *scan) plan(ctx context.Context, visit func(worker int, f *care.Facts, plan []*care.Occurrence)) error {
-	p := s.book.Planner
-	peers, err := s.peers(ctx)
+	kin, peers, err := s.meet(ctx)
 	if err != nil {
 		return err
 	}
-	return s.each(ctx, "planning", func(worker int, f *care.Facts) {
-		r := s.request(f)
-		r.Peers = peers
-		visit(worker, f, p.Plan(f, r))
+	one := func(worker int, f *care.Facts) {
+		if s.book.Visible(s.who, f.Customer) {
+			r := s.request(f)
+			r.Peers = peers
+			visit(worker, f, s.book.Planner.Plan(f, r))
+		}
+	}
+	var mu sync.Mutex
+	kept := map[string]*care.Facts{} // of a file, which cannot be asked for single customers
+	err = s.everybody(ctx, "planning", func(worker int, f *care.Facts) {
+		switch {
+		case !kin.In(f.ID):
+			one(worker, f)
+		case s.store == nil:
+			mu.Lock()
+			kept[f.ID] = f
+			mu.Unlock()
+		}
 	})
+	if err != nil {
+		return err
+	}
+	for _, group := range kin.Groups() {
+		facts, err := s.facts(ctx, group, kept)
+		if err != nil {
+			return err
+		}
+		scheduler.Together(facts)
+		for _, f := range facts {
+			one(0, f)
+		}
+	}
+	return nil
 }
 
-// peers learns of households and capacity in a pass of its own, where messages depend on them. It reads every dealer's customers: what
-// somebody gets depends on them, whoever asks.
-func (s *scan) peers(ctx context.Context) (*scheduler.Peers, error) {
-	p := s.book.Planner
-	if !p.NeedsPeers(s.period.From.earliest(), s.period.To.latest()) {
-		return nil, nil
+// facts reads a group of customers, from the store or from what was kept of a file.
+func (s *scan) facts(ctx context.Context, ids []string, kept map[string]*care.Facts) ([]*care.Facts, error) {
+	if s.store != nil {
+		return s.store.Facts(ctx, ids)
 	}
-	peers := p.NewPeers()
-	return peers, s.everybody(ctx, "who shares with whom", func(_ int, f *care.Facts) { peers.Add(f, s.request(f)) })
+	out := make([]*care.Facts, len(ids))
+	for i, id := range ids {
+		out[i] = kept[id]
+	}
+	return out, nil
+}
+
+// others reads customers by their ids, from a file in a pass of its own.
+func (s *scan) others(ctx context.Context, ids []string) ([]*care.Facts, error) {
+	if s.store != nil {
+		return s.store.Facts(ctx, ids)
+	}
+	var mu sync.Mutex
+	var out []*care.Facts
+	err := s.everybody(ctx, "who shares with them", func(_ int, f *care.Facts) {
+		if slices.Contains(ids, f.ID) {
+			mu.Lock()
+			defer mu.Unlock()
+			out = append(out, f)
+		}
+	})
+	slices.SortFunc(out, func(a, b *care.Facts) int { return strings.Compare(a.ID, b.ID) })
+	return out, err
+}
+
+// meet learns of those who share addresses and cars, and of capacity, in a pass of its own. It reads every dealer's customers: what
+// somebody gets depends on them, whoever asks.
+func (s *scan) meet(ctx context.Context) (*scheduler.Kin, *scheduler.Peers, error) {
+	p := s.book.Planner
+	kin := p.NewKin()
+	var peers *scheduler.Peers
+	if p.NeedsPeers(s.period.From.earliest(), s.period.To.latest()) {
+		peers = p.NewPeers()
+	}
+	err := s.everybody(ctx, "who shares with whom", func(_ int, f *care.Facts) {
+		kin.Add(f)
+		if peers != nil {
+			peers.Add(f, s.request(f))
+		}
+	})
+	kin.Close()
+	return kin, peers, err
 }
 
 // each calls work for every customer whom the principal may see, on all processors.

@@ -87,7 +87,7 @@ func (d *Doctor) stops(ctx context.Context, tell func(store.Finding)) {
 			name := strings.TrimPrefix(s.Scope, "brake:")
 			dealer, program, _ := strings.Cut(name, "/")
 			tell(store.Finding{
-				What:   fmt.Sprintf("the brake holds %s: %d planned for a day, %.0f is usual", name, s.Planned, s.Usual),
+				What:   fmt.Sprintf("the brake holds %d messages of %s: %d planned for a day, %d may go", s.Held, name, s.Planned, s.Allowed),
 				Remedy: fmt.Sprintf("if that is right: carebell resume --dealer %s --program %s", dealer, program),
 			})
 		case s.Scope == "restored":

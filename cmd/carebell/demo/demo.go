@@ -203,6 +203,9 @@ func (d *demo) plan(ctx context.Context, env *daemon.Env, files over) (map[strin
 	for _, o := range list {
 		planned[o.ID] = o
 	}
+	if err == nil { // the demo has seen what the first days bring
+		_, err = service.Confirm(ctx, care.CommandLine())
+	}
 	return planned, err
 }
 

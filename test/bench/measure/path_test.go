@@ -64,7 +64,7 @@ func BenchmarkSweep(b *testing.B) {
 			b.Fatal(err)
 		}
 		f := &care.Facts{ID: c.ID, Customer: c, Defects: defects}
-		for _, o := range p.Changes(f, p.Plan(f, r), now).Add {
+		for _, o := range p.Changes(f, p.Plan(f, r), r).Add {
 			if f.Ledger == nil {
 				f.Ledger = care.Ledger{}
 			}
@@ -86,7 +86,7 @@ func BenchmarkSweep(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			f := all[i%len(all)]
-			if change := p.Changes(f, p.Plan(f, r), now); !change.Empty() {
+			if change := p.Changes(f, p.Plan(f, r), r); !change.Empty() {
 				b.Fatalf("%+v", change)
 			}
 		}

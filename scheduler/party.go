@@ -1,0 +1,253 @@
+package scheduler
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/carebell/carebell/care"
+)
+
+// party is the customers who are planned together, because they share addresses or cars. The first is the one who is asked about.
+type party []*run
+
+// decide gives every candidate its verdict. Where the one of several who was to get a message for all finds no room under a cap, the
+// next one is asked.
+func (all party) decide() {
+	for range 4 {
+		for _, r := range all {
+			for _, c := range r.candidates {
+				c.run = r
+				r.judge(c)
+			}
+		}
+		all.duplicates()
+		for _, r := range all {
+			r.merge()
+			r.stranded()
+		}
+		all.limit()
+		if len(all) == 1 || !all.bar() {
+			break
+		}
+	}
+	for _, c := range all[0].candidates {
+		all[0].finish(c)
+	}
+}
+
+// bar keeps those from being served for others who found no room, and reports whether there are any: then all is decided anew.
+func (all party) bar() bool {
+	again := false
+	for _, r := range all {
+		for _, c := range r.candidates {
+			if c.serves && c.capped && !c.barred {
+				c.barred, again = true, true
+			}
+		}
+	}
+	if !again {
+		return false
+	}
+	for _, r := range all {
+		for _, c := range r.candidates {
+			c.reset()
+		}
+	}
+	return true
+}
+
+// reset makes a candidate as it was before it was judged.
+func (c *candidate) reset() {
+	o := c.occ
+	o.Release, o.Verdict, o.Reason, o.Over, o.Expired, o.Subject.Also = o.Scheduled, "", "", false, false, nil
+	*c = candidate{occ: o, program: c.program, step: c.step, vehicle: c.vehicle, due: c.due, barred: c.barred}
+}
+
+// once names what goes once per address: a calendar or event message, whoever it is for, and a message about one car.
+type once struct {
+	template, program, step, car, cycle string
+	channel                             care.Channel
+	address                             string
+}
+
+// duplicates leaves each message that goes once per address to one customer: who was served, else who is in the queue, else the lowest id.
+// What day it is does not matter, so that the answer stays the same (design A5.3).
+func (all party) duplicates() {
+	if len(all) == 1 {
+		return
+	}
+	firsts := map[once][]*candidate{}
+	for _, r := range all {
+		for _, c := range r.candidates {
+			ch := c.occ.Channel
+			if c.occ.Verdict != care.Send || !ch.ToPerson() || ch == "" || c.vehicle < 0 && !c.program.perHousehold() {
+				continue
+			}
+			key := once{template: c.occ.Template, cycle: c.occ.Cycle, channel: ch}
+			if c.vehicle >= 0 {
+				key.program, key.step, key.car = c.occ.Program, c.occ.Step, CarOf(c.occ.Dealer, c.occ.Vehicle)
+			}
+			var ok bool
+			if key.address, ok = r.address(ch); ok {
+				firsts[key] = append(firsts[key], c)
+			}
+		}
+	}
+	for _, list := range firsts {
+		slices.SortFunc(list, func(a, b *candidate) int {
+			return cmp.Or(a.standing()-b.standing(), cmp.Compare(a.occ.Customer, b.occ.Customer))
+		})
+		list[0].serves = len(list) > 1
+		for _, c := range list[1:] {
+			if !c.done {
+				c.sharer = list[0].occ.Customer
+				c.run.apply(c, outcome{at: c.occ.Release, verdict: care.Skip, reason: duplicateHousehold, over: true})
+			}
+		}
+	}
+}
+
+const duplicateHousehold = "duplicate_household"
+
+// standing orders who gets a message that goes once: who had it, who waits in the queue, the others, and last who has no room.
+func (c *candidate) standing() int {
+	switch _, known := c.run.facts.Ledger[c.occ.ID]; {
+	case c.done || c.sending:
+		return 0
+	case c.barred:
+		return 3
+	case known:
+		return 1
+	}
+	return 2
+}
+
+// sent is a message that counts against caps: of a customer, and of the address that it went to.
+type sent struct {
+	at       time.Time
+	customer string
+	channel  care.Channel
+	address  string
+}
+
+// counts reports whether it counts against another message's cap: it goes to the same customer, or to the same address.
+func (s *sent) counts(c *candidate) bool {
+	return s.customer == c.occ.Customer || s.address != "" && s.channel == c.occ.Channel && s.address == c.address
+}
+
+// counted returns the messages that count already, but for the one that is asked about.
+func (all party) counted() []sent {
+	var out []sent
+	for _, r := range all {
+		for id, e := range r.facts.Ledger {
+			if e.State.Counts() && e.Class != care.Safety && e.Channel.ToPerson() && (r.focus == nil || r.focus.ID != id) {
+				out = append(out, r.sent(e.At, e.Channel, len(all) > 1))
+			}
+		}
+	}
+	return out
+}
+
+func (r *run) sent(at time.Time, ch care.Channel, shared bool) sent {
+	s := sent{at: at, customer: r.customer.ID, channel: ch}
+	if shared {
+		s.address, _ = r.address(ch)
+	}
+	return s
+}
+
+// limit serves the messages in their order of rank and puts off those that are too many (design A5.4).
+func (all party) limit() {
+	waiting := all.waiting()
+	if len(waiting) == 0 {
+		return
+	}
+	slices.SortFunc(waiting, all[0].served)
+	counted := all.counted()
+	for len(waiting) > 0 {
+		c := waiting[0]
+		r := c.run
+		waiting = waiting[1:]
+		most, limited := capOf(r.customer.Grade, r.dealer.Dealer, r.prefs.MaxPerWeek)
+		at := care.Later(c.occ.Release, r.request.Now)
+		lifts, ok := at, true
+		if limited {
+			lifts, ok = room(counted, c, most.Limit, at)
+		}
+		if ok {
+			counted = append(counted, r.sent(at, c.occ.Channel, len(all) > 1))
+			continue
+		}
+		if r.divert(c) {
+			continue
+		}
+		out := outcome{verdict: care.Skip, reason: "capped"}
+		if most.Limit > 0 {
+			out = r.pass(c, lifts, "capped")
+		}
+		if out.verdict == care.Skip {
+			out.at, out.over = c.shown, out.over && out.reason != "capped"
+			c.capped = out.reason == "capped"
+			r.apply(c, out)
+			continue
+		}
+		r.apply(c, out)
+		c.planned = out.at
+		i, _ := slices.BinarySearchFunc(waiting, c, all[0].served)
+		waiting = slices.Insert(waiting, i, c)
+	}
+}
+
+// waiting returns the messages that caps are about. At the moment of sending only what is in the queue competes: what is not was decided
+// otherwise by the sweep, which knows more.
+func (all party) waiting() []*candidate {
+	var out []*candidate
+	limited := false
+	for _, r := range all {
+		_, capped := capOf(r.customer.Grade, r.dealer.Dealer, r.prefs.MaxPerWeek)
+		limited = limited || capped
+		for _, c := range r.candidates {
+			o := c.occ
+			if c.done || c.sending || o.Verdict != care.Send || o.Class == care.Safety || !o.Channel.ToPerson() || o.Release.Before(r.request.From) {
+				continue
+			}
+			if r.focus != nil && !r.focused(c) && !c.queued() {
+				continue
+			}
+			c.shown = o.Release
+			if len(all) > 1 {
+				c.address, _ = r.address(o.Channel)
+			}
+			out = append(out, c)
+		}
+	}
+	if !limited {
+		return nil
+	}
+	return out
+}
+
+// queued reports whether a message is in the queue.
+func (c *candidate) queued() bool {
+	e, known := c.run.facts.Ledger[c.occ.ID]
+	return known && e.State.Pending()
+}
+
+// room reports whether one more message fits at the moment t; if not, when it will.
+func room(counted []sent, c *candidate, limit int, t time.Time) (lifts time.Time, ok bool) {
+	var recent []time.Time
+	for i := range counted {
+		if at := counted[i].at; at.After(t.Add(-week)) && !at.After(t) && counted[i].counts(c) {
+			recent = append(recent, at)
+		}
+	}
+	if len(recent) < limit {
+		return t, true
+	}
+	if limit == 0 {
+		return time.Time{}, false
+	}
+	slices.SortFunc(recent, time.Time.Compare)
+	return recent[len(recent)-limit].Add(week), false
+}
