@@ -107,6 +107,7 @@ type Attempt struct {
 	Code     string        `json:"code,omitempty"`
 	Took     time.Duration `json:"took"`
 	Provider string        `json:"provider_id,omitempty"`
+	Said     string        `json:"said,omitempty"` // the provider's own words: short, and without addresses
 }
 
 // Record is what is kept of a message, in msg:<day>. Nothing in it is personal but the ids.

@@ -24,6 +24,15 @@ func (s *Settings) LinkKeys() [][]byte {
 	return keys
 }
 
+// ReportKeys are the keys that make and check what a returned mail must show, the newest first. There are none without CARE_SECRET_KEY.
+func (s *Settings) ReportKeys() [][]byte {
+	keys := make([][]byte, 0, len(s.SecretKey))
+	for _, k := range s.SecretKey {
+		keys = append(keys, k.Derive("reports"))
+	}
+	return keys
+}
+
 // AddressKey is the key of addresses' fingerprints. It is derived from the oldest secret key, so that a rotation, which adds a key in
 // front, does not forget whom not to write to. Without a key the fingerprint still hides the address from a casual reader.
 func (s *Settings) AddressKey() []byte {

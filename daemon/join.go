@@ -57,9 +57,10 @@ func (d *Daemon) feedback() *feedback.Service {
 	return &feedback.Service{
 		Overlays: d.store, Facts: directory, Events: directory, Receipts: d.store, People: directory, Now: d.env.Now, Log: d.log,
 		Reports: func(raw []byte) ([]care.Receipt, error) {
-			receipts, err := feedback.ReadReport(raw, d.env.Now())
+			receipts, err := feedback.ReadReport(raw, d.env.Now(), d.env.Settings.ReportKeys()...)
 			return redirect.Strip(receipts), err
 		},
+		Unread: d.store.CountReturned,
 		Hash: func(ch care.Channel, address string) string { return feedback.HashOf(key, ch, address) },
 	}
 }

@@ -55,9 +55,9 @@ type mimeMessage struct {
 	*care.Message
 	to, from       *netmail.Address
 	reply          *netmail.Address // nil = none
-	id             string
-	envelope       string // the envelope's sender
-	utf8           bool   // the envelope needs SMTPUTF8 (RFC 6531)
+	id             string           // on the wire, with its proof
+	envelope       string           // the envelope's sender
+	utf8           bool             // the envelope needs SMTPUTF8 (RFC 6531)
 	subject        string
 	unsubscribeURL string // "" = none
 	secure         bool   // it is https
@@ -71,6 +71,9 @@ type mimeMessage struct {
 // check reads a message's addresses and what else may go wrong with it.
 func (s *Sender) check(message *care.Message) (*mimeMessage, error) {
 	m := &mimeMessage{Message: message, id: message.WireID()}
+	if s.cfg.Proofs != nil {
+		m.id += "-" + s.cfg.Proofs.Of(m.id)
+	}
 	var err error
 	if m.to, err = mailbox(m.ToName, m.To); err != nil {
 		return nil, &care.Error{Kind: care.KindRecipient, Code: "bad_address", Err: errors.New("the customer's address is none")}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"slices"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels/email"
 )
 
 // MaxMail is how much of a returned mail is read, in bytes: it carries the mail that it is about.
@@ -32,10 +34,33 @@ func (s *Service) Returned(ctx context.Context, mail io.Reader) error {
 		return err
 	}
 	receipts, err := s.Reports(raw)
-	if err != nil {
+	switch {
+	case errors.Is(err, email.ErrUnproven):
+		return s.unread(ctx, ReturnedUnproven)
+	case errors.Is(err, email.ErrNotUnderstood):
+		return s.unread(ctx, ReturnedUnknown)
+	case err != nil:
 		return err
 	}
 	return s.TakeReceipts(ctx, receipts)
+}
+
+// What is counted of returned mail that teaches nothing.
+const (
+	ReturnedUnproven = "unproven"       // it names a message of ours and does not show that it answers us
+	ReturnedUnknown  = "not_understood" // what it says was not understood
+)
+
+// unread counts a returned mail that teaches nothing, and says so once an hour: the mail itself stays where it arrived.
+func (s *Service) unread(ctx context.Context, why string) error {
+	if s.Unread == nil {
+		return nil
+	}
+	first, err := s.Unread(ctx, why, s.Now())
+	if err == nil && first {
+		s.Log.Warn("returned mail teaches nothing: carebell hygiene counts it", slog.String("why", why))
+	}
+	return err
 }
 
 // TakeReceipts keeps receipts, whether a provider posted them or was asked, and learns from them: a dead address, an opt-out that the

@@ -18,6 +18,8 @@ type Service struct {
 	People   People // nil = nothing is learned from receipts and replies
 	// Reports reads a mail that came back (ReadReport).
 	Reports func(raw []byte) ([]care.Receipt, error)
+	// Unread counts a returned mail that teaches nothing, and reports whether it is the first of its kind for an hour; nil = not counted.
+	Unread func(ctx context.Context, why string, at time.Time) (first bool, err error)
 	// Hash returns the keyed hash of an address that a provider names, "" if it is none. Without it a report counts for the customer's
 	// present address, whichever it was about.
 	Hash func(ch care.Channel, address string) string

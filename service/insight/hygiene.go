@@ -34,11 +34,12 @@ const (
 	foundRollback    = "odometer_rollback"
 	foundReplaced    = "odometer_replaced"
 	foundSold        = "sold"
+	foundReturned    = "returned_mail"
 )
 
 // FlawKinds lists what hygiene looks for, in the order of the report.
 var FlawKinds = []string{
-	foundDefect, foundPhone, foundEmail, foundDuplicate, foundUnreachable, foundForgotten, foundStale, foundRollback, foundReplaced, foundSold,
+	foundDefect, foundPhone, foundEmail, foundDuplicate, foundUnreachable, foundForgotten, foundStale, foundRollback, foundReplaced, foundSold, foundReturned,
 }
 
 // FlawTitle says in words what a kind of flaw is.
@@ -78,6 +79,13 @@ func (s *Service) Hygiene(ctx context.Context, who care.Principal, opt HygieneOp
 		customers += i.customers
 	}
 	all = append(all, shared.findings()...)
+	if opt.File == "" {
+		returned, err := s.returned(ctx)
+		if err != nil {
+			return customers, err
+		}
+		all = append(all, returned...)
+	}
 	slices.SortFunc(all, func(a, b Flaw) int {
 		return cmp.Or(slices.Index(FlawKinds, a.Kind)-slices.Index(FlawKinds, b.Kind), cmp.Compare(a.group(), b.group()),
 			cmp.Compare(a.Customer, b.Customer), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Detail, b.Detail))
@@ -89,6 +97,19 @@ func (s *Service) Hygiene(ctx context.Context, who care.Principal, opt HygieneOp
 		}
 	}
 	return customers, nil
+}
+
+// returned names the returned mail that taught nothing.
+func (s *Service) returned(ctx context.Context) ([]Flaw, error) {
+	counts, err := s.Store.ReturnedMail(ctx)
+	var out []Flaw
+	for _, c := range counts {
+		out = append(out, Flaw{
+			Kind: foundReturned, Customer: "-", Path: "$",
+			Detail: fmt.Sprintf("%d mails: %s, last on %s", c.Count, FlawTitle(c.Why, "en"), c.Last.UTC().Format(time.DateOnly)),
+		})
+	}
+	return out, err
 }
 
 // group keeps the members of a group of duplicates together.

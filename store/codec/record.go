@@ -48,6 +48,7 @@ type storedAttempt struct {
 	Code     string `json:"e,omitzero"`
 	Took     int64  `json:"w,omitzero"` // nanoseconds
 	Provider string `json:"i,omitzero"`
+	Said     string `json:"s,omitzero"`
 }
 
 // EncodeRecord writes a message record as it stands in msg:<day>. It is the one function that does.
@@ -78,7 +79,7 @@ func EncodeRecord(r *care.Record) string {
 	}
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
-		one := storedAttempt{Gateway: a.Gateway, Kind: string(a.Kind), Code: a.Code, Took: int64(a.Took), Provider: a.Provider}
+		one := storedAttempt{Gateway: a.Gateway, Kind: string(a.Kind), Code: a.Code, Took: int64(a.Took), Provider: a.Provider, Said: a.Said}
 		if at := millis(a.At); at != updated {
 			one.At = &at
 		}
@@ -129,7 +130,7 @@ func DecodeRecord(id, raw string) (care.Record, error) {
 	for i, a := range in.Attempts {
 		one := care.Attempt{
 			N: i + 1, At: r.UpdatedAt, Channel: r.Channel, Gateway: a.Gateway, Kind: care.Kind(a.Kind), Code: a.Code, Took: time.Duration(a.Took),
-			Provider: a.Provider,
+			Provider: a.Provider, Said: a.Said,
 		}
 		if a.At != nil {
 			one.At = fromMillis(*a.At)
