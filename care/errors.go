@@ -29,6 +29,7 @@ type Error struct {
 	Tries      int           // requests or dialogues made, when it was not one
 	Reached    bool          // one of the earlier tries may have been taken, whatever the last one was told
 	Gateway    bool          // RetryAfter is meant for everything that goes through the gateway
+	Local      bool          // it was found here: no provider was asked
 	Said       string        // the provider's own words, short and without addresses; "" = none
 	Err        error         // the cause; may be nil
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -60,7 +61,7 @@ func (d *Daemon) feedback() *feedback.Service {
 			receipts, err := feedback.ReadReport(raw, d.env.Now(), d.env.Settings.ReportKeys()...)
 			return redirect.Strip(receipts), err
 		},
-		Unread: d.store.CountReturned,
+		Unread: d.store.CountReturned, Message: d.store.Message,
 		Hash: func(ch care.Channel, address string) string { return feedback.HashOf(key, ch, address) },
 	}
 }
@@ -109,7 +110,7 @@ func (d *Daemon) startEvents() {
 	}
 	cfg := events.PublisherConfig{
 		Stream: d.store, Leads: d.leads.Load, All: d.env.Settings.Webhook.Events, Text: d.taskText, Dropped: d.metrics.eventsDropped.Add,
-		Now: time.Now, Idle: events.Idle, Log: d.log,
+		Now: time.Now, Idle: events.Idle, Log: d.log, Bot: sender.Bot(),
 		Paused: func(ctx context.Context) bool {
 			op, err := d.stops.Operator(ctx)
 			return err != nil || op.Channels[care.Webhook]
@@ -119,6 +120,9 @@ func (d *Daemon) startEvents() {
 				d.log.Error("the channel could not be paused", slog.Any("error", err))
 			}
 		},
+	}
+	if urls := d.env.Settings.ConsoleURL; len(urls) > 0 {
+		cfg.More = strings.TrimRight(urls[0], "/") + "/tasks"
 	}
 	if !d.env.Settings.DryRun { // a dry run sends nothing: what happens meanwhile is passed over
 		cfg.Wait = func(ctx context.Context) error { return d.engine.Wait(ctx, care.Webhook) }

@@ -63,11 +63,11 @@ func (s *Store) receive(ctx context.Context, receipts []care.Receipt, park bool)
 // received decides what a receipt means for a message.
 func received(l *located, rc *care.Receipt, now time.Time) decision {
 	r := l.record
-	switch r.State {
-	case care.StateClaimed, care.StateSending:
+	switch {
+	case r.State == care.StateClaimed, r.State == care.StateSending:
 		return decision{park: rc}
-	case care.StateDelivered:
-		return decision{stale: rc}
+	case r.State == care.StateDelivered, rc.Channel == care.SMS && !r.WentBy(care.SMS, rc.Gateway):
+		return decision{stale: rc} // one gateway does not speak for another
 	}
 	switch rc.State {
 	case care.StateDelivered:

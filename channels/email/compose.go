@@ -47,7 +47,7 @@ func label(s string) string {
 
 // content is a defect of the message itself: no repeat will help.
 func content(code, cause string) *care.Error {
-	return &care.Error{Kind: care.KindContent, Code: code, Err: errors.New(cause)}
+	return &care.Error{Kind: care.KindContent, Code: code, Local: true, Err: errors.New(cause)}
 }
 
 // mimeMessage is a message that was checked: its addresses are addresses, and its id may stand in a header.
@@ -76,7 +76,7 @@ func (s *Sender) check(message *care.Message) (*mimeMessage, error) {
 	}
 	var err error
 	if m.to, err = mailbox(m.ToName, m.To); err != nil {
-		return nil, &care.Error{Kind: care.KindRecipient, Code: "bad_address", Err: errors.New("the customer's address is none")}
+		return nil, &care.Error{Kind: care.KindRecipient, Code: "bad_address", Local: true, Err: errors.New("the customer's address is none")}
 	}
 	if m.from, err = mailbox(m.From.Name, m.From.Address); err != nil {
 		return nil, content("bad_sender", "the dealer's From address is none: correct from.email in dealers.yaml")

@@ -30,6 +30,9 @@ const (
 	waitDot     = 10 * time.Minute // the answer to the final dot
 )
 
+// Timeout bounds one attempt: longer than all of its steps may take together.
+const Timeout = 40 * time.Minute
+
 // within sets the time for the next step: what the RFC asks for, or what the settings say.
 func (c *connection) within(wait time.Duration) bool {
 	if c.timeout > 0 {

@@ -32,7 +32,7 @@ func newMessages() *cobra.Command {
 		if opt.State != "" && !slices.Contains(care.States, opt.State) {
 			return &misuse{fmt.Errorf("--state %s: it is one of %s", opt.State, stateNames())}
 		}
-		out, err := newRows(cmd.OutOrStdout(), *format, "ID", "CUSTOMER", "PROGRAM", "STEP", "CHANNEL", "STATE", "REASON", "TRIES", "RELEASE")
+		out, err := newRows(cmd.OutOrStdout(), *format, "ID", "CUSTOMER", "PROGRAM", "STEP", "CHANNEL", "STATE", "REASON", "TRIES", "RELEASE", "PROVIDER SAID")
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func newMessages() *cobra.Command {
 		defer s.close()
 		err = service.Messages(cmd.Context(), s.who, opt, func(r care.Record) error {
 			return out.add(r, r.ID, r.Customer, r.Program, r.Step, string(r.Channel), string(r.State), r.Reason,
-				fmt.Sprint(len(r.Attempts)), r.Release.Format(time.RFC3339))
+				fmt.Sprint(len(r.Attempts)), r.Release.Format(time.RFC3339), lastWords(&r))
 		})
 		if err != nil {
 			return err
@@ -250,4 +250,12 @@ func newVersion() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// lastWords is what the provider said at a message's last attempt.
+func lastWords(r *care.Record) string {
+	if len(r.Attempts) == 0 {
+		return ""
+	}
+	return r.Attempts[len(r.Attempts)-1].Said
 }

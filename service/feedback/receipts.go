@@ -66,6 +66,7 @@ func (s *Service) unread(ctx context.Context, why string) error {
 // TakeReceipts keeps receipts, whether a provider posted them or was asked, and learns from them: a dead address, an opt-out that the
 // provider knows of. Receipts that were taken before change nothing.
 func (s *Service) TakeReceipts(ctx context.Context, receipts []care.Receipt) error {
+	receipts = s.believed(ctx, receipts)
 	if len(receipts) == 0 {
 		return nil
 	}
@@ -78,6 +79,25 @@ func (s *Service) TakeReceipts(ctx context.Context, receipts []care.Receipt) err
 		}
 	}
 	return nil
+}
+
+// believed drops receipts for messages that went by another gateway: the secret of one does not speak for the others.
+func (s *Service) believed(ctx context.Context, receipts []care.Receipt) []care.Receipt {
+	if s.Message == nil {
+		return receipts
+	}
+	out := receipts[:0:0]
+	for _, rc := range receipts {
+		if rc.Channel == care.SMS && rc.ID != "" {
+			rec, err := s.Message(ctx, rc.ID)
+			if err == nil && rec.State != care.StateSending && !rec.WentBy(care.SMS, rc.Gateway) {
+				s.Log.Warn("a receipt is left out: the message went by another gateway", slog.String("message", rc.ID), slog.String("gateway", rc.Gateway))
+				continue
+			}
+		}
+		out = append(out, rc)
+	}
+	return out
 }
 
 // learn acts on what a receipt says of the customer. It does nothing the second time.
