@@ -218,3 +218,17 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 
 // earlyKept is how long a receipt waits in early for its message's result.
 const earlyKept = 7 * 24 * time.Hour
+
+// CountReturned counts a returned mail that taught nothing. It reports whether it is the first of its kind for an hour.
+func (s *Store) CountReturned(ctx context.Context, why string) (first bool, err error) {
+	pipe := s.client.Pipeline()
+	pipe.HIncrBy(ctx, globalKey("returned"), why, 1)
+	told := pipe.SetNX(ctx, globalKey("returned:"+why), 1, time.Hour)
+	err = run(ctx, pipe)
+	return told.Val(), err
+}
+
+// ReturnedMail returns what was counted, by why.
+func (s *Store) ReturnedMail(ctx context.Context) (map[string]string, error) {
+	return s.client.HGetAll(ctx, globalKey("returned")).Result()
+}

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/email"
@@ -52,8 +51,8 @@ func TestReturnedMailThatTeachesNothingIsCounted(t *testing.T) {
 	for why, answer := range map[string]error{ReturnedUnproven: email.ErrUnproven, ReturnedUnknown: email.ErrNotUnderstood} {
 		counts := map[string]int{}
 		s := &Service{
-			Log: slog.New(slog.DiscardHandler), Now: time.Now, Reports: func([]byte) ([]care.Receipt, error) { return nil, answer },
-			Unread: func(_ context.Context, why string, _ time.Time) (bool, error) {
+			Log: slog.New(slog.DiscardHandler), Reports: func([]byte) ([]care.Receipt, error) { return nil, answer },
+			Unread: func(_ context.Context, why string) (bool, error) {
 				counts[why]++
 				return counts[why] == 1, nil
 			},

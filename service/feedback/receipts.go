@@ -56,7 +56,7 @@ func (s *Service) unread(ctx context.Context, why string) error {
 	if s.Unread == nil {
 		return nil
 	}
-	first, err := s.Unread(ctx, why, s.Now())
+	first, err := s.Unread(ctx, why)
 	if err == nil && first {
 		s.Log.Warn("returned mail teaches nothing: carebell hygiene counts it", slog.String("why", why))
 	}

@@ -103,11 +103,8 @@ func (s *Service) Hygiene(ctx context.Context, who care.Principal, opt HygieneOp
 func (s *Service) returned(ctx context.Context) ([]Flaw, error) {
 	counts, err := s.Store.ReturnedMail(ctx)
 	var out []Flaw
-	for _, c := range counts {
-		out = append(out, Flaw{
-			Kind: foundReturned, Customer: "-", Path: "$",
-			Detail: fmt.Sprintf("%d mails: %s, last on %s", c.Count, FlawTitle(c.Why, "en"), c.Last.UTC().Format(time.DateOnly)),
-		})
+	for why, n := range counts {
+		out = append(out, Flaw{Kind: foundReturned, Customer: "-", Path: "$", Detail: n + " mails: " + FlawTitle(why, "en")})
 	}
 	return out, err
 }
