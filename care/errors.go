@@ -28,17 +28,23 @@ type Error struct {
 	RetryAfter time.Duration // what the provider asked for; 0 if it did not
 	Tries      int           // requests or dialogues made, when it was not one
 	Reached    bool          // one of the earlier tries may have been taken, whatever the last one was told
+	Gateway    bool          // RetryAfter is meant for everything that goes through the gateway
+	Local      bool          // it was found here: no provider was asked
+	Said       string        // the provider's own words, short and without addresses; "" = none
 	Err        error         // the cause; may be nil
 }
 
-// Error returns "kind code: cause".
+// Error returns "kind code: cause: the provider's words".
 func (e *Error) Error() string {
 	s := string(e.Kind)
 	if e.Code != "" {
 		s += " " + e.Code
 	}
 	if e.Err != nil {
-		return fmt.Sprintf("%s: %v", s, e.Err)
+		s += fmt.Sprintf(": %v", e.Err)
+	}
+	if e.Said != "" {
+		s += fmt.Sprintf(": %q", e.Said)
 	}
 	return s
 }

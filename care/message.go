@@ -108,6 +108,22 @@ type Attempt struct {
 	Code     string        `json:"code,omitempty"`
 	Took     time.Duration `json:"took"`
 	Provider string        `json:"provider_id,omitempty"`
+	Said     string        `json:"said,omitempty"` // the provider's own words: short, and without addresses
+}
+
+// WentBy reports whether a message may have gone by a gateway of a channel. An attempt whose gateway is not on record may have gone by
+// any.
+func (r *Record) WentBy(ch Channel, gateway string) bool {
+	tried := false
+	for _, a := range r.Attempts {
+		if a.Channel != ch {
+			continue
+		}
+		if tried = true; a.Gateway == "" || a.Gateway == gateway {
+			return true
+		}
+	}
+	return !tried
 }
 
 // Record is what is kept of a message, in msg:<day>. Nothing in it is personal but the ids.

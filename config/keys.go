@@ -46,6 +46,15 @@ func (s *Settings) LinkKeys() [][]byte {
 	return keys
 }
 
+// ReportKeys are the keys that make and check what a returned mail must show, the newest first. There are none without CARE_SECRET_KEY.
+func (s *Settings) ReportKeys() [][]byte {
+	keys := make([][]byte, 0, len(s.SecretKey))
+	for _, k := range s.SecretKey {
+		keys = append(keys, k.Derive("reports"))
+	}
+	return keys
+}
+
 // keyless makes fingerprints where no key was set when the state began: they still hide an address from a casual reader.
 var keyless = []byte("carebell without CARE_SECRET_KEY")
 

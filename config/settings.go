@@ -47,6 +47,7 @@ type SMTP struct {
 	URL         Secrets `desc:"mail servers with commas: smtp://user:password@host:587 or smtps://…; ?starttls=always|opportunistic|never"`
 	URLFile     string  `split_words:"true" file:"URL"`
 	ReturnPath  string  `split_words:"true" desc:"where returned mail goes, such as bounce+{id}@dealer.example; none: the dealer's From address"`
+	HELO        string  `desc:"the name to greet mail servers with: a full host name or an address in brackets; none: the domain of the dealer's From, else this machine's full name or address"`
 	Connections int     `default:"16" desc:"connections to each mail server; one may have its own: ?connections= in its URL"`
 	Rate        float64 `default:"0" desc:"most e-mails per second to each mail server, all replicas together; 0 is no limit; one may have its own: ?rate= in its URL"`
 

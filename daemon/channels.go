@@ -84,7 +84,10 @@ func (e *Env) addEmail(s *senders, _ fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("CARE_SMTP_URL: %w", err)
 	}
-	cfg := email.Config{Servers: servers, Connections: set.SMTP.Connections, ReturnPath: set.SMTP.ReturnPath, Clock: e.Now}
+	cfg := email.Config{Servers: servers, Connections: set.SMTP.Connections, ReturnPath: set.SMTP.ReturnPath, HELO: set.SMTP.HELO, Clock: e.Now}
+	if keys := set.ReportKeys(); len(keys) > 0 {
+		cfg.Proofs = email.NewProofs(keys...)
+	}
 	if !set.DKIM.Key.IsZero() {
 		key, err := mail.PrivKeyFromPEM([]byte(set.DKIM.Key.Reveal()))
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
 	"github.com/carebell/carebell/care/problem"
+	"github.com/carebell/carebell/channels/email"
 	"github.com/carebell/carebell/channels/webhook"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon/metrics"
@@ -208,7 +209,7 @@ func (d *Daemon) assemble(ctx context.Context) (err error) {
 		Rates:       map[care.Channel]float64{care.Email: set.SMTP.Rate, care.SMS: set.SMS.Rate, care.Webhook: set.Webhook.Rate},
 		Gateways:    d.channels.Load().gateways, Domains: d.env.domains(),
 		Share: func() float64 { return d.share.of(time.Now()) },
-		Lease: time.Duration(set.Lease), Idle: d.parts.Idle, Timeouts: map[care.Channel]time.Duration{care.Webhook: webhook.Timeout},
+		Lease: time.Duration(set.Lease), Idle: d.parts.Idle, Timeouts: map[care.Channel]time.Duration{care.Email: email.Timeout, care.Webhook: webhook.Timeout},
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -58,9 +59,10 @@ func (d *Daemon) feedback() *feedback.Service {
 	return &feedback.Service{
 		Overlays: d.store, Addresses: d.store, Facts: directory, Events: directory, Receipts: d.store, People: directory, Now: d.env.Now, Log: d.log,
 		Reports: func(raw []byte) ([]care.Receipt, error) {
-			receipts, err := feedback.ReadReport(raw, d.env.Now())
+			receipts, err := feedback.ReadReport(raw, d.env.Now(), d.env.Settings.ReportKeys()...)
 			return redirect.Strip(receipts), err
 		},
+		Unread: d.store.CountReturned, Message: d.store.Message,
 		Hash: func(ch care.Channel, address string) string { return feedback.HashOf(key, ch, address) },
 	}
 }
@@ -110,7 +112,7 @@ func (d *Daemon) startEvents() {
 	}
 	cfg := events.PublisherConfig{
 		Stream: d.store, Leads: d.leads.Load, All: d.env.Settings.Webhook.Events, Text: d.taskText, Dropped: d.metrics.EventsDropped.Add,
-		Now: time.Now, Idle: events.Idle, Log: d.log,
+		Now: time.Now, Idle: events.Idle, Log: d.log, Bot: sender.Bot(),
 		Paused: func(ctx context.Context) bool {
 			op, err := d.stops.Operator(ctx)
 			return err != nil || op.Channels[care.Webhook]
@@ -120,6 +122,9 @@ func (d *Daemon) startEvents() {
 				d.log.Error("the channel could not be paused", slog.Any("error", err))
 			}
 		},
+	}
+	if urls := d.env.Settings.ConsoleURL; len(urls) > 0 {
+		cfg.More = strings.TrimRight(urls[0], "/") + "/tasks"
 	}
 	if d.env.Settings.Trial() == "" { // what happens in a trial is nobody else's business
 		cfg.Wait = func(ctx context.Context) error { return d.engine.Wait(ctx, care.Webhook) }

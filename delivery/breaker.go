@@ -53,6 +53,13 @@ func (b *breaker) closedFor(now time.Time) time.Duration {
 	return max(wait, 0)
 }
 
+// rest holds everything back for a while: the account has sent enough for now.
+func (b *breaker) rest(now time.Time, pause time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rests = care.Later(b.rests, now.Add(pause))
+}
+
 // record takes the kind of an attempt's answer and the pause that it asked for (Retry-After; 0 = none). Whatever a provider says about one
 // message shows that the provider is there.
 //

@@ -207,7 +207,7 @@ func (y yes) Check(_ *care.Facts, rec *care.Record, now time.Time, _ *care.Opera
 }
 
 func (y yes) Compose(_ *care.Facts, occ *care.Occurrence, ch care.Channel, _ time.Time) (*care.Message, error) {
-	return &care.Message{ID: occ.ID, Channel: ch, To: "x@example.com"}, y.compose
+	return &care.Message{ID: occ.ID, Channel: ch, To: occ.ID + "@example.com"}, y.compose
 }
 func (yes) Program(string) *care.Program { return nil }
 
@@ -548,7 +548,7 @@ func TestAfterACrashWhileSendingNoEndIsCertain(t *testing.T) {
 				return care.Receipt{}, nil
 			})
 			e := start(t, m, tt.book, tt.send, func(c *Config) { c.Senders[care.SMS] = sms })
-			time.Sleep(time.Second)
+			time.Sleep(5 * time.Second) // a refusal waits for what comes after it
 			_ = e.Stop(t.Context())
 			r := m.records["m00000"]
 			if r.State != care.StateUncertain || r.Repeats != tt.repeats || r.Attempts[0].Code != crashed {

@@ -67,7 +67,7 @@ func after(rec care.Record, t attempt) (care.Record, time.Time) {
 	case care.KindRecipient, care.KindContent, care.KindOptedOut:
 		return nextChannel(rec, t, string(kind))
 	case care.KindUncertain:
-		if t.policy == Hold {
+		if t.policy == Hold || unanswered(&rec) >= sendMost {
 			rec.State, rec.Reason = care.StateUncertain, "no_answer"
 			return rec, time.Time{}
 		}
@@ -78,6 +78,9 @@ func after(rec care.Record, t attempt) (care.Record, time.Time) {
 		if wait <= 0 {
 			wait = time.Hour
 		}
+		if failure.Gateway {
+			rec.Reason = "quota" // of the account, not of the message: it waits for as long as it is worth sending
+		}
 		return again(rec, t, min(max(wait, retryBase), 24*time.Hour))
 	case care.KindOperator:
 		// The channel is paused: the message waits for it, and goes as soon as an operator resumes the channel.
@@ -86,6 +89,19 @@ func after(rec care.Record, t attempt) (care.Record, time.Time) {
 	default:
 		return again(rec, t, Backoff(failures(rec), failure.RetryAfter, t.unit))
 	}
+}
+
+// sendMost is how often a message is sent whose outcome nobody knows. If two repeats got no answer, a third will not.
+const sendMost = 3
+
+// unanswered counts the attempts of which nobody knows what became.
+func unanswered(rec *care.Record) (n int) {
+	for _, a := range rec.Attempts {
+		if a.Kind == care.KindUncertain {
+			n++
+		}
+	}
+	return n
 }
 
 // failures counts the attempts on this channel that were answered by a passing fault.
@@ -106,10 +122,10 @@ func withAttempts(rec care.Record, t attempt, kind care.Kind, failure care.Error
 	for i := range tries {
 		a := care.Attempt{
 			N: len(rec.Attempts) + 1, At: t.at.Add(-t.took), Channel: rec.Channel, Gateway: t.receipt.Gateway,
-			Kind: kind, Code: failure.Code, Took: t.took, Provider: t.receipt.ProviderID,
+			Kind: kind, Code: failure.Code, Took: t.took, Provider: t.receipt.ProviderID, Said: failure.Said,
 		}
 		if i < tries-1 {
-			a.Kind, a.Code, a.Provider = care.KindRetry, "repeated_at_once", ""
+			a.Kind, a.Code, a.Provider, a.Said = care.KindRetry, "repeated_at_once", "", ""
 			if t.receipt.Reached || failure.Reached {
 				a.Kind = care.KindUncertain // the receiver may have it: the try after it was a repeat
 				rec.Repeats++
@@ -126,7 +142,7 @@ func again(rec care.Record, t attempt, wait time.Duration) (care.Record, time.Ti
 	switch {
 	case !next.Before(rec.Expires):
 		return nextChannel(rec, t, "gave_up_expired")
-	case next.Sub(rec.FirstTry) > retryWindow && rec.Reason != "operator":
+	case next.Sub(rec.FirstTry) > retryWindow && rec.Reason != "operator" && rec.Reason != "quota":
 		return nextChannel(rec, t, "gave_up_24h")
 	}
 	rec.State = care.StateRetry

@@ -24,13 +24,16 @@ type pool struct {
 	senders int
 	limiter *limiter
 	breaker breaker
+	guard   guard
 	ready   chan *job     // begun, on their way to a sender
 	wake    chan struct{} // the feeder may have something to do
+	group   *sync.WaitGroup
 
 	mu       sync.Mutex
 	queue    []*job        // prepared, in the order in which they go
 	target   int           // how many are to wait there
 	taken    int           // permits
+	apart    int           // messages that wait so long for an answer that another has their sender's place
 	took     time.Duration // a moving average of how long an attempt takes; 0 = there was none yet
 	deferred deferrals
 }
@@ -44,14 +47,41 @@ func newPool(r *runner, name string, senders int, limit *limiter) *pool {
 
 // start runs the feeder and the senders. They end, and group with them, when claiming has ended and what is begun has an outcome.
 func (p *pool) start(claiming, sending context.Context, group *sync.WaitGroup) {
+	p.group = group
 	group.Go(func() { p.feed(claiming) })
 	for range p.senders {
-		group.Go(func() {
-			for j := range p.ready {
-				p.r.send(claiming, sending, p, j, nil)
-			}
-		})
+		p.sender(claiming, sending)
 	}
+}
+
+// sender sends what is begun, until another has its place or there is nothing more.
+func (p *pool) sender(claiming, sending context.Context) {
+	p.group.Go(func() {
+		for j := range p.ready {
+			if p.r.send(claiming, sending, p, j, nil) {
+				return
+			}
+		}
+	})
+}
+
+// slow is how long a message may wait for its answer before another sender takes its place: a server may take minutes for one mail
+// (RFC 5321 section 4.5.3.2), and the others must not wait for it.
+const slow = 30 * time.Second
+
+// setApart gives the place and the permit of a message that waits for its answer to another. At most as many wait apart as there are
+// senders; then the gateway as a whole is slow.
+func (p *pool) setApart(claiming, sending context.Context, j *job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if j.ended || p.apart >= p.senders || p.group == nil {
+		return
+	}
+	j.apart = true
+	p.apart++
+	p.taken--
+	p.sender(claiming, sending)
+	p.kick()
 }
 
 // ahead is how many messages may be begun although no sender is free for them: those that a sender will take soon. That bounds the
@@ -319,13 +349,20 @@ func (p *pool) take(n int) {
 	p.taken += n
 }
 
-// answered is told that a message with a permit has an outcome, and how long the attempt took; 0 = it was not sent.
-func (p *pool) answered(j *job, took time.Duration) {
+// answered is told that a message with a permit has an outcome, and how long the attempt took; 0 = it was not sent. It reports whether
+// the message's place and permit are another's.
+func (p *pool) answered(j *job, took time.Duration) (replaced bool) {
 	p.leave(j, took)
 	p.r.e.inFlight.Add(-1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	j.ended = true
+	if j.apart {
+		p.apart--
+		return true
+	}
 	p.took = average(p.took, took)
+	return false
 }
 
 // release gives permits back: so many outcomes are recorded.

@@ -102,6 +102,8 @@ type job struct {
 	prepared time.Time // on the machine's clock
 	began    time.Time // when its intent was about to be recorded, on the same clock
 	repeats  int       // the record's before the intent
+	ended    bool      // it has an outcome; guarded by its pool, as is apart
+	apart    bool      // another has its sender's place
 	domain   *domain   // counts it while it is being sent; nil = its domain has no limit
 }
 
@@ -179,16 +181,18 @@ func (r *runner) round(ctx, sending context.Context, most int) bool {
 	// Everything claimed is leased until its outcome is recorded. A customer of whom another batch has a message waits a moment: two at
 	// once could both pass a cap.
 	mine := claims[:0:0]
+	r.e.cfg.Busy(len(claims))
 	for _, c := range claims {
 		if c.Record.Channel.ToPerson() && r.e.leases.busy(c.Record.Customer) && !inBatch(mine, c) {
-			r.e.cfg.Busy(1)
 			r.deferTo(c, r.e.cfg.Now().Add(busyCustomer))
 			continue
 		}
 		r.e.leases.add(c)
+		if r.refused(c) {
+			continue
+		}
 		mine = append(mine, c)
 	}
-	r.e.cfg.Busy(len(mine))
 	suspects := slices.Clone(mine)
 	suspects = slices.DeleteFunc(suspects, func(c *care.Claim) bool { return c.Record.Crashes < suspectAfter })
 	mine = slices.DeleteFunc(mine, func(c *care.Claim) bool { return c.Record.Crashes >= suspectAfter })

@@ -10,26 +10,39 @@ import (
 )
 
 // send sends a begun message, within its time, and submits what comes of it. done is closed when that is recorded; nil = nobody waits.
-func (r *runner) send(claiming, sending context.Context, p *pool, j *job, done chan struct{}) {
+// It reports whether the sender's place is another's by then.
+func (r *runner) send(claiming, sending context.Context, p *pool, j *job, done chan struct{}) (replaced bool) {
 	noTurn := p.limiter.passSoon(claiming)
 	began := r.e.cfg.Machine()
 	// A shutdown is no attempt, and what has waited for a sender or its turn for too long is looked at again: nothing went, and that is
 	// known.
 	if noTurn != nil || claiming.Err() != nil || began.Sub(j.began) > stale {
 		p.unsent(j, done)
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeoutCause(sending, r.timeout, errAttempt)
+	patience := time.AfterFunc(slow, func() {
+		if done == nil { // else it is sent alone, by no sender
+			p.setApart(claiming, sending, j)
+		}
+	})
 	receipt, err := r.try(ctx, j.message)
+	patience.Stop()
 	cancel()
 	took := r.e.cfg.Machine().Sub(began)
 	kind := care.KindOf(err)
 	r.e.cfg.Observer.Attempt(r.ch, p.name, kind, took)
-	var pause time.Duration
-	if e, ok := errors.AsType[*care.Error](err); ok {
-		pause = e.RetryAfter
+	if receipt.Gateway == "" && r.ch == care.SMS {
+		receipt.Gateway = j.message.Gateway // whose receipts are believed
 	}
-	if open, changed := p.breaker.record(r.e.cfg.Machine(), kind, pause); changed && open {
+	var failure care.Error
+	if e, ok := errors.AsType[*care.Error](err); ok {
+		failure = *e
+	}
+	if failure.Gateway {
+		p.breaker.rest(r.e.cfg.Machine(), failure.RetryAfter)
+	}
+	if open, changed := p.breaker.record(r.e.cfg.Machine(), kind, failure.RetryAfter); changed && open {
 		r.log.Warn("the gateway is in trouble: its messages wait, and a few try it", slog.String("gateway", p.name), slog.Any("error", err))
 	} else if changed {
 		r.log.Warn("the gateway is out of trouble", slog.String("gateway", p.name))
@@ -51,11 +64,56 @@ func (r *runner) send(claiming, sending context.Context, p *pool, j *job, done c
 	case care.KindOptedOut:
 		out.result.Stop = string(r.ch)
 	}
-	p.answered(j, took)
-	r.submit(out)
-	if kind == care.KindOperator {
-		r.pause(context.WithoutCancel(sending), err)
+	doubted := r.guard(p, j, kind, &failure, out)
+	if replaced = p.answered(j, took); replaced {
+		out.pool = nil // its permit is given back
 	}
+	r.submit(out)
+	switch {
+	case kind == care.KindOperator:
+		r.pause(context.WithoutCancel(sending), err)
+	case doubted:
+		failure.Kind, failure.Err = care.KindOperator, errAlike
+		r.pause(context.WithoutCancel(sending), &failure)
+	}
+	return replaced
+}
+
+var errAlike = errors.New("the gateway refused ten different recipients in a row with the same code, and took none between: that may be about us")
+
+// guard has a permanent refusal wait until it is known whether it is about the message alone.
+func (r *runner) guard(p *pool, j *job, kind care.Kind, failure *care.Error, out *outcome) (doubted bool) {
+	switch kind {
+	case "":
+		p.guard.accepted()
+	case care.KindOperator:
+		p.guard.forget()
+	case care.KindRecipient, care.KindContent:
+		if !failure.Local {
+			out.result, doubted = p.guard.refused(r.e.cfg.Now(), failure.Code, j.message.To, out.result)
+		}
+	}
+	return doubted
+}
+
+// refused deals with a claimed message that its gateway refused before: false = it is to be sent.
+func (r *runner) refused(c *care.Claim) bool {
+	if c.Record.Reason != Refused {
+		return false
+	}
+	for _, p := range r.pools {
+		end, waits := p.guard.look(r.e.cfg.Now(), c.Record.ID)
+		switch {
+		case waits:
+			r.deferTo(c, r.e.cfg.Now().Add(guardLook))
+			return true
+		case end != nil:
+			end.Claim, end.Record.UpdatedAt = c, r.e.cfg.Now()
+			r.submit(&outcome{result: *end})
+			return true
+		}
+	}
+	return false
 }
 
 // pause stops the channel until a person has acted. What is in flight meanwhile is refused too: that is counted, and told at the end.

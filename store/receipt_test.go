@@ -237,3 +237,18 @@ func TestReceiptLeftBehindByACrash(t *testing.T) {
 		b.expect(t, o, care.StateDelivered)
 	})
 }
+
+func TestOneGatewaysReceiptsAreNotAnothers(t *testing.T) {
+	t.Parallel()
+	b := onRedis(t)
+	o := b.queue(t, 1)[0]
+	res := result(claimOne(t, b.Store, time.Minute), care.StateSent, epoch)
+	res.Record.Attempts = []care.Attempt{{N: 1, Channel: care.SMS, Gateway: "kannel"}}
+	complete(t, b.Store, res)
+	other := receipt(o.ID, care.StateUndelivered)
+	other.Gateway = "vonage"
+	b.receipts(t, other)
+	b.expect(t, o, care.StateSent)
+	b.receipts(t, receipt(o.ID, care.StateDelivered))
+	b.expect(t, o, care.StateDelivered)
+}

@@ -63,11 +63,11 @@ func (s *Store) receive(ctx context.Context, receipts []care.Receipt, park bool)
 // received decides what a receipt means for a message.
 func received(l *located, rc *care.Receipt, now time.Time) decision {
 	r := l.record
-	switch r.State {
-	case care.StateClaimed, care.StateSending:
+	switch {
+	case r.State == care.StateClaimed, r.State == care.StateSending:
 		return decision{park: rc}
-	case care.StateDelivered:
-		return decision{stale: rc}
+	case r.State == care.StateDelivered, rc.Channel == care.SMS && !r.WentBy(care.SMS, rc.Gateway):
+		return decision{stale: rc} // one gateway does not speak for another
 	}
 	switch rc.State {
 	case care.StateDelivered:
@@ -220,3 +220,17 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 
 // earlyKept is how long a receipt waits in early for its message's result.
 const earlyKept = 7 * 24 * time.Hour
+
+// CountReturned counts a returned mail that taught nothing. It reports whether it is the first of its kind for an hour.
+func (s *Store) CountReturned(ctx context.Context, why string) (first bool, err error) {
+	pipe := s.client.Pipeline()
+	pipe.HIncrBy(ctx, s.keys.global("returned"), why, 1)
+	told := pipe.SetNX(ctx, s.keys.global("returned:"+why), 1, time.Hour)
+	err = run(ctx, pipe)
+	return told.Val(), err
+}
+
+// ReturnedMail returns what was counted, by why.
+func (s *Store) ReturnedMail(ctx context.Context) (map[string]string, error) {
+	return s.client.HGetAll(ctx, s.keys.global("returned")).Result()
+}

@@ -6,16 +6,13 @@ import (
 	"fmt"
 	"net/textproto"
 	"strings"
-	"time"
 
 	"github.com/wneessen/go-mail"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/answer"
 )
-
-// fullMailbox is when a full mailbox is tried again: it takes its owner, not seconds.
-const fullMailbox = time.Hour
 
 // verdict is what became of one dialogue.
 type verdict struct {
@@ -46,55 +43,25 @@ func lost(ctx context.Context, stage mail.SendErrReason, c *boundConn) verdict {
 	return verdict{err: e, stale: !timedOut}
 }
 
-// deadCodes are the enhanced codes (RFC 3463, RFC 7504 and RFC 7505) that say that the address is dead.
-var deadCodes = map[string]bool{"5.1.1": true, "5.1.2": true, "5.1.3": true, "5.1.6": true, "5.1.10": true}
-
-// dead are words of servers that send no enhanced code, for a mailbox that is not there.
-var dead = []string{
-	"user unknown", "unknown user", "no such user", "user not found", "no such recipient", "recipient unknown", "unknown recipient",
-	"mailbox not found", "no such mailbox", "mailbox unavailable", "no mailbox here", "does not exist", "unrouteable address",
-	"invalid mailbox", "invalid recipient", "recipient rejected: address rejected", "account has been disabled",
+// stages are go-mail's names for where a dialogue stands.
+var stages = map[mail.SendErrReason]answer.Stage{
+	mail.ErrSMTPMailFrom: answer.MailFrom, mail.ErrSMTPRcptTo: answer.Rcpt, mail.ErrSMTPData: answer.Data, mail.ErrSMTPDataClose: answer.Dot,
 }
 
-// answer classes a server's answer by its stage, code and enhanced code. text is only searched, never passed on.
-func answer(stage mail.SendErrReason, code int, enhanced, text string) *care.Error {
-	e := &care.Error{Kind: care.KindRetry, Code: strings.TrimSpace(fmt.Sprintf("%d %s", code, enhanced))}
-	e.Err = fmt.Errorf("the server refused while %s", stage)
-	switch {
-	case code < 500:
-		return e // 4xx: not now
-	case code == 530 || code == 534 || code == 535 || code == 538 || enhanced == "5.7.8" || enhanced == "5.7.9":
-		e.Kind = care.KindOperator
-	case enhanced == "5.2.2":
-		e.Kind, e.RetryAfter = care.KindDefer, fullMailbox
-	case code == 503:
-		// Our dialogue and the server's have come apart: nothing is known of the message.
-	case stage == mail.ErrSMTPRcptTo && deadCodes[enhanced]:
-		e.Kind = care.KindRecipient
-	case stage == mail.ErrSMTPDataClose && deadCodes[enhanced]: // LMTP-like relays know only now
-		e.Kind = care.KindRecipient
-	case stage == mail.ErrSMTPRcptTo && enhanced == "" && (code == 550 || code == 551 || code == 553 || code == 556) && saysDead(text):
-		e.Kind = care.KindRecipient
-	default:
-		// 5.7.x is a policy, 5.3.4 a size, a bare 550 often "relaying denied": of the message or of us, never of the address,
-		// which would be suppressed for ever.
-		e.Kind = care.KindContent
-	}
+// refused classes a server's answer to one message; its words go on record without the customer's address.
+func refused(stage mail.SendErrReason, reply *textproto.Error, m *mimeMessage) *care.Error {
+	e := answer.Read(answer.Answer{Stage: stages[stage], Code: reply.Code, Enhanced: statusCode.FindString(firstWord(reply.Msg)), Text: reply.Msg})
+	e.Err, e.Said = fmt.Errorf("the server refused while %s", stage), answer.Words(reply.Msg, append(answer.Secrets(m.to.Address), m.ToName)...)
 	return e
 }
 
-func saysDead(text string) bool {
-	text = strings.ToLower(text)
-	for _, phrase := range dead {
-		if strings.Contains(text, phrase) {
-			return true
-		}
-	}
-	return false
+func firstWord(s string) string {
+	word, _, _ := strings.Cut(s, " ")
+	return word
 }
 
-// unreachable classes a connection that could not be made.
-func unreachable(ctx context.Context, err error) verdict {
+// unreachable classes a connection that could not be made. The secrets do not get into what is kept of the server's words.
+func unreachable(ctx context.Context, err error, secrets ...string) verdict {
 	e := &care.Error{Kind: care.KindRetry, Code: "connect"}
 	var reply *textproto.Error
 	text := err.Error()
@@ -106,10 +73,8 @@ func unreachable(ctx context.Context, err error) verdict {
 		e.Code, e.Err = "timeout", context.DeadlineExceeded
 		return verdict{err: e}
 	case errors.As(err, &reply):
-		e.Code, e.Err = fmt.Sprint(reply.Code), errors.New("the server refused the connection or the log-in")
-		if reply.Code >= 500 {
-			e.Kind = care.KindOperator
-		}
+		e = answer.Read(answer.Answer{Stage: answer.Connect, Code: reply.Code, Enhanced: statusCode.FindString(firstWord(reply.Msg)), Text: reply.Msg})
+		e.Err, e.Said = errors.New("the server refused the connection or the log-in"), answer.Words(reply.Msg, secrets...)
 	case errors.Is(err, errClosed):
 		e.Code, e.Err = "closed", errClosed
 	case strings.Contains(text, "does not support STARTTLS"):

@@ -47,7 +47,7 @@ func label(s string) string {
 
 // content is a defect of the message itself: no repeat will help.
 func content(code, cause string) *care.Error {
-	return &care.Error{Kind: care.KindContent, Code: code, Err: errors.New(cause)}
+	return &care.Error{Kind: care.KindContent, Code: code, Local: true, Err: errors.New(cause)}
 }
 
 // mimeMessage is a message that was checked: its addresses are addresses, and its id may stand in a header.
@@ -55,9 +55,9 @@ type mimeMessage struct {
 	*care.Message
 	to, from       *netmail.Address
 	reply          *netmail.Address // nil = none
-	id             string
-	envelope       string // the envelope's sender
-	utf8           bool   // the envelope needs SMTPUTF8 (RFC 6531)
+	id             string           // on the wire, with its proof
+	envelope       string           // the envelope's sender
+	utf8           bool             // the envelope needs SMTPUTF8 (RFC 6531)
 	subject        string
 	unsubscribeURL string // "" = none
 	secure         bool   // it is https
@@ -71,9 +71,12 @@ type mimeMessage struct {
 // check reads a message's addresses and what else may go wrong with it.
 func (s *Sender) check(message *care.Message) (*mimeMessage, error) {
 	m := &mimeMessage{Message: message, id: message.WireID()}
+	if s.cfg.Proofs != nil {
+		m.id += "-" + s.cfg.Proofs.Of(m.id)
+	}
 	var err error
 	if m.to, err = mailbox(m.ToName, m.To); err != nil {
-		return nil, &care.Error{Kind: care.KindRecipient, Code: "bad_address", Err: errors.New("the customer's address is none")}
+		return nil, &care.Error{Kind: care.KindRecipient, Code: "bad_address", Local: true, Err: errors.New("the customer's address is none")}
 	}
 	if m.from, err = mailbox(m.From.Name, m.From.Address); err != nil {
 		return nil, content("bad_sender", "the dealer's From address is none: correct from.email in dealers.yaml")

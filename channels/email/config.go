@@ -17,15 +17,20 @@ import (
 
 // Config says where mail goes. Only Servers is required.
 type Config struct {
-	Servers     []Server      // see ParseServers
-	Connections int           // kept to each server that does not say how many; 0 = 16
-	Timeout     time.Duration // of one command; the caller's context bounds the whole message. 0 = 30 s
+	Servers     []Server // see ParseServers
+	Connections int      // kept to each server that does not say how many; 0 = 16
+	// Timeout is how long each answer is waited for; the caller's context bounds the whole message. 0 = as long as RFC 5321 section
+	// 4.5.3.2 asks: a server that answers the final dot late has taken the mail, and whoever does not wait sends it again.
+	Timeout     time.Duration
 	IdleTimeout time.Duration // an unused connection is closed after it; 0 = 45 s, less than any server waits
-	HELO        string        // the name to introduce ourselves by; "" = the machine's
-	DKIM        []DKIM        // keys; a mail is signed with the one for its From domain, else with the first
+	// HELO is the name to introduce ourselves by: a full name or an address literal. "" = the domain of the sender of the first mail,
+	// else the machine's full name, else its address (RFC 5321 sections 4.1.1.1 and 4.1.3).
+	HELO string
+	DKIM []DKIM // keys; a mail is signed with the one for its From domain, else with the first
 	// ReturnPath is the envelope's sender, in which {id} stands for the message's id on the wire ("bounce+{id}@dealer.example");
 	// "" = the From address. Without it a bounce can only be matched by the headers that it quotes.
 	ReturnPath string
+	Proofs     *Proofs          // what reports must show; nil = they need not
 	TLS        *tls.Config      // nil: the system's roots
 	Clock      func() time.Time // for DKIM's timestamp
 }
@@ -164,20 +169,20 @@ func (cfg *Config) check() error {
 	if len(cfg.Servers) == 0 {
 		return errors.New("email: no server; set CARE_SMTP_URL")
 	}
+	if cfg.HELO != "" && !ValidHELO(cfg.HELO) {
+		return errors.New("CARE_SMTP_HELO: write a full host name such as mail.dealer.example, or an address in brackets: [192.0.2.1] or [IPv6:2001:db8::1]")
+	}
 	if cfg.Clock == nil {
 		return errors.New("email: no clock")
 	}
 	if cfg.Connections <= 0 {
 		cfg.Connections = 16
 	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = 30 * time.Second
-	}
 	if cfg.IdleTimeout <= 0 {
 		cfg.IdleTimeout = 45 * time.Second
 	}
 	if cfg.ReturnPath != "" {
-		if _, err := address(strings.ReplaceAll(cfg.ReturnPath, "{id}", "a-email")); err != nil {
+		if _, err := address(strings.ReplaceAll(cfg.ReturnPath, "{id}", strings.Repeat("a", 26)+"-email-"+strings.Repeat("a", proofLength))); err != nil {
 			return errors.New("email: the return path is no address; write bounce+{id}@domain")
 		}
 	}

@@ -15,13 +15,30 @@ type refusal struct {
 	reply *textproto.Error
 }
 
-func (r *refusal) verdict() verdict {
-	code := statusCode.FindString(r.reply.Msg)
+func (r *refusal) verdict(m *mimeMessage) verdict {
 	return verdict{
-		err:   answer(r.stage, r.reply.Code, code, r.reply.Msg),
+		err:   refused(r.stage, r.reply, m),
 		keep:  r.reply.Code != 421,
 		stale: r.reply.Code == 421 && r.stage == mail.ErrSMTPMailFrom,
 	}
+}
+
+// How long each answer is waited for (RFC 5321 section 4.5.3.2).
+const (
+	waitCommand = 5 * time.Minute  // the greeting, MAIL, RCPT
+	waitData    = 3 * time.Minute  // a block of the data
+	waitDot     = 10 * time.Minute // the answer to the final dot
+)
+
+// Timeout bounds one attempt: longer than all of its steps may take together.
+const Timeout = 40 * time.Minute
+
+// within sets the time for the next step: what the RFC asks for, or what the settings say.
+func (c *connection) within(wait time.Duration) bool {
+	if c.timeout > 0 {
+		wait = c.timeout
+	}
+	return c.client.UpdateDeadline(wait) == nil
 }
 
 // envelope are the commands before the data, with the answers that let the message pass.
@@ -31,9 +48,9 @@ var envelope = [...]struct {
 }{{mail.ErrSMTPMailFrom, 250}, {mail.ErrSMTPRcptTo, 25}, {mail.ErrSMTPData, 354}}
 
 // transmit makes one dialogue for a message: the envelope, in one packet where the server takes several commands at a time (RFC 2920), else
-// one by one, then the data. timeout is that of the whole dialogue.
-func (c *connection) transmit(ctx context.Context, timeout time.Duration, m *mimeMessage) verdict {
-	if err := c.client.UpdateDeadline(timeout); err != nil {
+// one by one, then the data.
+func (c *connection) transmit(ctx context.Context, m *mimeMessage) verdict {
+	if !c.within(waitCommand) {
 		return lost(ctx, mail.ErrSMTPMailFrom, c.conn)
 	}
 	exchange := c.oneByOne
@@ -44,11 +61,12 @@ func (c *connection) transmit(ctx context.Context, timeout time.Duration, m *mim
 		return v
 	}
 	text := c.client.Text
+	ok := c.within(waitData)
 	_, err := text.W.Write(*m.data)
 	if err == nil {
 		err = text.W.Flush()
 	}
-	if err != nil {
+	if err != nil || !ok || !c.within(waitDot) {
 		return lost(ctx, mail.ErrSMTPDataClose, c.conn)
 	}
 	_, yes, err := text.ReadResponse(250)
@@ -58,7 +76,7 @@ func (c *connection) transmit(ctx context.Context, timeout time.Duration, m *mim
 		m.yes = yes
 		return verdict{keep: true}
 	case errors.As(err, &no):
-		return (&refusal{mail.ErrSMTPDataClose, no}).verdict()
+		return (&refusal{mail.ErrSMTPDataClose, no}).verdict(m)
 	}
 	return lost(ctx, mail.ErrSMTPDataClose, c.conn)
 }
@@ -83,6 +101,7 @@ func (c *connection) put(command [3]string) {
 func (c *connection) oneByOne(ctx context.Context, m *mimeMessage) (v verdict, ok bool) {
 	commands := m.commands()
 	for i, step := range envelope {
+		c.within(waitCommand)
 		c.put(commands[i])
 		if c.client.Text.W.Flush() != nil {
 			return lost(ctx, step.stage, c.conn), false
@@ -91,7 +110,7 @@ func (c *connection) oneByOne(ctx context.Context, m *mimeMessage) (v verdict, o
 		var no *textproto.Error
 		switch {
 		case errors.As(err, &no):
-			return (&refusal{step.stage, no}).verdict(), false
+			return (&refusal{step.stage, no}).verdict(m), false
 		case err != nil:
 			return lost(ctx, step.stage, c.conn), false
 		}
@@ -121,7 +140,7 @@ func (c *connection) atOnce(ctx context.Context, m *mimeMessage) (v verdict, ok 
 			if first == nil {
 				return lost(ctx, step.stage, c.conn), false
 			}
-			v = first.verdict()
+			v = first.verdict(m)
 			v.keep = false
 			return v, false
 		case first == nil:
@@ -134,7 +153,7 @@ func (c *connection) atOnce(ctx context.Context, m *mimeMessage) (v verdict, ok 
 	if first == nil {
 		return v, true
 	}
-	v = first.verdict()
+	v = first.verdict(m)
 	// A server that waits for the data of a message without recipients would take the next command for its text. Without the final dot
 	// it has taken nothing (RFC 5321 section 4.1.1.4).
 	v.keep = v.keep && !waits

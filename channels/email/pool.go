@@ -1,6 +1,7 @@
 package email
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,8 +21,11 @@ import (
 // upstream is one server with its connections.
 type upstream struct {
 	Server
-	client  *mail.Client
+	helo    string
+	client  func(sender string) (*mail.Client, error)
 	slots   chan struct{} // one per connection that may be in use
+	waiting atomic.Int64  // connections that wait so long for an answer that they have no place there
+	timeout time.Duration // of each answer; 0 = the RFC's
 	idleFor time.Duration
 	rest    channels.Rest // after it could not be reached
 	tls     *tls.Config
@@ -37,6 +41,7 @@ type connection struct {
 	conn       *boundConn
 	timer      *time.Timer // closes it when it is idle for too long
 	pipelining bool        // the server takes several commands at a time (RFC 2920)
+	timeout    time.Duration
 }
 
 func newUpstream(srv Server, cfg *Config) (*upstream, error) {
@@ -46,7 +51,9 @@ func newUpstream(srv Server, cfg *Config) (*upstream, error) {
 	if srv.Connections <= 0 {
 		srv.Connections = cfg.Connections
 	}
-	up := &upstream{Server: srv, slots: make(chan struct{}, srv.Connections), idleFor: cfg.IdleTimeout}
+	up := &upstream{
+		Server: srv, helo: cfg.HELO, slots: make(chan struct{}, srv.Connections), timeout: cfg.Timeout, idleFor: cfg.IdleTimeout,
+	}
 	up.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.TLS != nil {
 		up.tls = cfg.TLS.Clone()
@@ -59,11 +66,8 @@ func newUpstream(srv Server, cfg *Config) (*upstream, error) {
 		policy = mail.TLSOpportunistic // go-mail then sees that the connection is encrypted already
 	}
 	options := []mail.Option{
-		mail.WithPort(srv.Port), mail.WithTimeout(cfg.Timeout), mail.WithTLSPolicy(policy), mail.WithTLSConfig(up.tls),
+		mail.WithPort(srv.Port), mail.WithTimeout(cmp.Or(cfg.Timeout, waitCommand)), mail.WithTLSPolicy(policy), mail.WithTLSConfig(up.tls),
 		mail.WithDialContextFunc(up.connect),
-	}
-	if cfg.HELO != "" {
-		options = append(options, mail.WithHELO(cfg.HELO))
 	}
 	if srv.User != "" {
 		auth := mail.SMTPAuthAutoDiscover
@@ -72,11 +76,18 @@ func newUpstream(srv Server, cfg *Config) (*upstream, error) {
 		}
 		options = append(options, mail.WithSMTPAuth(auth), mail.WithUsername(srv.User), mail.WithPassword(srv.Password))
 	}
-	client, err := mail.NewClient(srv.Host, options...)
-	if err != nil {
+	if _, err := mail.NewClient(srv.Host, options...); err != nil {
 		return nil, fmt.Errorf("email: server %s: the settings cannot be used: %w", srv.Address(), err)
 	}
-	up.client = client
+	var once sync.Once
+	var client *mail.Client
+	var err error
+	up.client = func(sender string) (*mail.Client, error) {
+		once.Do(func() {
+			client, err = mail.NewClient(srv.Host, append(options, mail.WithHELO(cmp.Or(up.helo, greeting(sender, srv.Address()))))...)
+		})
+		return client, err
+	}
 	return up, nil
 }
 
@@ -112,10 +123,14 @@ func (up *upstream) connect(ctx context.Context, network, addr string) (net.Conn
 	return secure, nil
 }
 
-// dial opens a new connection.
-func (up *upstream) dial(ctx context.Context) (*connection, error) {
+// dial opens a new connection, for a mail of a sender.
+func (up *upstream) dial(ctx context.Context, sender string) (*connection, error) {
+	dialler, err := up.client(sender)
+	if err != nil {
+		return nil, err
+	}
 	d := &dialling{ctx: ctx}
-	client, err := up.client.DialToSMTPClientWithContext(context.WithValue(ctx, dialKey{}, d))
+	client, err := dialler.DialToSMTPClientWithContext(context.WithValue(ctx, dialKey{}, d))
 	if d.made != nil {
 		d.made.release()
 	}
@@ -125,7 +140,7 @@ func (up *upstream) dial(ctx context.Context) (*connection, error) {
 		}
 		return nil, err
 	}
-	c := &connection{client: client, conn: d.made}
+	c := &connection{client: client, conn: d.made, timeout: up.timeout}
 	c.pipelining, _ = client.Extension("PIPELINING")
 	return c, nil
 }

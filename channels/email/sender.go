@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/carebell/carebell/care"
 )
@@ -65,7 +64,7 @@ func (s *Sender) Send(ctx context.Context, message *care.Message) (care.Receipt,
 	var first *care.Error
 	tries := 0
 	for _, up := range s.order(m.Gateway) {
-		v, n := up.send(ctx, s.cfg.Timeout, m)
+		v, n := up.send(ctx, m)
 		tries += n
 		if v.err == nil {
 			return s.receipt(message, m.yes, tries), nil
@@ -119,10 +118,12 @@ func (s *Sender) receipt(m *care.Message, yes string, tries int) care.Receipt {
 
 // send sends one message through a connection of this server, through a second one if the first turns out to be dead. tries
 // counts dialogues.
-func (up *upstream) send(ctx context.Context, timeout time.Duration, m *mimeMessage) (v verdict, tries int) {
+func (up *upstream) send(ctx context.Context, m *mimeMessage) (v verdict, tries int) {
+	var at place
 	select {
 	case up.slots <- struct{}{}:
-		defer func() { <-up.slots }()
+		at.take(up)
+		defer at.leave()
 	case <-ctx.Done():
 		return unreachable(ctx, ctx.Err()), 1
 	}
@@ -134,12 +135,12 @@ func (up *upstream) send(ctx context.Context, timeout time.Duration, m *mimeMess
 	for {
 		tries++
 		if c == nil {
-			if c, err = up.dial(ctx); err != nil {
-				return unreachable(ctx, err), tries
+			if c, err = up.dial(ctx, m.envelope); err != nil {
+				return unreachable(ctx, err, up.Password, up.User), tries
 			}
 		}
-		v = c.send(ctx, timeout, m)
-		if v.keep {
+		v = c.send(ctx, m)
+		if v.keep && !at.apart() {
 			up.keep(c)
 		} else {
 			c.conn.Close()
@@ -152,7 +153,7 @@ func (up *upstream) send(ctx context.Context, timeout time.Duration, m *mimeMess
 }
 
 // send makes one dialogue, and leaves the connection ready for the next.
-func (c *connection) send(ctx context.Context, timeout time.Duration, m *mimeMessage) verdict {
+func (c *connection) send(ctx context.Context, m *mimeMessage) verdict {
 	defer c.conn.bind(ctx)()
 	if m.utf8 {
 		if ok, _ := c.client.Extension("SMTPUTF8"); !ok {
@@ -161,8 +162,8 @@ func (c *connection) send(ctx context.Context, timeout time.Duration, m *mimeMes
 	}
 	c.conn.writeFailed.Store(false)
 	c.conn.timedOut.Store(false)
-	v := c.transmit(ctx, timeout, m)
-	if v.err != nil && v.keep && ctx.Err() == nil && c.client.Reset() != nil {
+	v := c.transmit(ctx, m)
+	if v.err != nil && v.keep && ctx.Err() == nil && (!c.within(waitCommand) || c.client.Reset() != nil) {
 		v.keep = false
 	}
 	return v

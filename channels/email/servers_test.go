@@ -134,7 +134,7 @@ func TestTLSAndLogin(t *testing.T) {
 		"smtps with login":            {"smtps://care:pa55%2C%20word@ADDR", true, nil, false, "", "", true, true},
 		"login on this machine":       {"smtp://care:pa55%2C%20word@ADDR?starttls=never", false, noTLS, false, "", "", false, true},
 		"always, none offered":        {"smtp://ADDR?starttls=always", false, noTLS, false, care.KindOperator, "starttls", false, false},
-		"wrong password":              {"smtp://care:canary@ADDR", false, nil, false, care.KindOperator, "535", false, false},
+		"wrong password":              {"smtp://care:canary@ADDR", false, nil, false, care.KindOperator, "535 5.7.8", false, false},
 		"no certificate to trust":     {"smtp://ADDR?starttls=always", false, nil, true, care.KindRetry, "tls", false, false},
 		"smtps, not trusted":          {"smtps://ADDR", true, nil, true, care.KindRetry, "tls", false, false},
 		"no login offered":            {"smtp://care:canary@ADDR?starttls=opportunistic", false, func(s *smtp.Server) { s.TLSConfig = nil }, false, care.KindOperator, "auth", false, false},

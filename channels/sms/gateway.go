@@ -3,12 +3,14 @@ package sms
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
+	"github.com/carebell/carebell/channels/answer"
 	"github.com/carebell/carebell/channels/httpclient"
 )
 
@@ -70,10 +72,37 @@ func (p *provider) callbackURL(query string) string {
 func fail(kind care.Kind, code string, a *httpclient.Answer) *care.Error {
 	e := &care.Error{Kind: kind, Code: short(code), Err: errors.New("the gateway refused")}
 	if a != nil {
-		e.Tries = a.Tries
+		e.Tries, e.Said = a.Tries, answer.Words(words(a))
 	}
 	return e
 }
+
+// words are what a gateway says to people: the text of its answer, or the field of it that has one.
+func words(a *httpclient.Answer) string {
+	body := strings.TrimSpace(string(a.Body))
+	if len(body) == 0 || body[0] == '<' {
+		return ""
+	}
+	if body[0] != '{' && body[0] != '[' {
+		return body
+	}
+	doc, err := decode(a.Body)
+	if err != nil {
+		return ""
+	}
+	for _, at := range []pointer{
+		{"message"}, {"Message"}, {"msg"}, {"errmsg"}, {"error", "message"}, {"Response", "Error", "Message"},
+		{"Response", "SendStatusSet", "0", "Message"}, {"messages", "0", "error-text"}, {"description"}, {"error_description"},
+	} {
+		if said := at.text(doc); said != "" {
+			return said
+		}
+	}
+	return ""
+}
+
+// aboutNumber are words of a refusal that is about one number, whatever its status.
+var aboutNumber = regexp.MustCompile(`(?i)routable|no route|\bnumber|recipient|destination|msisdn|subscriber|black-?list|white-|号码|黑名单`)
 
 // unclear is a yes by its status whose body cannot be read: the message may have been taken.
 func unclear(a *httpclient.Answer) *care.Error {
@@ -115,6 +144,8 @@ func statusError(a *httpclient.Answer, now time.Time) *care.Error {
 	e := fail(care.KindRetry, "http "+strconv.Itoa(a.Status), a)
 	e.RetryAfter = httpclient.RetryAfter(a.Header, now)
 	switch {
+	case (a.Status == 403 || a.Status == 404) && aboutNumber.MatchString(words(a)):
+		e.Kind = care.KindContent
 	case a.Status == 401, a.Status == 403, a.Status == 404, a.Status == 407, a.Status == 402:
 		e.Kind = care.KindOperator // wrong URL, credentials or an empty account: no message will pass
 	case a.Status == 408, a.Status == 425, a.Status == 429:

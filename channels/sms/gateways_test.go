@@ -149,8 +149,9 @@ func TestProviderCodes(t *testing.T) {
 	t.Parallel()
 	tests := map[string]map[care.Kind]string{
 		"twilio": {
-			care.KindRetry: "20429 30001 21730 30003", care.KindRecipient: "21211 21614 30005 30006", care.KindOptedOut: "21610",
-			care.KindDefer: "30610", care.KindOperator: "20003 20404 10001 21606 21608 21612 30007 30034",
+			care.KindRetry: "20429 30001 21730 30003 21611", care.KindRecipient: "21211 21614 21635 30005 30006", care.KindOptedOut: "21610",
+			care.KindContent: "21612 21408 30007",
+			care.KindDefer:   "30610", care.KindOperator: "20003 20404 10001 21606 21608 30034",
 		},
 		"vonage": {
 			care.KindRetry: "1 5 10 77", care.KindOperator: "4 8 9 11 14 15 29 32", care.KindContent: "2 3 6 7 12 22 23 33",

@@ -112,5 +112,9 @@ func (k *kannel) read(a *httpclient.Answer) (outcome, error) {
 	case a.Status >= 200 && a.Status < 300:
 		return outcome{}, unclear(a)
 	}
-	return outcome{}, statusError(a, k.clock())
+	e := statusError(a, k.clock())
+	if a.Status == http.StatusForbidden && len(body) > 0 && !bytes.Contains(body, []byte("Authorization failed")) {
+		e.Kind = care.KindContent // "Not routable. Do not try again.": of this number (gw/smsbox.c)
+	}
+	return outcome{}, e
 }

@@ -104,6 +104,8 @@ func TestKannelAnswers(t *testing.T) {
 		"busy":           {503, "Temporal failure, try again later.", care.KindRetry},
 		"refused":        {400, "Message rejected", care.KindContent},
 		"wrong password": {403, "Authorization failed for sendsms", care.KindOperator},
+		"not routable":   {403, "Not routable. Do not try again.", care.KindContent},
+		"denied number":  {403, "Number(s) has/have been denied by white- and/or black-lists.", care.KindContent},
 		"wrong path":     {404, "Not found", care.KindOperator},
 		"what":           {200, "welcome", care.KindUncertain},
 		"what else":      {202, "7: something", care.KindUncertain},

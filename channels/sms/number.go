@@ -83,7 +83,7 @@ func chinese(number string) string { return (&provider{}).plus(number) }
 // check refuses what is none of ours to send before any gateway is asked.
 func (s *Sender) check(m *care.Message) error {
 	if !e164(m.To) {
-		return &care.Error{Kind: care.KindRecipient, Code: "bad_number", Err: errors.New("the customer's number is not in E.164 form")}
+		return &care.Error{Kind: care.KindRecipient, Code: "bad_number", Local: true, Err: errors.New("the customer's number is not in E.164 form")}
 	}
 	if !care.ValidID(m.WireID()) {
 		return content("bad_id", "the message's id is none")

@@ -300,5 +300,5 @@ func (r *route) send(ctx context.Context, m *care.Message, maxParts int) (outcom
 
 // content is a defect of the message itself: no repeat will help.
 func content(code, cause string) *care.Error {
-	return &care.Error{Kind: care.KindContent, Code: code, Err: errors.New(cause)}
+	return &care.Error{Kind: care.KindContent, Code: code, Local: true, Err: errors.New(cause)}
 }

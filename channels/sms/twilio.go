@@ -30,7 +30,11 @@ var twilioCodes = codes{
 	"21610": care.KindOptedOut,
 	"30610": care.KindDefer,
 	"20003": care.KindOperator, "20404": care.KindOperator, "10001": care.KindOperator, "21606": care.KindOperator,
-	"21608": care.KindOperator, "21612": care.KindOperator, "30007": care.KindOperator, "30034": care.KindOperator,
+	"21608": care.KindOperator, "30034": care.KindOperator,
+	// Of one number: no route from this sender to it (21612), its country is not switched on (21408), a landline (21635).
+	"21612": care.KindContent, "21408": care.KindContent, "21635": care.KindRecipient,
+	"21611": care.KindRetry,                              // the sender's queue is full, with status 400 or 429
+	"30007": care.KindContent,                            // a carrier's filter took this text
 	"21602": care.KindContent, "21617": care.KindContent, // no body; longer than 1600
 }
 

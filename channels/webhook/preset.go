@@ -1,14 +1,17 @@
 package webhook
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels/answer"
 )
 
 // Preset is the form of request and answer that an endpoint wants.
@@ -50,8 +53,26 @@ func presetOf(u *url.URL) Preset {
 // Webhooks recommends.
 var limits = map[Preset]int{WeCom: 4 << 10, DingTalk: 20_000, Feishu: 20 << 10, Standard: 64 << 10, CloudEvents: 64 << 10}
 
-// weComText is the longest text of a WeCom message, in bytes.
-const weComText = 2048
+// botTexts are the longest texts of the group bots, in bytes: WeCom's own bound, and for the others what leaves room for escapes in their
+// bodies (limits).
+var botTexts = map[Preset]int{WeCom: 2048, DingTalk: 9_000, Feishu: 9_000}
+
+// cut shortens a text to so many bytes, at a character, with "…" and where the whole of it stands ("" = nowhere). What a customer wrote at
+// length must not be lost for its length.
+func cut(s string, most int, more string) string {
+	if len(s) <= most {
+		return s
+	}
+	end := "…"
+	if more != "" {
+		end += "\n" + more
+	}
+	at := max(most-len(end), 0)
+	for at > 0 && !utf8.RuneStart(s[at]) {
+		at--
+	}
+	return s[:at] + end
+}
 
 // data is a message as a system sees it when the template gives no body of its own.
 type data struct {
@@ -134,14 +155,10 @@ func botText(p Preset, s string) ([]byte, error) {
 	if s == "" {
 		return nil, errors.New("the message has no text")
 	}
+	s = cut(s, botTexts[p], "")
 	content := map[string]string{"content": s}
-	switch p {
-	case Feishu:
+	if p == Feishu {
 		return json.Marshal(map[string]any{"msg_type": "text", "content": map[string]string{"text": s}})
-	case WeCom:
-		if len(s) > weComText {
-			return nil, errors.New("the text is longer than 2048 bytes")
-		}
 	}
 	return json.Marshal(map[string]any{"msgtype": "text", "text": content})
 }
@@ -165,9 +182,11 @@ func feishuBody(body []byte, secret string, at time.Time) ([]byte, error) {
 // botAnswer reads a bot's own code, which comes with HTTP 200.
 func botAnswer(body []byte) *care.Error {
 	var a struct {
-		ErrCode *int `json:"errcode"`
-		Code    *int `json:"code"`
-		Status  *int `json:"StatusCode"` // Feishu's older answer
+		ErrCode *int   `json:"errcode"`
+		Code    *int   `json:"code"`
+		Status  *int   `json:"StatusCode"` // Feishu's older answer
+		ErrMsg  string `json:"errmsg"`
+		Msg     string `json:"msg"`
 	}
 	code := -1
 	if json.Unmarshal(body, &a) == nil {
@@ -181,7 +200,7 @@ func botAnswer(body []byte) *care.Error {
 	if code == 0 {
 		return nil
 	}
-	e := &care.Error{Kind: care.KindRetry, Code: strconv.Itoa(code), Err: errors.New("the bot refused the message")}
+	e := &care.Error{Kind: care.KindRetry, Code: strconv.Itoa(code), Err: errors.New("the bot refused the message"), Said: answer.Words(cmp.Or(a.ErrMsg, a.Msg))}
 	if code == -1 {
 		// 200 without a code: it may have been posted.
 		return &care.Error{Kind: care.KindUncertain, Code: "no_answer", Err: errors.New("the bot's answer cannot be read")}
@@ -189,7 +208,7 @@ func botAnswer(body []byte) *care.Error {
 	switch strconv.Itoa(code) {
 	case "45009", "130101", "11232": // too fast, at WeCom, DingTalk and Feishu
 		e.RetryAfter = time.Minute
-	case "93000", "310000", "19021", "300001": // key, security setting or signature
+	case "93000", "310000", "19021", "19022", "19024", "300001", "300005", "400101", "400102", "400013": // key, security setting, keyword or signature
 		e.Kind = care.KindOperator
 	case "40008", "40058", "44004", "9499": // the message's form
 		e.Kind = care.KindContent

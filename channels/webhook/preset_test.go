@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -44,7 +45,8 @@ func TestBotBodies(t *testing.T) {
 	}{
 		"wecom":             {WeCom, "", care.Message{Text: []byte("您好")}, `{"msgtype":"text","text":{"content":"您好"}}`, false},
 		"wecom, subject":    {WeCom, "", care.Message{Subject: "您好"}, `{"msgtype":"text","text":{"content":"您好"}}`, false},
-		"wecom, too long":   {WeCom, "", care.Message{Text: []byte(strings.Repeat("车", 683))}, "", true},
+		"wecom, fits":       {WeCom, "", care.Message{Text: []byte(strings.Repeat("车", 682) + "ab")}, `{"msgtype":"text","text":{"content":"` + strings.Repeat("车", 682) + `ab"}}`, false},
+		"wecom, too long":   {WeCom, "", care.Message{Text: []byte(strings.Repeat("车", 683))}, `{"msgtype":"text","text":{"content":"` + strings.Repeat("车", 681) + `…"}}`, false},
 		"no text":           {WeCom, "", care.Message{}, "", true},
 		"dingtalk":          {DingTalk, "s", care.Message{Text: []byte(`a"b`)}, `{"msgtype":"text","text":{"content":"a\"b"}}`, false},
 		"feishu":            {Feishu, "", care.Message{Text: []byte("x")}, `{"content":{"text":"x"},"msg_type":"text"}`, false},
@@ -62,6 +64,31 @@ func TestBotBodies(t *testing.T) {
 		if diff := cmp.Diff(tt.want, string(got)); err == nil && diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestLongTextsAreCut: at a character, with where the rest stands, for every bot; nothing is dropped for its length.
+func TestLongTextsAreCut(t *testing.T) {
+	t.Parallel()
+	for preset, most := range botTexts {
+		for _, text := range []string{strings.Repeat("车", 20_000), strings.Repeat("a", 60_000), strings.Repeat("a\"<\n", 20_000), strings.Repeat("😀", 9_999)} {
+			got := cut(text, most, "https://care.example/tasks")
+			if len(got) > most || !utf8.ValidString(got) || !strings.HasSuffix(got, "…\nhttps://care.example/tasks") || len(got) < most-4 {
+				t.Errorf("%s: %d bytes, ending in %q", preset, len(got), got[len(got)-40:])
+			}
+			body, err := botText(preset, text)
+			if err != nil || len(body) > limits[preset]+limits[preset] {
+				t.Errorf("%s: a body of %d bytes, %v", preset, len(body), err)
+			}
+		}
+	}
+}
+
+func TestTheBotsWordsAreTold(t *testing.T) {
+	t.Parallel()
+	e := judge(&httpclient.Answer{Status: 200, Body: []byte(`{"code":19024,"msg":"Key Words Not Found"}`)}, Feishu, time.Time{})
+	if e == nil || e.Said != "Key Words Not Found" {
+		t.Errorf("%v", e)
 	}
 }
 
@@ -86,6 +113,9 @@ func TestBotAnswers(t *testing.T) {
 		{Feishu, `{"code":19021}`, care.KindOperator},
 		{Feishu, `{"code":11232}`, care.KindRetry},
 		{Feishu, `{"code":4711}`, care.KindRetry},
+		{Feishu, `{"code":19024,"data":{},"msg":"Key Words Not Found"}`, care.KindOperator},
+		{Feishu, `{"code":19022,"msg":"Ip Not Allowed"}`, care.KindOperator},
+		{DingTalk, `{"errcode":300005,"errmsg":"token is not exist"}`, care.KindOperator},
 	} {
 		e := judge(&httpclient.Answer{Status: 200, Body: []byte(tt.body)}, tt.preset, time.Time{})
 		switch {

@@ -197,6 +197,13 @@ type Event struct {
 	Data any // marshalled as JSON
 	// Text is the same in words, which is all that a group bot takes; without it nothing is posted to a bot.
 	Text string
+	More string // where more of it stands, for a text that is too long for a bot; "" = nowhere
+}
+
+// Bot reports whether events go to a group bot, which tells no repeat from a second message.
+func (s *Sender) Bot() bool {
+	t, err := s.target(s.cfg.URL)
+	return err == nil && t.preset.bot()
 }
 
 // Post sends an event to the configured endpoint as Standard Webhooks (or CloudEvents) say. Errors as for Send.
@@ -212,7 +219,7 @@ func (s *Sender) Post(ctx context.Context, e Event) error {
 	m := &care.Message{ID: e.ID, Channel: care.Webhook, Program: e.Type, At: e.At, Body: inner}
 	switch {
 	case preset.bot():
-		if m.Body, m.Text = nil, []byte(e.Text); e.Text == "" {
+		if m.Body, m.Text = nil, []byte(cut(e.Text, botTexts[preset], e.More)); e.Text == "" {
 			return nil
 		}
 	case preset != CloudEvents:

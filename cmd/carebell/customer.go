@@ -213,8 +213,8 @@ func showDossier(w io.Writer, d *operate.Dossier) error {
 	cells = nil
 	for _, m := range d.Messages {
 		for _, a := range m.Attempts {
-			cells = append(cells, []string{a.At.Format(time.RFC3339), m.ID, string(a.Channel), a.Gateway, string(a.Kind), a.Code, a.Provider})
+			cells = append(cells, []string{a.At.Format(time.RFC3339), m.ID, string(a.Channel), a.Gateway, string(a.Kind), a.Code, a.Provider, a.Said})
 		}
 	}
-	return section(w, []string{"ATTEMPT", "ID", "BY", "GATEWAY", "FAULT", "CODE", "PROVIDER'S ID"}, cells)
+	return section(w, []string{"ATTEMPT", "ID", "BY", "GATEWAY", "FAULT", "CODE", "PROVIDER'S ID", "IT SAID"}, cells)
 }

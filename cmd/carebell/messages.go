@@ -28,7 +28,7 @@ func newMessages() *cobra.Command {
 		if err := checkFilter(&opt); err != nil {
 			return err
 		}
-		out, err := newRows(cmd.OutOrStdout(), *format, "ID", "CUSTOMER", "PROGRAM", "STEP", "CHANNEL", "STATE", "REASON", "TRIES", "RELEASE")
+		out, err := newRows(cmd.OutOrStdout(), *format, "ID", "CUSTOMER", "PROGRAM", "STEP", "CHANNEL", "STATE", "REASON", "TRIES", "RELEASE", "PROVIDER SAID")
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func newMessages() *cobra.Command {
 		defer s.close()
 		err = service.Messages(cmd.Context(), s.who, opt, func(r care.Record) error {
 			return out.add(r, r.ID, r.Customer, r.Program, r.Step, string(r.Channel), string(r.State), r.Reason,
-				fmt.Sprint(len(r.Attempts)), r.Release.Format(time.RFC3339))
+				fmt.Sprint(len(r.Attempts)), r.Release.Format(time.RFC3339), lastWords(&r))
 		})
 		if err != nil {
 			return err
@@ -194,4 +194,12 @@ func sure(cmd *cobra.Command, yes bool, question string) error {
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "nothing was changed")
 	return errQuiet
+}
+
+// lastWords is what the provider said at a message's last attempt.
+func lastWords(r *care.Record) string {
+	if len(r.Attempts) == 0 {
+		return ""
+	}
+	return r.Attempts[len(r.Attempts)-1].Said
 }

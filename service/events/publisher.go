@@ -7,10 +7,12 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/text"
 	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/channels/webhook"
 	"github.com/carebell/carebell/delivery"
@@ -28,6 +30,8 @@ const (
 	eventsRest   = 5 * time.Minute
 	eventsGiveUp = 24 * time.Hour // from the first try, if the endpoint takes others meanwhile
 	eventsTry    = 30 * time.Second
+	eventsUnsure = 3         // posts of one entry to a group bot of which nobody knows whether they arrived
+	eventsTell   = time.Hour // between two warnings that the endpoint refuses
 	pausedLook   = 5 * time.Second
 )
 
@@ -49,6 +53,7 @@ type Publisher struct {
 	failing map[*open]bool // entries that failed since the endpoint last took one
 	probes  int            // that failed since then, while the endpoint rests
 	rest    time.Time      // until then nothing is posted
+	told    time.Time      // when the log last said that the endpoint takes nothing
 	taken   time.Time      // when the endpoint last took an entry
 }
 
@@ -61,6 +66,8 @@ type PublisherConfig struct {
 	// Post posts one event; nil = what comes is passed over.
 	Post    func(ctx context.Context, e webhook.Event) error
 	Text    func(e *care.EventEntry) string        // of a task, for group bots
+	More    string                                 // where all tasks stand, for what is too long for a bot; "" = nowhere
+	Bot     bool                                   // a repeat is a second message there
 	Paused  func(ctx context.Context) bool         // whether an operator has stopped the channel
 	Pause   func(ctx context.Context, code string) // stops it
 	Dropped func(n float64)                        // counts entries that are given up
@@ -77,6 +84,7 @@ type open struct {
 	before store.Cursor // the entry before it: the place while this one is open
 	event  webhook.Event
 	tries  int
+	unsure int // tries of which nobody knows whether they arrived
 	first  time.Time
 	next   time.Time
 	done   bool
@@ -157,7 +165,7 @@ func (p *Publisher) gap(ctx context.Context, read store.Cursor) int64 {
 func (p *Publisher) opened(e *store.Event, before store.Cursor) *open {
 	o := &open{before: before, event: eventOf(e)}
 	if e.Kind == care.KindTask {
-		o.event.Text = p.Text(&e.EventEntry)
+		o.event.Text, o.event.More = p.Text(&e.EventEntry), p.More
 	}
 	o.done = p.Post == nil || e.Kind != care.KindTask && !p.All || o.event.Type == ""
 	return o
@@ -227,7 +235,7 @@ func (p *Publisher) answered(ctx context.Context, o *open, err error) {
 	}
 	switch kind {
 	case "", care.KindContent, care.KindRecipient:
-		o.done, p.taken, p.probes = true, now, 0
+		o.done, p.taken, p.probes, p.told = true, now, 0, time.Time{}
 		clear(p.failing)
 		if kind != "" {
 			p.Dropped(1)
@@ -240,6 +248,18 @@ func (p *Publisher) answered(ctx context.Context, o *open, err error) {
 		p.Pause(ctx, failure.Code)
 		p.rest = now.Add(pausedLook)
 		return
+	}
+	if now.Sub(p.told) >= eventsTell {
+		p.told = now
+		p.Log.Warn("the endpoint of CARE_WEBHOOK_URL does not take an event; it is posted again", slog.String("type", o.event.Type), slog.Any("error", err))
+	}
+	if kind == care.KindUncertain {
+		if o.unsure++; p.Bot && o.unsure >= eventsUnsure {
+			o.done = true
+			p.Dropped(1)
+			p.Log.Error("an event is not posted again: the bot never said whether it took it, and it may have", slog.String("type", o.event.Type), slog.Int("posts", o.tries))
+			return
+		}
 	}
 	if p.failing == nil {
 		p.failing = make(map[*open]bool)
@@ -302,9 +322,15 @@ func eventOf(e *store.Event) webhook.Event {
 	return out
 }
 
-// TaskText is what a group bot is told of a task, in the language of a locale.
+// TaskText is what a group bot is told of a task, in the language of a locale. What a customer wrote stays what it is: no mention of the
+// whole group, no link under another name, no line that looks like a second task.
 func TaskText(locale string, e *care.EventEntry) string {
-	return texts.For(locale).T("event.task", "customer", e.Customer, "program", e.Program, "step", e.Step, "reason", e.Reason, "value", e.Value)
+	return texts.For(locale).T("event.task", "customer", e.Customer, "program", e.Program, "step", e.Step, "reason", e.Reason, "value", plain(e.Value))
+}
+
+// plain takes from a text what a bot's language would act on: tags (<at user_id="all">, <@all>), Markdown's links, line ends.
+func plain(s string) string {
+	return strings.NewReplacer("<", "＜", ">", "＞", "](", "] (", "@all", "@ all", "@所有人", "@ 所有人").Replace(text.Line(s))
 }
 
 // pauseFor waits; false = ctx has ended.

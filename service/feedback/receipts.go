@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"slices"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels/email"
 )
 
 // MaxMail is how much of a returned mail is read, in bytes: it carries the mail that it is about.
@@ -33,15 +35,39 @@ func (s *Service) Returned(ctx context.Context, mail io.Reader) error {
 		return err
 	}
 	receipts, err := s.Reports(raw)
-	if err != nil {
+	switch {
+	case errors.Is(err, email.ErrUnproven):
+		return s.unread(ctx, ReturnedUnproven)
+	case errors.Is(err, email.ErrNotUnderstood):
+		return s.unread(ctx, ReturnedUnknown)
+	case err != nil:
 		return err
 	}
 	return s.TakeReceipts(ctx, receipts)
 }
 
+// What is counted of returned mail that teaches nothing.
+const (
+	ReturnedUnproven = "unproven"       // it names a message of ours and does not show that it answers us
+	ReturnedUnknown  = "not_understood" // what it says was not understood
+)
+
+// unread counts a returned mail that teaches nothing, and says so once an hour: the mail itself stays where it arrived.
+func (s *Service) unread(ctx context.Context, why string) error {
+	if s.Unread == nil {
+		return nil
+	}
+	first, err := s.Unread(ctx, why)
+	if err == nil && first {
+		s.Log.Warn("returned mail teaches nothing: carebell hygiene counts it", slog.String("why", why))
+	}
+	return err
+}
+
 // TakeReceipts keeps receipts, whether a provider posted them or was asked, and learns from them: a dead address, an opt-out that the
 // provider knows of. Receipts that were taken before change nothing.
 func (s *Service) TakeReceipts(ctx context.Context, receipts []care.Receipt) error {
+	receipts = s.believed(ctx, receipts)
 	if len(receipts) == 0 {
 		return nil
 	}
@@ -54,6 +80,25 @@ func (s *Service) TakeReceipts(ctx context.Context, receipts []care.Receipt) err
 		}
 	}
 	return nil
+}
+
+// believed drops receipts for messages that went by another gateway: the secret of one does not speak for the others.
+func (s *Service) believed(ctx context.Context, receipts []care.Receipt) []care.Receipt {
+	if s.Message == nil {
+		return receipts
+	}
+	out := receipts[:0:0]
+	for _, rc := range receipts {
+		if rc.Channel == care.SMS && rc.ID != "" {
+			rec, err := s.Message(ctx, rc.ID)
+			if err == nil && rec.State != care.StateSending && !rec.WentBy(care.SMS, rc.Gateway) {
+				s.Log.Warn("a receipt is left out: the message went by another gateway", slog.String("message", rc.ID), slog.String("gateway", rc.Gateway))
+				continue
+			}
+		}
+		out = append(out, rc)
+	}
+	return out
 }
 
 // learn acts on what a receipt says of the customer. It does nothing the second time.

@@ -11,17 +11,18 @@ import (
 	"github.com/carebell/carebell/channels/email"
 )
 
-// ReadReport reads a mail that came back: a bounce (RFC 3464) or a complaint (RFC 5965), whose Kind is opted_out. A mail that is
-// neither gives no receipts. The error is ErrUnreadable.
-func ReadReport(raw []byte, now time.Time) ([]care.Receipt, error) {
-	receipts, err := email.ParseReport(bytes.NewReader(raw), now)
+// ReadReport reads a mail that came back: a bounce or a complaint (RFC 5965), whose Kind is opted_out. Under keys a report must show the
+// proof that went with the mail. A mail that is neither gives no receipts. The errors are those of email.Reports.
+func ReadReport(raw []byte, now time.Time, keys ...[]byte) ([]care.Receipt, error) {
+	var reports email.Reports
+	if len(keys) > 0 {
+		reports.Proven = email.NewProofs(keys...).Proven
+	}
+	receipts, err := reports.Parse(bytes.NewReader(raw), now)
 	if errors.Is(err, email.ErrNoReport) {
 		return nil, nil // some other mail: an answer, an out-of-office note
 	}
-	if err != nil {
-		return nil, errors.Join(ErrUnreadable, err)
-	}
-	return receipts, nil
+	return receipts, err
 }
 
 // HashOf returns the fingerprint of an address that a provider names, as those of customers are made; "" if it is none.

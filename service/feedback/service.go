@@ -20,6 +20,10 @@ type Service struct {
 	People    People // nil = nothing is learned from receipts and replies
 	// Reports reads a mail that came back (ReadReport).
 	Reports func(raw []byte) ([]care.Receipt, error)
+	// Message reads a message's record, to know the gateway that it went by; nil = every gateway is believed.
+	Message func(ctx context.Context, id string) (care.Record, error)
+	// Unread counts a returned mail that teaches nothing, and reports whether it is the first of its kind for an hour; nil = not counted.
+	Unread func(ctx context.Context, why string) (first bool, err error)
 	// Hash returns the keyed hash of an address that a provider names, "" if it is none. Without it a report counts for the customer's
 	// present address, whichever it was about.
 	Hash func(ch care.Channel, address string) string

@@ -36,11 +36,12 @@ const (
 	foundReplaced    = "odometer_replaced"
 	foundSold        = "sold"
 	foundShared      = "vehicle_shared"
+	foundReturned    = "returned_mail"
 )
 
 // FlawKinds lists what hygiene looks for, in the order of the report.
 var FlawKinds = []string{
-	foundDefect, foundPhone, foundEmail, foundDuplicate, foundErased, foundUnreachable, foundForgotten, foundStale, foundRollback, foundReplaced, foundSold, foundShared,
+	foundDefect, foundPhone, foundEmail, foundDuplicate, foundErased, foundUnreachable, foundForgotten, foundStale, foundRollback, foundReplaced, foundSold, foundShared, foundReturned,
 }
 
 // FlawTitle says in words what a kind of flaw is.
@@ -80,6 +81,13 @@ func (s *Service) Hygiene(ctx context.Context, who care.Principal, opt HygieneOp
 		customers += i.customers
 	}
 	all = append(all, shared.findings()...)
+	if opt.File == "" {
+		returned, err := s.returned(ctx)
+		if err != nil {
+			return customers, err
+		}
+		all = append(all, returned...)
+	}
 	slices.SortFunc(all, func(a, b Flaw) int {
 		return cmp.Or(slices.Index(FlawKinds, a.Kind)-slices.Index(FlawKinds, b.Kind), cmp.Compare(a.group(), b.group()),
 			cmp.Compare(a.Customer, b.Customer), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Detail, b.Detail))
@@ -91,6 +99,16 @@ func (s *Service) Hygiene(ctx context.Context, who care.Principal, opt HygieneOp
 		}
 	}
 	return customers, nil
+}
+
+// returned names the returned mail that taught nothing.
+func (s *Service) returned(ctx context.Context) ([]Flaw, error) {
+	counts, err := s.Store.ReturnedMail(ctx)
+	var out []Flaw
+	for why, n := range counts {
+		out = append(out, Flaw{Kind: foundReturned, Customer: "-", Path: "$", Detail: n + " mails: " + FlawTitle(why, "en")})
+	}
+	return out, err
 }
 
 // group keeps the members of a group of duplicates together.

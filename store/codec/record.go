@@ -51,6 +51,7 @@ type storedAttempt struct {
 	Code     string `json:"e,omitzero"`
 	Took     int64  `json:"w,omitzero"` // nanoseconds
 	Provider string `json:"i,omitzero"`
+	Said     string `json:"s,omitzero"`
 }
 
 // EncodeRecord writes a message record as it stands in msg:<day>. It is the one function that does, by hand: reflection takes three times
@@ -119,6 +120,7 @@ func (w *writer) attempt(a *care.Attempt, r *care.Record, updated int64) {
 	w.some("e", a.Code)
 	w.number("w", int64(a.Took), a.Took != 0)
 	w.some("i", a.Provider)
+	w.some("s", a.Said)
 	if len(w.b) == start {
 		w.b = append(w.b, '{')
 	}
@@ -221,7 +223,7 @@ func DecodeRecord(id, raw string) (care.Record, error) {
 	for i, a := range in.Attempts {
 		one := care.Attempt{
 			N: i + 1, At: r.UpdatedAt, Channel: r.Channel, Gateway: a.Gateway, Kind: care.Kind(a.Kind), Code: a.Code, Took: time.Duration(a.Took),
-			Provider: a.Provider,
+			Provider: a.Provider, Said: a.Said,
 		}
 		if a.At != nil {
 			one.At = fromMillis(*a.At)

@@ -38,7 +38,7 @@ func drawRecord(t *rapid.T) care.Record {
 	for i := range small.Draw(t, "attempts") {
 		r.Attempts = append(r.Attempts, care.Attempt{
 			N: i + 1, At: at.Draw(t, "at"), Channel: channel.Draw(t, "by"), Gateway: text.Draw(t, "gateway"), Kind: care.KindRetry,
-			Code: text.Draw(t, "code"), Took: time.Duration(rapid.Int64Range(0, 1<<45).Draw(t, "took")), Provider: text.Draw(t, "provider"),
+			Code: text.Draw(t, "code"), Took: time.Duration(rapid.Int64Range(0, 1<<45).Draw(t, "took")), Provider: text.Draw(t, "provider"), Said: text.Draw(t, "said"),
 		})
 		r.Tried = append(r.Tried, channel.Draw(t, "tried"))
 		r.Also = append(r.Also, "baaaaaaaaaaaaaaaaaaaaaaaaa")

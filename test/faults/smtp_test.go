@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/test/sink"
 	"github.com/carebell/carebell/test/sink/serve"
@@ -27,7 +29,8 @@ func (h *house) tell(ch care.Channel) care.Record {
 	var rec care.Record
 	h.eventually(20*time.Second, "the message is tried", func() error {
 		for _, r := range h.records("--customer", id) {
-			if len(r.Attempts) > 0 && r.State != care.StateSending {
+			// A refusal waits a moment for what comes after it: it may be about us.
+			if len(r.Attempts) > 0 && r.State != care.StateSending && r.Reason != "refused" {
 				rec = r
 				return nil
 			}
@@ -112,5 +115,44 @@ func TestRow24FaultsOfSMTP(t *testing.T) {
 	}
 	if slices.Contains(commands, "") {
 		t.Error("an empty command was sent")
+	}
+}
+
+// A mail server that refuses us, for a reason that is known as such and for one that nobody knows, and then takes mail: the channel is
+// paused, nothing is failed, and after a resume every message goes once.
+func TestRow42ARelayThatRefusesUs(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]sink.SMTPFault{
+		"the greeting's name":      {At: serve.AtRcpt, Code: 504, Text: "5.5.2 <vm>: Helo command rejected: need fully-qualified hostname"},
+		"relaying":                 {At: serve.AtRcpt, Code: 554, Text: "5.7.1 <x@customer.example>: Relay access denied"},
+		"the sender":               {At: serve.AtMail, Code: 553, Text: "Mail from must equal authorized user"},
+		"a code that nobody knows": {At: serve.AtRcpt, Code: 550, Text: "5.9.9 E1234"},
+		"every address unknown":    {At: serve.AtRcpt, Code: 550, Text: "5.1.1 User unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, houseOptions{})
+			f.Do, f.When = serve.DoReply, sink.When{Percent: 100}
+			h.sink.Set(sink.Faults{SMTP: []sink.SMTPFault{f}})
+			r := h.serve()
+			h.leads([]*replica{r}, 10*time.Second)
+			n := pick(40, 400)
+			h.customers(n, care.Email, true)
+			h.eventually(30*time.Second, "the channel is paused", func() error {
+				if got, err := h.counted("care:{*}:operator", (*redis.Client).HLen); got > 0 || err != nil {
+					return err
+				}
+				return fmt.Errorf("it is not")
+			})
+			if failed := h.records("--state", "failed"); len(failed) > 0 {
+				t.Errorf("%d messages failed: %+v", len(failed), failed[0].Attempts)
+			}
+			h.sink.Set(sink.Faults{})
+			h.carebell("resume", "--channel", "email")
+			h.awaitDrained(3 * time.Minute)
+			if got := h.judge("42", name); got.Sent != got.Planned || got.Failed != 0 || got.Duplicates != 0 {
+				t.Error("want every message sent once")
+			}
+		})
 	}
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/emersion/go-imap"
 	"github.com/emersion/go-imap/client"
+	"github.com/emersion/go-imap/commands"
+	"github.com/emersion/go-imap/responses"
 
 	"github.com/carebell/carebell/channels/email"
 )
@@ -271,11 +273,18 @@ func (m *IMAP) enter(s *session) error {
 // unseen lists the mails that nobody has read, by UID.
 func (s *session) unseen() ([]uint32, error) {
 	s.conn.left.Store(maxAnswer)
-	uids, err := s.UidSearch(&imap.SearchCriteria{WithoutFlags: []string{imap.SeenFlag, imap.DeletedFlag}})
+	// No CHARSET, which the library's own search always names: our words are ASCII, and Alibaba's enterprise mail answers BAD to any
+	// (RFC 3501 section 6.4.4).
+	search := &commands.Search{Criteria: &imap.SearchCriteria{WithoutFlags: []string{imap.SeenFlag, imap.DeletedFlag}}}
+	var found responses.Search
+	status, err := s.Execute(&commands.Uid{Cmd: search}, &found)
+	if err == nil {
+		err = status.Err()
+	}
 	if err != nil {
 		return nil, s.refused("%s did not list its unseen mails", s.at)
 	}
-	return uids, nil
+	return found.Ids, nil
 }
 
 // read returns the beginning of a mail and leaves it unseen; nil if it is gone.

@@ -357,6 +357,25 @@ func TestTheEndOfTheContextEndsAFetch(t *testing.T) {
 	}
 }
 
+// TestProvidersThatKnowNoCharset: Alibaba's enterprise mail answers BAD to a search that names one.
+func TestProvidersThatKnowNoCharset(t *testing.T) {
+	t.Parallel()
+	box := script(t, "* OK hello\r\n", func(command string) string {
+		switch {
+		case strings.HasPrefix(command, "CAPABILITY"):
+			return "* CAPABILITY IMAP4rev1\r\nTAG OK done\r\n"
+		case strings.Contains(command, "CHARSET"):
+			return "TAG BAD invalid command or parameters\r\n"
+		case strings.HasPrefix(command, "UID SEARCH"):
+			return "* SEARCH 7 9\r\nTAG OK done\r\n"
+		}
+		return "TAG OK [READ-WRITE] done\r\n"
+	})
+	if n, err := box.Check(t.Context()); err != nil || n != 2 {
+		t.Errorf("%d mails, %v", n, err)
+	}
+}
+
 // TestProvidersThatAskWhoWeAre: NetEase refuses to open a folder for a client without a name.
 func TestProvidersThatAskWhoWeAre(t *testing.T) {
 	t.Parallel()

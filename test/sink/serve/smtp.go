@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/mail"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -196,14 +197,17 @@ func readBody(r *bufio.Reader) (body []byte, bare bool, err error) {
 	}
 }
 
-// mailID is X-Carebell-Id, or else the local part of Message-ID.
+// proof is what stands behind an id so that a report can show that it answers us.
+var proof = regexp.MustCompile(`^([a-p][a-z2-7]{25}-email)-[a-z2-7]{12}$`)
+
+// mailID is X-Carebell-Id without its proof, or else the local part of Message-ID.
 func mailID(body []byte) string {
 	m, err := mail.ReadMessage(bytes.NewReader(body))
 	if err != nil {
 		return ""
 	}
 	if id := m.Header.Get("X-Carebell-Id"); id != "" {
-		return id
+		return proof.ReplaceAllString(id, "$1")
 	}
 	id, _, _ := strings.Cut(strings.Trim(m.Header.Get("Message-Id"), "<> "), "@")
 	return id
