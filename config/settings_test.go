@@ -272,8 +272,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	if n != 45 {
-		t.Errorf("usage shows %d settings, want 45:\n%s", n, b.String())
+	if n != 46 {
+		t.Errorf("usage shows %d settings, want 46:\n%s", n, b.String())
 	}
 	folded := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{"CARE_LEASE 30s ", "CARE_SMS_GATEWAY - ", "CARE_SMTP_URL_FILE", "CARE_RETENTION 180d "} {

@@ -33,7 +33,11 @@ func readMail(r io.Reader) (m mailMessage, err error) {
 	if err != nil {
 		return m, fmt.Errorf("this is no mail: %w", err)
 	}
-	m.ID, _, _ = strings.Cut(strings.Trim(msg.Header.Get("Message-ID"), "<> "), "@")
+	m.ID, _, _ = strings.Cut(strings.Trim(msg.Header.Get("Message-ID"), "<> "), "@") // <id>-<channel>-<proof>
+	if id, more, ok := strings.Cut(m.ID, "-"); ok {
+		channel, _, _ := strings.Cut(more, "-")
+		m.ID = id + "-" + channel
+	}
 	words := mime.WordDecoder{CharsetReader: charset.NewReaderLabel}
 	for name, to := range map[string]*string{"From": &m.From, "Subject": &m.Subject} {
 		if *to, err = words.DecodeHeader(msg.Header.Get(name)); err != nil {

@@ -9,7 +9,7 @@ import (
 
 func TestReadMail(t *testing.T) {
 	t.Parallel()
-	const head = "Message-ID: <abc-email@dealer.example>\r\nFrom: =?UTF-8?b?5rWm5Lic5Yir5YWL?= <care@dealer.example>\r\nSubject: =?UTF-8?q?Hello_=E2=82=AC?=\r\n =?GB18030?b?xOO6ww==?=\r\nMIME-Version: 1.0\r\n"
+	const head = "Message-ID: <abc-email-0123456789ab@dealer.example>\r\nFrom: =?UTF-8?b?5rWm5Lic5Yir5YWL?= <care@dealer.example>\r\nSubject: =?UTF-8?q?Hello_=E2=82=AC?=\r\n =?GB18030?b?xOO6ww==?=\r\nMIME-Version: 1.0\r\n"
 	whole := func(m mailMessage) mailMessage {
 		m.ID, m.From, m.Subject = "abc-email", "浦东别克 <care@dealer.example>", "Hello €你好"
 		return m
