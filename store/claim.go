@@ -334,11 +334,24 @@ func (s *Store) readClaims(ctx context.Context, c *lua.Call, shard int, until ti
 	return claims, seen
 }
 
-// setAside ends a message whose record is gone or cannot be read: it would come back for ever. The ledger says what it was.
+// forget takes a claimed message out of queue and ledger.
+func (s *Store) forget(ctx context.Context, claim *care.Claim, r codec.Ref) error {
+	shard := care.ShardOf(r.ID)
+	c := &lua.Call{Script: s.lua.Write, Key: s.keys.fence(shard)}
+	c.Add(3, "HDEL", s.keys.ledger(r.Customer), r.ID, 3, "ZREM", s.keys.leased(shard), claim.Lane.String()+"|"+r.String(), 3, "HDEL", s.keys.busy(shard), r.Customer)
+	return s.lua.Exec(ctx, []*lua.Call{c}, true)
+}
+
+// setAside ends a message whose record is gone or cannot be read: it would come back for ever. The ledger says what it was. One of which
+// nothing was begun is forgotten instead: the next sweep plans it anew.
 func (s *Store) setAside(ctx context.Context, claim *care.Claim, r codec.Ref) {
-	s.log.ErrorContext(ctx, "a message's record cannot be read; it is set aside", slog.String("id", r.ID), logCustomer(r.Customer))
 	raw, _ := s.client.HGet(ctx, s.keys.ledger(r.Customer), r.ID).Result()
 	e, _ := codec.DecodeEntry(raw) // of what cannot be read nothing is known
+	if e.State == care.StateDue && s.forget(ctx, claim, r) == nil {
+		s.log.WarnContext(ctx, "a message's record cannot be read; it is planned anew", slog.String("id", r.ID), logCustomer(r.Customer))
+		return
+	}
+	s.log.ErrorContext(ctx, "a message's record cannot be read; it is set aside", slog.String("id", r.ID), logCustomer(r.Customer))
 	claim.Record = care.Record{
 		ID: r.ID, Customer: r.Customer, Program: e.Program, Vehicle: e.Vehicle, Step: e.Step, Cycle: e.Cycle, On: e.On, Class: e.Class,
 		Channel: claim.Lane.Channel, State: care.StateFailed, Reason: "damaged_record", UpdatedAt: s.clock().UTC(),

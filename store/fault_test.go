@@ -325,7 +325,8 @@ func TestDamagedState(t *testing.T) {
 		ctx := t.Context()
 		all := b.queue(t, 4)
 		day := codec.DayOf(all[0].Release)
-		// A lease deleted, of one that was being sent; a queue entry deleted; a record deleted; a record that is rubbish.
+		// A lease deleted, of one that was being sent; a queue entry deleted; a record deleted before anything was begun; a record that is
+		// rubbish, of a message that was tried.
 		var c *care.Claim
 		for c == nil || c.Record.ID != all[0].ID {
 			c = claimOne(t, b.Store, time.Minute)
@@ -338,6 +339,11 @@ func TestDamagedState(t *testing.T) {
 		b.redis.ZRem(ctx, dueKey(care.ShardOf(all[1].ID), smsQueue), codec.Ref{ID: all[1].ID, Day: day, Customer: all[1].Customer}.String())
 		b.redis.HDel(ctx, messagesKey(care.ShardOf(all[2].ID), day), all[2].ID)
 		b.redis.HSet(ctx, messagesKey(care.ShardOf(all[3].ID), day), all[3].ID, "{")
+		for i, state := range map[int]care.State{2: care.StateDue, 3: care.StateRetry} {
+			e := b.ledger(t, all[i].Customer)[all[i].ID]
+			e.State = state
+			b.redis.HSet(ctx, ledgerKey(all[i].Customer), all[i].ID, codec.EncodeEntry(e))
+		}
 
 		if n, err := b.Repair(ctx); err != nil || n != 2 {
 			t.Fatalf("Repair put %d back, %v; want 2", n, err)
@@ -358,14 +364,19 @@ func TestDamagedState(t *testing.T) {
 		if len(got) != 2 || got[all[0].ID] != care.StateUncertain || got[all[1].ID] == "" {
 			t.Errorf("claimed %v", got)
 		}
-		for _, o := range all[2:] {
-			want := care.LedgerEntry{
-				State: care.StateFailed, At: epoch, Class: care.Service, Channel: care.SMS, Program: o.Program, Vehicle: o.Vehicle, Step: o.Step,
-				Cycle: o.Cycle, On: o.On, Day: care.DateFromDays(day), Reason: "damaged_record",
-			}
-			if diff := cmp.Diff(want, b.ledger(t, o.Customer)[o.ID], cmpopts.EquateComparable(care.Date{})); diff != "" {
-				t.Errorf("a damaged one (-want +got):\n%s", diff)
-			}
+		o := all[3]
+		want := care.LedgerEntry{
+			State: care.StateFailed, At: epoch, Class: care.Service, Channel: care.SMS, Program: o.Program, Vehicle: o.Vehicle, Step: o.Step,
+			Cycle: o.Cycle, On: o.On, Day: care.DateFromDays(day), Reason: "damaged_record",
+		}
+		if diff := cmp.Diff(want, b.ledger(t, o.Customer)[o.ID], cmpopts.EquateComparable(care.Date{})); diff != "" {
+			t.Errorf("a damaged one (-want +got):\n%s", diff)
+		}
+		if sum, err := b.Apply(ctx, []care.Change{{Customer: all[2].Customer, Add: all[2:3]}}); err != nil || sum.Added != 1 {
+			t.Errorf("%+v, %v: what was never begun is not planned anew", sum, err)
+		}
+		if c := claimOne(t, b.Store, time.Minute); c.Record.ID != all[2].ID || c.Was != care.StateDue && c.Was != care.StateClaimed {
+			t.Errorf("claimed %s as %s", c.Record.ID, c.Was)
 		}
 	})
 }

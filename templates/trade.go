@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/templates/liquid"
 )
 
@@ -195,21 +196,8 @@ func datePart(t time.Time, c byte, plain bool) string {
 	return ""
 }
 
-// grouped writes a whole number with a comma every three digits.
-func grouped(n float64) string {
-	s := strconv.FormatFloat(math.Abs(n), 'f', 0, 64)
-	var b strings.Builder
-	if n < 0 {
-		b.WriteByte('-')
-	}
-	for i := range len(s) {
-		if i > 0 && (len(s)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
+// grouped writes a whole number with a comma every three digits. Beyond 10^15 a number of a template is no count any more.
+func grouped(n float64) string { return texts.Number(int(min(max(n, -1e15), 1e15))) }
 
 func kilometres(s *liquid.State, in liquid.Value, _ []liquid.Value) liquid.Value {
 	n := grouped(math.Round(in.Number()))

@@ -81,7 +81,6 @@ type damage struct {
 	h        *house
 	broken   map[string]bool // customers whose record was damaged
 	lost     int             // queue entries and records that were deleted
-	orphaned int             // of them records
 }
 
 func TestRow19DamagedKeys(t *testing.T) {
@@ -128,9 +127,9 @@ func TestRow19DamagedKeys(t *testing.T) {
 	if took > 62*time.Second { // one look a minute, and the time to send
 		t.Errorf("swept up after %v, want 60 s", took)
 	}
-	// There is no second copy of a record: a message whose record was deleted is set aside for a person, and the ledger says what it was.
-	if f.Sent != f.Planned-len(d.broken)-d.orphaned || f.Failed != d.orphaned {
-		t.Errorf("%d sent and %d failed, want all but the %d damaged customers, and the %d deleted records failed", f.Sent, f.Failed, len(d.broken), d.orphaned)
+	// There is no second copy of a record, but the ledger knows that nothing was begun: the next sweep plans the message anew.
+	if f.Sent != f.Planned-len(d.broken) || f.Failed != 0 {
+		t.Errorf("%d sent and %d failed, want all sent but those of the %d damaged customers", f.Sent, f.Failed, len(d.broken))
 	}
 }
 
@@ -210,7 +209,6 @@ func (d *damage) orphan(n int) {
 			d.h.t.Fatalf("delete a record: %d %v", k, err)
 		}
 		d.lost++
-		d.orphaned++
 	}
 }
 
