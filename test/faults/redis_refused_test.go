@@ -78,9 +78,9 @@ func (o older6) Write(p []byte) (int, error) {
 
 // damage is what somebody did to the keys of a house whose sending is paused.
 type damage struct {
-	h        *house
-	broken   map[string]bool // customers whose record was damaged
-	lost     int             // queue entries and records that were deleted
+	h      *house
+	broken map[string]bool // customers whose record was damaged
+	lost   int             // queue entries and records that were deleted
 }
 
 func TestRow19DamagedKeys(t *testing.T) {
