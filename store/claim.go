@@ -199,7 +199,7 @@ func share(n int, more *[care.Shards]bool, all bool) (quota [care.Shards]int) {
 }
 
 func (s *Store) claimCall(shard int, from string, lanes []care.Lane, n int, lease time.Duration) *lua.Call {
-	c := &lua.Call{Script: s.lua.Claim, Key: s.keys.fence(shard)}
+	c := &lua.Call{Script: s.lua.Claim, Key: s.keys.Fence(shard)}
 	// Milliseconds are rounded down here and up in score: nothing is due before its time.
 	c.Add(s.clock().UnixMilli(), lease.Microseconds(), n, from)
 	for _, lane := range lanes {
@@ -229,7 +229,7 @@ func (s *Store) reclaim(ctx context.Context, seen *remembered, shards []int) err
 	for len(shards) > 0 {
 		calls := make([]*lua.Call, len(shards))
 		for i, shard := range shards {
-			calls[i] = &lua.Call{Script: s.lua.Reclaim, Key: s.keys.fence(shard), Args: []any{reclaimAtOnce}}
+			calls[i] = &lua.Call{Script: s.lua.Reclaim, Key: s.keys.Fence(shard), Args: []any{reclaimAtOnce}}
 		}
 		if err := s.lua.Exec(ctx, calls, true); err != nil {
 			return err
@@ -292,7 +292,7 @@ func (s *Store) askReceipts(ctx context.Context, claims []*care.Claim) ([]*care.
 		return claims, nil
 	}
 	r := claims[0].Record
-	waits, err := s.client.HExists(ctx, s.keys.shard(care.ShardOf(r.ID), "early"), r.ID).Result()
+	waits, err := s.client.HExists(ctx, s.keys.Shard(care.ShardOf(r.ID), "early"), r.ID).Result()
 	if err != nil || !waits {
 		return claims, err
 	}
@@ -337,7 +337,7 @@ func (s *Store) readClaims(ctx context.Context, c *lua.Call, shard int, until ti
 // setAside ends a message whose record is gone or cannot be read: it would come back for ever. The ledger says what it was.
 func (s *Store) setAside(ctx context.Context, claim *care.Claim, r codec.Ref) {
 	s.log.ErrorContext(ctx, "a message's record cannot be read; it is set aside", slog.String("id", r.ID), logCustomer(r.Customer))
-	raw, _ := s.client.HGet(ctx, s.keys.ledger(r.Customer), r.ID).Result()
+	raw, _ := s.client.HGet(ctx, s.keys.Ledger(r.Customer), r.ID).Result()
 	e, _ := codec.DecodeEntry(raw) // of what cannot be read nothing is known
 	claim.Record = care.Record{
 		ID: r.ID, Customer: r.Customer, Program: e.Program, Vehicle: e.Vehicle, Step: e.Step, Cycle: e.Cycle, On: e.On, Class: e.Class,
