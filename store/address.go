@@ -11,6 +11,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/addresses"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // AddressLink says that a customer can be reached at an address.
@@ -19,7 +20,7 @@ type AddressLink = addresses.Link
 // indexAddresses joins what is known of addresses with this store.
 func (s *Store) indexAddresses() *addresses.Index {
 	return addresses.New(addresses.Config{
-		Client: s.client, Key: shared.shard, Change: s.updateField, Erased: s.erased, Clock: s.clock, Log: s.log,
+		Client: s.client, Key: keyspace.Shared.Shard, Change: s.updateField, Erased: s.erased, Clock: s.clock, Log: s.log,
 	})
 }
 
@@ -71,7 +72,7 @@ func (s *Store) trimAddresses(ctx context.Context, buckets []string) error {
 	pipe = s.client.Pipeline()
 	entries, overlays := make([]*redis.IntCmd, len(gone)), make([]*redis.BoolCmd, len(gone))
 	for i, id := range gone {
-		entries[i], overlays[i] = pipe.HLen(ctx, shared.ledger(id)), pipe.HExists(ctx, shared.ledger(id), codec.OverlayField)
+		entries[i], overlays[i] = pipe.HLen(ctx, keyspace.Shared.Ledger(id)), pipe.HExists(ctx, keyspace.Shared.Ledger(id), codec.OverlayField)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim addresses: %w", err)

@@ -101,7 +101,7 @@ func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out
 	}
 	const amendWordCount, parkWordCount = 10, 5
 	shard := func(list []int) func(int) int { return func(j int) int { return care.ShardOf(at[list[j]].record.ID) } }
-	amends, err := lua.PerShard(s.lua.Amend, s.keys.fence, len(changed), shard(changed), nil, func(j int) ([]any, error) {
+	amends, err := lua.PerShard(s.lua.Amend, s.keys.Fence, len(changed), shard(changed), nil, func(j int) ([]any, error) {
 		d := decided[changed[j]]
 		return amendWords(at[changed[j]], &d)
 	})
@@ -109,7 +109,7 @@ func (s *Store) amendOnce(ctx context.Context, todo []int, found []*located, out
 		return nil, err
 	}
 	amends.Split(amendWordCount, atOnce)
-	parks, err := lua.PerShard(s.lua.Park, s.keys.fence, len(parked), shard(parked), nil, func(j int) ([]any, error) {
+	parks, err := lua.PerShard(s.lua.Park, s.keys.Fence, len(parked), shard(parked), nil, func(j int) ([]any, error) {
 		d := decided[parked[j]]
 		return s.parkWords(at[parked[j]], &d)
 	})

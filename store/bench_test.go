@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/keyspace"
 	"github.com/carebell/carebell/store/lua"
 )
 
@@ -230,7 +231,7 @@ func BenchmarkMemory(b *testing.B) {
 	before := used()
 	for b.Loop() {
 		s.customers(b, n)
-		s.redis.Del(b.Context(), changesKey)
+		s.redis.Del(b.Context(), keyspace.Changes)
 		records := used()
 		b.ReportMetric((records-before)/n, "B/record")
 		b.ReportMetric(float64(len(record(1))), "B/JSON")

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // changesAtOnce is how many entries of care:changes are read at a time.
@@ -17,9 +19,9 @@ const changesAtOnce = 1000
 // what is written from now on: it returns at once with the cursor of now.
 func (s *Store) Changes(ctx context.Context, after string, block time.Duration) (ids []string, next string, err error) {
 	if after == "" {
-		last, err := s.client.XRevRangeN(ctx, changesKey, "+", "-", 1).Result()
+		last, err := s.client.XRevRangeN(ctx, keyspace.Changes, "+", "-", 1).Result()
 		if err != nil {
-			return nil, "", fmt.Errorf("read %s: %w", changesKey, err)
+			return nil, "", fmt.Errorf("read %s: %w", keyspace.Changes, err)
 		}
 		if len(last) == 0 {
 			return nil, "0-0", nil
@@ -32,12 +34,12 @@ func (s *Store) Changes(ctx context.Context, after string, block time.Duration) 
 		if slice < time.Millisecond {
 			slice = -1
 		}
-		streams, err := s.client.XRead(ctx, &redis.XReadArgs{Streams: []string{changesKey, after}, Count: changesAtOnce, Block: slice}).Result()
+		streams, err := s.client.XRead(ctx, &redis.XReadArgs{Streams: []string{keyspace.Changes, after}, Count: changesAtOnce, Block: slice}).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			if ctx.Err() != nil {
 				return nil, after, ctx.Err()
 			}
-			return nil, after, fmt.Errorf("read %s: %w", changesKey, err)
+			return nil, after, fmt.Errorf("read %s: %w", keyspace.Changes, err)
 		}
 		seen := make(map[string]bool)
 		for _, stream := range streams {

@@ -199,7 +199,7 @@ func share(n int, more *[care.Shards]bool, all bool) (quota [care.Shards]int) {
 }
 
 func (s *Store) claimCall(shard int, from string, lanes []care.Lane, n int, lease time.Duration) *lua.Call {
-	c := &lua.Call{Script: s.lua.Claim, Key: s.keys.fence(shard)}
+	c := &lua.Call{Script: s.lua.Claim, Key: s.keys.Fence(shard)}
 	// Milliseconds are rounded down here and up in score: nothing is due before its time.
 	c.Add(s.clock().UnixMilli(), lease.Microseconds(), n, from)
 	for _, lane := range lanes {
@@ -229,7 +229,7 @@ func (s *Store) reclaim(ctx context.Context, seen *remembered, shards []int) err
 	for len(shards) > 0 {
 		calls := make([]*lua.Call, len(shards))
 		for i, shard := range shards {
-			calls[i] = &lua.Call{Script: s.lua.Reclaim, Key: s.keys.fence(shard), Args: []any{reclaimAtOnce}}
+			calls[i] = &lua.Call{Script: s.lua.Reclaim, Key: s.keys.Fence(shard), Args: []any{reclaimAtOnce}}
 		}
 		if err := s.lua.Exec(ctx, calls, true); err != nil {
 			return err
@@ -292,7 +292,7 @@ func (s *Store) askReceipts(ctx context.Context, claims []*care.Claim) ([]*care.
 		return claims, nil
 	}
 	r := claims[0].Record
-	waits, err := s.client.HExists(ctx, s.keys.shard(care.ShardOf(r.ID), "early"), r.ID).Result()
+	waits, err := s.client.HExists(ctx, s.keys.Shard(care.ShardOf(r.ID), "early"), r.ID).Result()
 	if err != nil || !waits {
 		return claims, err
 	}
@@ -337,15 +337,15 @@ func (s *Store) readClaims(ctx context.Context, c *lua.Call, shard int, until ti
 // forget takes a claimed message out of queue and ledger.
 func (s *Store) forget(ctx context.Context, claim *care.Claim, r codec.Ref) error {
 	shard := care.ShardOf(r.ID)
-	c := &lua.Call{Script: s.lua.Write, Key: s.keys.fence(shard)}
-	c.Add(3, "HDEL", s.keys.ledger(r.Customer), r.ID, 3, "ZREM", s.keys.leased(shard), claim.Lane.String()+"|"+r.String(), 3, "HDEL", s.keys.busy(shard), r.Customer)
+	c := &lua.Call{Script: s.lua.Write, Key: s.keys.Fence(shard)}
+	c.Add(3, "HDEL", s.keys.Ledger(r.Customer), r.ID, 3, "ZREM", s.keys.Leased(shard), claim.Lane.String()+"|"+r.String(), 3, "HDEL", s.keys.Busy(shard), r.Customer)
 	return s.lua.Exec(ctx, []*lua.Call{c}, true)
 }
 
 // setAside ends a message whose record is gone or cannot be read: it would come back for ever. The ledger says what it was. One of which
 // nothing was begun is forgotten instead: the next sweep plans it anew.
 func (s *Store) setAside(ctx context.Context, claim *care.Claim, r codec.Ref) {
-	raw, _ := s.client.HGet(ctx, s.keys.ledger(r.Customer), r.ID).Result()
+	raw, _ := s.client.HGet(ctx, s.keys.Ledger(r.Customer), r.ID).Result()
 	e, _ := codec.DecodeEntry(raw) // of what cannot be read nothing is known
 	if e.State == care.StateDue && s.forget(ctx, claim, r) == nil {
 		s.log.WarnContext(ctx, "a message's record cannot be read; it is planned anew", slog.String("id", r.ID), logCustomer(r.Customer))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // clusterOf starts a cluster of masters without replicas and returns their addresses.
@@ -158,7 +159,7 @@ func TestAClaimWhileItsSlotMoves(t *testing.T) {
 		}
 		c.Close()
 	}
-	slot := int(crc16(tags[shard]) % 16384)
+	slot := int(crc16(keyspace.Tag(shard)) % 16384)
 	busy := func(want int64, when string) {
 		t.Helper()
 		n, leases := node.HLen(ctx, busyKey(shard)).Val(), node.ZCard(ctx, leasedKey(shard)).Val()
@@ -180,7 +181,7 @@ func TestAClaimWhileItsSlotMoves(t *testing.T) {
 	busy(1, "after half a claim")
 	node.HSet(ctx, shardKey(shard, "early"), "another", "{}") // without any of these, that would stop it
 	node.HSet(ctx, shardKey(shard, "crashes"), "another", "1")
-	node.HSet(ctx, shardKey(shard, sentTable(codec.DayOf(epoch))), "another", "1")
+	node.HSet(ctx, shardKey(shard, keyspace.SentTable(codec.DayOf(epoch))), "another", "1")
 	moving("MIGRATING", other)
 	kept := node.Dump(ctx, messagesKey(shard, claims[0].Day)).Val()
 	node.Del(ctx, messagesKey(shard, claims[0].Day))
@@ -218,7 +219,7 @@ func moveShards(ctx context.Context, addresses []string) string {
 		names[a] = nodes[a].Do(ctx, "CLUSTER", "MYID").Val().(string)
 	}
 	for shard := range 6 {
-		slot := int(crc16(tags[shard]) % 16384)
+		slot := int(crc16(keyspace.Tag(shard)) % 16384)
 		from := ""
 		for a, c := range nodes {
 			shards, err := c.ClusterShards(ctx).Result()

@@ -11,6 +11,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/addresses"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 	"github.com/carebell/carebell/store/lua"
 )
 
@@ -46,7 +47,7 @@ func (s *Store) Begin(ctx context.Context, intents []care.Intent) ([]bool, error
 	if err := s.watermarks.stopped(); err != nil {
 		return begun, err
 	}
-	calls, err := lua.PerShard(s.lua.Begin, s.keys.fence, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, []any{s.lua.Moves()}, func(i int) ([]any, error) {
+	calls, err := lua.PerShard(s.lua.Begin, s.keys.Fence, len(intents), func(i int) int { return care.Shard(intents[i].Claim.Record.Customer) }, []any{s.lua.Moves()}, func(i int) ([]any, error) {
 		claim := intents[i].Claim
 		r := claim.Record
 		r.State, r.UpdatedAt = care.StateSending, intents[i].At.UTC().Truncate(time.Millisecond)
@@ -72,7 +73,7 @@ func (s *Store) Renew(ctx context.Context, claims []*care.Claim, lease time.Dura
 		return inParts(claims, func(part []*care.Claim) ([]bool, error) { return s.Renew(ctx, part, lease) })
 	}
 	alive := make([]bool, len(claims))
-	calls, err := lua.PerShard(s.lua.Renew, s.keys.fence, len(claims), func(i int) int { return care.Shard(claims[i].Record.Customer) }, []any{lease.Microseconds()},
+	calls, err := lua.PerShard(s.lua.Renew, s.keys.Fence, len(claims), func(i int) int { return care.Shard(claims[i].Record.Customer) }, []any{lease.Microseconds()},
 		func(i int) ([]any, error) { return claimWords(claims[i]), nil })
 	if err != nil {
 		return alive, err
@@ -133,8 +134,8 @@ func (s *Store) Complete(ctx context.Context, results []care.Result) ([]bool, er
 func (s *Store) completeCalls(results []care.Result) (lua.Calls, error) {
 	now := s.clock()
 	more := make([][][]any, len(results)) // what else each does
-	calls, err := lua.PerShard(s.lua.Complete, s.keys.fence, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
-		[]any{s.lua.Moves(), sentTable(codec.DayOf(now)), int(countersKept / time.Second), 0}, func(i int) (words []any, err error) {
+	calls, err := lua.PerShard(s.lua.Complete, s.keys.Fence, len(results), func(i int) int { return care.Shard(results[i].Claim.Record.Customer) },
+		[]any{s.lua.Moves(), keyspace.SentTable(codec.DayOf(now)), int(countersKept / time.Second), 0}, func(i int) (words []any, err error) {
 			words, more[i], err = completeWords(&results[i], now)
 			return words, err
 		})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // claimed claims n messages of one shard together.
@@ -98,7 +99,7 @@ func TestWhereRedisIsFull(t *testing.T) {
 	if n := b.redis.HLen(t.Context(), shardKey(care.Shard("P-1"), providerTable(codec.DayOf(epoch)))).Val(); n != 1 {
 		t.Errorf("%d provider's ids are known", n)
 	}
-	if n := b.redis.XLen(t.Context(), shared.events()).Val(); n != 1 {
+	if n := b.redis.XLen(t.Context(), keyspace.Shared.Events()).Val(); n != 1 {
 		t.Errorf("%d published", n)
 	}
 }

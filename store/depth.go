@@ -27,11 +27,11 @@ func (s *Store) Depth(ctx context.Context) ([]Depth, error) {
 	var leased [care.Shards]*redis.StringSliceCmd
 	due, all, suspects := make([]*redis.IntCmd, 0, 96), make([]*redis.IntCmd, 0, 96), make([]*redis.IntCmd, 0, 96)
 	for shard := range leased {
-		leased[shard] = pipe.ZRange(ctx, s.keys.leased(shard), 0, -1)
+		leased[shard] = pipe.ZRange(ctx, s.keys.Leased(shard), 0, -1)
 		for _, lane := range care.Lanes {
-			due = append(due, pipe.ZCount(ctx, s.keys.due(shard, lane), "-inf", now))
-			all = append(all, pipe.ZCard(ctx, s.keys.due(shard, lane)))
-			suspects = append(suspects, pipe.ZCard(ctx, s.keys.suspects(shard, lane)))
+			due = append(due, pipe.ZCount(ctx, s.keys.Due(shard, lane), "-inf", now))
+			all = append(all, pipe.ZCard(ctx, s.keys.Due(shard, lane)))
+			suspects = append(suspects, pipe.ZCard(ctx, s.keys.Suspects(shard, lane)))
 		}
 	}
 	if err := run(ctx, pipe); err != nil {
@@ -66,10 +66,10 @@ func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 	var first []*redis.ZSliceCmd
 	var claimed []*redis.IntCmd
 	for shard := range care.Shards {
-		claimed = append(claimed, pipe.ZCard(ctx, s.keys.leased(shard)))
+		claimed = append(claimed, pipe.ZCard(ctx, s.keys.Leased(shard)))
 		for _, lane := range care.Lanes {
-			first = append(first, pipe.ZRangeWithScores(ctx, s.keys.due(shard, lane), 0, 0))
-			claimed = append(claimed, pipe.ZCard(ctx, s.keys.suspects(shard, lane)))
+			first = append(first, pipe.ZRangeWithScores(ctx, s.keys.Due(shard, lane), 0, 0))
+			claimed = append(claimed, pipe.ZCard(ctx, s.keys.Suspects(shard, lane)))
 		}
 	}
 	if err := run(ctx, pipe); err != nil {
@@ -98,7 +98,7 @@ func (s *Store) Uncertain(ctx context.Context) (int, error) { return s.count(ctx
 func (s *Store) Failed(ctx context.Context) (int, error) { return s.count(ctx, "failed") }
 
 func (s *Store) count(ctx context.Context, set string) (int, error) {
-	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.IntCmd { return pipe.ZCard(ctx, s.keys.shard(shard, set)) })
+	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.IntCmd { return pipe.ZCard(ctx, s.keys.Shard(shard, set)) })
 	if err != nil {
 		return 0, fmt.Errorf("count %s messages: %w", set, err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 	"github.com/carebell/carebell/store/lua"
 )
 
@@ -27,11 +28,11 @@ import (
 // After an error it is not known how far it came: erase again. Twice does no harm.
 func (s *Store) Erase(ctx context.Context, customer string, hashes []string, record bool) error {
 	// The tombstone comes first: what others write from then on sees it, and what they wrote before is taken away below.
-	spaces := []keyspace{shared}
-	if n, err := s.client.Exists(ctx, trial.ledger(customer)).Result(); err != nil {
+	spaces := []keyspace.Space{keyspace.Shared}
+	if n, err := s.client.Exists(ctx, keyspace.Trial.Ledger(customer)).Result(); err != nil {
 		return fmt.Errorf("erase %s: %w", customer, err)
 	} else if n > 0 {
-		spaces = append(spaces, trial)
+		spaces = append(spaces, keyspace.Trial)
 	}
 	for _, k := range spaces {
 		dead, err := s.leaveTombstone(ctx, k, customer)
@@ -51,21 +52,21 @@ func (s *Store) Erase(ctx context.Context, customer string, hashes []string, rec
 	if !record {
 		return nil
 	}
-	if err := s.client.Del(ctx, customerKey(customer)).Err(); err != nil {
+	if err := s.client.Del(ctx, keyspace.Customer(customer)).Err(); err != nil {
 		return fmt.Errorf("erase %s: its record: %w", customer, err)
 	}
-	err := s.client.XAdd(ctx, &redis.XAddArgs{Stream: changesKey, MaxLen: changesKept, Approx: true, Values: []any{"id", customer}}).Err()
+	err := s.client.XAdd(ctx, &redis.XAddArgs{Stream: keyspace.Changes, MaxLen: changesKept, Approx: true, Values: []any{"id", customer}}).Err()
 	if err != nil {
-		return fmt.Errorf("erase %s: write %s: %w", customer, changesKey, err)
+		return fmt.Errorf("erase %s: write %s: %w", customer, keyspace.Changes, err)
 	}
 	return nil
 }
 
 // leaveTombstone empties the customer's shard of them and returns the hashes of their dead addresses. What is in a damaged overlay is lost, an
 // opt-out in it too: the tombstone stops more than any of them.
-func (s *Store) leaveTombstone(ctx context.Context, k keyspace, customer string) (dead []string, err error) {
+func (s *Store) leaveTombstone(ctx context.Context, k keyspace.Space, customer string) (dead []string, err error) {
 	for range casTries {
-		old, err := s.client.HGet(ctx, k.ledger(customer), codec.OverlayField).Result()
+		old, err := s.client.HGet(ctx, k.Ledger(customer), codec.OverlayField).Result()
 		if err != nil && !errors.Is(err, redis.Nil) && !wrongType(err) {
 			return nil, err
 		}
@@ -79,7 +80,7 @@ func (s *Store) leaveTombstone(ctx context.Context, k keyspace, customer string)
 		if err != nil {
 			return nil, err
 		}
-		c := &lua.Call{Script: s.lua.Erase, Key: k.fence(care.Shard(customer)), Args: []any{customer, old, raw}}
+		c := &lua.Call{Script: s.lua.Erase, Key: k.Fence(care.Shard(customer)), Args: []any{customer, old, raw}}
 		for _, lane := range care.Lanes {
 			c.Add(lane.String())
 		}
@@ -104,11 +105,11 @@ func keepTombstone(o *care.Overlay) {
 
 // eraseEvents deletes from care:events what has a value: the words and numbers that the customer sent. Entries without one carry ids and
 // states only and stay until they are trimmed.
-func (s *Store) eraseEvents(ctx context.Context, k keyspace, customer string) error {
+func (s *Store) eraseEvents(ctx context.Context, k keyspace.Space, customer string) error {
 	for from := "-"; ; {
-		page, err := s.client.XRangeN(ctx, k.events(), from, "+", batch).Result()
+		page, err := s.client.XRangeN(ctx, k.Events(), from, "+", batch).Result()
 		if err != nil {
-			return fmt.Errorf("read %s: %w", k.events(), err)
+			return fmt.Errorf("read %s: %w", k.Events(), err)
 		}
 		var theirs []string
 		for _, entry := range page {
@@ -117,13 +118,13 @@ func (s *Store) eraseEvents(ctx context.Context, k keyspace, customer string) er
 			}
 		}
 		if len(theirs) > 0 {
-			n, err := s.client.XDel(ctx, k.events(), theirs...).Result()
+			n, err := s.client.XDel(ctx, k.Events(), theirs...).Result()
 			if err == nil {
 				// Redis counts them among what the stream has lost; EventsTrimmed takes them off again.
-				err = s.client.IncrBy(ctx, k.global("events:erased"), n).Err()
+				err = s.client.IncrBy(ctx, k.Global("events:erased"), n).Err()
 			}
 			if err != nil {
-				return fmt.Errorf("write %s: %w", k.events(), err)
+				return fmt.Errorf("write %s: %w", k.Events(), err)
 			}
 		}
 		if len(page) < batch {
@@ -138,7 +139,7 @@ func (s *Store) erased(ctx context.Context, customers []string) (map[string]bool
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.StringCmd, len(customers))
 	for i, id := range customers {
-		cmds[i] = pipe.HGet(ctx, shared.ledger(id), codec.OverlayField)
+		cmds[i] = pipe.HGet(ctx, keyspace.Shared.Ledger(id), codec.OverlayField)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("look for tombstones: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // Lengths to which the streams are trimmed, about.
@@ -28,15 +29,15 @@ func (s *Store) Publish(ctx context.Context, events []*care.EventEntry) error {
 	for part := range slices.Chunk(events, publishAtOnce) {
 		pipe, cmds := s.client.Pipeline(), make([]*redis.Cmd, len(part))
 		for i, e := range part {
-			words := append(make([]any, 0, 2*len(codec.EventFields)+6), "XADD", s.keys.events())
+			words := append(make([]any, 0, 2*len(codec.EventFields)+6), "XADD", s.keys.Events())
 			if i == 0 { // once for the batch is enough
 				words = append(words, "MAXLEN", "~", eventsKept)
 			}
 			cmds[i] = pipe.Do(ctx, codec.AppendEvent(append(words, "*"), e)...)
 		}
 		_, err := pipe.Exec(ctx)
-		if err = s.lua.Refused(ctx, s.keys.events(), cmds, err); err != nil {
-			return fmt.Errorf("write %s: %w", s.keys.events(), err)
+		if err = s.lua.Refused(ctx, s.keys.Events(), cmds, err); err != nil {
+			return fmt.Errorf("write %s: %w", s.keys.Events(), err)
 		}
 	}
 	return nil
@@ -54,9 +55,9 @@ func (s *Store) Events(ctx context.Context, after string, limit int) ([]Event, e
 	if after != "" {
 		start = "(" + after
 	}
-	entries, err := s.client.XRangeN(ctx, s.keys.events(), start, "+", int64(limit)).Result()
+	entries, err := s.client.XRangeN(ctx, s.keys.Events(), start, "+", int64(limit)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.keys.events(), err)
+		return nil, fmt.Errorf("read %s: %w", s.keys.Events(), err)
 	}
 	out := make([]Event, len(entries))
 	for i, x := range entries {
@@ -90,14 +91,14 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 		if err != nil {
 			return fmt.Errorf("note: %w", err)
 		}
-		key := s.keys.timeline(e.Customer)
+		key := s.keys.Timeline(e.Customer)
 		pipe.LPush(ctx, key, raw)
 		pipe.LTrim(ctx, key, 0, timelineKept-1)
 		pipe.Expire(ctx, key, ledgerKept)
 		overlays[e.Customer] = nil
 	}
 	for id := range overlays { // read after the write, as in Link
-		overlays[id], lines[id] = pipe.HGet(ctx, shared.ledger(id), codec.OverlayField), pipe.LRange(ctx, s.keys.timeline(id), 0, -1)
+		overlays[id], lines[id] = pipe.HGet(ctx, keyspace.Shared.Ledger(id), codec.OverlayField), pipe.LRange(ctx, s.keys.Timeline(id), 0, -1)
 	}
 	if err := s.Publish(ctx, events); err != nil {
 		return fmt.Errorf("note: %w", err)
@@ -119,9 +120,9 @@ func (s *Store) Note(ctx context.Context, entries []care.EventEntry) error {
 			}
 			continue
 		}
-		err := s.client.Del(ctx, s.keys.timeline(id)).Err()
+		err := s.client.Del(ctx, s.keys.Timeline(id)).Err()
 		if err == nil && len(tasks[id]) > 0 {
-			err = s.client.ZRem(ctx, s.keys.tasks(), tasks[id]...).Err()
+			err = s.client.ZRem(ctx, s.keys.Tasks(), tasks[id]...).Err()
 		}
 		if err != nil {
 			return fmt.Errorf("note: %w", err)
@@ -137,7 +138,7 @@ func (s *Store) trimTimeline(ctx context.Context, customer string, line []string
 	for _, raw := range line {
 		var e care.EventEntry
 		if json.Unmarshal([]byte(raw), &e) == nil && e.At.Before(oldest) {
-			pipe.LRem(ctx, s.keys.timeline(customer), 0, raw)
+			pipe.LRem(ctx, s.keys.Timeline(customer), 0, raw)
 		}
 	}
 	return run(ctx, pipe)
@@ -147,8 +148,8 @@ func (s *Store) trimTimeline(ctx context.Context, customer string, line []string
 // due is its release) and what Note wrote.
 func (s *Store) Timeline(ctx context.Context, customer string) ([]care.EventEntry, error) {
 	pipe := s.client.Pipeline()
-	ledger := pipe.Do(ctx, "hgetall", s.keys.ledger(customer))
-	noted := pipe.LRange(ctx, s.keys.timeline(customer), 0, -1)
+	ledger := pipe.Do(ctx, "hgetall", s.keys.Ledger(customer))
+	noted := pipe.LRange(ctx, s.keys.Timeline(customer), 0, -1)
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read the timeline: %w", err)
 	}

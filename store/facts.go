@@ -16,6 +16,7 @@ import (
 	"github.com/carebell/carebell/care"
 	carerecord "github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // ledgerKept is how long the ledger remembers an occurrence.
@@ -103,16 +104,16 @@ func (s *Store) fetch(ctx context.Context, ids []string, ledgers bool) (*fetched
 	}
 	records := make([]string, len(ids))
 	for i, id := range ids {
-		records[i] = customerKey(id)
+		records[i] = keyspace.Customer(id)
 	}
 	pipe := s.client.Pipeline()
 	recordsOf := s.get(ctx, pipe, records, false)
 	if ledgers {
 		f.ledgers = make([]*redis.Cmd, len(ids))
 		for i, id := range ids {
-			f.ledgers[i] = pipe.Do(ctx, "hgetall", shared.ledger(id)) // a list is half the work of a map
-			if s.keys == trial {
-				f.tried = append(f.tried, pipe.Do(ctx, "hgetall", trial.ledger(id)))
+			f.ledgers[i] = pipe.Do(ctx, "hgetall", keyspace.Shared.Ledger(id)) // a list is half the work of a map
+			if s.keys == keyspace.Trial {
+				f.tried = append(f.tried, pipe.Do(ctx, "hgetall", keyspace.Trial.Ledger(id)))
 			}
 		}
 	}

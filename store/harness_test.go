@@ -15,6 +15,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 	"github.com/carebell/carebell/store/redistest"
 )
 
@@ -237,21 +238,21 @@ func ofShard(shard, n int) (ids []string) {
 func (b *bundle) sentOn(tb testing.TB, name string) (n int) {
 	tb.Helper()
 	for shard := range care.Shards {
-		one, _ := b.redis.HGet(tb.Context(), shardKey(shard, sentTable(codec.DayOf(epoch))), name).Int()
+		one, _ := b.redis.HGet(tb.Context(), shardKey(shard, keyspace.SentTable(codec.DayOf(epoch))), name).Int()
 		n += one
 	}
 	return n
 }
 
 // The keys of what is no trial.
-func fenceKey(shard int) string                 { return shared.fence(shard) }
-func dueKey(shard int, lane care.Lane) string   { return shared.due(shard, lane) }
-func leasedKey(shard int) string                { return shared.leased(shard) }
-func suspectsKey(shard int, l care.Lane) string { return shared.suspects(shard, l) }
-func busyKey(shard int) string                  { return shared.busy(shard) }
-func messagesKey(shard, day int) string         { return shared.messages(shard, day) }
-func ledgerKey(customer string) string          { return shared.ledger(customer) }
-func timelineKey(customer string) string        { return shared.timeline(customer) }
-func shardKey(shard int, name string) string    { return shared.shard(shard, name) }
-func tasksKey() string                          { return shared.tasks() }
-func parkedKey(provider string) string          { return shared.parked(provider) }
+func fenceKey(shard int) string                 { return keyspace.Shared.Fence(shard) }
+func dueKey(shard int, lane care.Lane) string   { return keyspace.Shared.Due(shard, lane) }
+func leasedKey(shard int) string                { return keyspace.Shared.Leased(shard) }
+func suspectsKey(shard int, l care.Lane) string { return keyspace.Shared.Suspects(shard, l) }
+func busyKey(shard int) string                  { return keyspace.Shared.Busy(shard) }
+func messagesKey(shard, day int) string         { return keyspace.Shared.Messages(shard, day) }
+func ledgerKey(customer string) string          { return keyspace.Shared.Ledger(customer) }
+func timelineKey(customer string) string        { return keyspace.Shared.Timeline(customer) }
+func shardKey(shard int, name string) string    { return keyspace.Shared.Shard(shard, name) }
+func tasksKey() string                          { return keyspace.Shared.Tasks() }
+func parkedKey(provider string) string          { return keyspace.Shared.Parked(provider) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/carebell/carebell/store/keyspace"
 	"github.com/carebell/carebell/store/lua"
 )
 
@@ -76,7 +77,7 @@ func (m *merging) wave(ctx context.Context, wave []int) (lost []int, err error) 
 	}
 	keys := make([]string, len(wave))
 	for j, i := range wave {
-		keys[j] = customerKey(m.ids[i])
+		keys[j] = keyspace.Customer(m.ids[i])
 	}
 	records, err := m.read(ctx, wave, keys)
 	if err != nil {
@@ -179,7 +180,7 @@ func (m *merging) create(ctx context.Context, wave []int, keys []string, fresh, 
 	}
 	told = append(told, fresh...)
 	for n, j := range told {
-		entry := &redis.XAddArgs{Stream: changesKey, Values: []any{"id", m.ids[wave[j]]}}
+		entry := &redis.XAddArgs{Stream: keyspace.Changes, Values: []any{"id", m.ids[wave[j]]}}
 		if n == len(told)-1 {
 			// Once is enough: the stream is longer than its bound for a moment only.
 			entry.MaxLen, entry.Approx = changesKept, true
@@ -187,7 +188,7 @@ func (m *merging) create(ctx context.Context, wave []int, keys []string, fresh, 
 		pipe.XAdd(ctx, entry)
 	}
 	if err := run(ctx, pipe); err != nil {
-		return nil, fmt.Errorf("write customers and %s: %w", changesKey, err)
+		return nil, fmt.Errorf("write customers and %s: %w", keyspace.Changes, err)
 	}
 	for n, cmd := range written {
 		if !cmd.Val() {

@@ -124,8 +124,8 @@ func (s *Store) noteClaimed(ctx context.Context, found []*located) error {
 		}
 		r := &l.record
 		shard := care.ShardOf(r.ID)
-		busy[i] = pipe.HGet(ctx, s.keys.busy(shard), r.Customer)
-		suspect[i] = pipe.ZScore(ctx, s.keys.suspects(shard, care.LaneOf(r.Channel, r.Class)), codec.Ref{ID: r.ID, Day: l.day, Customer: r.Customer}.String())
+		busy[i] = pipe.HGet(ctx, s.keys.Busy(shard), r.Customer)
+		suspect[i] = pipe.ZScore(ctx, s.keys.Suspects(shard, care.LaneOf(r.Channel, r.Class)), codec.Ref{ID: r.ID, Day: l.day, Customer: r.Customer}.String())
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("look for claims: %w", err)
@@ -146,9 +146,9 @@ func (s *Store) queued(ctx context.Context, lane care.Lane) ([]*located, error) 
 	pipe := s.client.Pipeline()
 	var due, suspects, leased [care.Shards]*redis.StringSliceCmd
 	for shard := range care.Shards {
-		due[shard] = pipe.ZRange(ctx, s.keys.due(shard, lane), 0, listMost-1)
-		suspects[shard] = pipe.ZRange(ctx, s.keys.suspects(shard, lane), 0, listMost-1)
-		leased[shard] = pipe.ZRange(ctx, s.keys.leased(shard), 0, -1)
+		due[shard] = pipe.ZRange(ctx, s.keys.Due(shard, lane), 0, listMost-1)
+		suspects[shard] = pipe.ZRange(ctx, s.keys.Suspects(shard, lane), 0, listMost-1)
+		leased[shard] = pipe.ZRange(ctx, s.keys.Leased(shard), 0, -1)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
@@ -189,7 +189,7 @@ func appendRefs(refs []codec.Ref, members []string) []codec.Ref {
 // listed reads the messages of one of the shards' sets.
 func (s *Store) listed(ctx context.Context, set string) ([]*located, error) {
 	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.StringSliceCmd {
-		return pipe.ZRange(ctx, s.keys.shard(shard, set), 0, listMost-1)
+		return pipe.ZRange(ctx, s.keys.Shard(shard, set), 0, listMost-1)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
@@ -209,7 +209,7 @@ func (s *Store) readRefs(ctx context.Context, refs []codec.Ref) ([]*located, err
 		pipe := s.client.Pipeline()
 		cmds := make([]*redis.StringCmd, len(chunk))
 		for i, r := range chunk {
-			cmds[i] = pipe.HGet(ctx, s.keys.messages(care.ShardOf(r.ID), r.Day), r.ID)
+			cmds[i] = pipe.HGet(ctx, s.keys.Messages(care.ShardOf(r.ID), r.Day), r.ID)
 		}
 		if err := run(ctx, pipe); err != nil {
 			return nil, fmt.Errorf("read messages: %w", err)
@@ -227,7 +227,7 @@ func (s *Store) readRefs(ctx context.Context, refs []codec.Ref) ([]*located, err
 }
 
 func (s *Store) ofCustomer(ctx context.Context, customer string) ([]*located, error) {
-	fields, err := s.client.HGetAll(ctx, s.keys.ledger(customer)).Result()
+	fields, err := s.client.HGetAll(ctx, s.keys.Ledger(customer)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}
@@ -247,7 +247,7 @@ func (s *Store) ofCustomer(ctx context.Context, customer string) ([]*located, er
 // everyDay reads the records of every day that can hold what the filter asks for, newest first, until there are enough.
 func (s *Store) everyDay(ctx context.Context, f *Filter) ([]*located, error) {
 	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.StringSliceCmd {
-		return pipe.ZRange(ctx, s.keys.shard(shard, "days"), 0, -1)
+		return pipe.ZRange(ctx, s.keys.Shard(shard, "days"), 0, -1)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list days: %w", err)
@@ -282,7 +282,7 @@ func (s *Store) everyDay(ctx context.Context, f *Filter) ([]*located, error) {
 func (s *Store) oneDay(ctx context.Context, shard, day int, f *Filter) ([]*located, error) {
 	var out []*located
 	for cursor := uint64(0); ; {
-		page, next, err := s.client.HScan(ctx, s.keys.messages(shard, day), cursor, "", batch).Result()
+		page, next, err := s.client.HScan(ctx, s.keys.Messages(shard, day), cursor, "", batch).Result()
 		if err != nil {
 			return nil, fmt.Errorf("read messages: %w", err)
 		}
@@ -320,7 +320,7 @@ func (s *Store) Message(ctx context.Context, id string) (care.Record, error) {
 
 // find looks records up by their ids, in the same order; nil = there is none. It takes two round trips per Redis node.
 func (s *Store) find(ctx context.Context, ids []string) ([]*located, error) {
-	cs, err := lua.PerShard(s.lua.Find, s.keys.fence, len(ids), func(i int) int { return care.ShardOf(ids[i]) }, nil, func(i int) ([]any, error) { return []any{ids[i]}, nil })
+	cs, err := lua.PerShard(s.lua.Find, s.keys.Fence, len(ids), func(i int) int { return care.ShardOf(ids[i]) }, nil, func(i int) ([]any, error) { return []any{ids[i]}, nil })
 	if err != nil {
 		return nil, err
 	}

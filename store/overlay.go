@@ -11,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 	"github.com/carebell/carebell/store/lua"
 )
 
@@ -24,7 +25,7 @@ var errBusy = errors.New("it keeps being changed by others; try again")
 // called again when another change came between. A damaged overlay is not overwritten: there may be an opt-out in it.
 // Of an erased customer nothing is kept but opt-outs and dead addresses.
 func (s *Store) UpdateOverlay(ctx context.Context, customer string, fn func(*care.Overlay) error) error {
-	err := s.updateField(ctx, shared.ledger(customer), codec.OverlayField, func(old []byte) ([]byte, error) {
+	err := s.updateField(ctx, keyspace.Shared.Ledger(customer), codec.OverlayField, func(old []byte) ([]byte, error) {
 		o := new(care.Overlay)
 		if len(old) > 0 && json.Unmarshal(old, o) != nil {
 			return nil, errOverlay

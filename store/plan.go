@@ -67,7 +67,7 @@ func (s *Store) skip(ctx context.Context, changes []care.Change, now time.Time) 
 		for _, o := range changes[i].Skip {
 			r := recordOf(o, now)
 			r.State = care.StateSkipped
-			pipe.HSetNX(ctx, s.keys.ledger(o.Customer), o.ID, codec.EncodeEntry(codec.EntryOf(&r, care.Date{}, now)))
+			pipe.HSetNX(ctx, s.keys.Ledger(o.Customer), o.ID, codec.EncodeEntry(codec.EntryOf(&r, care.Date{}, now)))
 		}
 	}
 	return run(ctx, pipe)
@@ -75,7 +75,7 @@ func (s *Store) skip(ctx context.Context, changes []care.Change, now time.Time) 
 
 // add queues occurrences that are new.
 func (s *Store) add(ctx context.Context, adds []*care.Occurrence, now time.Time, sum *Applied) error {
-	cs, err := lua.PerShard(s.lua.Plan, s.keys.fence, len(adds), func(i int) int { return care.ShardOf(adds[i].ID) }, nil, func(i int) ([]any, error) {
+	cs, err := lua.PerShard(s.lua.Plan, s.keys.Fence, len(adds), func(i int) int { return care.ShardOf(adds[i].ID) }, nil, func(i int) ([]any, error) {
 		o := adds[i]
 		r := recordOf(o, now)
 		day, last := codec.DayOf(o.Release), o.Expires
@@ -175,7 +175,7 @@ func (s *Store) locate(ctx context.Context, list []planned, todo []int) ([]*loca
 	pipe := s.client.Pipeline()
 	entries := make([]*redis.StringCmd, len(todo))
 	for j, i := range todo {
-		entries[j] = pipe.HGet(ctx, s.keys.ledger(list[i].customer), list[i].id)
+		entries[j] = pipe.HGet(ctx, s.keys.Ledger(list[i].customer), list[i].id)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read ledgers: %w", err)
@@ -192,7 +192,7 @@ func (s *Store) locate(ctx context.Context, list []planned, todo []int) ([]*loca
 			ID: list[i].id, Customer: list[i].customer, State: e.State, Class: e.Class, Channel: e.Channel, Program: e.Program, Vehicle: e.Vehicle,
 			Step: e.Step, Cycle: e.Cycle, On: e.On, Reason: e.Reason, Release: e.At,
 		}}
-		records[j] = pipe.HGet(ctx, s.keys.messages(care.ShardOf(list[i].id), out[j].day), list[i].id)
+		records[j] = pipe.HGet(ctx, s.keys.Messages(care.ShardOf(list[i].id), out[j].day), list[i].id)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)

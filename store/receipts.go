@@ -127,11 +127,11 @@ func (s *Store) linkProviders(ctx context.Context, results []care.Result, record
 	}
 	table := providerTable(codec.DayOf(s.clock()))
 	// Written first, looked up afterwards: see identify.
-	cs, err := lua.PerShard(s.lua.Write, s.keys.fence, len(pairs), func(i int) int { return care.Shard(pairs[i].provider) }, nil, func(i int) ([]any, error) {
+	cs, err := lua.PerShard(s.lua.Write, s.keys.Fence, len(pairs), func(i int) int { return care.Shard(pairs[i].provider) }, nil, func(i int) ([]any, error) {
 		shard := care.Shard(pairs[i].provider)
-		key := s.keys.shard(shard, table)
+		key := s.keys.Shard(shard, table)
 		return []any{
-			4, "HSET", key, pairs[i].provider, pairs[i].id, 3, "EXPIRE", key, int(providerKept / time.Second), 2, "GET", s.keys.parked(pairs[i].provider),
+			4, "HSET", key, pairs[i].provider, pairs[i].id, 3, "EXPIRE", key, int(providerKept / time.Second), 2, "GET", s.keys.Parked(pairs[i].provider),
 		}, nil
 	})
 	if err != nil || len(pairs) == 0 {
@@ -155,12 +155,6 @@ func (s *Store) linkProviders(ctx context.Context, results []care.Result, record
 		}
 	}
 	return out, nil
-}
-
-// parkedKey holds a receipt for a provider's id whose message is not known yet. Each has a life of its own: a gateway's account that is shared
-// with another system brings receipts for ever that belong to no message of ours.
-func (k keyspace) parked(provider string) string {
-	return k.shard(care.Shard(provider), "parked:"+provider)
 }
 
 // identify gives receipts that name only a provider's id the id of their message. Those whose message is not known (yet) are kept for
@@ -193,12 +187,12 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 		}
 		p := open[i].ProviderID
 		if open[i].State == care.StateSent {
-			pipe.SetNX(ctx, s.keys.parked(p), raw, providerKept) // it says least: what waits already stays
+			pipe.SetNX(ctx, s.keys.Parked(p), raw, providerKept) // it says least: what waits already stays
 		} else {
-			pipe.Set(ctx, s.keys.parked(p), raw, providerKept)
+			pipe.Set(ctx, s.keys.Parked(p), raw, providerKept)
 		}
 		for day := today + 1; day >= today-back; day-- {
-			cmds[i] = append(cmds[i], pipe.HGet(ctx, s.keys.shard(care.Shard(p), providerTable(day)), p))
+			cmds[i] = append(cmds[i], pipe.HGet(ctx, s.keys.Shard(care.Shard(p), providerTable(day)), p))
 		}
 	}
 	if err := run(ctx, pipe); err != nil {
@@ -210,7 +204,7 @@ func (s *Store) identify(ctx context.Context, receipts []care.Receipt) ([]care.R
 			if id := c.Val(); id != "" {
 				open[i].ID = id
 				known = append(known, open[i])
-				pipe.Del(ctx, s.keys.parked(open[i].ProviderID))
+				pipe.Del(ctx, s.keys.Parked(open[i].ProviderID))
 				break
 			}
 		}
@@ -224,13 +218,13 @@ const earlyKept = 7 * 24 * time.Hour
 // CountReturned counts a returned mail that taught nothing. It reports whether it is the first of its kind for an hour.
 func (s *Store) CountReturned(ctx context.Context, why string) (first bool, err error) {
 	pipe := s.client.Pipeline()
-	pipe.HIncrBy(ctx, s.keys.global("returned"), why, 1)
-	told := pipe.SetNX(ctx, s.keys.global("returned:"+why), 1, time.Hour)
+	pipe.HIncrBy(ctx, s.keys.Global("returned"), why, 1)
+	told := pipe.SetNX(ctx, s.keys.Global("returned:"+why), 1, time.Hour)
 	err = run(ctx, pipe)
 	return told.Val(), err
 }
 
 // ReturnedMail returns what was counted, by why.
 func (s *Store) ReturnedMail(ctx context.Context) (map[string]string, error) {
-	return s.client.HGetAll(ctx, s.keys.global("returned")).Result()
+	return s.client.HGetAll(ctx, s.keys.Global("returned")).Result()
 }

@@ -58,7 +58,7 @@ func (s *Store) repairShard(ctx context.Context, shard int, days []string) (back
 	round := w.round(days)
 	for page := 0; page < repairPages && len(round) > 0; page++ {
 		day, _ := strconv.Atoi(round[0])
-		records, next, err := s.client.HScan(ctx, s.keys.messages(shard, day), w.cursor, "", 500).Result()
+		records, next, err := s.client.HScan(ctx, s.keys.Messages(shard, day), w.cursor, "", 500).Result()
 		if err != nil {
 			return back, fmt.Errorf("repair: %w", err)
 		}
@@ -97,7 +97,7 @@ func (s *Store) requeue(ctx context.Context, shard, day int, page []string) (int
 			continue
 		}
 		all = append(all, pending{r, page[i+1]})
-		waits = append(waits, pipe.ZScore(ctx, s.keys.due(shard, care.LaneOf(r.Channel, r.Class)), codec.Ref{ID: r.ID, Day: day, Customer: r.Customer}.String()))
+		waits = append(waits, pipe.ZScore(ctx, s.keys.Due(shard, care.LaneOf(r.Channel, r.Class)), codec.Ref{ID: r.ID, Day: day, Customer: r.Customer}.String()))
 	}
 	if len(all) == 0 {
 		return 0, nil
@@ -105,7 +105,7 @@ func (s *Store) requeue(ctx context.Context, shard, day int, page []string) (int
 	if err := run(ctx, pipe); err != nil {
 		return 0, fmt.Errorf("repair: %w", err)
 	}
-	c := &lua.Call{Script: s.lua.Requeue, Key: s.keys.fence(shard), Args: []any{s.clock().UnixMilli()}}
+	c := &lua.Call{Script: s.lua.Requeue, Key: s.keys.Fence(shard), Args: []any{s.clock().UnixMilli()}}
 	for i, p := range all {
 		if waits[i].Err() == nil {
 			continue
@@ -128,11 +128,11 @@ func (s *Store) repairBusy(ctx context.Context) error {
 	pipe := s.client.Pipeline()
 	var busy [care.Shards]*redis.MapStringStringCmd
 	for shard := range busy {
-		busy[shard] = pipe.HGetAll(ctx, s.keys.busy(shard))
+		busy[shard] = pipe.HGetAll(ctx, s.keys.Busy(shard))
 	}
 	var leased [care.Shards]*redis.StringSliceCmd // read after busy: what has been claimed meanwhile is not missed
 	for shard := range leased {
-		leased[shard] = pipe.ZRange(ctx, s.keys.leased(shard), 0, -1)
+		leased[shard] = pipe.ZRange(ctx, s.keys.Leased(shard), 0, -1)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("repair: %w", err)
@@ -147,7 +147,7 @@ func (s *Store) repairBusy(ctx context.Context) error {
 		}
 		for customer, held := range busy[shard].Val() {
 			if id, _, _ := strings.Cut(held, "|"); !there[customer+"|"+id] {
-				calls = append(calls, &lua.Call{Script: s.lua.Swap, Key: s.keys.busy(shard), Args: []any{customer, held, ""}})
+				calls = append(calls, &lua.Call{Script: s.lua.Swap, Key: s.keys.Busy(shard), Args: []any{customer, held, ""}})
 			}
 		}
 	}
@@ -181,7 +181,7 @@ func (s *Store) daysThere(ctx context.Context) (out [care.Shards][]string, err e
 	var cmds [care.Shards][]*redis.IntCmd
 	for shard := range cmds {
 		for _, day := range order {
-			cmds[shard] = append(cmds[shard], pipe.Exists(ctx, s.keys.messages(shard, day)))
+			cmds[shard] = append(cmds[shard], pipe.Exists(ctx, s.keys.Messages(shard, day)))
 		}
 	}
 	if err := run(ctx, pipe); err != nil {
@@ -200,7 +200,7 @@ func (s *Store) daysThere(ctx context.Context) (out [care.Shards][]string, err e
 // repairReceipts applies the receipts that a crash left waiting, and forgets those that have waited too long.
 func (s *Store) repairReceipts(ctx context.Context) error {
 	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.MapStringStringCmd {
-		return pipe.HGetAll(ctx, s.keys.shard(shard, "early"))
+		return pipe.HGetAll(ctx, s.keys.Shard(shard, "early"))
 	})
 	if err != nil {
 		return fmt.Errorf("receipts: %w", err)
@@ -212,7 +212,7 @@ func (s *Store) repairReceipts(ctx context.Context) error {
 		for id, raw := range c.Val() {
 			rc, at, ok := codec.DecodeEarly(raw)
 			if !ok || at.Before(oldest) {
-				over = append(over, &lua.Call{Script: s.lua.Swap, Key: s.keys.shard(shard, "early"), Args: []any{id, raw, ""}})
+				over = append(over, &lua.Call{Script: s.lua.Swap, Key: s.keys.Shard(shard, "early"), Args: []any{id, raw, ""}})
 				continue
 			}
 			waiting = append(waiting, rc)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // TestRepairIsBounded hides a message that stands in no queue among more records than one look takes, in each shard that there is.
@@ -23,10 +24,10 @@ func TestRepairIsBounded(t *testing.T) {
 	for i := 0; len(lost) < care.Shards; i++ {
 		o := occurrence(customer(i), 0, epoch.Add(-24*time.Hour))
 		shard := care.Shard(o.Customer)
-		if lost[shared.prefix(shard)] {
+		if lost[keyspace.Shared.Prefix(shard)] {
 			continue
 		}
-		lost[shared.prefix(shard)] = true
+		lost[keyspace.Shared.Prefix(shard)] = true
 		b.apply(t, Applied{Added: 1}, care.Change{Customer: o.Customer, Add: []*care.Occurrence{o}})
 		b.deleteQueue(t, shard)
 		b.redis.Del(ctx, shardKey(shard, "days"))

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // batch is how many customers are read at a time.
@@ -110,12 +111,12 @@ func scanNode(ctx context.Context, c *redis.Client, visit func([]string) error) 
 	}
 	cursor := uint64(0)
 	for {
-		keys, next, err := c.Scan(ctx, cursor, customerPrefix+"*", batch).Result()
+		keys, next, err := c.Scan(ctx, cursor, keyspace.CustomerPrefix+"*", batch).Result()
 		if err != nil {
 			return err
 		}
 		for _, key := range keys {
-			id := strings.TrimPrefix(key, customerPrefix)
+			id := strings.TrimPrefix(key, keyspace.CustomerPrefix)
 			if !seen[id] && care.ValidID(id) {
 				seen[id] = true
 				ids = append(ids, id)
@@ -137,7 +138,7 @@ func (s *Store) scanGone(ctx context.Context, visit func([]string) error) error 
 	for shard := range care.Shards {
 		seen := make(map[string]bool)
 		for _, lane := range care.Lanes {
-			for _, key := range []string{s.keys.due(shard, lane), s.keys.suspects(shard, lane)} {
+			for _, key := range []string{s.keys.Due(shard, lane), s.keys.Suspects(shard, lane)} {
 				for at := int64(0); ; at += batch { // what moves meanwhile may be missed, or come twice
 					members, err := s.client.ZRange(ctx, key, at, at+batch-1).Result()
 					if err == nil {
@@ -180,7 +181,7 @@ func (s *Store) gone(ctx context.Context, ids []string) ([]string, error) {
 	pipe := s.client.Pipeline()
 	there := make([]*redis.IntCmd, len(ids))
 	for i, id := range ids {
-		there[i] = pipe.Exists(ctx, customerKey(id))
+		there[i] = pipe.Exists(ctx, keyspace.Customer(id))
 	}
 	if err := run(ctx, pipe); err != nil {
 		return nil, err

@@ -15,8 +15,10 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/addresses"
+	"github.com/carebell/carebell/store/keyspace"
 	"github.com/carebell/carebell/store/lua"
 	"github.com/carebell/carebell/store/migrate"
+	"github.com/carebell/carebell/store/operator"
 )
 
 // Options say which Redis, and with which clock.
@@ -51,20 +53,24 @@ type Options struct {
 	steps []migrate.Step // nil = those of the released versions; tests have their own
 }
 
+// Stop is one of the operator's stops.
+type Stop = operator.Stop
+
 // Store is carebell's Redis. It is safe for any number of goroutines.
 type Store struct {
-	client           redis.UniversalClient
-	cluster          *redis.ClusterClient // nil unless it is a cluster
-	single           *redis.Client        // nil if it is one
-	opts             Options
-	log              *slog.Logger
-	clock            func() time.Time
-	machine          func() time.Time // the machine's clock, for leases
-	retention        time.Duration
-	lua              *lua.Runner
-	keys             keyspace
-	failsOver        bool // Sentinel or Cluster: a server that is no master will soon be left for one
-	*addresses.Index      // of what is known of addresses
+	client              redis.UniversalClient
+	cluster             *redis.ClusterClient // nil unless it is a cluster
+	single              *redis.Client        // nil if it is one
+	opts                Options
+	log                 *slog.Logger
+	clock               func() time.Time
+	machine             func() time.Time // the machine's clock, for leases
+	retention           time.Duration
+	lua                 *lua.Runner
+	keys                keyspace.Space
+	failsOver           bool // Sentinel or Cluster: a server that is no master will soon be left for one
+	*addresses.Index         // of what is known of addresses
+	*operator.Decisions      // stops, brakes and announcements
 
 	looks      [1 << 6]remembered // by set of care.Lanes
 	watermarks watermarks
@@ -89,9 +95,9 @@ var ErrState = errors.New("this state cannot be used")
 // Open connects, and checks that nothing is set so that messages could be lost (unless AllowUnsafe) and that the state is of a version that
 // this carebell can read; see Options.Migrate. The error says what to do.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{opts: o, log: o.Logger, clock: o.Clock, machine: time.Now, retention: o.Retention, keys: shared}
+	s := &Store{opts: o, log: o.Logger, clock: o.Clock, machine: time.Now, retention: o.Retention, keys: keyspace.Shared}
 	if o.Trial != "" {
-		s.keys = trial
+		s.keys = keyspace.Trial
 	}
 	if s.opts.steps == nil {
 		s.opts.steps = steps
@@ -108,7 +114,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.connect(o); err != nil {
 		return nil, err
 	}
-	s.Index = s.indexAddresses()
+	s.Index, s.Decisions = s.indexAddresses(), operator.New(s.client, s.keys, s.clock)
 	var err error
 	if s.lua, err = lua.New(s.single, s.cluster, o.Embedded); err == nil {
 		err = s.check(ctx)

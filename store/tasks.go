@@ -15,6 +15,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // How many open tasks are kept, the newest, and how long.
@@ -39,9 +40,6 @@ type Task struct {
 
 	member string
 }
-
-// tasksKey is a sorted set of the tasks that nobody has ticked off; the score is when they came up, in milliseconds.
-func (k keyspace) tasks() string { return k.global("tasks") }
 
 // taskMember is a task as it is stored: without what the customer said. The same task is the same member.
 func taskMember(e *care.EventEntry) (string, error) {
@@ -71,8 +69,8 @@ func (s *Store) addTasks(ctx context.Context, entries []care.EventEntry) (map[st
 		return nil, nil
 	}
 	pipe := s.client.Pipeline()
-	pipe.ZAdd(ctx, s.keys.tasks(), all...)
-	pipe.ZRemRangeByRank(ctx, s.keys.tasks(), 0, -tasksKept-1)
+	pipe.ZAdd(ctx, s.keys.Tasks(), all...)
+	pipe.ZRemRangeByRank(ctx, s.keys.Tasks(), 0, -tasksKept-1)
 	_, err := pipe.Exec(ctx)
 	return added, err
 }
@@ -98,7 +96,7 @@ func (s *Store) Tasks(ctx context.Context, dealer string, limit int) (tasks []Ta
 // TaskDone takes a task off the list and notes task_done on the customer's timeline and in care:events. It returns false if the list
 // has no such task, or has it no more: of two who tick it off at once one is told so.
 func (s *Store) TaskDone(ctx context.Context, key string) (bool, error) {
-	members, err := s.client.ZRange(ctx, s.keys.tasks(), 0, -1).Result()
+	members, err := s.client.ZRange(ctx, s.keys.Tasks(), 0, -1).Result()
 	if err != nil {
 		return false, fmt.Errorf("tick a task off: %w", err)
 	}
@@ -116,7 +114,7 @@ func (s *Store) TaskDone(ctx context.Context, key string) (bool, error) {
 				gone = append(gone, other)
 			}
 		}
-		n, err := s.client.ZRem(ctx, s.keys.tasks(), gone...).Result()
+		n, err := s.client.ZRem(ctx, s.keys.Tasks(), gone...).Result()
 		if err != nil || n == 0 {
 			return false, err
 		}
@@ -130,7 +128,7 @@ func (s *Store) TaskDone(ctx context.Context, key string) (bool, error) {
 // readTasks returns the tasks that are open, the newest first, and the members of those that are not: too old, damaged, overtaken by
 // what became of their message, or said again later.
 func (s *Store) readTasks(ctx context.Context) (open []Task, over []any, err error) {
-	members, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: s.keys.tasks(), Start: 0, Stop: -1, Rev: true}).Result()
+	members, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: s.keys.Tasks(), Start: 0, Stop: -1, Rev: true}).Result()
 	if err != nil || len(members) == 0 {
 		return nil, nil, err
 	}
@@ -151,7 +149,7 @@ func (s *Store) readTasks(ctx context.Context) (open []Task, over []any, err err
 		var entry *redis.StringCmd
 		if about != "" {
 			seen[about] = true
-			entry = pipe.HGet(ctx, s.keys.ledger(t.Customer), t.ID)
+			entry = pipe.HGet(ctx, s.keys.Ledger(t.Customer), t.ID)
 		}
 		open, entries = append(open, t), append(entries, entry)
 	}
@@ -176,12 +174,12 @@ func (s *Store) trimTasks(ctx context.Context) error {
 	if err != nil || len(over) == 0 {
 		return err
 	}
-	return s.client.ZRem(ctx, s.keys.tasks(), over...).Err()
+	return s.client.ZRem(ctx, s.keys.Tasks(), over...).Err()
 }
 
 // eraseTasks takes a customer's tasks off the list.
-func (s *Store) eraseTasks(ctx context.Context, k keyspace, customer string) error {
-	members, err := s.client.ZRange(ctx, k.tasks(), 0, -1).Result()
+func (s *Store) eraseTasks(ctx context.Context, k keyspace.Space, customer string) error {
+	members, err := s.client.ZRange(ctx, k.Tasks(), 0, -1).Result()
 	if wrongType(err) || err == nil && len(members) == 0 {
 		return nil
 	}
@@ -198,7 +196,7 @@ func (s *Store) eraseTasks(ctx context.Context, k keyspace, customer string) err
 	if len(theirs) == 0 {
 		return nil
 	}
-	if err := s.client.ZRem(ctx, k.tasks(), theirs...).Err(); err != nil {
+	if err := s.client.ZRem(ctx, k.Tasks(), theirs...).Err(); err != nil {
 		return fmt.Errorf("erase the tasks: %w", err)
 	}
 	return nil

@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // trialKept is how long what a trial recorded can be looked at when it has ended.
 const trialKept = 14 * 24 * time.Hour
 
 // trialKey names the trial that goes on.
-func trialKey() string { return shared.global("trial") }
+func trialKey() string { return keyspace.Shared.Global("trial") }
 
 // EnterTrial begins a trial, or ends the one that went on before, by whether the store is a trial's (Options.Trial). A new trial begins with
 // nothing: what an ended one left is deleted. What an ended one recorded is kept for 14 days. The daemon calls it when it starts.
@@ -25,7 +27,7 @@ func (s *Store) EnterTrial(ctx context.Context) error {
 	switch {
 	case s.opts.Trial == on:
 		return nil
-	case s.keys == trial:
+	case s.keys == keyspace.Trial:
 		err = s.eachTrialKey(ctx, func(pipe redis.Pipeliner, key string) { pipe.Unlink(ctx, key) })
 		return errors.Join(err, s.client.Set(ctx, trialKey(), s.opts.Trial, 0).Err())
 	}
@@ -39,7 +41,7 @@ func (s *Store) EnterTrial(ctx context.Context) error {
 func (s *Store) eachTrialKey(ctx context.Context, do func(pipe redis.Pipeliner, key string)) error {
 	return s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
 		for cursor := uint64(0); ; {
-			keys, next, err := c.Scan(ctx, cursor, string(trial)+"*", trimPage).Result()
+			keys, next, err := c.Scan(ctx, cursor, string(keyspace.Trial)+"*", trimPage).Result()
 			if err != nil {
 				return fmt.Errorf("look through the trial's keys: %w", err)
 			}

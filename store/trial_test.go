@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // onTrial opens a store of a trial on the same Redis, as carebell does at its start.
@@ -91,11 +92,11 @@ func TestErasingReachesIntoTheTrial(t *testing.T) {
 		}
 		b.erase(t, "GONE", true)
 		for _, key := range b.traces(t, "GONE") {
-			if key != ledgerKey("GONE") && key != trial.ledger("GONE") && key != changesKey {
+			if key != ledgerKey("GONE") && key != keyspace.Trial.Ledger("GONE") && key != keyspace.Changes {
 				t.Errorf("%s still names the customer", key)
 			}
 		}
-		if left := b.redis.HKeys(t.Context(), trial.ledger("GONE")).Val(); len(left) != 1 || left[0] != "+" {
+		if left := b.redis.HKeys(t.Context(), keyspace.Trial.Ledger("GONE")).Val(); len(left) != 1 || left[0] != "+" {
 			t.Errorf("the trial's ledger still has %v", left)
 		}
 	})

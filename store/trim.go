@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // What one TrimLedgers looks at: trimPages pages of about trimPage keys of each kind on each master.
@@ -84,7 +85,7 @@ func (s *Store) prune(ctx context.Context, old map[string][]string) error {
 	}
 	pipe := s.client.Pipeline()
 	for customer, ids := range old {
-		pipe.HDel(ctx, s.keys.ledger(customer), ids...)
+		pipe.HDel(ctx, s.keys.Ledger(customer), ids...)
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("prune ledgers: %w", err)
@@ -98,8 +99,8 @@ func (s *Store) Trim(ctx context.Context) error {
 		return fmt.Errorf("trim the tasks: %w", err)
 	}
 	pipe := s.client.Pipeline()
-	pipe.XTrimMaxLenApprox(ctx, changesKey, changesKept, 0)
-	pipe.XTrimMaxLenApprox(ctx, s.keys.events(), eventsKept, 0)
+	pipe.XTrimMaxLenApprox(ctx, keyspace.Changes, changesKept, 0)
+	pipe.XTrimMaxLenApprox(ctx, s.keys.Events(), eventsKept, 0)
 	oldest := s.clock().Add(-s.retention)
 	type day struct {
 		shard int
@@ -109,9 +110,9 @@ func (s *Store) Trim(ctx context.Context) error {
 	var lists [care.Shards]*redis.StringSliceCmd
 	for shard := range care.Shards {
 		for _, set := range []string{"failed", "uncertain"} { // their records go by then
-			pipe.ZRemRangeByScore(ctx, s.keys.shard(shard, set), "-inf", strconv.FormatInt(oldest.UnixMilli(), 10))
+			pipe.ZRemRangeByScore(ctx, s.keys.Shard(shard, set), "-inf", strconv.FormatInt(oldest.UnixMilli(), 10))
 		}
-		lists[shard] = pipe.ZRangeByScore(ctx, s.keys.shard(shard, "days"), &redis.ZRangeBy{Min: "-inf", Max: strconv.Itoa(codec.DayOf(oldest))})
+		lists[shard] = pipe.ZRangeByScore(ctx, s.keys.Shard(shard, "days"), &redis.ZRangeBy{Min: "-inf", Max: strconv.Itoa(codec.DayOf(oldest))})
 	}
 	if err := run(ctx, pipe); err != nil {
 		return fmt.Errorf("trim: %w", err)
@@ -120,7 +121,7 @@ func (s *Store) Trim(ctx context.Context) error {
 	var days []day
 	for shard, list := range lists {
 		for _, name := range list.Val() {
-			days = append(days, day{shard, name, pipe.Exists(ctx, s.keys.shard(shard, "msg:"+name))})
+			days = append(days, day{shard, name, pipe.Exists(ctx, s.keys.Shard(shard, "msg:"+name))})
 		}
 	}
 	if err := run(ctx, pipe); err != nil {
@@ -129,7 +130,7 @@ func (s *Store) Trim(ctx context.Context) error {
 	pipe = s.client.Pipeline()
 	for _, d := range days {
 		if d.there.Val() == 0 {
-			pipe.ZRem(ctx, s.keys.shard(d.shard, "days"), d.name)
+			pipe.ZRem(ctx, s.keys.Shard(d.shard, "days"), d.name)
 		}
 	}
 	if err := run(ctx, pipe); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/carebell/carebell/store/keyspace"
 	"github.com/carebell/carebell/store/migrate"
 )
 
@@ -17,11 +18,11 @@ const firstVersion = 1
 var steps []migrate.Step
 
 // Keys of the state's version, in the first shard. A layout from before the first release has its version in unreleasedKey.
-func versionKey() string { return shared.global("state") }
+func versionKey() string { return keyspace.Shared.Global("state") }
 
-func migrationKey() string { return shared.global("migration") }
+func migrationKey() string { return keyspace.Shared.Global("migration") }
 
-func unreleasedKey() string { return shared.global("schema") }
+func unreleasedKey() string { return keyspace.Shared.Global("schema") }
 
 // Version is the version of the state that this Store reads and writes.
 func (s *Store) Version() int {

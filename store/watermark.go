@@ -106,7 +106,7 @@ func (m *watermarks) stopped() error {
 func (s *Store) Watermark(ctx context.Context) (Watermark, error) {
 	var m Watermark
 	cmds, err := fromShards(ctx, s, func(pipe redis.Pipeliner, shard int) *redis.StringCmd {
-		return pipe.Get(ctx, s.keys.shard(shard, "watermark"))
+		return pipe.Get(ctx, s.keys.Shard(shard, "watermark"))
 	})
 	if err != nil {
 		return m, fmt.Errorf("read the watermarks: %w", err)

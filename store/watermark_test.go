@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // What is older than the last two seconds before it was last looked at is expected to be there; younger writes an append-only file
@@ -149,7 +150,7 @@ func TestCursorsInTheEvents(t *testing.T) {
 		if b.embed {
 			return // it does not count what it has had
 		}
-		b.redis.XTrimMaxLen(t.Context(), shared.events(), 2)
+		b.redis.XTrimMaxLen(t.Context(), keyspace.Shared.Events(), 2)
 		if n, err := b.EventsTrimmed(t.Context()); err != nil || n != 3 {
 			t.Errorf("trimmed %d, %v", n, err)
 		}

@@ -329,7 +329,8 @@ func (w *world) open(ctx context.Context) (err error) {
 	return err
 }
 
-// daemon builds the daemon as serve does. done is called with each number of messages whose outcome is recorded. Another replica
+// daemon builds the daemon as serve does, but with the store of this world: the world's clock is not Redis', which a daemon that opens its own
+// store would not stand. done is called with each number of messages whose outcome is recorded. Another replica
 // leads the sweep, so that what is measured is delivery alone.
 func (w *world) daemon(ctx context.Context, set config.Settings, done func(n int)) (*daemon.Daemon, error) {
 	if _, _, err := w.store.Lead(ctx, "bench", time.Hour); err != nil {
@@ -340,7 +341,7 @@ func (w *world) daemon(ctx context.Context, set config.Settings, done func(n int
 	set.PublicURL = "https://care.example"
 	set.SecretKey = config.Secrets{config.NewSecret("a key of the bench and of nothing else")}
 	env := &daemon.Env{Settings: &set, Log: w.opt.Log, Now: w.now, Version: w.opt.Version}
-	return env.New(ctx, daemon.Parts{Busy: func(delta int) {
+	return env.New(ctx, daemon.Parts{Store: w.store, Busy: func(delta int) {
 		if delta < 0 {
 			done(-delta)
 		}

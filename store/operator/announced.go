@@ -1,4 +1,4 @@
-package store
+package operator
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // What was announced of the coming days is one hash: dealer/program/day → "messages@second" for each time it was, the newest first and
 // 0 for a confirmation; and last → the second at which the leader last looked ahead.
 
-func (k keyspace) announced() string { return k.global("announced") }
+func (d *Decisions) announced() string { return d.keys.Global("announced") }
 
 const (
 	announcedLast = "last"
@@ -22,10 +22,10 @@ const (
 )
 
 // Announced returns what was announced, and when the leader last looked ahead.
-func (s *Store) Announced(ctx context.Context) (list []care.Announcement, last time.Time, err error) {
-	fields, err := s.client.HGetAll(ctx, s.keys.announced()).Result()
+func (d *Decisions) Announced(ctx context.Context) (list []care.Announcement, last time.Time, err error) {
+	fields, err := d.client.HGetAll(ctx, d.announced()).Result()
 	if err != nil {
-		return nil, last, fmt.Errorf("read %s: %w", s.keys.announced(), err)
+		return nil, last, fmt.Errorf("read %s: %w", d.announced(), err)
 	}
 	for name, value := range fields {
 		if name == announcedLast {
@@ -74,17 +74,17 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 
 // Announce adds to what was announced and forgets the days that are over. What the leader says goes by the night, so that a confirmation
 // does not keep it from looking ahead.
-func (s *Store) Announce(ctx context.Context, list []care.Announcement, now time.Time) error {
-	fields, err := s.client.HGetAll(ctx, s.keys.announced()).Result()
+func (d *Decisions) Announce(ctx context.Context, list []care.Announcement, now time.Time) error {
+	fields, err := d.client.HGetAll(ctx, d.announced()).Result()
 	if err != nil {
-		return fmt.Errorf("read %s: %w", s.keys.announced(), err)
+		return fmt.Errorf("read %s: %w", d.announced(), err)
 	}
-	pipe := s.client.TxPipeline()
+	pipe := d.client.TxPipeline()
 	over := care.DateOf(now.UTC()).AddDays(-2)
 	for name := range fields {
 		if _, text, ok := cutLast(name, "/"); ok {
 			if day, err := care.ParseDate(text); err != nil || day.Before(over) {
-				pipe.HDel(ctx, s.keys.announced(), name)
+				pipe.HDel(ctx, d.announced(), name)
 			}
 		}
 	}
@@ -98,13 +98,13 @@ func (s *Store) Announce(ctx context.Context, list []care.Announcement, now time
 		}
 		name := a.Dealer + "/" + a.Program + "/" + a.Day.String()
 		words := append([]string{fmt.Sprintf("%d@%d", a.Messages, second)}, strings.Fields(fields[name])...)
-		pipe.HSet(ctx, s.keys.announced(), name, strings.Join(keepWords(words), " "))
+		pipe.HSet(ctx, d.announced(), name, strings.Join(keepWords(words), " "))
 	}
 	if night {
-		pipe.HSet(ctx, s.keys.announced(), announcedLast, now.Unix())
+		pipe.HSet(ctx, d.announced(), announcedLast, now.Unix())
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("write %s: %w", s.keys.announced(), err)
+		return fmt.Errorf("write %s: %w", d.announced(), err)
 	}
 	return nil
 }
@@ -127,23 +127,23 @@ func keepWords(words []string) []string {
 
 // EngageBrake notes what the brake holds back, and reports whether that is new: the brake did not stand before. Nothing is
 // noted for a day after an operator has said go.
-func (s *Store) EngageBrake(ctx context.Context, surge care.Surge) (bool, error) {
-	raw, err := json.Marshal(Stop{At: s.clock().UTC(), Planned: surge.Planned, Allowed: surge.Allowed, Held: surge.Held, Until: surge.Until.UTC()})
+func (d *Decisions) EngageBrake(ctx context.Context, surge care.Surge) (bool, error) {
+	raw, err := json.Marshal(Stop{At: d.clock().UTC(), Planned: surge.Planned, Allowed: surge.Allowed, Held: surge.Held, Until: surge.Until.UTC()})
 	if err != nil {
 		return false, fmt.Errorf("engage the brake: %w", err)
 	}
 	name := "brake:" + surge.Dealer + "/" + surge.Program
-	if op, err := s.Operator(ctx); err != nil || op.LetGo(surge.Dealer, surge.Program) {
+	if op, err := d.Operator(ctx); err != nil || op.LetGo(surge.Dealer, surge.Program) {
 		return false, err // an operator was faster
 	}
-	isNew, err := s.client.HSetNX(ctx, operatorKey(), name, raw).Result()
+	isNew, err := d.client.HSetNX(ctx, operatorKey(), name, raw).Result()
 	if err == nil && !isNew {
-		err = s.client.HSet(ctx, operatorKey(), name, raw).Err()
+		err = d.client.HSet(ctx, operatorKey(), name, raw).Err()
 	}
 	return isNew, err
 }
 
 // EaseBrake takes back a brake that holds nothing any more.
-func (s *Store) EaseBrake(ctx context.Context, dealer, program string) error {
-	return s.client.HDel(ctx, operatorKey(), "brake:"+dealer+"/"+program).Err()
+func (d *Decisions) EaseBrake(ctx context.Context, dealer, program string) error {
+	return d.client.HDel(ctx, operatorKey(), "brake:"+dealer+"/"+program).Err()
 }

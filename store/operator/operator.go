@@ -1,4 +1,7 @@
-package store
+// Package operator keeps what operators decided, and what they were told for it: stops, brakes and the announcements of the coming days.
+//
+// What it promises: who stopped something first stays on record; a stop that cannot be read stands all the same.
+package operator
 
 import (
 	"context"
@@ -9,13 +12,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/codec"
+	"github.com/carebell/carebell/store/keyspace"
 )
 
 // The operator's stops are the fields of one hash: "all", "program:x", "dealer:x", "channel:x", "brake:dealer/program", and
 // "go:dealer/program" for a brake that was released; "restored" while the state is known to have gone back in time, "accepted" when
 // an operator last said to go on with it. Each holds a Stop as JSON.
+
+// Decisions are kept in Redis. They are safe for any number of goroutines.
+type Decisions struct {
+	client redis.UniversalClient
+	keys   keyspace.Space
+	clock  func() time.Time
+}
+
+// New returns what was decided. Announcements and what was sent belong to a space; stops and brakes are shared by all.
+func New(client redis.UniversalClient, keys keyspace.Space, clock func() time.Time) *Decisions {
+	return &Decisions{client: client, keys: keys, clock: clock}
+}
 
 // Stop is one of the operator's stops.
 type Stop struct {
@@ -34,7 +52,7 @@ const goFor = 24 * time.Hour
 
 var errScope = errors.New("no such scope: all, program:NAME, dealer:NAME or channel:email|sms|webhook")
 
-func operatorKey() string { return shared.global("operator") }
+func operatorKey() string { return keyspace.Shared.Global("operator") }
 
 // ValidScope reports whether Pause takes the scope.
 func ValidScope(scope string) error {
@@ -48,37 +66,37 @@ func ValidScope(scope string) error {
 
 // Pause stops everything ("all"), a program ("program:x"), a dealer ("dealer:x") or a channel ("channel:sms") until Resume. It reports
 // whether that is new: who stopped it first stays on record.
-func (s *Store) Pause(ctx context.Context, scope, by, reason string) (bool, error) {
+func (d *Decisions) Pause(ctx context.Context, scope, by, reason string) (bool, error) {
 	if err := ValidScope(scope); err != nil {
 		return false, err
 	}
-	return s.stop(ctx, scope, Stop{At: s.clock().UTC(), By: by, Reason: reason})
+	return d.stop(ctx, scope, Stop{At: d.clock().UTC(), By: by, Reason: reason})
 }
 
 // Resume lifts a stop. It reports whether there was one.
-func (s *Store) Resume(ctx context.Context, scope string) (bool, error) {
+func (d *Decisions) Resume(ctx context.Context, scope string) (bool, error) {
 	if err := ValidScope(scope); err != nil {
 		return false, err
 	}
-	n, err := s.client.HDel(ctx, operatorKey(), scope).Result()
+	n, err := d.client.HDel(ctx, operatorKey(), scope).Result()
 	return n > 0, err
 }
 
-func (s *Store) stop(ctx context.Context, scope string, stop Stop) (bool, error) {
+func (d *Decisions) stop(ctx context.Context, scope string, stop Stop) (bool, error) {
 	raw, err := json.Marshal(stop)
 	if err != nil {
 		return false, fmt.Errorf("stop %s: %w", scope, err)
 	}
-	return s.client.HSetNX(ctx, operatorKey(), scope, raw).Result()
+	return d.client.HSetNX(ctx, operatorKey(), scope, raw).Result()
 }
 
 // ReleaseBrake lets the dealer's program go, for a day at least.
-func (s *Store) ReleaseBrake(ctx context.Context, dealer, program string) error {
-	raw, err := json.Marshal(Stop{At: s.clock().UTC()})
+func (d *Decisions) ReleaseBrake(ctx context.Context, dealer, program string) error {
+	raw, err := json.Marshal(Stop{At: d.clock().UTC()})
 	if err != nil {
 		return fmt.Errorf("release the brake: %w", err)
 	}
-	pipe := s.client.TxPipeline()
+	pipe := d.client.TxPipeline()
 	pipe.HSet(ctx, operatorKey(), "go:"+dealer+"/"+program, raw)
 	pipe.HDel(ctx, operatorKey(), "brake:"+dealer+"/"+program)
 	_, err = pipe.Exec(ctx)
@@ -92,18 +110,18 @@ const (
 )
 
 // StopRestored stops everything on every replica, because this one has seen the state go back in time (ErrRestored).
-func (s *Store) StopRestored(ctx context.Context) error {
-	_, err := s.stop(ctx, restored, Stop{At: s.clock().UTC()})
+func (d *Decisions) StopRestored(ctx context.Context) error {
+	_, err := d.stop(ctx, restored, Stop{At: d.clock().UTC()})
 	return err
 }
 
 // AcceptRestored is the operator's word that the state is to be gone on with. Every replica learns of it by Accepted.
-func (s *Store) AcceptRestored(ctx context.Context) error {
-	raw, err := json.Marshal(Stop{At: s.clock().UTC()})
+func (d *Decisions) AcceptRestored(ctx context.Context) error {
+	raw, err := json.Marshal(Stop{At: d.clock().UTC()})
 	if err != nil {
 		return fmt.Errorf("accept the restored state: %w", err)
 	}
-	pipe := s.client.TxPipeline()
+	pipe := d.client.TxPipeline()
 	pipe.HSet(ctx, operatorKey(), accepted, raw)
 	pipe.HDel(ctx, operatorKey(), restored)
 	_, err = pipe.Exec(ctx)
@@ -112,8 +130,8 @@ func (s *Store) AcceptRestored(ctx context.Context) error {
 
 // Accepted returns when an operator last accepted a restored state, the zero time if none ever did, and whether everything is stopped
 // because of one now.
-func (s *Store) Accepted(ctx context.Context) (at time.Time, stopped bool, err error) {
-	stops, err := s.stops(ctx)
+func (d *Decisions) Accepted(ctx context.Context) (at time.Time, stopped bool, err error) {
+	stops, err := d.stops(ctx)
 	for _, stop := range stops {
 		switch stop.Scope {
 		case accepted:
@@ -126,8 +144,8 @@ func (s *Store) Accepted(ctx context.Context) (at time.Time, stopped bool, err e
 }
 
 // Stops lists the operator's stops and the brakes, by scope.
-func (s *Store) Stops(ctx context.Context) ([]Stop, error) {
-	all, err := s.stops(ctx)
+func (d *Decisions) Stops(ctx context.Context) ([]Stop, error) {
+	all, err := d.stops(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +158,8 @@ func (s *Store) Stops(ctx context.Context) ([]Stop, error) {
 	return out, nil
 }
 
-func (s *Store) stops(ctx context.Context) ([]Stop, error) {
-	fields, err := s.client.HGetAll(ctx, operatorKey()).Result()
+func (d *Decisions) stops(ctx context.Context) ([]Stop, error) {
+	fields, err := d.client.HGetAll(ctx, operatorKey()).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read the operator's stops: %w", err)
 	}
@@ -158,8 +176,8 @@ func (s *Store) stops(ctx context.Context) ([]Stop, error) {
 }
 
 // Operator reads what operators have stopped: one key, to be remembered by the caller for a second or so.
-func (s *Store) Operator(ctx context.Context) (*care.Operator, error) {
-	stops, err := s.stops(ctx)
+func (d *Decisions) Operator(ctx context.Context) (*care.Operator, error) {
+	stops, err := d.stops(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +200,7 @@ func (s *Store) Operator(ctx context.Context) (*care.Operator, error) {
 		case "brake":
 			set(&o.Brakes, name)
 		case "go":
-			if s.clock().Sub(stop.At) < goFor {
+			if d.clock().Sub(stop.At) < goFor {
 				set(&o.Goes, name)
 			}
 		case "channel":
@@ -199,16 +217,16 @@ func (s *Store) Operator(ctx context.Context) (*care.Operator, error) {
 const usualDays = 14
 
 // Usual is how many messages a dealer's program sent per day, over the 14 UTC days before today.
-func (s *Store) Usual(ctx context.Context, dealer, program string) (float64, error) {
-	today := codec.DayOf(s.clock())
-	pipe := s.client.Pipeline()
+func (d *Decisions) Usual(ctx context.Context, dealer, program string) (float64, error) {
+	today := codec.DayOf(d.clock())
+	pipe := d.client.Pipeline()
 	cmds := make([]interface{ Int64() (int64, error) }, 0, usualDays*care.Shards)
 	for back := 1; back <= usualDays; back++ {
 		for shard := range care.Shards {
-			cmds = append(cmds, pipe.HGet(ctx, s.keys.shard(shard, sentTable(today-back)), dealer+"/"+program))
+			cmds = append(cmds, pipe.HGet(ctx, d.keys.Shard(shard, keyspace.SentTable(today-back)), dealer+"/"+program))
 		}
 	}
-	if err := run(ctx, pipe); err != nil {
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return 0, fmt.Errorf("count what is usual: %w", err)
 	}
 	sum := int64(0)
