@@ -164,6 +164,14 @@ func (r *Record) Event() *EventEntry {
 	}
 }
 
+// LastWords is what the provider said at the last attempt; "" = nothing.
+func (r *Record) LastWords() string {
+	if len(r.Attempts) == 0 {
+		return ""
+	}
+	return r.Attempts[len(r.Attempts)-1].Said
+}
+
 // MayHaveArrived reports whether any attempt ended without an answer. Then no other channel may be tried, and no end but a yes is
 // certain.
 func (r *Record) MayHaveArrived() bool {

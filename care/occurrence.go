@@ -86,6 +86,14 @@ type Occurrence struct {
 	Gates []GateAnswer
 }
 
+// Shown is a state as people read it: what a pause let expire says so.
+func Shown(state State, reason string) string {
+	if state == StateExpired && reason == ReasonPaused {
+		return "expired (paused)"
+	}
+	return string(state)
+}
+
 // ReasonPaused is the reason of what an operator, or a provider's word that a person must act, has stopped for now.
 const ReasonPaused = "paused"
 

@@ -194,8 +194,8 @@ func TestNone(t *testing.T) {
 	}
 	n := func(i int) care.Cap { return care.Cap{PerWeek: &i} }
 	for text, want := range map[string]map[string]care.Cap{
-		"caps: {default: none}":                   {"default": {}},
-		"caps: none":                              {"default": {}},
+		"caps: {default: none}": {"default": {}},
+		"caps: none":            {"default": {}},
 		"caps: {default: none, B: {per_week: 4}}": {"default": {}, "B": n(4)},
 		"caps: {A: none}":                         {"default": n(2), "A": {}, "C": n(1)},
 		"caps: {}":                                {"default": n(2), "A": n(3), "C": n(1)},

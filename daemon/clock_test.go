@@ -45,7 +45,7 @@ func TestAWrongClockIsSaidOnceAndStops(t *testing.T) {
 		{-3 * time.Second, "this replica's clock and Redis' differ", false},
 	} {
 		w.set(tt.ahead)
-		if c.wall != (time.Time{}) && (c.fault() != nil) != tt.halts {
+		if !c.wall.Equal(time.Time{}) && (c.fault() != nil) != tt.halts {
 			t.Errorf("%v ahead, before Redis is asked: %v", tt.ahead, c.fault())
 		}
 		log.Reset()

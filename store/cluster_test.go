@@ -116,7 +116,10 @@ func TestCluster(t *testing.T) {
 	if err != nil || len(got) != n {
 		t.Errorf("%d delivered, %v", len(got), err)
 	}
-	links := []AddressLink{{"0011223344556677889900aabbccddee", all[0].Customer}, {"1111223344556677889900aabbccddee", all[0].Customer}}
+	links := []AddressLink{
+		{Hash: "0011223344556677889900aabbccddee", Customer: all[0].Customer},
+		{Hash: "1111223344556677889900aabbccddee", Customer: all[0].Customer},
+	}
 	if err := b.Link(ctx, links); err != nil {
 		t.Fatal(err)
 	}

@@ -171,12 +171,13 @@ func compare(t *testing.T, file string, w *httptest.ResponseRecorder) {
 func staffed() *memory {
 	car := facts("zh-CN").Vehicle
 	d := &memory{facts: facts("zh-CN")}
-	for i, s := range []care.State{care.StateDelivered, care.StateSent, care.StateUncertain, care.StateFailed, care.StateRetry, care.StateSkipped} {
+	for i, s := range []care.State{care.StateDelivered, care.StateSent, care.StateUncertain, care.StateFailed, care.StateRetry, care.StateSkipped, care.StateExpired} {
 		d.messages = append(d.messages, care.Record{
 			ID: "a", Customer: "C1", Program: "maintenance", Step: "due", Channel: care.Channels[i%3], State: s, UpdatedAt: now.Add(-time.Duration(i) * time.Minute),
-			Reason: map[care.State]string{care.StateFailed: "550 5.1.1", care.StateSkipped: "serviced"}[s],
+			Reason: map[care.State]string{care.StateFailed: "550 5.1.1", care.StateSkipped: "serviced", care.StateExpired: care.ReasonPaused}[s],
 		})
 	}
+	d.messages[3].Attempts = []care.Attempt{{Kind: care.KindRecipient, Code: "550 5.1.1", Said: "no such <user> here"}}
 	for i, reason := range []string{"not_reached", "uncertain", "complaint", "dead_address", "odometer", "not_me", "reply", "more"} {
 		task := operate.Task{
 			Key: strings.Repeat(strconv.Itoa(i), 32), At: now.Add(-time.Duration(i*i*i) * 17 * time.Minute), Customer: "C" + strconv.Itoa(i+1), Dealer: "sh-pudong",

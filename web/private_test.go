@@ -259,7 +259,7 @@ func TestAPI(t *testing.T) {
 	var messages struct{ Messages []care.Record }
 	read("/api/v1/messages?state=failed&program=recall&channel=sms&customer=C1&dealer=x&limit=7", &messages)
 	want := operate.MessageFilter{State: care.StateFailed, Program: "recall", Channel: care.SMS, Customer: "C1", Dealer: "x", Limit: 7}
-	if d.filter != want || len(messages.Messages) != 6 {
+	if d.filter != want || len(messages.Messages) != 7 {
 		t.Errorf("filter %+v, %d messages", d.filter, len(messages.Messages))
 	}
 	for _, bad := range []string{"state=x", "channel=fax", "customer=a{b}", "limit=0", "limit=1e9", "limit=1001"} {

@@ -18,7 +18,12 @@ func TestATrialsLinksChangeNothing(t *testing.T) {
 		for purpose, forms := range map[token.Purpose][]url.Values{
 			token.Unsubscribe: {
 				{"List-Unsubscribe": {"One-Click"}},
-				{}, {"do": {"stop"}}, {"do": {"all"}}, {"do": {"calm"}}, {"do": {"back"}}, {"do": {"not_me"}},
+				{},
+				{"do": {"stop"}},
+				{"do": {"all"}},
+				{"do": {"calm"}},
+				{"do": {"back"}},
+				{"do": {"not_me"}},
 				{"do": {"save"}, "was": {"way%3Aemail"}},
 			},
 			token.Survey:   {{"promise": {"1"}}, {"promise": {"5"}, "text": {"fine"}}},

@@ -260,9 +260,23 @@ func lasting(text string) bool {
 func certain(text string) bool {
 	text = flat(text)
 	for _, p := range [][]string{
-		{"user unknown"}, {"unknown user"}, {"no such user"}, {"user", "does not exist"}, {"user not found"}, {"recipient unknown"},
-		{"unknown recipient"}, {"mailbox not found"}, {"mailbox", "does not exist"}, {"recipient", "does not exist"}, {"no such recipient"},
-		{"no such mailbox"}, {"user doesn't exist"}, {"address", "does not exist"}, {"invalid recipient"}, {"address invalid"}, {"validrcptto"},
+		{"user unknown"},
+		{"unknown user"},
+		{"no such user"},
+		{"user", "does not exist"},
+		{"user not found"},
+		{"recipient unknown"},
+		{"unknown recipient"},
+		{"mailbox not found"},
+		{"mailbox", "does not exist"},
+		{"recipient", "does not exist"},
+		{"no such recipient"},
+		{"no such mailbox"},
+		{"user doesn't exist"},
+		{"address", "does not exist"},
+		{"invalid recipient"},
+		{"address invalid"},
+		{"validrcptto"},
 	} {
 		if has(text, p) {
 			return true

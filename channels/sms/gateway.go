@@ -91,8 +91,16 @@ func words(a *httpclient.Answer) string {
 		return ""
 	}
 	for _, at := range []pointer{
-		{"message"}, {"Message"}, {"msg"}, {"errmsg"}, {"error", "message"}, {"Response", "Error", "Message"},
-		{"Response", "SendStatusSet", "0", "Message"}, {"messages", "0", "error-text"}, {"description"}, {"error_description"},
+		{"message"},
+		{"Message"},
+		{"msg"},
+		{"errmsg"},
+		{"error", "message"},
+		{"Response", "Error", "Message"},
+		{"Response", "SendStatusSet", "0", "Message"},
+		{"messages", "0", "error-text"},
+		{"description"},
+		{"error_description"},
 	} {
 		if said := at.text(doc); said != "" {
 			return said

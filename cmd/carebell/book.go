@@ -49,7 +49,7 @@ func newLint() *cobra.Command {
 		if *format != "table" && *format != "jsonl" {
 			return &misuse{fmt.Errorf("--format %s: it is table or jsonl", *format)}
 		}
-		problems, err := carebook.Lint(dir, time.Now)
+		problems, err := carebook.Lint(carebook.Options{Dir: dir, Now: time.Now, PublicURL: os.Getenv("CARE_PUBLIC_URL")})
 		if err != nil {
 			return err
 		}

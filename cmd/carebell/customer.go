@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/service/operate"
 	"github.com/spf13/cobra"
 )
@@ -198,7 +199,7 @@ func showDossier(w io.Writer, d *operate.Dossier) error {
 	}
 	var cells [][]string
 	for _, l := range d.Ledger {
-		cells = append(cells, []string{l.At.Format(time.RFC3339), l.ID, l.Program + "/" + l.Step, l.Vehicle, string(l.Channel), string(l.State), l.Reason})
+		cells = append(cells, []string{l.At.Format(time.RFC3339), l.ID, l.Program + "/" + l.Step, l.Vehicle, string(l.Channel), care.Shown(l.State, l.Reason), l.Reason})
 	}
 	if err := section(w, []string{"LEDGER", "ID", "MESSAGE", "CAR", "BY", "STATE", "WHY"}, cells); err != nil {
 		return err

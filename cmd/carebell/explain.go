@@ -87,7 +87,8 @@ func explainLines(w io.Writer, x *insight.Explanation) error {
 		put("past", struct {
 			care.EventEntry
 			Kind string `json:"about,omitempty"`
-		}{e, e.Kind})
+			Said string `json:"said,omitempty"`
+		}{e, e.Kind, x.Said[e.ID]})
 	}
 	for _, p := range x.Programs {
 		for _, n := range p.Next {
@@ -297,7 +298,10 @@ func (t *teller) past() error {
 		if e.Reason != "" {
 			reason = insight.Reason(e.Reason, t.Tag())
 		}
-		cells = append(cells, []string{e.At.In(t.x.At.Location()).Format("2006-01-02 15:04"), what, tail(e.Vehicle), string(e.Channel), string(e.State), reason})
+		if said := t.x.Said[e.ID]; said != "" && e.Kind == "" {
+			reason = strings.TrimSpace(fmt.Sprintf("%s %q", reason, said))
+		}
+		cells = append(cells, []string{e.At.In(t.x.At.Location()).Format("2006-01-02 15:04"), what, tail(e.Vehicle), string(e.Channel), care.Shown(e.State, e.Reason), reason})
 	}
 	if more := len(t.x.Past) - pastShown; more > 0 {
 		cells = append(cells, []string{t.T("explain.past.more", "number", strconv.Itoa(more)), "", "", "", "", ""})

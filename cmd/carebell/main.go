@@ -80,7 +80,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &misuse{err} })
 	root.AddCommand(
 		newServe(), newDemo(), newInit(), newLint(), newImport(), newPlan(), newForecast(), newExplain(), newHygiene(), newCustomer(), newToken(), newPreview(), newSend(), newMessages(),
-		newPause(), newResume(), newDoctor(), newVersion(),
+		newPause(), newResume(), newDoctor(), newHealthcheck(), newVersion(),
 	)
 	for _, c := range root.Commands() {
 		checkArgs(c)

@@ -38,8 +38,8 @@ func newMessages() *cobra.Command {
 		}
 		defer s.close()
 		err = service.Messages(cmd.Context(), s.who, opt, func(r care.Record) error {
-			return out.add(r, r.ID, r.Customer, r.Program, r.Step, string(r.Channel), string(r.State), r.Reason,
-				fmt.Sprint(len(r.Attempts)), r.Release.Format(time.RFC3339), lastWords(&r))
+			return out.add(r, r.ID, r.Customer, r.Program, r.Step, string(r.Channel), care.Shown(r.State, r.Reason), r.Reason,
+				fmt.Sprint(len(r.Attempts)), r.Release.Format(time.RFC3339), r.LastWords())
 		})
 		if err != nil {
 			return err
@@ -167,7 +167,7 @@ func (d *decide) choose(cmd *cobra.Command, service *operate.Service, who care.P
 	}
 	cells := make([][]string, len(found.Groups))
 	for i, g := range found.Groups {
-		cells[i] = []string{fmt.Sprint(g.Count), g.Program, string(g.Channel), string(g.State), g.Reason}
+		cells[i] = []string{fmt.Sprint(g.Count), g.Program, string(g.Channel), care.Shown(g.State, g.Reason), g.Reason}
 	}
 	if err := printTable(out, []string{"MESSAGES", "PROGRAM", "CHANNEL", "STATE", "REASON"}, cells); err != nil {
 		return nil, err
@@ -194,12 +194,4 @@ func sure(cmd *cobra.Command, yes bool, question string) error {
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "nothing was changed")
 	return errQuiet
-}
-
-// lastWords is what the provider said at a message's last attempt.
-func lastWords(r *care.Record) string {
-	if len(r.Attempts) == 0 {
-		return ""
-	}
-	return r.Attempts[len(r.Attempts)-1].Said
 }

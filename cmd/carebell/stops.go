@@ -81,7 +81,7 @@ func newResume() *cobra.Command {
 			return err
 		}
 		defer s.close()
-		said := ""
+		var said string
 		switch {
 		case *restored:
 			said = "the state in Redis is accepted as it is: every replica goes on within seconds"

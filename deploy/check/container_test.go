@@ -76,6 +76,7 @@ func TestContainerfile(t *testing.T) {
 func checkImage(t *testing.T, image instructions.Stage, buildStage string) {
 	t.Helper()
 	var user string
+	var health []string
 	var entry, exposed, copied []string
 	for _, cmd := range image.Commands {
 		switch c := cmd.(type) {
@@ -97,7 +98,9 @@ func checkImage(t *testing.T, image instructions.Stage, buildStage string) {
 			}
 		case *instructions.ExposeCommand:
 			exposed = append(exposed, c.Ports...)
-		case *instructions.RunCommand, *instructions.HealthCheckCommand:
+		case *instructions.HealthCheckCommand:
+			health = c.Health.Test
+		case *instructions.RunCommand:
 			t.Errorf("%s: nothing in the image can run it", cmd.Name())
 		}
 	}
@@ -106,6 +109,9 @@ func checkImage(t *testing.T, image instructions.Stage, buildStage string) {
 	}
 	if len(entry) != 1 || !slices.Contains(copied, entry[0]) {
 		t.Errorf("ENTRYPOINT %q is none of the copied files %q", entry, copied)
+	}
+	if !slices.Equal(health, append([]string{"CMD"}, append(entry, "healthcheck")...)) {
+		t.Errorf("HEALTHCHECK %q: want the binary itself, without a shell", health)
 	}
 	for _, must := range []string{"/etc/ssl/certs/ca-certificates.crt", "/tmp", "/var/lib/carebell"} {
 		if !slices.Contains(copied, must) {

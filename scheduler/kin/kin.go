@@ -53,7 +53,7 @@ func (k *Index) Add(id string, keys []uint64) {
 	}
 }
 
-// Len, Less and Swap are of sort.Interface: keys in order, with who has them.
+// Len is of sort.Interface, as Less and Swap: keys in order, with who has them.
 func (k *Index) Len() int           { return len(k.keys) }
 func (k *Index) Less(i, j int) bool { return k.keys[i] < k.keys[j] }
 func (k *Index) Swap(i, j int) {

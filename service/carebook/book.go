@@ -87,7 +87,7 @@ func Check(opt Options) (*Compiled, []problem.Problem, error) {
 		return nil, tidy(problems), ErrBook
 	}
 	set, more := templates.Load(book, templates.Options{Lunar: calendar.Words})
-	problems = append(append(append(problems, more...), neverLeaves(book)...), sms.Lint(book.Files, book.Decode)...)
+	problems = append(append(append(problems, more...), append(neverLeaves(book), noOptOut(book, opt.PublicURL)...)...), sms.Lint(book.Files, book.Decode)...)
 	if opt.HashKey == nil {
 		opt.HashKey = func() []byte { return nil }
 	}

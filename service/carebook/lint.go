@@ -14,9 +14,9 @@ import (
 	"github.com/carebell/carebell/scheduler"
 )
 
-// Lint checks the book of a folder ("" = the default book) and returns everything that is wrong with it, by file and line.
-func Lint(dir string, now func() time.Time) ([]problem.Problem, error) {
-	_, problems, err := Check(Options{Dir: dir, Now: now})
+// Lint checks a book and returns everything that is wrong with it, by file and line.
+func Lint(opt Options) ([]problem.Problem, error) {
+	_, problems, err := Check(opt)
 	if err != nil && !errors.Is(err, ErrBook) {
 		return nil, err
 	}

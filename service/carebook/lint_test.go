@@ -52,6 +52,43 @@ func TestWhatIsDueInTheNightAndExpiresWithTheDayNeverLeaves(t *testing.T) {
 	}
 }
 
+// Commercial e-mail without CARE_PUBLIC_URL is named at its line; with the URL, by text or switched off it is not.
+func TestCommercialMailNeedsAPublicURL(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		program, public string
+		warned          bool
+	}{
+		"by mail":           {"class: commercial\nchannels: [email]\n", "", true},
+		"as preferred":      {"class: commercial\n", "", true},
+		"with the URL":      {"class: commercial\nchannels: [email]\n", "https://care.example", false},
+		"by text":           {"class: commercial\nchannels: [sms]\n", "", false},
+		"of care":           {"class: care\nchannels: [email]\n", "", false},
+		"switched off":      {"class: commercial\nenabled: false\n", "", false},
+		"by text, and mail": {"class: commercial\nchannels: [sms, email]\n", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := fstest.MapFS{
+				"dealers.yaml":    {Data: []byte("dealers: []\n")},
+				"programs/p.yaml": {Data: []byte("program: p\n" + tt.program + "trigger: {on: birthday}\nsteps: [{step: s, template: t}]\n")},
+			}
+			problems, err := Lint(Options{Files: files, Now: time.Now, PublicURL: tt.public})
+			if err != nil {
+				t.Fatal(err)
+			}
+			book, _ := config.ReadBook(files)
+			got := noOptOut(book, tt.public)
+			if (len(got) == 1) != tt.warned {
+				t.Errorf("%v; lint says %v", got, problems)
+			}
+			if tt.warned && (got[0].Line != 2 || got[0].Severity != problem.Warning) {
+				t.Errorf("%+v", got[0])
+			}
+		})
+	}
+}
+
 // TestGatewaysAreLinted with the rest of the book: their files, and the approved templates in front of texts.
 func TestGatewaysAreLinted(t *testing.T) {
 	t.Parallel()

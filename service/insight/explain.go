@@ -12,6 +12,7 @@ import (
 	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/store"
 )
 
 // ExplainOptions say whom and what to explain.
@@ -48,6 +49,7 @@ type Explanation struct {
 
 	Ledger   bool              `json:"ledger"` // whether what went before is known
 	Past     []care.EventEntry `json:"-"`
+	Said     map[string]string `json:"-"` // what the provider said last, by the message's id
 	Programs []ProgramFacts    `json:"-"`
 }
 
@@ -137,6 +139,9 @@ func (s *Service) Explain(ctx context.Context, who care.Principal, opt ExplainOp
 		x.At = opt.On.At(0, 0, loc)
 	}
 	x.gather(scan.book, f, dealer)
+	if x.Said, err = scan.said(ctx, f.ID); err != nil {
+		return nil, err
+	}
 	return x, scan.programs(ctx, x, f, opt)
 }
 
@@ -165,6 +170,24 @@ func (s *scan) customer(ctx context.Context, opt ExplainOptions) (*care.Facts, [
 		return nil, nil, fmt.Errorf("%w: care:customer:%s", ErrNoCustomer, opt.Customer)
 	}
 	return f, past, nil
+}
+
+// said returns what providers said of a customer's messages at their last attempts.
+func (s *scan) said(ctx context.Context, customer string) (map[string]string, error) {
+	if s.store == nil {
+		return nil, nil
+	}
+	records, err := s.store.Messages(ctx, store.Filter{Customer: customer})
+	if err != nil {
+		return nil, err
+	}
+	said := map[string]string{}
+	for i := range records {
+		if words := records[i].LastWords(); words != "" {
+			said[records[i].ID] = words
+		}
+	}
+	return said, nil
 }
 
 var errFound = errors.New("found")

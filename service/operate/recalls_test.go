@@ -35,7 +35,7 @@ func TestRecallsBecomeBulletins(t *testing.T) {
 	if err := ImportRecalls(dir, before, RecallOptions{Files: []string{file}}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	problems, err := carebook.Lint(dir, time.Now)
+	problems, err := carebook.Lint(carebook.Options{Dir: dir, Now: time.Now})
 	if err != nil || problem.Faults(problems) {
 		t.Fatalf("%v %v", err, problems)
 	}

@@ -52,6 +52,7 @@ func functions(l *page.Locale) template.FuncMap {
 	return template.FuncMap{
 		"moment": moment, "tone": tone, "customerURL": customerURL, "since": l.Span, "lane": func(name string) string { return lane(l, name) },
 		"state": func(s care.State) string { return l.Word("state", string(s)) },
+		"shown": func(s care.State, reason string) string { return l.Word("state", care.Shown(s, reason)) },
 		"kind":  func(kind string) string { return l.Word("kind", kind) },
 		"task":  func(reason string) string { return l.Word("task", reason) },
 	}

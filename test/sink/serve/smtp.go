@@ -200,6 +200,9 @@ func readBody(r *bufio.Reader) (body []byte, bare bool, err error) {
 // proof is what stands behind an id so that a report can show that it answers us.
 var proof = regexp.MustCompile(`^([a-p][a-z2-7]{25}-email)-[a-z2-7]{12}$`)
 
+// WithoutProof is a mail's id on the wire as the daemon's records have it.
+func WithoutProof(id string) string { return proof.ReplaceAllString(id, "$1") }
+
 // mailID is X-Carebell-Id without its proof, or else the local part of Message-ID.
 func mailID(body []byte) string {
 	m, err := mail.ReadMessage(bytes.NewReader(body))
@@ -207,7 +210,7 @@ func mailID(body []byte) string {
 		return ""
 	}
 	if id := m.Header.Get("X-Carebell-Id"); id != "" {
-		return proof.ReplaceAllString(id, "$1")
+		return WithoutProof(id)
 	}
 	id, _, _ := strings.Cut(strings.Trim(m.Header.Get("Message-Id"), "<> "), "@")
 	return id
