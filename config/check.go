@@ -41,7 +41,7 @@ func (s *Settings) check() error {
 	bad(s.AddressKey.IsZero() || !guessable(s.AddressKey.Reveal(), minKey), "CARE_ADDRESS_KEY can be guessed: it is shorter than %d characters, or well-known. `carebell token new-key` makes a good one", minKey)
 	bad(s.ConsoleToken.IsZero() || !guessable(s.ConsoleToken.Reveal(), minToken), "CARE_CONSOLE_TOKEN can be guessed: it is shorter than %d characters, or well-known. `carebell token new-key` makes a good one", minToken)
 	for i, u := range s.SMTP.URL {
-		bad(hasScheme(u.Reveal(), "smtp", "smtps"), "CARE_SMTP_URL: server %d: write smtp://host:25 or smtps://user:password@host:465; in a password write @ as %%40 and / as %%2F", i+1)
+		bad(hasScheme(u.Reveal(), "smtp", "smtps") || strings.HasPrefix(u.Reveal(), "smtp+unix:///"), "CARE_SMTP_URL: server %d: write smtp://host:25 or smtps://user:password@host:465; in a password write @ as %%40 and / as %%2F", i+1)
 	}
 	bad(s.SMTP.ReturnPath == "" || returnPath(s.SMTP.ReturnPath), "CARE_SMTP_RETURN_PATH: write one bare address with {id} once before the @, such as bounce+{id}@dealer.example")
 	bad(s.Bounce.IMAP.URL.IsZero() || hasScheme(s.Bounce.IMAP.URL.Reveal(), "imap", "imaps"), "CARE_BOUNCE_IMAP_URL: write imaps://user:password@host:993/Folder; in a password write @ as %%40 and / as %%2F")

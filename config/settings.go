@@ -44,10 +44,11 @@ type Settings struct {
 
 // SMTP says how e-mail leaves.
 type SMTP struct {
-	URL         Secrets `desc:"mail servers with commas: smtp://user:password@host:587 or smtps://…; ?starttls=always|opportunistic|never"`
+	URL         Secrets `desc:"mail servers with commas: smtp://user:password@host:587 or smtps://…; ?starttls=always|opportunistic|never, ?ca=FILE, ?verify=false, ?auth=login; a user without a password logs in with a token"`
 	URLFile     string  `split_words:"true" file:"URL"`
 	ReturnPath  string  `split_words:"true" desc:"where returned mail goes, such as bounce+{id}@dealer.example; none: the dealer's From address"`
 	HELO        string  `desc:"the name to greet mail servers with: a full host name or an address in brackets; none: the domain of the dealer's From, else this machine's full name or address"`
+	Token       Token
 	Connections int     `default:"16" desc:"connections to each mail server; one may have its own: ?connections= in its URL"`
 	Rate        float64 `default:"0" desc:"most e-mails per second to each mail server, all replicas together; 0 is no limit; one may have its own: ?rate= in its URL"`
 
@@ -59,12 +60,30 @@ type SMTP struct {
 type Bounce struct {
 	Maildir string `desc:"Maildir in which returned mail arrives; it is read every 30 s. None: a mail server posts it to /hooks/email/bounce"`
 	IMAP    BounceIMAP
+
+	SESTopic       string `split_words:"true" desc:"ARN of the SNS topic of bounces and complaints of Amazon SES, which posts to /hooks/email/ses"`
+	SendgridKey    string `split_words:"true" desc:"verification key of SendGrid's event webhook, which posts to /hooks/email/sendgrid"`
+	MailgunKey     Secret `split_words:"true" desc:"HTTP webhook signing key of Mailgun, which posts to /hooks/email/mailgun"`
+	MailgunKeyFile string `split_words:"true" file:"MailgunKey"`
 }
 
 // BounceIMAP says where returned mail is fetched from.
 type BounceIMAP struct {
 	URL     Secret `desc:"folder in which returned mail arrives, read every 30 s: imaps://user:password@host/Folder, or imap://… with ?starttls=always|never"`
 	URLFile string `split_words:"true" file:"URL"`
+	Token   Token
+}
+
+// Token says where access tokens (OAuth 2.0) come from, for a URL that has a user and no password.
+type Token struct {
+	Command          string `desc:"program that prints an access token, with its arguments; instead of a token URL"`
+	URL              string `desc:"token URL, such as https://login.microsoftonline.com/TENANT/oauth2/v2.0/token"`
+	ClientID         string `split_words:"true" desc:"the application's id at the token URL"`
+	ClientSecret     Secret `split_words:"true" desc:"the application's secret"`
+	ClientSecretFile string `split_words:"true" file:"ClientSecret"`
+	Scope            string `desc:"what the token is for, such as https://outlook.office365.com/.default"`
+	Refresh          Secret `desc:"refresh token of the mailbox's owner; none: the application's own credentials"`
+	RefreshFile      string `split_words:"true" file:"Refresh"`
 }
 
 // DKIM signs e-mail (RFC 6376) where the mail server does not.

@@ -101,6 +101,8 @@ func TestEverySecretHasAFile(t *testing.T) {
 		"CARE_REDIS_URL": "redis://:s3cret@h:1/0", "CARE_CONSOLE_TOKEN": "s3cret-9f8e7d6c5b", "CARE_SECRET_KEY": "s3cret-of-a-test-9f8e7d6c5b4a3210zyx", "CARE_ADDRESS_KEY": "s3cret-of-a-test-0f1e2d3c4b5a6978zyx",
 		"CARE_SMTP_URL": "smtp://u:s3cret@h:25", "CARE_DKIM_KEY": "s3cret", "CARE_SMS_PASSWORD": "s3cret", "CARE_SMS_ACCOUNTS": "- {gateway: aliyun, password: s3cret}",
 		"CARE_WEBHOOK_URL": "https://h/?key=s3cret", "CARE_WEBHOOK_SECRET": "s3cret", "CARE_BOUNCE_IMAP_URL": "imaps://u:s3cret@h",
+		"CARE_SMTP_TOKEN_CLIENT_SECRET": "s3cret", "CARE_SMTP_TOKEN_REFRESH": "s3cret", "CARE_BOUNCE_IMAP_TOKEN_CLIENT_SECRET": "s3cret",
+		"CARE_BOUNCE_IMAP_TOKEN_REFRESH": "s3cret", "CARE_BOUNCE_MAILGUN_KEY": "s3cret",
 	}
 	vars := map[string]string{"CARE_DKIM_DOMAIN": "d.example", "CARE_DKIM_SELECTOR": "s"}
 	for name, value := range values {
@@ -119,7 +121,10 @@ func TestEverySecretHasAFile(t *testing.T) {
 		"CARE_REDIS_URL": s.RedisURL.Reveal(), "CARE_CONSOLE_TOKEN": s.ConsoleToken.Reveal(), "CARE_SECRET_KEY": s.SecretKey[0].Reveal(), "CARE_ADDRESS_KEY": s.AddressKey.Reveal(),
 		"CARE_SMTP_URL": s.SMTP.URL[0].Reveal(), "CARE_DKIM_KEY": s.DKIM.Key.Reveal(), "CARE_SMS_PASSWORD": s.SMS.Password.Reveal(), "CARE_SMS_ACCOUNTS": s.SMS.Accounts.Reveal(),
 		"CARE_WEBHOOK_URL": s.Webhook.URL.Reveal(), "CARE_WEBHOOK_SECRET": s.Webhook.Secret[0].Reveal(),
-		"CARE_BOUNCE_IMAP_URL": s.Bounce.IMAP.URL.Reveal(),
+		"CARE_BOUNCE_IMAP_URL":          s.Bounce.IMAP.URL.Reveal(),
+		"CARE_SMTP_TOKEN_CLIENT_SECRET": s.SMTP.Token.ClientSecret.Reveal(), "CARE_SMTP_TOKEN_REFRESH": s.SMTP.Token.Refresh.Reveal(),
+		"CARE_BOUNCE_IMAP_TOKEN_CLIENT_SECRET": s.Bounce.IMAP.Token.ClientSecret.Reveal(), "CARE_BOUNCE_IMAP_TOKEN_REFRESH": s.Bounce.IMAP.Token.Refresh.Reveal(),
+		"CARE_BOUNCE_MAILGUN_KEY": s.Bounce.MailgunKey.Reveal(),
 	}
 	if diff := cmp.Diff(values, got); diff != "" {
 		t.Errorf("secrets from files (-want +got):\n%s", diff)
@@ -272,8 +277,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	if n != 46 {
-		t.Errorf("usage shows %d settings, want 46:\n%s", n, b.String())
+	if n != 61 {
+		t.Errorf("usage shows %d settings, want 61:\n%s", n, b.String())
 	}
 	folded := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{"CARE_LEASE 30s ", "CARE_SMS_GATEWAY - ", "CARE_SMTP_URL_FILE", "CARE_RETENTION 180d "} {

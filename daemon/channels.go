@@ -18,6 +18,7 @@ import (
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/config/yaml"
 	"github.com/carebell/carebell/delivery"
+	"github.com/carebell/carebell/service/feedback"
 	"github.com/wneessen/go-mail"
 )
 
@@ -85,6 +86,9 @@ func (e *Env) addEmail(s *senders, _ fs.FS) error {
 		return fmt.Errorf("CARE_SMTP_URL: %w", err)
 	}
 	cfg := email.Config{Servers: servers, Connections: set.SMTP.Connections, ReturnPath: set.SMTP.ReturnPath, HELO: set.SMTP.HELO, Clock: e.Now}
+	if cfg.Tokens, err = feedback.Tokens(set.SMTP.Token, e.Now); err != nil {
+		return fmt.Errorf("CARE_SMTP_TOKEN_…: %w", err)
+	}
 	if keys := set.ReportKeys(); len(keys) > 0 {
 		cfg.Proofs = email.NewProofs(keys...)
 	}

@@ -75,7 +75,7 @@ func (e *Env) redirects() feedback.Redirect {
 // openBounces checks where returned mail arrives. It connects to nothing.
 func (d *Daemon) openBounces(context.Context) (err error) {
 	returned := func(ctx context.Context, mail io.Reader) error { return d.feedback().Returned(ctx, mail) }
-	d.bounces, err = feedback.NewBouncePollers(d.env.Settings.Bounce, returned, d.leads.Load, d.log)
+	d.bounces, err = feedback.NewBouncePollers(d.env.Settings.Bounce, returned, d.leads.Load, d.env.Now, d.log)
 	return err
 }
 

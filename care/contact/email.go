@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 )
 
 // The limits of RFC 5321 section 4.5.3.1; 254 is what a path of 256 leaves between its angle brackets.
@@ -15,14 +16,25 @@ const (
 	maxLabel   = 63
 )
 
-// Email returns a customer's address in the form in which it is compared, hashed and used: see Address. One that needs SMTPUTF8 is
-// refused: in customers' data it is a slip of the keyboard far more often than an address, and few servers would take it.
+// Email returns a customer's address in the form in which it is compared, hashed and used: see Address. One that needs SMTPUTF8 (RFC 6531)
+// is an address too, composed (NFC, RFC 6532 section 3.1), so that it is the same however it was typed. Latin letters beside Cyrillic or
+// Greek ones are refused: that is a slip of the keyboard, or somebody who wants to look like somebody else.
 func Email(raw string) (addr string, ok bool) {
 	addr, smtputf8, ok := Address(raw)
-	if !ok || smtputf8 {
+	if !ok || smtputf8 && mixed(addr) {
 		return "", false
 	}
-	return addr, true
+	if smtputf8 {
+		addr, _, ok = Address(norm.NFC.String(addr)) // some letters become longer
+	}
+	return addr, ok
+}
+
+// mixed reports whether a local part has letters of scripts that look alike.
+func mixed(addr string) bool {
+	local := addr[:strings.LastIndexByte(addr, '@')]
+	latin := strings.ContainsFunc(local, func(r rune) bool { return unicode.Is(unicode.Latin, r) })
+	return latin && strings.ContainsFunc(local, func(r rune) bool { return unicode.In(r, unicode.Cyrillic, unicode.Greek) })
 }
 
 // Address returns an address as it goes on the wire, with its domain in lower case and in ASCII (RFC 5891), and whether a server has

@@ -1,6 +1,7 @@
 package email
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,6 @@ func firstWord(s string) string {
 func unreachable(ctx context.Context, err error, secrets ...string) verdict {
 	e := &care.Error{Kind: care.KindRetry, Code: "connect"}
 	var reply *textproto.Error
-	text := err.Error()
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		e.Code, e.Err = "canceled", context.Canceled
@@ -77,10 +77,9 @@ func unreachable(ctx context.Context, err error, secrets ...string) verdict {
 		e.Err, e.Said = errors.New("the server refused the connection or the log-in"), answer.Words(reply.Msg, secrets...)
 	case errors.Is(err, errClosed):
 		e.Code, e.Err = "closed", errClosed
-	case strings.Contains(text, "does not support STARTTLS"):
-		e.Kind, e.Code, e.Err = care.KindOperator, "starttls", errors.New("the server offers no STARTTLS; allow ?starttls=opportunistic if you mean it")
-	case strings.Contains(text, "AUTH") || strings.Contains(text, "unencrypted connection") || strings.Contains(text, "wrong host name"):
-		e.Kind, e.Code, e.Err = care.KindOperator, "auth", errors.New("the server offers no way to log in that is safe on this connection")
+	case errors.Is(err, errNoTLS), errors.Is(err, errNoLogin), errors.Is(err, errToken):
+		e.Kind, e.Code, e.Err = care.KindOperator, map[error]string{errNoTLS: "starttls"}[err], err
+		e.Code = cmp.Or(e.Code, "auth")
 	default:
 		e.Err = channels.Cause(err)
 		switch {

@@ -31,6 +31,7 @@ type Config struct {
 	// "" = the From address. Without it a bounce can only be matched by the headers that it quotes.
 	ReturnPath string
 	Proofs     *Proofs          // what reports must show; nil = they need not
+	Tokens     *Tokens          // for servers whose URL has a user and no password; nil = there are none
 	TLS        *tls.Config      // nil: the system's roots
 	Clock      func() time.Time // for DKIM's timestamp
 }
@@ -42,9 +43,14 @@ type Server struct {
 	Port     int
 	User     string
 	Password string
+	Socket   string         // a unix socket instead of host and port
+	Auth     string         // the only way to log in that may be tried, such as PLAIN; "" = the best that the server offers
 	Implicit bool           // TLS from the first byte (smtps)
 	StartTLS mail.TLSPolicy // else
-	Weight   int            // share of the messages among several servers, from 1
+	// Unverified says that the server's certificate is not looked at; CA is a file of those that are trusted besides the system's.
+	Unverified bool
+	CA         string
+	Weight     int // share of the messages among several servers, from 1
 	// Connections and Rate (messages per second) are the server's own limits; 0 = those of all. The rate is the caller's to keep.
 	Connections int
 	Rate        float64
@@ -64,10 +70,10 @@ var tlsPolicies = map[string]mail.TLSPolicy{
 	"never": mail.NoTLS, "none": mail.NoTLS, "no": mail.NoTLS, "off": mail.NoTLS, "false": mail.NoTLS,
 }
 
-// ParseServers reads CARE_SMTP_URL: smtp://user:pass@host:587?starttls=always|opportunistic|never&weight=2&connections=8&rate=20
-// or smtps://user:pass@host:465, several separated by commas. STARTTLS is demanded unless the URL says otherwise; on a loopback
-// address without a user it is opportunistic, because a relay on the same machine rarely has a certificate. No error quotes the
-// URL: it may hold a password.
+// ParseServers reads CARE_SMTP_URL: smtp://user:pass@host:587, smtps://user:pass@host:465 or smtp+unix:///path of a socket, several
+// separated by commas. STARTTLS is demanded unless the URL says otherwise; on a loopback address without a user it is opportunistic. A
+// certificate is verified where TLS is demanded or a password goes over it; opportunistic TLS is better than none whatever it shows (RFC
+// 7435). No error quotes the URL: it may hold a password.
 func ParseServers(raw string) ([]Server, error) {
 	var out []Server
 	for i, one := range strings.Split(raw, ",") {
@@ -106,14 +112,22 @@ func parseServer(raw string) (Server, error) {
 		}
 	case "smtps":
 		s.Port, s.Implicit = 465, true
+	case "smtp+unix":
+		s.Socket = u.Path
 	default:
-		return Server{}, errors.New("it must begin with smtp:// or smtps://")
+		return Server{}, errors.New("it must begin with smtp://, smtps:// or smtp+unix://")
 	}
-	if s.Host == "" {
+	switch {
+	case u.Fragment != "":
+		return Server{}, errors.New("it has a #: percent-encode it in the password (%23)")
+	case u.Scheme == "smtp+unix":
+		if u.Host != "" || len(s.Socket) < 2 {
+			return Server{}, errors.New("it names no socket: write smtp+unix:///run/relay.sock")
+		}
+	case s.Host == "":
 		return Server{}, errors.New("it names no host")
-	}
-	if u.Path != "" && u.Path != "/" || u.Fragment != "" {
-		return Server{}, errors.New("it has a path; only ?starttls=, &weight=, &connections= and &rate= may follow the host")
+	case u.Path != "" && u.Path != "/":
+		return Server{}, errors.New("it has a path; only options such as ?starttls= may follow the host")
 	}
 	if p := u.Port(); p != "" {
 		if s.Port, err = strconv.Atoi(p); err != nil || s.Port < 1 || s.Port > 65535 {
@@ -125,45 +139,85 @@ func parseServer(raw string) (Server, error) {
 		return Server{}, errors.New("its query cannot be read")
 	}
 	for key, values := range q {
-		value := values[len(values)-1]
-		switch key {
-		case "starttls":
-			policy, ok := tlsPolicies[value]
-			if !ok || s.Implicit {
-				return Server{}, errors.New("starttls is always, opportunistic or never, and has no place in smtps://")
-			}
-			s.StartTLS = policy
-		case "weight":
-			if s.Weight, err = strconv.Atoi(value); err != nil || s.Weight < 1 || s.Weight > 1000 {
-				return Server{}, errors.New("weight is a number from 1 to 1000")
-			}
-		case "connections":
-			if s.Connections, err = strconv.Atoi(value); err != nil || s.Connections < 1 || s.Connections > 1000 {
-				return Server{}, errors.New("connections is a number from 1 to 1000")
-			}
-		case "rate":
-			if s.Rate, err = strconv.ParseFloat(value, 64); err != nil || !(s.Rate > 0 && s.Rate < 1e9) {
-				return Server{}, errors.New("rate is messages per second, more than 0")
-			}
-		default:
-			return Server{}, fmt.Errorf("unknown option %q; there are starttls, weight, connections and rate", key)
+		if err := s.option(key, values[len(values)-1]); err != nil {
+			return Server{}, err
 		}
 	}
-	if !q.Has("starttls") && s.User == "" && loopback(s.Host) {
-		s.StartTLS = mail.TLSOpportunistic
-	} else if !q.Has("starttls") {
+	if !q.Has("starttls") {
 		s.StartTLS = mail.TLSMandatory
+		if s.User == "" && s.local() {
+			s.StartTLS = mail.TLSOpportunistic
+		}
+	}
+	if !q.Has("verify") && s.CA == "" {
+		s.Unverified = !s.Implicit && s.StartTLS == mail.TLSOpportunistic && (s.User == "" || s.local())
 	}
 	return s, nil
 }
+
+// option takes one of the options behind the host.
+func (s *Server) option(key, value string) (err error) {
+	ok := true
+	switch key {
+	case "starttls":
+		if s.StartTLS, ok = tlsPolicies[value]; !ok || s.Implicit {
+			return errors.New("starttls is always, opportunistic or never, and has no place in smtps://")
+		}
+	case "verify":
+		verify, err := strconv.ParseBool(value)
+		if err != nil {
+			return errors.New("verify is true or false")
+		}
+		s.Unverified = !verify
+	case "ca":
+		if s.CA = value; value == "" {
+			return errors.New("ca is a file with certificates (PEM)")
+		}
+	case "auth":
+		if s.Auth = strings.ToUpper(value); s.User == "" || !slices.Contains(methods, s.Auth) {
+			return fmt.Errorf("auth is %s, for a URL with a user", strings.ToLower(strings.Join(methods, ", ")))
+		}
+	case "weight":
+		if s.Weight, err = strconv.Atoi(value); err != nil || s.Weight < 1 || s.Weight > 1000 {
+			return errors.New("weight is a number from 1 to 1000")
+		}
+	case "connections":
+		if s.Connections, err = strconv.Atoi(value); err != nil || s.Connections < 1 || s.Connections > 1000 {
+			return errors.New("connections is a number from 1 to 1000")
+		}
+	case "rate":
+		if s.Rate, err = strconv.ParseFloat(value, 64); err != nil || !(s.Rate > 0 && s.Rate < 1e9) {
+			return errors.New("rate is messages per second, more than 0")
+		}
+	default:
+		return fmt.Errorf("unknown option %q; there are starttls, verify, ca, auth, weight, connections and rate", key)
+	}
+	return nil
+}
+
+// local reports whether the server is on this machine.
+func (s *Server) local() bool { return s.Socket != "" || loopback(s.Host) }
 
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// Address returns host:port.
-func (s Server) Address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
+// Address returns host:port, or the socket's path.
+func (s Server) Address() string {
+	if s.Socket != "" {
+		return s.Socket
+	}
+	return net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
+}
+
+// Network is what Address is an address of.
+func (s Server) Network() string {
+	if s.Socket != "" {
+		return "unix"
+	}
+	return "tcp"
+}
 
 func (cfg *Config) check() error {
 	if len(cfg.Servers) == 0 {

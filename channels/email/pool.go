@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
 
 	"github.com/carebell/carebell/channels"
@@ -22,13 +21,14 @@ import (
 type upstream struct {
 	Server
 	helo    string
-	client  func(sender string) (*mail.Client, error)
 	slots   chan struct{} // one per connection that may be in use
 	waiting atomic.Int64  // connections that wait so long for an answer that they have no place there
 	timeout time.Duration // of each answer; 0 = the RFC's
 	idleFor time.Duration
 	rest    channels.Rest // after it could not be reached
 	tls     *tls.Config
+	tokens  *Tokens                // for who logs in without a password
+	method  atomic.Pointer[string] // of logging in, which the server took last
 
 	mu     sync.Mutex
 	idle   []*connection // the last used goes first, so that few stay warm when there is little to do
@@ -59,90 +59,19 @@ func newUpstream(srv Server, cfg *Config) (*upstream, error) {
 		up.tls = cfg.TLS.Clone()
 	}
 	if up.tls.ServerName == "" {
-		up.tls.ServerName = srv.Host
+		up.tls.ServerName = cmp.Or(srv.Host, "localhost")
 	}
-	policy := srv.StartTLS
-	if srv.Implicit {
-		policy = mail.TLSOpportunistic // go-mail then sees that the connection is encrypted already
-	}
-	options := []mail.Option{
-		mail.WithPort(srv.Port), mail.WithTimeout(cmp.Or(cfg.Timeout, waitCommand)), mail.WithTLSPolicy(policy), mail.WithTLSConfig(up.tls),
-		mail.WithDialContextFunc(up.connect),
-	}
-	if srv.User != "" {
-		auth := mail.SMTPAuthAutoDiscover
-		if srv.StartTLS == mail.NoTLS && !srv.Implicit && loopback(srv.Host) {
-			auth = mail.SMTPAuthPlainNoEnc // the password does not leave the machine
-		}
-		options = append(options, mail.WithSMTPAuth(auth), mail.WithUsername(srv.User), mail.WithPassword(srv.Password))
-	}
-	if _, err := mail.NewClient(srv.Host, options...); err != nil {
-		return nil, fmt.Errorf("email: server %s: the settings cannot be used: %w", srv.Address(), err)
-	}
-	var once sync.Once
-	var client *mail.Client
 	var err error
-	up.client = func(sender string) (*mail.Client, error) {
-		once.Do(func() {
-			client, err = mail.NewClient(srv.Host, append(options, mail.WithHELO(cmp.Or(up.helo, greeting(sender, srv.Address()))))...)
-		})
-		return client, err
+	if up.tls.RootCAs, err = Roots(srv.CA, up.tls.RootCAs); err != nil {
+		return nil, fmt.Errorf("email: server %s: %w", srv.Address(), err)
+	}
+	up.tls.InsecureSkipVerify = up.tls.InsecureSkipVerify || srv.Unverified //nolint:gosec // the URL says so
+	if srv.User != "" && srv.Password == "" {
+		if up.tokens = cfg.Tokens; up.tokens == nil {
+			return nil, fmt.Errorf("email: server %s: its URL has a user and no password: add one, or set CARE_SMTP_TOKEN_URL or CARE_SMTP_TOKEN_COMMAND", srv.Address())
+		}
 	}
 	return up, nil
-}
-
-type dialKey struct{}
-
-// dialling carries the caller's own context to connect, and the connection back. go-mail's context ends with the dial.
-type dialling struct {
-	ctx  context.Context // lives as long as the dial
-	made *boundConn
-}
-
-// connect dials for go-mail. It gives the connection back through the context, because go-mail does not close it when the
-// greeting or the log-in fails.
-func (up *upstream) connect(ctx context.Context, network, addr string) (net.Conn, error) {
-	raw, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	w := &boundConn{Conn: raw}
-	if d, ok := ctx.Value(dialKey{}).(*dialling); ok {
-		d.made = w
-		// go-mail's context ends the dialling, but not the greeting and the log-in.
-		w.release = w.bind(d.ctx)
-	}
-	if !up.Implicit {
-		return w, nil
-	}
-	secure := tls.Client(w, up.tls)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		return nil, err
-	}
-	return secure, nil
-}
-
-// dial opens a new connection, for a mail of a sender.
-func (up *upstream) dial(ctx context.Context, sender string) (*connection, error) {
-	dialler, err := up.client(sender)
-	if err != nil {
-		return nil, err
-	}
-	d := &dialling{ctx: ctx}
-	client, err := dialler.DialToSMTPClientWithContext(context.WithValue(ctx, dialKey{}, d))
-	if d.made != nil {
-		d.made.release()
-	}
-	if err != nil {
-		if d.made != nil {
-			d.made.Close()
-		}
-		return nil, err
-	}
-	c := &connection{client: client, conn: d.made, timeout: up.timeout}
-	c.pipelining, _ = client.Extension("PIPELINING")
-	return c, nil
 }
 
 var errClosed = errors.New("the sender is closed")

@@ -136,7 +136,7 @@ func (up *upstream) send(ctx context.Context, m *mimeMessage) (v verdict, tries 
 		tries++
 		if c == nil {
 			if c, err = up.dial(ctx, m.envelope); err != nil {
-				return unreachable(ctx, err, up.Password, up.User), tries
+				return unreachable(ctx, err, up.secrets()...), tries
 			}
 		}
 		v = c.send(ctx, m)

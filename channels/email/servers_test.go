@@ -201,9 +201,9 @@ func TestParseServers(t *testing.T) {
 		"smtp://mail.example":                                {{Name: "mail.example:25", Host: "mail.example", Port: 25, Weight: 1, StartTLS: mail.TLSMandatory}},
 		"smtp://u:p%40%2C@mail.example":                      {{Name: "mail.example:587", Host: "mail.example", Port: 587, User: "u", Password: "p@,", Weight: 1, StartTLS: mail.TLSMandatory}},
 		"smtps://u:p@mail.example":                           {{Name: "mail.example:465", Host: "mail.example", Port: 465, User: "u", Password: "p", Weight: 1, Implicit: true, StartTLS: mail.TLSMandatory}},
-		"smtp://localhost:2525":                              {{Name: "localhost:2525", Host: "localhost", Port: 2525, Weight: 1, StartTLS: mail.TLSOpportunistic}},
+		"smtp://localhost:2525":                              {{Name: "localhost:2525", Host: "localhost", Port: 2525, Weight: 1, StartTLS: mail.TLSOpportunistic, Unverified: true}},
 		"smtp://[::1]:2525?starttls=never":                   {{Name: "[::1]:2525", Host: "::1", Port: 2525, Weight: 1, StartTLS: mail.NoTLS}},
-		"smtp://a?weight=3&starttls=opportunistic, smtp://b": {{Name: "a:25", Host: "a", Port: 25, Weight: 3, StartTLS: mail.TLSOpportunistic}, {Name: "b:25", Host: "b", Port: 25, Weight: 1, StartTLS: mail.TLSMandatory}},
+		"smtp://a?weight=3&starttls=opportunistic, smtp://b": {{Name: "a:25", Host: "a", Port: 25, Weight: 3, StartTLS: mail.TLSOpportunistic, Unverified: true}, {Name: "b:25", Host: "b", Port: 25, Weight: 1, StartTLS: mail.TLSMandatory}},
 		"smtp://a:25?connections=2&rate=0.5":                 {{Name: "a:25", Host: "a", Port: 25, Weight: 1, StartTLS: mail.TLSMandatory, Connections: 2, Rate: 0.5}},
 		"smtps://u:p@a, smtps://v:q@a": {
 			{Name: "a:465", Host: "a", Port: 465, User: "u", Password: "p", Weight: 1, Implicit: true, StartTLS: mail.TLSMandatory},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/carebell/carebell/channels/email"
 	"github.com/carebell/carebell/channels/email/mailbox"
 	"github.com/carebell/carebell/config"
 )
@@ -47,7 +48,7 @@ func NewBouncePoller(where string, box Mailbox, take func(ctx context.Context, m
 
 // NewBouncePollers checks CARE_BOUNCE_MAILDIR and CARE_BOUNCE_IMAP_URL and returns a poller for each that is set. It connects to
 // nothing. The mailbox of IMAP is the leader's.
-func NewBouncePollers(set config.Bounce, take func(ctx context.Context, mail io.Reader) error, leads func() bool, log *slog.Logger) ([]*BouncePoller, error) {
+func NewBouncePollers(set config.Bounce, take func(ctx context.Context, mail io.Reader) error, leads func() bool, now func() time.Time, log *slog.Logger) ([]*BouncePoller, error) {
 	var out []*BouncePoller
 	if set.Maildir != "" {
 		box, err := mailbox.OpenMaildir(set.Maildir)
@@ -58,13 +59,25 @@ func NewBouncePollers(set config.Bounce, take func(ctx context.Context, mail io.
 		out = append(out, NewBouncePoller("Maildir", box, take, func() bool { return true }, log))
 	}
 	if !set.IMAP.URL.IsZero() {
-		box, err := mailbox.ParseIMAP(set.IMAP.URL.Reveal())
+		tokens, err := Tokens(set.IMAP.Token, now)
+		if err != nil {
+			return nil, fmt.Errorf("CARE_BOUNCE_IMAP_TOKEN_…: %w", err)
+		}
+		box, err := mailbox.ParseIMAP(set.IMAP.URL.Reveal(), tokens)
 		if err != nil {
 			return nil, fmt.Errorf("CARE_BOUNCE_IMAP_URL: %w", err)
 		}
 		out = append(out, NewBouncePoller("IMAP", box, take, leads, log))
 	}
 	return out, nil
+}
+
+// Tokens are what settings log in with, nil if they name no place for tokens.
+func Tokens(set config.Token, now func() time.Time) (*email.Tokens, error) {
+	return email.NewTokens(email.TokenConfig{
+		Command: set.Command, URL: set.URL, ClientID: set.ClientID, ClientSecret: set.ClientSecret.Reveal(), Scope: set.Scope,
+		Refresh: set.Refresh.Reveal(), Now: now,
+	})
 }
 
 // Where names the mailbox.

@@ -90,7 +90,7 @@ func TestMailboxesThatCannotBe(t *testing.T) {
 		"CARE_BOUNCE_MAILDIR":  {Maildir: filepath.Join(t.TempDir(), "none")},
 		"CARE_BOUNCE_IMAP_URL": {IMAP: config.BounceIMAP{URL: config.NewSecret("imaps://canary:canary@h?starttls=never")}},
 	} {
-		_, err := NewBouncePollers(bounce, nil, nil, slog.New(slog.DiscardHandler))
+		_, err := NewBouncePollers(bounce, nil, nil, time.Now, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("got %v", err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/feedback"
 	"github.com/carebell/carebell/store"
 )
 
@@ -150,7 +151,7 @@ func (d *Doctor) channels(ctx context.Context, book *carebook.Compiled, tell fun
 			tell(store.Finding{What: "CARE_SMTP_URL: " + err.Error(), Remedy: "write smtp://user:password@host:587"}) //nolint:gosec // an example, no password
 		}
 		for _, s := range servers {
-			tell(reach(ctx, "mail server", s.Address()))
+			tell(reach(ctx, "mail server", s.Network(), s.Address()))
 		}
 	}
 	d.mailbox(ctx, tell)
@@ -232,7 +233,12 @@ func (d *Doctor) mailbox(ctx context.Context, tell func(store.Finding)) {
 	if set.URL.IsZero() {
 		return
 	}
-	box, err := mailbox.ParseIMAP(set.URL.Reveal())
+	tokens, err := feedback.Tokens(set.Token, d.Now)
+	if err != nil {
+		tell(store.Finding{What: "CARE_BOUNCE_IMAP_TOKEN_…: " + err.Error(), Remedy: "mend the setting it names"})
+		return
+	}
+	box, err := mailbox.ParseIMAP(set.URL.Reveal(), tokens)
 	if err != nil {
 		tell(store.Finding{What: "CARE_BOUNCE_IMAP_URL: " + err.Error(), Remedy: "write imaps://user:password@host:993/Folder"}) //nolint:gosec // an example, no password
 		return
@@ -277,10 +283,10 @@ func reachURL(ctx context.Context, what, raw string) store.Finding {
 	return store.Finding{OK: true, What: what + " answers through the proxy " + via}
 }
 
-func reach(ctx context.Context, what, address string) store.Finding {
+func reach(ctx context.Context, what, network, address string) store.Finding {
 	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	if err != nil {
 		return store.Finding{What: fmt.Sprintf("%s %s does not answer", what, address), Remedy: "check the address, the port and the firewall"}
 	}

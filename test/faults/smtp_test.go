@@ -122,6 +122,11 @@ func TestRow24FaultsOfSMTP(t *testing.T) {
 // paused, nothing is failed, and after a resume every message goes once.
 func TestRow42ARelayThatRefusesUs(t *testing.T) {
 	t.Parallel()
+	type refusing struct {
+		name string
+		h    *house
+	}
+	var all []refusing // all at once: each waits half a minute for its repeats
 	for name, f := range map[string]sink.SMTPFault{
 		"the greeting's name":      {At: serve.AtRcpt, Code: 504, Text: "5.5.2 <vm>: Helo command rejected: need fully-qualified hostname"},
 		"relaying":                 {At: serve.AtRcpt, Code: 554, Text: "5.7.1 <x@customer.example>: Relay access denied"},
@@ -129,30 +134,28 @@ func TestRow42ARelayThatRefusesUs(t *testing.T) {
 		"a code that nobody knows": {At: serve.AtRcpt, Code: 550, Text: "5.9.9 E1234"},
 		"every address unknown":    {At: serve.AtRcpt, Code: 550, Text: "5.1.1 User unknown"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newHouse(t, houseOptions{})
-			f.Do, f.When = serve.DoReply, sink.When{Percent: 100}
-			h.sink.Set(sink.Faults{SMTP: []sink.SMTPFault{f}})
-			r := h.serve()
-			h.leads([]*replica{r}, 10*time.Second)
-			n := pick(40, 400)
-			h.customers(n, care.Email, true)
-			h.eventually(30*time.Second, "the channel is paused", func() error {
-				if got, err := h.counted("care:{*}:operator", (*redis.Client).HLen); got > 0 || err != nil {
-					return err
-				}
-				return fmt.Errorf("it is not")
-			})
-			if failed := h.records("--state", "failed"); len(failed) > 0 {
-				t.Errorf("%d messages failed: %+v", len(failed), failed[0].Attempts)
+		h := newHouse(t, houseOptions{})
+		f.Do, f.When = serve.DoReply, sink.When{Percent: 100}
+		h.sink.Set(sink.Faults{SMTP: []sink.SMTPFault{f}})
+		h.leads([]*replica{h.serve()}, 10*time.Second)
+		h.customers(pick(40, 400), care.Email, true)
+		h.eventually(30*time.Second, name+": the channel is paused", func() error {
+			if got, err := h.counted("care:{*}:operator", (*redis.Client).HLen); got > 0 || err != nil {
+				return err
 			}
-			h.sink.Set(sink.Faults{})
-			h.carebell("resume", "--channel", "email")
-			h.awaitDrained(3 * time.Minute)
-			if got := h.judge("42", name); got.Sent != got.Planned || got.Failed != 0 || got.Duplicates != 0 {
-				t.Error("want every message sent once")
-			}
+			return fmt.Errorf("it is not")
 		})
+		if failed := h.records("--state", "failed"); len(failed) > 0 {
+			t.Errorf("%s: %d messages failed: %+v", name, len(failed), failed[0].Attempts)
+		}
+		h.sink.Set(sink.Faults{})
+		h.carebell("resume", "--channel", "email")
+		all = append(all, refusing{name, h})
+	}
+	for _, r := range all {
+		r.h.awaitDrained(3 * time.Minute)
+		if got := r.h.judge("42", r.name); got.Sent != got.Planned || got.Failed != 0 || got.Duplicates != 0 {
+			t.Errorf("%s: want every message sent once", r.name)
+		}
 	}
 }

@@ -35,8 +35,9 @@ type IMAP struct {
 	host, port     string
 	user, password string
 	folder         string
-	implicit       bool // TLS from the first byte
-	plain          bool // no TLS at all
+	implicit       bool          // TLS from the first byte
+	plain          bool          // no TLS at all
+	tokens         *email.Tokens // instead of a password
 
 	// Timeout is that of one command, and of the connection; 0 = 30 s.
 	Timeout time.Duration
@@ -45,8 +46,9 @@ type IMAP struct {
 }
 
 // ParseIMAP reads CARE_BOUNCE_IMAP_URL: imaps://user:password@host:993/Folder, or imap://…:143 with STARTTLS, which is demanded unless
-// ?starttls=never says otherwise. Without a folder it is INBOX. No error quotes the URL: it holds a password.
-func ParseIMAP(raw string) (*IMAP, error) {
+// ?starttls=never says otherwise; ?ca=FILE and ?verify=false say which certificates are trusted. Without a folder it is INBOX. A user
+// without a password logs in with a token. No error quotes the URL: it holds a password.
+func ParseIMAP(raw string, tokens *email.Tokens) (*IMAP, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, errors.New("it is no URL: write imaps://user:password@host/Folder, with special characters of the password percent-encoded")
@@ -63,8 +65,10 @@ func ParseIMAP(raw string) (*IMAP, error) {
 	switch {
 	case m.host == "":
 		return nil, errors.New("it names no host")
+	case m.user != "" && m.password == "" && tokens != nil:
+		m.tokens = tokens
 	case m.user == "" || m.password == "":
-		return nil, errors.New("it names no user and password: write imaps://user:password@host/Folder")
+		return nil, errors.New("it names no user and password: write imaps://user:password@host/Folder, or a user alone and set CARE_BOUNCE_IMAP_TOKEN_URL or CARE_BOUNCE_IMAP_TOKEN_COMMAND")
 	case u.Fragment != "":
 		return nil, errors.New("it has a #: percent-encode it in the password (%23)")
 	}
@@ -82,13 +86,29 @@ func ParseIMAP(raw string) (*IMAP, error) {
 		return nil, errors.New("its query cannot be read")
 	}
 	for key, values := range q {
-		value := values[len(values)-1]
-		if key != "starttls" || m.implicit || value != "always" && value != "never" {
-			return nil, errors.New("after the folder only ?starttls=always or ?starttls=never may follow, and only in imap://")
+		if err := m.option(key, values[len(values)-1]); err != nil {
+			return nil, err
 		}
-		m.plain = value == "never"
 	}
 	return m, nil
+}
+
+// option takes one of the options behind the folder.
+func (m *IMAP) option(key, value string) (err error) {
+	if m.TLS == nil {
+		m.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	switch {
+	case key == "ca":
+		m.TLS.RootCAs, err = email.Roots(value, nil)
+	case key == "verify" && (value == "true" || value == "false"):
+		m.TLS.InsecureSkipVerify = value == "false" //nolint:gosec // the URL says so
+	case key == "starttls" && !m.implicit && (value == "always" || value == "never"):
+		m.plain = value == "never"
+	default:
+		err = errors.New("after the folder only ?starttls=always or ?starttls=never (in imap://), ?ca=FILE and ?verify=false may follow")
+	}
+	return err
 }
 
 // Address returns host:port.
@@ -197,7 +217,7 @@ func (m *IMAP) visit(ctx context.Context, do func(context.Context, *session) err
 		return cancelled(ctx, err)
 	}
 	defer s.leave()
-	if err := m.enter(s); err != nil {
+	if err := m.enter(ctx, s); err != nil {
 		return cancelled(ctx, err)
 	}
 	return cancelled(ctx, do(ctx, s))
@@ -245,13 +265,47 @@ func (m *IMAP) greet(ctx context.Context, s *session, timeout time.Duration) (er
 	return nil
 }
 
-// enter logs in and opens the folder. The server's own words are left out of errors: they may repeat the password.
-func (m *IMAP) enter(s *session) error {
-	if err := s.Login(m.user, m.password); err != nil {
-		if errors.Is(err, client.ErrLoginDisabled) {
-			return fmt.Errorf("%s takes no password without TLS: write imaps://, or leave ?starttls=never out", m)
+// login is a way of logging in that says all in its first words.
+type login struct{ way, words string }
+
+// Start implements sasl.Client.
+func (l login) Start() (string, []byte, error) { return l.way, []byte(l.words), nil }
+
+// Next implements sasl.Client: a server that does not take the words says why, and wants an empty line before its no.
+func (l login) Next([]byte) ([]byte, error) { return []byte{}, nil }
+
+// logIn logs in by a token, or by a password the way that the server takes it.
+func (m *IMAP) logIn(ctx context.Context, s *session) error {
+	if m.tokens != nil {
+		token, err := m.tokens.Token(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m, err)
 		}
-		return s.refused("%s did not let us in: check user and password; where a provider asks for it, IMAP must be switched on for the mailbox, with a password of its own", m)
+		if s.Authenticate(login{"XOAUTH2", "user=" + m.user + "\x01auth=Bearer " + token + "\x01\x01"}) != nil {
+			m.tokens.Forget(token)
+			return s.refused("%s did not take our token: check user and scope, and that IMAP is allowed for the mailbox and for the application", m)
+		}
+		return nil
+	}
+	err := s.Login(m.user, m.password)
+	if err != nil && !m.plain && !s.gone() {
+		if ok, _ := s.SupportAuth("PLAIN"); ok { // some take a password by LOGIN, some only so
+			err = s.Authenticate(login{"PLAIN", "\x00" + m.user + "\x00" + m.password})
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, client.ErrLoginDisabled):
+		return fmt.Errorf("%s takes no password without TLS: write imaps://, or leave ?starttls=never out", m)
+	}
+	return s.refused("%s did not let us in: check user and password; where a provider asks for it, IMAP must be switched on for the mailbox, with a password of its own", m)
+}
+
+// enter logs in and opens the folder. The server's own words are left out of errors: they may repeat the password.
+func (m *IMAP) enter(ctx context.Context, s *session) error {
+	if err := m.logIn(ctx, s); err != nil {
+		return err
 	}
 	s.conn.left.Store(maxAnswer)
 	// Some providers (NetEase's 163.com) open no folder for a client that has not said its name (RFC 2971).

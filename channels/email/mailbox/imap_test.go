@@ -5,12 +5,16 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -107,7 +111,7 @@ func (k *keeper) cut() {
 
 func parse(t *testing.T, raw string) *mailbox.IMAP {
 	t.Helper()
-	box, err := mailbox.ParseIMAP(raw)
+	box, err := mailbox.ParseIMAP(raw, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -423,9 +427,95 @@ func TestParseIMAP(t *testing.T) {
 		"imaps://u:s3c%ret@h":               "no URL",
 		"imaps://u:s3#cret@h":               "",
 	} {
-		_, err := mailbox.ParseIMAP(raw)
+		_, err := mailbox.ParseIMAP(raw, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3c") {
 			t.Errorf("%s: %v", url.PathEscape(raw), err)
+		}
+	}
+}
+
+// A token goes instead of a password, and a password by AUTHENTICATE where LOGIN is off.
+func TestWaysToLogIn(t *testing.T) {
+	t.Parallel()
+	tokens, err := email.NewTokens(email.TokenConfig{Command: "echo canary.token", Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00username\x00password"))
+	bearer := base64.StdEncoding.EncodeToString([]byte("user=username\x01auth=Bearer canary.token\x01\x01"))
+	for name, tt := range map[string]struct {
+		user, capability, words string
+		err                     string
+	}{
+		"a token":                  {"username", "IMAP4rev1 SASL-IR AUTH=XOAUTH2", bearer, ""},
+		"a token that is not good": {"username", "IMAP4rev1 SASL-IR AUTH=XOAUTH2", "other", "did not take our token"},
+		"PLAIN":                    {"username:password", "IMAP4rev1 SASL-IR LOGINDISABLED AUTH=PLAIN", plain, ""},
+	} {
+		cert, pool := certificate(t)
+		ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			fmt.Fprintf(c, "* OK [CAPABILITY %s] hello\r\n", tt.capability)
+			for in := bufio.NewScanner(c); in.Scan(); {
+				tag, command, _ := strings.Cut(in.Text(), " ")
+				verb, rest, _ := strings.Cut(command, " ")
+				switch {
+				case verb == "AUTHENTICATE" && strings.HasSuffix(rest, " "+tt.words):
+					fmt.Fprintf(c, "%s OK in\r\n", tag)
+				case verb == "AUTHENTICATE":
+					fmt.Fprint(c, "+ e30=\r\n")
+					in.Scan()
+					fmt.Fprintf(c, "%s NO canary\r\n", tag)
+				case verb == "CAPABILITY":
+					fmt.Fprintf(c, "* CAPABILITY %s\r\n%s OK done\r\n", tt.capability, tag)
+				case verb == "SELECT":
+					fmt.Fprintf(c, "* 0 EXISTS\r\n* OK [PERMANENTFLAGS (\\Seen)] x\r\n%s OK [READ-WRITE] open\r\n", tag)
+				case verb == "UID":
+					fmt.Fprintf(c, "* SEARCH\r\n%s OK done\r\n", tag)
+				case verb == "LOGOUT":
+					fmt.Fprintf(c, "* BYE\r\n%s OK done\r\n", tag)
+					return
+				default:
+					fmt.Fprintf(c, "%s NO not so\r\n", tag)
+				}
+			}
+		}()
+		box, err := mailbox.ParseIMAP("imaps://"+tt.user+"@"+ln.Addr().String()+"/INBOX", tokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		box.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+		_, err = box.Check(t.Context())
+		if (err == nil) != (tt.err == "") || err != nil && (!strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "canary")) {
+			t.Errorf("%s: %v", name, err)
+		}
+		ln.Close()
+		<-done
+	}
+}
+
+// Certificates: of a file, or none looked at.
+func TestWhichCertificatesAreTrusted(t *testing.T) {
+	t.Parallel()
+	cert, _ := certificate(t)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serveIMAP(t, true, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	for query, good := range map[string]bool{"": false, "?verify=true": false, "?verify=false": true, "?ca=" + file: true} {
+		box := parse(t, "imaps://username:password@"+s.addr+"/INBOX"+query)
+		if _, err := box.Check(t.Context()); (err == nil) != good {
+			t.Errorf("%q: %v", query, err)
 		}
 	}
 }
