@@ -34,8 +34,9 @@ type Parts struct {
 	Store *store.Store     // already open; else CARE_REDIS_URL is opened
 	Book  carebook.Options // where the book comes from; else CARE_BOOK
 	Busy  func(delta int)
-	Pages map[string]http.Handler // more pages of the private listener
-	Idle  time.Duration           // between looks at an empty queue
+	Pages map[string]http.Handler             // more pages of the private listener
+	Idle  time.Duration                       // between looks at an empty queue
+	Queue func(delivery.Queue) delivery.Queue // what the engine is to work on instead of its own
 }
 
 // Daemon is a running carebell: one replica.
@@ -200,8 +201,12 @@ func (d *Daemon) assemble(ctx context.Context) (err error) {
 	d.stops = newStops(d.env.trialStops(d.store.Operator), d.pauseChannel, d.stopsChanged)
 	d.later("the operators' stops", d.stops.Stop)
 	hashKey := d.env.hashKey()
+	queue := d.wrap.queue(d.store)
+	if d.parts.Queue != nil {
+		queue = d.parts.Queue(queue)
+	}
 	d.engine, err = delivery.New(delivery.Config{
-		Queue: d.wrap.queue(d.store), Customers: d.store, Operator: guard{d.stops, &d.unsafe, &d.clock}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
+		Queue: queue, Customers: d.store, Operator: guard{d.stops, &d.unsafe, &d.clock}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
 		Book: func() delivery.Book { return d.book.Load() }, Senders: d.wrap.senders(d.channels.Load().byChannel), DryRun: set.DryRun, Busy: d.parts.Busy,
 		Batch:       d.link,
 		Hash:        func(a string) string { return contact.Hash(hashKey, a) },

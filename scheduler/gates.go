@@ -358,14 +358,19 @@ func (r *run) address(ch care.Channel) (string, bool) {
 	if !ch.ToPerson() {
 		return "", true // the endpoint is the dealer's or the channel's own: the gateway knows
 	}
-	if r.p.can.Address != nil {
-		return r.p.can.Address(ch, r.customer, r.dealer.Dealer)
-	}
-	address := r.customer.Email
+	to, own := &r.reached[0], r.customer.Email
 	if ch == care.SMS {
-		address = r.customer.Phone
+		to, own = &r.reached[1], r.customer.Phone
 	}
-	return address, address != ""
+	switch {
+	case to.known:
+	case r.p.can.Address != nil:
+		to.address, to.ok = r.p.can.Address(ch, r.customer, r.dealer.Dealer)
+	default:
+		to.address, to.ok = own, own != ""
+	}
+	to.known = true
+	return to.address, to.ok
 }
 
 // mourning reports whether a greeting would fall on a day for the dead.

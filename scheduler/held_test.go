@@ -2,10 +2,12 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 	"pgregory.net/rapid"
 )
 
@@ -58,107 +60,165 @@ func TestHeldBackForNowBeatsNever(t *testing.T) {
 	}
 }
 
-// Whatever is paused and resumed in whatever order: what could go before and can go after goes, or says that it expired while it was
-// paused. It is never recorded as skipped.
+// story is a message on its way through stops: what the program, the customer and the past are like, and what happens while it waits.
+type story struct {
+	channels []string
+	hours    int // until it expires
+	record   string
+	stop     string // what the customer has stopped; "" = nothing
+	lately   int    // hours since another message used up the cap of one a week; 0 = none did
+	moments  []moment
+}
+
+// moment is a look at the queue, some minutes after the one before it. A gateway that rests, or is at its limit, takes nothing.
+type moment struct {
+	minutes int
+	op      *care.Operator
+	rests   map[care.Channel]bool
+}
+
+var stories = rapid.Custom(func(t *rapid.T) story {
+	s := story{
+		channels: rapid.Permutation([]string{"preferred", "sms", "email"}).Draw(t, "channels")[:rapid.IntRange(1, 3).Draw(t, "n")],
+		hours:    rapid.SampledFrom([]int{2, 6, 72}).Draw(t, "expires"), record: drawPerson(t),
+		stop: rapid.SampledFrom([]string{"", "", "sms", "email", "*"}).Draw(t, "stop"), lately: rapid.SampledFrom([]int{0, 0, 100, 150}).Draw(t, "lately"),
+	}
+	pauses, rests := rapid.IntRange(0, 4).Draw(t, "pauses"), rapid.IntRange(0, 4).Draw(t, "rests") // how often, in quarters
+	often := func(quarters int, name string) bool { return rapid.IntRange(1, 4).Draw(t, name) <= quarters }
+	for range 60 {
+		s.moments = append(s.moments, moment{
+			minutes: rapid.IntRange(10, 60).Draw(t, "minutes"),
+			op: &care.Operator{
+				All: often(pauses-2, "all"), Channels: map[care.Channel]bool{care.Email: often(pauses, "email"), care.SMS: often(pauses, "sms")},
+				Programs: map[string]bool{"p": often(pauses-3, "program")},
+			},
+			rests: map[care.Channel]bool{care.Email: often(rests, "email rests"), care.SMS: often(rests, "sms rests")},
+		})
+	}
+	return s
+})
+
+// Whatever is paused and resumed in whatever order, and whichever gateway rests: what could go before and can go after goes, or says that
+// it expired while it was held back. It is never recorded as skipped.
 func TestPausesLoseNothing(t *testing.T) {
 	t.Parallel()
-	went, late := 0, 0
-	rapid.Check(t, func(t *rapid.T) {
-		prog := testProgram("p", care.OnDelivery)
-		prog.Channels = rapid.Permutation([]string{"preferred", "sms", "email"}).Draw(t, "channels")[:rapid.IntRange(1, 3).Draw(t, "n")]
-		prog.Expires = care.Expiry{Hours: rapid.SampledFrom([]int{2, 6, 72}).Draw(t, "expires")}
-		p, _ := New(&care.Book{Dealers: []*care.Dealer{testDealer()}, Programs: []*care.Program{prog}}, Capabilities{})
-		f := decode(t, drawPerson(t))
-		if rapid.Bool().Draw(t, "stop") {
-			f.Overlay = &care.Overlay{Stops: map[string]care.Stop{rapid.SampledFrom([]string{"sms", "email", "*"}).Draw(t, "of"): {}}}
-		}
-		f.Ledger = care.Ledger{}
-		now := time.Date(2026, 11, 19, 14, 0, 0, 0, time.UTC)
-		free := p.Plan(f, Request{From: now, To: now.AddDate(0, 0, 5), Now: now})
-		sendable := len(free) == 1 && free[0].Verdict == care.Send
-		held := 0
-		for range 60 {
-			now = now.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "minutes")) * time.Minute)
-			op := drawOperator(t)
-			held = look(t, p, f, now, op, sendable, held)
-		}
-		for _, e := range f.Ledger {
-			if e.State.Pending() { // all is resumed: at the next look it goes
-				look(t, p, f, now, nil, sendable, held)
-			}
-		}
-		for _, e := range f.Ledger {
-			switch {
-			case e.State == care.StateSent:
-				went++
-			case e.State == care.StateExpired && e.Reason == care.ReasonPaused:
-				late++
-			case sendable && !(e.State.Pending() && now.Before(free[0].Release.Add(time.Hour))):
-				t.Fatalf("it is %s (%s)", e.State, e.Reason)
-			}
-		}
-	})
-	if went == 0 || late == 0 {
-		t.Errorf("%d went, %d expired while paused: the test tells nothing", went, late)
+	ends := map[string]int{}
+	for seed := range 300 { // always the same
+		ends[stories.Example(seed).live(t)]++
 	}
+	if ends["sent "] < 20 || ends["expired paused"] < 10 || ends["expired expired"] < 1 {
+		t.Errorf("they ended so: %v; the test tells too little", ends)
+	}
+	rapid.Check(t, func(t *rapid.T) { stories.Draw(t, "story").live(t) })
+}
+
+// live lets a story happen and returns how its message ended.
+func (s story) live(t rapid.TB) string {
+	prog := testProgram("p", care.OnDelivery)
+	prog.Channels, prog.Expires = s.channels, care.Expiry{Hours: s.hours}
+	dealer := testDealer()
+	dealer.Caps = capped(map[string]int{"default": 1}).Caps
+	p, _ := New(&care.Book{Dealers: []*care.Dealer{dealer}, Programs: []*care.Program{prog}}, Capabilities{})
+	c, _, err := record.Decode([]byte(s.record))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &care.Facts{ID: c.ID, Customer: c, Ledger: care.Ledger{}}
+	if s.stop != "" {
+		f.Overlay = &care.Overlay{Stops: map[string]care.Stop{s.stop: {}}}
+	}
+	now := time.Date(2026, 11, 19, 14, 0, 0, 0, time.UTC)
+	if s.lately > 0 {
+		f.Ledger["another"] = care.LedgerEntry{State: care.StateSent, At: now.Add(-time.Duration(s.lately) * time.Hour), Class: care.Service, Channel: care.Email, Program: "other"}
+	}
+	free := p.Plan(f, Request{From: now, To: now.AddDate(0, 0, 5), Now: now})
+	l := &life{p: p, f: f, sendable: len(free) == 1 && free[0].Verdict == care.Send}
+	for _, m := range s.moments {
+		now = now.Add(time.Duration(m.minutes) * time.Minute)
+		l.look(t, now, m.op, m.rests)
+	}
+	for now.In(shanghai).Hour() < 9 || now.In(shanghai).Hour() > 20 { // quiet hours
+		now = now.Add(time.Hour)
+	}
+	for range 2 { // all is resumed: it goes at once, or moves to another channel and goes by that
+		l.look(t, now, nil, nil)
+	}
+	for id, e := range f.Ledger {
+		switch {
+		case id == "another":
+		case !l.sendable, e.State == care.StateSent, e.State == care.StateExpired && (e.Reason == care.ReasonPaused || l.rested):
+			return string(e.State) + " " + e.Reason
+		case !e.State.Pending() || !now.Before(free[0].Release):
+			t.Fatalf("%v: it is %s (%s) and was to go at %v: %+v", now, e.State, e.Reason, free[0].Release, s)
+		}
+	}
+	if l.sendable && now.After(free[0].Release) {
+		t.Fatalf("it never came into the queue: %+v", s)
+	}
+	return "waits"
 }
 
 func drawPerson(t *rapid.T) string {
-	record := `{"id":"C1",`
+	person := `{"id":"C1",`
 	if rapid.Bool().Draw(t, "mail") {
-		record += `"email":"a@example.com",`
+		person += `"email":"a@example.com",`
 	}
 	if rapid.Bool().Draw(t, "phone") {
-		record += `"phone":"+8613800138000",`
+		person += `"phone":"+8613800138000",`
 	}
 	yes := func(name string) bool { return rapid.IntRange(0, 3).Draw(t, name) > 0 }
-	return record + fmt.Sprintf(`"consent":{"sms":{"service":%t},"email":{"service":%t}},`, yes("sms"), yes("email")) + car + `}`
+	return person + fmt.Sprintf(`"consent":{"sms":{"service":%t},"email":{"service":%t}},`, yes("sms"), yes("email")) + car + `}`
 }
 
-func drawOperator(t *rapid.T) *care.Operator {
-	flag := func(name string) bool { return rapid.Bool().Draw(t, name) }
-	return &care.Operator{
-		All: rapid.IntRange(0, 3).Draw(t, "all") == 0, Channels: map[care.Channel]bool{care.Email: flag("email"), care.SMS: flag("sms")},
-		Programs: map[string]bool{"p": rapid.IntRange(0, 9).Draw(t, "program") == 0},
-	}
+// life is a customer whose one message is swept and delivered.
+type life struct {
+	p        *Planner
+	f        *care.Facts
+	sendable bool // it would go if nothing held it back
+	rested   bool // a gateway rested when it was due
 }
 
-// look sweeps and delivers once, as the daemon does, and returns how often the message was held back at sending.
-func look(t *rapid.T, p *Planner, f *care.Facts, now time.Time, op *care.Operator, sendable bool, held int) int {
-	r := Request{From: now.Add(-p.LongestExpiry()), To: now.Add(horizon), Now: now, Operator: op}
-	change := p.Changes(f, p.Plan(f, r), r)
+// look sweeps and delivers once, as the daemon does.
+func (l *life) look(t rapid.TB, now time.Time, op *care.Operator, rests map[care.Channel]bool) {
+	r := Request{From: now.Add(-l.p.LongestExpiry()), To: now.Add(horizon), Now: now, Operator: op}
+	change := l.p.Changes(l.f, l.p.Plan(l.f, r), r)
 	for _, o := range append(change.Add, change.Move...) {
-		f.Ledger[o.ID] = care.LedgerEntry{State: care.StateDue, At: o.Release, Class: o.Class, Channel: o.Channel, Program: o.Program, Vehicle: o.Vehicle, Step: o.Step, Cycle: o.Cycle, On: o.On, Reason: o.Reason}
+		l.f.Ledger[o.ID] = queuedEntry(o, care.StateDue, o.Release)
 	}
 	end := func(id string, state care.State, reason string) {
-		if state == care.StateSkipped && sendable {
+		if state == care.StateSkipped && l.sendable {
 			t.Fatalf("%v: skipped (%s) with %+v", now, reason, op)
 		}
-		e := f.Ledger[id]
+		e := l.f.Ledger[id]
 		e.State, e.Reason, e.At = state, reason, now
-		f.Ledger[id] = e
+		l.f.Ledger[id] = e
 	}
 	for _, d := range change.Drop {
 		end(d.ID, d.State, d.Reason)
 	}
-	for id, e := range f.Ledger {
+	for id, e := range l.f.Ledger {
 		if e.State != care.StateDue || e.At.After(now) {
 			continue
 		}
+		if rests[e.Channel] {
+			l.rested = true
+			continue
+		}
 		rec := &care.Record{ID: id, Customer: "C1", Vehicle: e.Vehicle, Program: e.Program, Step: e.Step, Cycle: e.Cycle, On: e.On, Release: e.At, Channel: e.Channel, Reason: e.Reason, Expires: e.At.Add(72 * time.Hour)}
-		o := p.Check(f, rec, Request{Now: now, Operator: op})
+		o := l.p.Check(l.f, rec, Request{Now: now, Operator: op})
 		switch {
 		case o.Verdict == care.Skip:
 			end(id, o.Ends(), o.Reason)
 		case o.Release.After(now):
-			held++
 			e.Reason = o.Reason // and it waits: the next look comes at the latest when it says
-			f.Ledger[id] = e
+			l.f.Ledger[id] = e
+		case !slices.Contains(o.Channels, e.Channel):
+			e.Channel = o.Channel // it moves to the lane of a channel that it may go by
+			l.f.Ledger[id] = e
 		default:
 			end(id, care.StateSent, "")
 		}
 	}
-	return held
 }
 
 // What may have arrived on a channel waits for that channel: another would tell the customer twice.

@@ -64,6 +64,36 @@ func TestOneCarTwoRecords(t *testing.T) {
 	}
 }
 
+// A household has one car with two dates of delivery: the message of a round goes once, at the first of them, however far a plan looks.
+func TestTheFirstDateCountsForAHousehold(t *testing.T) {
+	t.Parallel()
+	p := newPlanner(t, testDealer(), testProgram("anniversary", care.OnAnniversary))
+	const record = `{"id":"%s","phone":"+8613800138001","household":"H","vehicles":[{"id":"%s","make":"Buick","model":"Regal","delivered_on":"%s"}]}`
+	all := []*care.Facts{
+		facts(t, fmt.Sprintf(record, "C1", "LSGHXRT911E8R0001", "2024-09-06")), facts(t, fmt.Sprintf(record, "C2", "lsghxrt911e8r0001", "2024-06-06")),
+	}
+	meet(p, all)
+	var year, sent []string
+	for _, f := range all {
+		for _, o := range p.Plan(f, Request{From: at(t, "2026-01-01"), To: at(t, "2027-01-01")}) {
+			year = append(year, fmt.Sprint(o.Customer, " ", o.Verdict, " ", o.Reason))
+		}
+	}
+	for day := at(t, "2026-05-01"); day.Before(at(t, "2026-12-01")); day = day.AddDate(0, 0, 1) {
+		for _, f := range all {
+			for _, o := range p.Plan(f, Request{From: day, To: day.AddDate(0, 0, 1)}) {
+				sent = append(sent, fmt.Sprint(o.Customer, " ", o.Verdict, " ", o.Reason))
+				f.Ledger = care.Ledger{o.ID: queuedEntry(o, care.StateSent, o.Release)}
+			}
+		}
+	}
+	slices.Sort(year)
+	slices.Sort(sent)
+	if want := []string{"C1 skip " + duplicateHousehold, "C2 send "}; !slices.Equal(year, want) || !slices.Equal(sent, want) {
+		t.Errorf("the year's plan says %q, day by day %q, want %q", year, sent, want)
+	}
+}
+
 // A cap counts the messages of an address, whoever they are for.
 func TestCapsCountPerAddress(t *testing.T) {
 	t.Parallel()

@@ -71,8 +71,9 @@ type once struct {
 	address                             string
 }
 
-// duplicates leaves each message that goes once per address to one customer: who was served, else who is in the queue, else the lowest id.
-// What day it is does not matter, so that the answer stays the same (design A5.3).
+// duplicates leaves each message that goes once per address to one customer: who was served, else who is in the queue, else the first in
+// time, else the lowest id. What day it is does not matter, and neither does how far a plan looks, so that the answer stays the same
+// (design A5.3).
 func (all party) duplicates() {
 	if len(all) == 1 {
 		return
@@ -89,23 +90,59 @@ func (all party) duplicates() {
 				key.program, key.step, key.car = c.occ.Program, c.occ.Step, CarOf(c.occ.Dealer, c.occ.Vehicle)
 			}
 			var ok bool
-			if key.address, ok = r.address(ch); ok {
+			if key.address, ok = r.address(ch); !ok {
+				continue
+			}
+			if by := all.told(c, key); by != "" && !c.done {
+				c.yield(by)
+			} else {
 				firsts[key] = append(firsts[key], c)
 			}
 		}
 	}
 	for _, list := range firsts {
 		slices.SortFunc(list, func(a, b *candidate) int {
-			return cmp.Or(a.standing()-b.standing(), cmp.Compare(a.occ.Customer, b.occ.Customer))
+			return cmp.Or(a.standing()-b.standing(), a.occ.On.Compare(b.occ.On), cmp.Compare(a.occ.Customer, b.occ.Customer))
 		})
 		list[0].serves = len(list) > 1
 		for _, c := range list[1:] {
 			if !c.done {
-				c.sharer = list[0].occ.Customer
-				c.run.apply(c, outcome{at: c.occ.Release, verdict: care.Skip, reason: duplicateHousehold, over: true})
+				c.yield(list[0].occ.Customer)
 			}
 		}
 	}
+}
+
+// yield leaves a message to another customer with the same address.
+func (c *candidate) yield(to string) {
+	c.sharer = to
+	c.run.apply(c, outcome{at: c.occ.Release, verdict: care.Skip, reason: duplicateHousehold, over: true})
+}
+
+// told returns who had the message about a car already, by the ledgers: the date in another record may be months away.
+func (all party) told(c *candidate, key once) string {
+	if key.car == "" {
+		return ""
+	}
+	for _, r := range all {
+		if address, ok := r.address(key.channel); r == c.run || !ok || address != key.address {
+			continue
+		}
+		for i := range r.customer.Vehicles {
+			v := r.customer.Vehicles[i].ID
+			if CarOf(r.dealer.Dealer.Dealer, v) != key.car {
+				continue
+			}
+			e := r.facts.Ledger[care.OccurrenceID(r.customer.ID, v, key.program, key.step, key.cycle)]
+			if e.Merged != "" {
+				e = r.facts.Ledger[e.Merged]
+			}
+			if e.State.Counts() && e.Channel == key.channel {
+				return r.customer.ID
+			}
+		}
+	}
+	return ""
 }
 
 const duplicateHousehold = "duplicate_household"

@@ -16,6 +16,7 @@ type run struct {
 	dealer   *dealer
 	loc      *time.Location // nil until something is due
 	request  Request
+	reached  [2]reached   // by e-mail and by SMS, once it was asked for
 	search   *search      // the round that is looked for, if one alone is
 	looking  search       // where search points to
 	focus    *care.Record // the message that is about to be sent, when the plan is asked for it alone
@@ -27,6 +28,12 @@ type run struct {
 	odometers  []*odometer
 	prefs      care.Preferences
 	closed     bool
+}
+
+// reached is where a customer is reached on a channel.
+type reached struct {
+	known, ok bool
+	address   string
 }
 
 // candidate is an occurrence on its way to a verdict.

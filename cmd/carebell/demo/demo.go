@@ -19,6 +19,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
+	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/service/insight"
 	"github.com/carebell/carebell/store"
@@ -65,6 +66,7 @@ type demo struct {
 	daemon  *daemon.Daemon
 	planned map[string]*care.Occurrence
 	busy    atomic.Int64
+	due     map[care.Channel]*atomic.Bool // something may be due by now
 	log     *slog.Logger
 	clean   []func()
 }
@@ -181,6 +183,7 @@ func (d *demo) build(ctx context.Context) error {
 	d.daemon, err = env.New(ctx, daemon.Parts{
 		Store: d.store, Book: carebook.Options{Files: files}, Idle: 10 * time.Millisecond,
 		Busy:  func(delta int) { d.busy.Add(int64(delta)) },
+		Queue: func(q delivery.Queue) delivery.Queue { return d.calm(q) },
 		Pages: map[string]http.Handler{"GET /{$}": http.HandlerFunc(page.list), "GET /m/{n}": http.HandlerFunc(page.message)},
 	})
 	return err
@@ -220,10 +223,38 @@ func (d *demo) quiet(ctx context.Context) func(time.Time) (bool, time.Time, erro
 			return false, time.Time{}, err
 		}
 		if !next.IsZero() && !next.After(now) {
+			for _, due := range d.due {
+				due.Store(true)
+			}
 			return false, time.Time{}, nil
 		}
 		return d.busy.Load() == 0, next, nil
 	}
+}
+
+// calm is a queue that is looked at only while something is due: the embedded store takes long to say that nothing is.
+type calm struct {
+	delivery.Queue
+	due map[care.Channel]*atomic.Bool
+}
+
+func (d *demo) calm(q delivery.Queue) delivery.Queue {
+	d.due = map[care.Channel]*atomic.Bool{}
+	for _, ch := range care.Channels {
+		d.due[ch] = &atomic.Bool{}
+	}
+	return &calm{q, d.due}
+}
+
+// Claim leases what is due. Once there is nothing, it is not asked again until all that was claimed is done.
+func (q *calm) Claim(ctx context.Context, lanes []care.Lane, most int, lease time.Duration) ([]*care.Claim, error) {
+	due := q.due[lanes[0].Channel]
+	if !due.Load() {
+		return nil, nil
+	}
+	claims, err := q.Queue.Claim(ctx, lanes, most, lease)
+	due.Store(len(claims) > 0)
+	return claims, err
 }
 
 // freeAddress returns the address, or one on another port of the same host if it is taken: a demo should not fail over that.
