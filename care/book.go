@@ -73,6 +73,8 @@ type Dealer struct {
 	Intervals       []IntervalRule     `yaml:"intervals"`
 	Advisors        []Advisor          `yaml:"advisors"`
 	MakeAliases     map[string]string  `yaml:"make_aliases"` // 别克 → Buick
+	VisitKinds      map[string]string  `yaml:"visit_kinds"`  // the workshop's own words for what a visit was for: 大保养套餐 → maintenance
+	DateFormat      string             `yaml:"date_format"`  // DMY, MDY or YMD, of files; "" = dates that can be read two ways are refused
 	Webhook         string             `yaml:"webhook"`      // an endpoint of the dealer's own; else CARE_WEBHOOK_URL
 	Prices          map[string]float64 `yaml:"prices"`       // per SMS part or mail, for forecasts
 	Currency        string             `yaml:"currency"`
@@ -135,6 +137,11 @@ func (d *Dealer) canonicalMake(m string) string {
 		return to
 	}
 	return m
+}
+
+// Serviced reports whether a visit was a maintenance, by the dealer's own words too.
+func (d *Dealer) Serviced(v *Visit) bool {
+	return v.Maintenance() || d.VisitKinds[v.Kind] == "maintenance"
 }
 
 // Program is a care programme: trigger + steps + schedule.

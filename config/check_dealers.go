@@ -78,6 +78,7 @@ func (c dealerCheck) identity() {
 	if c.missing(d.Country != "", "country", "write two letters such as CN: phone numbers without + are read as its numbers") {
 		c.bad(isCountry(d.Country), "country", fmt.Sprintf("%q is no country", d.Country), "write two capital letters of ISO 3166 such as CN, US or GB")
 	}
+	c.bad(d.DateFormat == "" || slices.Contains([]string{"DMY", "MDY", "YMD"}, d.DateFormat), "date_format", fmt.Sprintf("%q is no order of day, month and year", d.DateFormat), "write DMY, MDY or YMD")
 	c.bad(d.Currency == "" || isCurrency(d.Currency), "currency", fmt.Sprintf("%q is no currency", d.Currency), "write three capital letters of ISO 4217 such as CNY")
 	for _, ch := range slices.Sorted(maps.Keys(d.Prices)) {
 		if !care.Channel(ch).Known() {

@@ -77,7 +77,7 @@ func baselineOf(v *care.Vehicle, d *care.Dealer) (baseline, bool) {
 	var last *care.Visit
 	for i := range v.Visits {
 		visit := &v.Visits[i]
-		if !visit.Maintenance() {
+		if !d.Serviced(visit) {
 			continue
 		}
 		if last == nil || visit.ClosedOn.After(last.ClosedOn) || visit.ClosedOn == last.ClosedOn && moreKM(visit.KM, last.KM) {

@@ -90,6 +90,9 @@ func (r *run) birthdays(p *program, s *span) {
 		return
 	}
 	for year := s.lo.Year(); year <= s.hi.Year(); year++ {
+		if b.Year > 0 && year < int(b.Year)+16 {
+			continue // a child has no car: the date is a mistake
+		}
 		dates, n := calendar.Birthdays(b, year, r.dealer.mar1)
 		for i, d := range dates[:n] {
 			if s.has(d) {

@@ -66,6 +66,23 @@ func Mobile(raw, country string) (e164 string, ok bool) {
 	return "", false
 }
 
+// Textable reports whether a number (E.164) may take text messages: all do but those that the country's plan tells to be landlines,
+// toll-free, shared-cost, premium-rate, pagers, voicemail or one number of a firm (400 in China). They stay good for calls.
+func Textable(e164 string) bool {
+	if strings.HasPrefix(e164, "+861") && len(e164) == 14 {
+		return true // as nearly always
+	}
+	n, err := phonenumbers.Parse(e164, "")
+	if err != nil {
+		return false
+	}
+	switch phonenumbers.GetNumberType(n) {
+	case phonenumbers.FIXED_LINE, phonenumbers.TOLL_FREE, phonenumbers.SHARED_COST, phonenumbers.PREMIUM_RATE, phonenumbers.UAN, phonenumbers.PAGER, phonenumbers.VOICEMAIL:
+		return false
+	}
+	return true
+}
+
 // e164Digits returns the digits of a number in E.164: a plus and 7 to 15 digits, of which the first is not 0.
 func e164Digits(e164 string) (string, bool) {
 	digits, plus := strings.CutPrefix(e164, "+")

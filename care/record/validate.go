@@ -56,6 +56,10 @@ func (p place) to(field string) place {
 func (v *validator) run() {
 	v.preferences()
 	v.consent()
+	if b := v.c.Birthday; b.Year > 0 && b.Year < firstBirth || b == epoch {
+		v.c.Birthday = care.Birthday{}
+		v.add("$.birthday", NoBirthday)
+	}
 	v.vehicles()
 }
 
@@ -108,6 +112,10 @@ func (v *validator) vehicle(car *care.Vehicle, at place) bool {
 		v.add(at.to(".id").String(), "should be 1 to 64 of A-Z a-z 0-9 . _ : -")
 		return false
 	}
+	v.date(&car.DeliveredOn, at.to(".delivered_on"))
+	v.date(&car.InsuranceUntil, at.to(".insurance_until"))
+	v.date(&car.InspectionDue, at.to(".inspection_due"))
+	v.date(&car.Warranty.Until, at.to(".warranty.until"))
 	v.amount(&car.ServiceInterval.KM, at.to(".service_interval.km"))
 	v.amount(&car.ServiceInterval.Months, at.to(".service_interval.months"))
 	v.amount(&car.FirstService.KM, at.to(".first_service.km"))
@@ -136,6 +144,10 @@ func (v *validator) odometer(car *care.Vehicle, at place) {
 			v.add(at.to(".on").String(), "is missing")
 		case r.KM < 0:
 			v.add(at.to(".km").String(), "should be 0 or more")
+		case r.KM > MostKM:
+			v.add(at.to(".km").String(), "no car drives that far")
+		case v.implausible(r.On):
+			v.add(at.to(".on").String(), NoCarDate)
 		default:
 			readings = append(readings, r)
 		}
@@ -148,10 +160,14 @@ func (v *validator) visits(car *care.Vehicle, at place) {
 	visits := car.Visits[:0]
 	for i, visit := range car.Visits {
 		at.j = i
-		if visit.KM != nil && *visit.KM < 0 {
-			v.add(at.to(".km").String(), "should be 0 or more")
+		if visit.KM != nil && (*visit.KM < 0 || *visit.KM > MostKM) {
+			v.add(at.to(".km").String(), "should be 0 or more, and what a car can drive")
 			visit.KM = nil
 		}
+		if kind, ok := Kind(visit.Kind); ok {
+			visit.Kind = kind
+		}
+		v.date(&visit.ClosedOn, at.to(".closed_on"))
 		if visit.ClosedOn.IsZero() {
 			v.add(at.to(".closed_on").String(), "is missing")
 			continue

@@ -96,8 +96,8 @@ func Check(opt Options) (*Compiled, []problem.Problem, error) {
 		can.Template = set.Has
 		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts, Gateways: sms.Approvals(book.Files, book.Decode)})...)
 	}
-	if opt.Gateway != nil {
-		can.Gateway = opt.Gateway
+	can.Gateway = func(ch care.Channel, dealer *care.Dealer, address string) bool {
+		return (ch != care.SMS || contact.Textable(address)) && (opt.Gateway == nil || opt.Gateway(ch, dealer, address))
 	}
 	planner, more := scheduler.New(book, can)
 	problems = tidy(append(problems, more...))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/service/carebook"
@@ -157,6 +158,10 @@ func (i *inspection) look(f *care.Facts) {
 	}
 	i.addresses(f, dealer, base)
 	today := care.DateOf(i.now.In(i.book.Planner.Location(c)))
+	for _, d := range record.Implausible(c, today) {
+		base.Kind, base.Path, base.Detail = foundDefect, d.Path, d.Message
+		i.add(base)
+	}
 	owns := false
 	for j := range c.Vehicles {
 		owns = i.vehicle(f, &c.Vehicles[j], dealer, today, base) || owns
@@ -168,7 +173,10 @@ func (i *inspection) look(f *care.Facts) {
 
 func (i *inspection) addresses(f *care.Facts, d *care.Dealer, base Flaw) {
 	c := f.Customer
-	if _, ok := contact.Phone(c.Phone, d.Country); c.Phone != "" && !ok {
+	if e164, ok := contact.Phone(c.Phone, d.Country); ok && !contact.Textable(e164) {
+		base.Kind, base.Path, base.Detail = foundPhone, "$.phone", "takes no texts (a landline, 400, toll-free or premium number): it stays for calls"
+		i.add(base)
+	} else if c.Phone != "" && !ok {
 		base.Kind, base.Path, base.Detail = foundPhone, "$.phone", "is no telephone number"
 		if contact.Scientific(c.Phone) {
 			base.Detail = "a spreadsheet wrote it with an exponent: its last digits are lost"

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/contact"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/service/carebook"
 )
@@ -29,7 +30,7 @@ func reach(book *carebook.Compiled, f *care.Facts, d *care.Dealer, ch care.Chann
 	switch {
 	case raw == "":
 		return noAddress
-	case !ok:
+	case !ok, ch == care.SMS && !contact.Textable(to):
 		return badAddress
 	case suppressed(book, f.Overlay, ch, to):
 		return deadAddress
