@@ -274,3 +274,11 @@ func BenchmarkEmail(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkHash(b *testing.B) {
+	b.ReportAllocs()
+	key := []byte("a key of the bench")
+	for b.Loop() {
+		contact.Hash(key, "wang@example.com")
+	}
+}
