@@ -45,7 +45,7 @@ func (d *Daemon) leader() (name string, leading bool) {
 func (d *Daemon) public() *web.Public {
 	return &web.Public{
 		Signer: d.env.signer(), Feedback: d.feedback(), Gateways: hooks.SMS{Sender: d.texts, Redirect: d.env.redirects()},
-		BounceSecrets: d.env.Settings.BounceSecrets(), TrustedProxies: d.env.Settings.TrustedProxies, Now: d.env.Now, Log: d.log,
+		BounceSecrets: d.env.Settings.BounceSecrets(), Mail: hooks.NewMail(d.env.Settings, d.env.redirects(), d.env.Now), TrustedProxies: d.env.Settings.TrustedProxies, Now: d.env.Now, Log: d.log,
 	}
 }
 

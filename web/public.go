@@ -24,6 +24,7 @@ type Public struct {
 	Feedback       *feedback.Service
 	Gateways       hooks.Gateways // nil = there is no /hooks
 	BounceSecrets  []string       // for /hooks/email/bounce, any of them; none = there is no such address
+	Mail           hooks.Mail     // what mail providers post
 	TrustedProxies []netip.Prefix
 	Now            func() time.Time
 	Log            *slog.Logger
@@ -59,7 +60,7 @@ func (p *Public) routes() ([]httpx.Route, http.HandlerFunc) {
 	}
 	list = slices.Concat(list, pages.Routes())
 	if p.Gateways != nil {
-		list = slices.Concat(list, hooks.New(p.Gateways, p.Feedback, p.BounceSecrets, guesses, p.Log).Routes())
+		list = slices.Concat(list, hooks.New(p.Gateways, p.Feedback, p.BounceSecrets, p.Mail, guesses, p.Log).Routes())
 	}
 	return list, pages.NotFound
 }

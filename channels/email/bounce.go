@@ -96,9 +96,13 @@ func (reports Reports) about(rep *report, head textproto.MIMEHeader, raw []byte)
 	for _, h := range []string{"X-Original-To", "Delivered-To", "Envelope-To", "To", "In-Reply-To", "References"} {
 		places = append(places, head[textproto.CanonicalMIMEHeaderKey(h)]...)
 	}
-	places = append(places, rep.text.String(), string(raw))
-	for _, place := range places {
-		for _, found := range ours.FindAllStringSubmatch(strings.ToLower(place), 16) {
+	return reports.Find(append(places, rep.text.String(), string(raw))...)
+}
+
+// Find finds the message of ours that texts name, and whether one of them carries its proof.
+func (reports Reports) Find(texts ...string) (id string, proven bool) {
+	for _, text := range texts {
+		for _, found := range ours.FindAllStringSubmatch(strings.ToLower(text), 16) {
 			ok := reports.Proven == nil || found[2] != "" && reports.Proven(found[1]+"-email", found[2])
 			if ok {
 				return found[1], true
@@ -132,7 +136,7 @@ func (rep *report) receipts(base care.Receipt, head textproto.MIMEHeader) (out [
 				said = diagnosis(rep.text.String())
 			}
 			r.State = care.StateUndelivered
-			r.Kind, r.Code = read(to.status, said)
+			r.Kind, r.Code = Class(to.status, said)
 		case "delayed":
 			r.State, r.Code = care.StateSent, to.status
 		case "delivered", "relayed", "expanded":
@@ -153,13 +157,13 @@ func (rep *report) receipts(base care.Receipt, head textproto.MIMEHeader) (out [
 		return nil
 	default:
 		base.State = care.StateUndelivered
-		base.Kind, base.Code = read("", said)
+		base.Kind, base.Code = Class("", said)
 	}
 	return []care.Receipt{base}
 }
 
-// read says what a server's words mean that a report quotes. The code is the better one of the two.
-func read(status, said string) (care.Kind, string) {
+// Class says what a server's words mean that a report or an event quotes. The code is the better one of the two.
+func Class(status, said string) (care.Kind, string) {
 	e := answer.Read(answer.Answer{Stage: answer.Report, Enhanced: status, Text: said, Theirs: true})
 	if basic, better, ok := strings.Cut(e.Code, " "); ok && basic != "" {
 		e.Code = better

@@ -14,7 +14,7 @@
 //
 //	method: POST
 //	url: "https://sms.example/v1/send"         # placeholders are percent-encoded here
-//	format: json                               # json, form or text: how placeholders in the body are escaped, and Content-Type
+//	format: json                               # json, form, xml or text: how placeholders in the body are escaped, and Content-Type
 //	body: '{"to": "{to}", "text": "{text}", "ref": "{id}"}'
 //	headers: {X-App: carebell}
 //	number: e164                               # e164 (+86…), digits (86…) or national (138…: without the calling code of the
@@ -53,6 +53,7 @@
 //	  answer: '{"code":0}'
 //	replies: {format: json, list: "", from: /mobile, to: /dest, text: /content, id: /id, answer: OK}
 //
-// Placeholders: {to} {text} {id} {from} {signature} {country} {user} {password} {timestamp} (Unix seconds). In the body of a JSON
+// Placeholders: {to} {text} {id} {from} {signature} {country} {user} {password} {timestamp} (Unix seconds); {hex}, the text in UTF-16BE as
+// hexadecimal digits; {coding}, 0 for a text of the GSM alphabet and 8 for any other (SMPP's data_coding), and {unicode}, 0 or 1 likewise. In the body of a JSON
 // gateway they stand inside of quotes. In form and query receipts a pointer is the field's name with a slash before it.
 package sms

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"hash"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels"
@@ -57,6 +59,15 @@ func (g *generic) values(m *care.Message, to, text string) map[string]string {
 		"to": to, "text": text, "id": m.WireID(), "from": g.From, "signature": channels.OneLine(m.Signature), "country": m.Country,
 		"user": g.User, "password": g.Password, "timestamp": strconv.FormatInt(g.clock().Unix(), 10),
 	}
+	v["coding"], v["unicode"] = "0", "0"
+	if _, gsm := gsmLength(text); !gsm {
+		v["coding"], v["unicode"] = "8", "1"
+	}
+	wide := make([]byte, 0, 2*len(text))
+	for _, unit := range utf16.Encode([]rune(text)) {
+		wide = binary.BigEndian.AppendUint16(wide, unit)
+	}
+	v["hex"] = hex.EncodeToString(wide)
 	if t := g.template(m); t.Template != "" {
 		v["template"] = t.Template
 		for name, value := range t.Params {
@@ -79,7 +90,7 @@ func (g *generic) send(ctx context.Context, m *care.Message, text string) (outco
 	for name, value := range g.spec.Headers {
 		header.Set(name, value)
 	}
-	escape := map[string]func(string) string{"json": escapeJSON, "form": url.QueryEscape, "text": func(s string) string { return s }}[g.spec.Format]
+	escape := escapes[g.spec.Format]
 	var body []byte
 	if g.spec.Body != "" {
 		body = []byte(fill(g.spec.Body, func(name string) string {
@@ -90,7 +101,7 @@ func (g *generic) send(ctx context.Context, m *care.Message, text string) (outco
 		}))
 		if header.Get("Content-Type") == "" {
 			header.Set("Content-Type", map[string]string{
-				"json": "application/json", "form": "application/x-www-form-urlencoded", "text": "text/plain; charset=utf-8",
+				"json": "application/json", "form": "application/x-www-form-urlencoded", "xml": "text/xml; charset=utf-8", "text": "text/plain; charset=utf-8",
 			}[g.spec.Format])
 		}
 	}

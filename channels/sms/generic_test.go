@@ -146,3 +146,23 @@ func TestGenericAnswers(t *testing.T) {
 		})
 	}
 }
+
+// A name cannot add an element to an XML body, and a text goes in the alphabet that the gateway wants.
+func TestGenericXMLAndAlphabet(t *testing.T) {
+	t.Parallel()
+	file := "url: \"URL/send?coding={coding}&unicode={unicode}\"\nformat: xml\nbody: '<sms><to n=\"{to}\"/><text>{text}</text><hex>{hex}</hex></sms>'\nsignature: none\n"
+	for text, want := range map[string][2]string{
+		"Hi & </text><to>": {"0", "<text>Hi &amp; &lt;/text&gt;&lt;to&gt;</text><hex>004800690020"},
+		"好":                {"8", "<text>好</text><hex>597d</hex>"},
+	} {
+		s, rec := generic(t, file, answers(200, ""))
+		m := testMessage()
+		m.Text = []byte(text)
+		if _, err := s.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		if got := rec.all[0]; got.URL.Query().Get("coding") != want[0] || got.Header.Get("Content-Type") != "text/xml; charset=utf-8" || !strings.Contains(rec.body[0], want[1]) {
+			t.Errorf("%s %s", got.URL, rec.body[0])
+		}
+	}
+}

@@ -2,8 +2,10 @@ package sms
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -122,6 +124,7 @@ var placeholder = regexp.MustCompile(`\{([a-z_]+(?::[^{}]{1,64})?)\}`)
 
 var placeholders = []string{
 	"to", "text", "id", "from", "signature", "country", "user", "password", "timestamp", "template", "params", "body", "method", "path",
+	"hex", "coding", "unicode",
 }
 
 // defect is something in a gateway file that could not work.
@@ -172,7 +175,7 @@ func (s *Spec) check() defects {
 		d.add("url", "no placeholder may stand in the host")
 	}
 	d.oneOf("method", s.Method, http.MethodGet, http.MethodPost, http.MethodPut)
-	d.oneOf("format", s.Format, "json", "form", "text")
+	d.oneOf("format", s.Format, "json", "form", "xml", "text")
 	d.oneOf("number", s.Number, "e164", "digits", "national")
 	d.oneOf("signature", s.Signature, "add", "none")
 	d.oneOf("auth.kind", s.Auth.Kind, "", "bearer", "basic", "header", "hmac")
@@ -230,7 +233,7 @@ func (s *Spec) checkTexts(d *defects) {
 	if !strings.Contains(whole, "{to}") {
 		d.add("body", "the recipient {to} is missing")
 	}
-	if !s.Templates && !strings.Contains(whole, "{text}") {
+	if !s.Templates && !strings.Contains(whole, "{text}") && !strings.Contains(whole, "{hex}") {
 		d.add("body", "the text {text} is missing; a gateway of approved templates says templates: true")
 	}
 	if s.Templates && !strings.Contains(whole, "{template}") {
@@ -239,15 +242,49 @@ func (s *Spec) checkTexts(d *defects) {
 	if s.Body != "" && s.Method == http.MethodGet {
 		d.add("method", "a GET has no body; put the placeholders into the url")
 	}
-	if s.Body != "" && s.Format == "json" {
-		hostile := fill(s.Body, func(name string) string {
-			if name == "params" {
+	if s.Body != "" {
+		s.checkBody(d)
+	}
+}
+
+// checkBody tries a body with hostile values.
+func (s *Spec) checkBody(d *defects) {
+	filled := func(value string) string {
+		return fill(s.Body, func(name string) string {
+			if name == "params" && s.Format == "json" {
 				return `{"a":"b"}`
 			}
-			return escapeJSON("\"}\n\\")
+			return escapes[s.Format](value)
 		})
-		if !json.Valid([]byte(hostile)) {
-			d.add("body", "this is no JSON with the placeholders inside of quotes ({params} without)")
+	}
+	looksXML := strings.HasPrefix(strings.TrimSpace(s.Body), "<")
+	for name, value := range s.Headers {
+		looksXML = looksXML || strings.EqualFold(name, "Content-Type") && strings.Contains(strings.ToLower(value), "xml")
+	}
+	switch {
+	case s.Format == "json" && !json.Valid([]byte(filled("\"}\n\\"))):
+		d.add("body", "this is no JSON with the placeholders inside of quotes ({params} without)")
+	case s.Format == "text" && looksXML:
+		d.add("format", "write xml: in a text nothing is escaped, and a name with < could add a recipient")
+	case s.Format == "xml" && (strings.Contains(s.Body, "<![CDATA[") || strings.Contains(s.Body, "<!--") || elements(filled(`</x>"'&`)) == 0 || elements(filled(`</x>"'&`)) != elements(filled("x"))):
+		d.add("body", "this is no XML with the placeholders in elements or quoted attributes (without CDATA and comments)")
+	}
+}
+
+// elements counts the elements of a document, 0 if it is none.
+func elements(doc string) (n int) {
+	in := xml.NewDecoder(strings.NewReader(doc))
+	in.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	for {
+		switch token, err := in.Token(); {
+		case errors.Is(err, io.EOF):
+			return n
+		case err != nil:
+			return 0
+		default:
+			if _, ok := token.(xml.StartElement); ok {
+				n++
+			}
 		}
 	}
 }
@@ -370,6 +407,18 @@ func (r *ReplySpec) check(d *defects) {
 // fill replaces the placeholders of a text.
 func fill(text string, value func(name string) string) string {
 	return placeholder.ReplaceAllStringFunc(text, func(found string) string { return value(found[1 : len(found)-1]) })
+}
+
+// escapes are how placeholders are written into a body, by its format.
+var escapes = map[string]func(string) string{
+	"json": escapeJSON, "form": url.QueryEscape, "xml": escapeXML, "text": func(s string) string { return s },
+}
+
+// escapeXML escapes a text for an element or a quoted attribute; what XML cannot say becomes U+FFFD.
+func escapeXML(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything
+	return b.String()
 }
 
 // escapeJSON escapes a text for the inside of a JSON string.

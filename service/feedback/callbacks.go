@@ -38,6 +38,15 @@ func Callbacks(set *config.Settings) []Callback {
 		From: "mail server", URL: public + "/hooks/email/bounce", Secret: "Authorization: Bearer " + set.BounceSecrets()[0],
 		How: "post each returned mail as message/rfc822, such as from a pipe; or let it arrive in CARE_BOUNCE_MAILDIR or CARE_BOUNCE_IMAP_URL",
 	}}
+	for _, from := range []struct{ provider, name, key, how string }{
+		{"ses", "Amazon SES", set.Bounce.SESTopic, "HTTPS subscription of the SNS topic, without raw message delivery; with the original headers in the notifications"},
+		{"sendgrid", "SendGrid", set.Bounce.SendgridKey, "event webhook, signed"},
+		{"mailgun", "Mailgun", set.Bounce.MailgunKey.Reveal(), "webhook for permanent failures and complaints"},
+	} {
+		if from.key != "" {
+			out = append(out, Callback{From: from.name, URL: public + "/hooks/email/" + from.provider, How: from.how})
+		}
+	}
 	accounts, err := set.SMS.Routes()
 	if err != nil {
 		return out // the settings say it

@@ -46,6 +46,16 @@ func (s *Service) Returned(ctx context.Context, mail io.Reader) error {
 	return s.TakeReceipts(ctx, receipts)
 }
 
+// TakeEvents keeps what a mail provider posted, as TakeReceipts does, and counts events that name a message of ours without its proof.
+func (s *Service) TakeEvents(ctx context.Context, receipts []care.Receipt, unproven int) error {
+	for range min(unproven, 100) {
+		if err := s.unread(ctx, ReturnedUnproven); err != nil {
+			return err
+		}
+	}
+	return s.TakeReceipts(ctx, receipts)
+}
+
 // What is counted of returned mail that teaches nothing.
 const (
 	ReturnedUnproven = "unproven"       // it names a message of ours and does not show that it answers us

@@ -46,14 +46,15 @@ type Hooks struct {
 	Gateways      Gateways
 	Feedback      *feedback.Service
 	BounceSecrets []string // for /hooks/email/bounce, any of them; none = there is no such address
+	Mail          Mail     // for /hooks/email/<provider>
 	Log           *slog.Logger
 
 	guesses *httpx.Guesses
 }
 
 // New returns the hooks. A secret that is wrong counts as a guess.
-func New(gateways Gateways, to *feedback.Service, bounceSecrets []string, guesses *httpx.Guesses, log *slog.Logger) *Hooks {
-	return &Hooks{Gateways: gateways, Feedback: to, BounceSecrets: bounceSecrets, Log: log, guesses: guesses}
+func New(gateways Gateways, to *feedback.Service, bounceSecrets []string, mail Mail, guesses *httpx.Guesses, log *slog.Logger) *Hooks {
+	return &Hooks{Gateways: gateways, Feedback: to, BounceSecrets: bounceSecrets, Mail: mail, Log: log, guesses: guesses}
 }
 
 // Routes lists everything that the hooks answer to.
@@ -63,6 +64,9 @@ func (h *Hooks) Routes() []httpx.Route {
 	}
 	if len(h.BounceSecrets) > 0 {
 		list = append(list, httpx.Route{Pattern: "POST /hooks/email/bounce", Handler: h.bounceHook})
+	}
+	if h.Mail.Reader != nil {
+		list = append(list, httpx.Route{Pattern: "POST /hooks/email/{provider}", Handler: h.mailHook})
 	}
 	return list
 }
@@ -142,13 +146,8 @@ func (h *Hooks) bounceHook(w http.ResponseWriter, r *http.Request) {
 		httpx.Plain(w, http.StatusUnsupportedMediaType, "post the mail as message/rfc822\n")
 		return
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, feedback.MaxMail))
-	if err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			httpx.Plain(w, http.StatusRequestEntityTooLarge, "the mail is too large: cut it off after 1 MB\n")
-			return
-		}
-		httpx.Plain(w, http.StatusBadRequest, "the mail cannot be read\n")
+	raw, ok := readMail(w, r)
+	if !ok {
 		return
 	}
 	if err := h.Feedback.Returned(r.Context(), bytes.NewReader(raw)); err != nil {
@@ -156,4 +155,15 @@ func (h *Hooks) bounceHook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// readMail reads a body of up to a megabyte, or answers why not.
+func readMail(w http.ResponseWriter, r *http.Request) (raw []byte, ok bool) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, feedback.MaxMail))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		httpx.Plain(w, http.StatusRequestEntityTooLarge, "it is too large: cut a mail off after 1 MB\n")
+	} else if err != nil {
+		httpx.Plain(w, http.StatusBadRequest, "it cannot be read\n")
+	}
+	return raw, err == nil
 }
