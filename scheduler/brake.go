@@ -137,7 +137,7 @@ func (j *job) brake(ctx context.Context, batch []*care.Facts, plans [][]*care.Oc
 		for i, f := range batch {
 			for _, o := range plans[i] {
 				_, known := f.Ledger[o.ID]
-				if o.Verdict != care.Send || known || counted[o.ID] || j.request.Operator.LetGo(o.Dealer, o.Program) {
+				if !queues(o) || known || counted[o.ID] || j.request.Operator.LetGo(o.Dealer, o.Program) {
 					continue
 				}
 				ok, err := j.tally.admit(ctx, j.s.cfg.Brake, o, j.day(f, o), care.Later(o.Release, j.request.Now))
@@ -220,7 +220,7 @@ func NewAnnouncements() Announcements { return Announcements{} }
 // Add counts a customer's plan as of now. What has gone, or is over, is none of it.
 func (a Announcements) Add(f *care.Facts, plan []*care.Occurrence, now time.Time) {
 	for _, o := range plan {
-		if e, known := f.Ledger[o.ID]; o.Verdict == care.Send && (!known || e.State.Pending()) {
+		if e, known := f.Ledger[o.ID]; queues(o) && (!known || e.State.Pending()) {
 			a[programDay{dealerProgram{o.Dealer, o.Program}, care.DateOf(care.Later(o.Release, now).In(o.Release.Location()))}]++
 		}
 	}

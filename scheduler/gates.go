@@ -96,7 +96,7 @@ var channelGates = []channelGate{
 // others it is whatever would be in the queue by now, and is not.
 func (r *run) braked(c *candidate, _ time.Time) answer {
 	if r.request.held != nil {
-		return answer{stop: r.request.held[c.occ.ID] && !r.request.Operator.LetGo(c.occ.Dealer, c.occ.Program)}
+		return answer{stop: r.request.holds(c.occ)}
 	}
 	if !r.request.Operator.Braked(c.occ.Dealer, c.occ.Program) || c.occ.Scheduled.After(r.request.Now.Add(horizon)) || r.focused(c) {
 		return answer{}

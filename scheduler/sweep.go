@@ -113,9 +113,24 @@ func ParseSweep(spec string) (s cron.Schedule, err error) {
 // runSweep goes through all customers once.
 func (s *Sweeper) runSweep(ctx context.Context) (Progress, error) {
 	began := s.cfg.Machine()
-	job, err := s.newJob(ctx)
+	job, err := s.sweepAll(ctx, began)
+	job.progress.Took = s.cfg.Machine().Sub(began)
+	if err == nil {
+		err = s.announce(ctx, job)
+	}
 	if err != nil {
 		return job.progress, fmt.Errorf("sweep: %w", err)
+	}
+	return job.progress, nil
+}
+
+// sweepAll brings the plans of all customers into the queue.
+func (s *Sweeper) sweepAll(ctx context.Context, began time.Time) (*job, error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	job, err := s.newJob(ctx)
+	if err != nil {
+		return job, err
 	}
 	err = job.walk(ctx, func(batch []*care.Facts, plans [][]*care.Occurrence) error {
 		if err := job.apply(ctx, batch, plans); err != nil {
@@ -130,17 +145,11 @@ func (s *Sweeper) runSweep(ctx context.Context) (Progress, error) {
 	if err == nil {
 		err = job.sayBrakes(ctx)
 	}
-	job.progress.Took = s.cfg.Machine().Sub(began)
 	if err != nil {
-		return job.progress, fmt.Errorf("sweep: %w", err)
+		return job, err
 	}
-	s.mu.Lock()
 	s.last = job
-	s.mu.Unlock()
-	if err := s.announce(ctx, job); err != nil {
-		return job.progress, fmt.Errorf("sweep: %w", err)
-	}
-	return job.progress, nil
+	return job, nil
 }
 
 // newJob prepares a sweep as of now, with what is stopped and what was announced.
@@ -295,9 +304,9 @@ func (s *Sweeper) guard(f *care.Facts, plan func()) {
 
 // replan plans the customers whose records changed, at once.
 func (s *Sweeper) replan(ctx context.Context, ids []string) error {
-	s.mu.Lock()
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	last := s.last
-	s.mu.Unlock()
 	next, err := s.newJob(ctx)
 	if err != nil {
 		return err

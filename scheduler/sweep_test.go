@@ -577,6 +577,31 @@ func TestBrakeHoldsWhatNobodyAnnounced(t *testing.T) {
 	}
 }
 
+// A pause is no way around the brake: what is too much stays out of the queue, whether the rest of the day may leave or not.
+func TestBrakeHoldsWhatIsPaused(t *testing.T) {
+	t.Parallel()
+	s := newShop()
+	for i := range 280 {
+		id := fmt.Sprintf("C%03d", i)
+		s.facts[id] = visitor(t, id, "2026-11-22")
+	}
+	s.op = care.Operator{Channels: map[care.Channel]bool{care.SMS: true}}
+	sw := sweeperOf(t, s, newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery)), "one", Observer{})
+	sw.cfg.Now = func() time.Time { return at(t, "2026-11-22 07:00") }
+	for i, want := range []int{100, 0, 0, 180, 0} {
+		if _, err := sw.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := slices.DeleteFunc(s.queued(), func(line string) bool { return !strings.HasPrefix(line, "add") })
+		if len(got) != want || len(s.surges) != 1 {
+			t.Errorf("look %d: %d queued, want %d; %v", i, len(got), want, s.surges)
+		}
+		if s.op.Channels = nil; i == 2 {
+			s.gone = true
+		}
+	}
+}
+
 // What was announced for a day goes on it, and a brake that stands keeps no other message back.
 func TestTheLeaderAnnouncesTwoWeeks(t *testing.T) {
 	t.Parallel()

@@ -19,8 +19,8 @@ type Sweeper struct {
 	log      *slog.Logger
 	kick     chan struct{}
 
-	mu   sync.Mutex
-	last *job // the last whole sweep
+	turn sync.Mutex // of a sweep, or of changed customers: both count what a day may send
+	last *job       // the last whole sweep
 
 	life    sync.Mutex
 	stop    context.CancelFunc
@@ -125,8 +125,7 @@ func (s *Sweeper) lead(ctx context.Context) {
 		if !ok {
 			return
 		}
-		work.Go(func() { s.follow(term, after) })
-		s.sweeps(term)
+		s.sweeps(term, func() { work.Go(func() { s.follow(term, after) }) })
 	})
 	s.renew(term, cancel)
 	cancel(errLost)
@@ -196,9 +195,10 @@ func (s *Sweeper) follow(ctx context.Context, after string) {
 	}
 }
 
-// sweeps goes through all customers at once and then whenever the schedule says so, on the clock that was handed in.
-func (s *Sweeper) sweeps(ctx context.Context) {
-	for {
+// sweeps goes through all customers at once and then whenever the schedule says so, on the clock that was handed in. Changes are followed
+// from the first whole sweep on, which knows what is in the queue and what was announced.
+func (s *Sweeper) sweeps(ctx context.Context, follow func()) {
+	for first := true; ; {
 		began := s.cfg.Now()
 		if _, err := s.Sweep(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -209,6 +209,10 @@ func (s *Sweeper) sweeps(ctx context.Context) {
 				return
 			}
 			continue
+		}
+		if first {
+			first = false
+			follow()
 		}
 		if !s.await(ctx, s.schedule.Next(began)) {
 			return
