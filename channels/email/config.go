@@ -157,9 +157,9 @@ func parseServer(raw string) (Server, error) {
 
 // option takes one of the options behind the host.
 func (s *Server) option(key, value string) (err error) {
-	ok := true
 	switch key {
 	case "starttls":
+		var ok bool
 		if s.StartTLS, ok = tlsPolicies[value]; !ok || s.Implicit {
 			return errors.New("starttls is always, opportunistic or never, and has no place in smtps://")
 		}

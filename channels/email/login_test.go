@@ -3,7 +3,7 @@ package email_test
 import (
 	"bufio"
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // CRAM-MD5
+	"crypto/md5"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
@@ -64,7 +64,7 @@ func (d *doorman) listen(t *testing.T, network, address string) string {
 
 func (d *doorman) serve(c net.Conn) {
 	defer func() { c.Close() }()
-	in, in64, secure := bufio.NewReader(c), "", false
+	in, secure := bufio.NewReader(c), false
 	say := func(s string) { fmt.Fprint(c, s+"\r\n") }
 	read := func() string {
 		line, err := in.ReadString('\n')
@@ -103,7 +103,7 @@ func (d *doorman) serve(c net.Conn) {
 		case "AUTH":
 			way, first, _ := strings.Cut(rest, " ")
 			raw, _ := base64.StdEncoding.DecodeString(first)
-			in64 = string(raw)
+			in64 := string(raw)
 			d.mu.Lock()
 			d.tried = append(d.tried, way)
 			d.mu.Unlock()
@@ -256,7 +256,7 @@ func TestTokens(t *testing.T) {
 	}))
 	t.Cleanup(oauth.Close)
 	script := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\necho canary >&2\n[ \"$1\" = good ] && echo tok.en || exit 1\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho canary >&2\n[ \"$1\" = good ] && echo tok.en || exit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct {
@@ -283,8 +283,11 @@ func TestTokens(t *testing.T) {
 		}
 	}
 	for _, cfg := range []email.TokenConfig{
-		{URL: "http://login.example/token", ClientID: "app", ClientSecret: "s"}, {URL: "https://login.example", ClientSecret: "s"},
-		{URL: "https://login.example", ClientID: "app"}, {URL: "https://login.example", Command: "x", ClientID: "app", ClientSecret: "s"}, {URL: ":"},
+		{URL: "http://login.example/token", ClientID: "app", ClientSecret: "s"},
+		{URL: "https://login.example", ClientSecret: "s"},
+		{URL: "https://login.example", ClientID: "app"},
+		{URL: "https://login.example", Command: "x", ClientID: "app", ClientSecret: "s"},
+		{URL: ":"},
 	} {
 		if _, err := email.NewTokens(cfg); err == nil {
 			t.Errorf("%+v was taken", cfg)

@@ -65,7 +65,7 @@ func newUpstream(srv Server, cfg *Config) (*upstream, error) {
 	if up.tls.RootCAs, err = Roots(srv.CA, up.tls.RootCAs); err != nil {
 		return nil, fmt.Errorf("email: server %s: %w", srv.Address(), err)
 	}
-	up.tls.InsecureSkipVerify = up.tls.InsecureSkipVerify || srv.Unverified //nolint:gosec // the URL says so
+	up.tls.InsecureSkipVerify = up.tls.InsecureSkipVerify || srv.Unverified
 	if srv.User != "" && srv.Password == "" {
 		if up.tokens = cfg.Tokens; up.tokens == nil {
 			return nil, fmt.Errorf("email: server %s: its URL has a user and no password: add one, or set CARE_SMTP_TOKEN_URL or CARE_SMTP_TOKEN_COMMAND", srv.Address())
@@ -150,7 +150,6 @@ type boundConn struct {
 	writeFailed atomic.Bool
 	timedOut    atomic.Bool // a deadline passed
 	received    atomic.Int64
-	release     func() // ends the dial's hold on the connection
 
 	mu    sync.Mutex
 	limit time.Time // no deadline may be later

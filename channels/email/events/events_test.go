@@ -8,7 +8,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // as SNS signs
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -17,6 +17,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -75,9 +76,7 @@ func (a *amazon) post(t *testing.T, version string, fields, after map[string]str
 		"Type": "Notification", "MessageId": "1", "TopicArn": topic, "Timestamp": "2026-11-30T08:00:00.000Z", "SignatureVersion": version,
 		"SigningCertURL": "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem",
 	}
-	for k, v := range fields {
-		m[k] = v
-	}
+	maps.Copy(m, fields)
 	names := []string{"Message", "MessageId", "Subject", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"}
 	text := ""
 	for _, name := range names {
@@ -85,7 +84,7 @@ func (a *amazon) post(t *testing.T, version string, fields, after map[string]str
 			text += name + "\n" + v + "\n"
 		}
 	}
-	one, two := sha1.Sum([]byte(text)), sha256.Sum256([]byte(text)) //nolint:gosec // as SNS signs
+	one, two := sha1.Sum([]byte(text)), sha256.Sum256([]byte(text))
 	hash, sum := crypto.SHA1, one[:]
 	if version == "2" {
 		hash, sum = crypto.SHA256, two[:]
@@ -95,9 +94,7 @@ func (a *amazon) post(t *testing.T, version string, fields, after map[string]str
 		t.Fatal(err)
 	}
 	m["Signature"] = base64.StdEncoding.EncodeToString(signature)
-	for k, v := range after {
-		m[k] = v
-	}
+	maps.Copy(m, after)
 	body, _ := json.Marshal(m)
 	return body
 }

@@ -102,7 +102,7 @@ func (m *IMAP) option(key, value string) (err error) {
 	case key == "ca":
 		m.TLS.RootCAs, err = email.Roots(value, nil)
 	case key == "verify" && (value == "true" || value == "false"):
-		m.TLS.InsecureSkipVerify = value == "false" //nolint:gosec // the URL says so
+		m.TLS.InsecureSkipVerify = value == "false"
 	case key == "starttls" && !m.implicit && (value == "always" || value == "never"):
 		m.plain = value == "never"
 	default:
