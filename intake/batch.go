@@ -24,6 +24,7 @@ type person struct {
 	text [fVehicle]string
 	cars []car
 	rows int
+	real bool // some row of it was taken
 }
 
 // car is what the rows of one vehicle say.
@@ -48,8 +49,9 @@ func (b *batch) add(e *entry) {
 		b.order = append(b.order, p)
 	}
 	p.rows++
+	p.real = p.real || !e.only
 	for f := fID; f < fVehicle; f++ {
-		if e.text[f] != "" {
+		if e.text[f] != "" && (!isConsent(f) || p.text[f] != "no") { // a no counts, whatever another row says
 			p.text[f] = e.text[f]
 		}
 	}
@@ -94,6 +96,7 @@ func (b *batch) addRecord(p Patch) error {
 	if err == nil {
 		b.raw[i].Record = merged
 		b.raw[i].Rows += p.Rows
+		b.raw[i].Existing = b.raw[i].Existing && p.Existing
 	}
 	return err
 }
@@ -121,7 +124,7 @@ func (p *person) reset() {
 		clear(c.readings)
 		c.visits, c.readings = c.visits[:0], c.readings[:0]
 	}
-	p.text, p.cars, p.rows = [fVehicle]string{}, p.cars[:0], 0
+	p.text, p.cars, p.rows, p.real = [fVehicle]string{}, p.cars[:0], 0, false
 }
 
 // take returns the patches and empties the batch. Their records lie in one piece of memory.
@@ -131,7 +134,7 @@ func (b *batch) take() []Patch {
 	for _, p := range b.order {
 		from := len(o.b)
 		whole := p.record(&o)
-		patches = append(patches, Patch{ID: p.text[fID], Record: o.b[from:len(o.b):len(o.b)], Rows: p.rows, whole: whole})
+		patches = append(patches, Patch{ID: p.text[fID], Record: o.b[from:len(o.b):len(o.b)], Rows: p.rows, Existing: !p.real, additive: true, whole: whole && p.real})
 		p.reset()
 	}
 	b.size = len(o.b)
@@ -209,6 +212,7 @@ func (p *person) record(o *object) (whole bool) {
 		{"salutation", fSalutation},
 		{"email", fEmail},
 		{"phone", fPhone},
+		{"phone_other", fOther},
 		{"locale", fLocale},
 		{"time_zone", fZone},
 		{"birthday", fBirthday},
@@ -229,6 +233,10 @@ func (p *person) record(o *object) (whole bool) {
 		o.close(']')
 	}
 	p.consent(o)
+	if p.text[fDeceased] != "" {
+		o.name("holds")
+		o.b = append(o.b, `[{"reason":"`+care.Deceased+`"}]`...)
+	}
 	if len(p.cars) > 0 {
 		o.name("vehicles")
 		o.b = append(o.b, '[')

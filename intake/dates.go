@@ -1,11 +1,12 @@
 package intake
 
 import (
-	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
 )
 
 // excelEpoch is day 0 of the serials of spreadsheets from 1 March 1900 on: 30 December 1899, because they count a 29 February
@@ -15,229 +16,303 @@ var excelEpoch = care.NewDate(1899, time.December, 30)
 // days1904 is what the serials of workbooks begun on old Macs are short of: theirs count from 1904.
 const days1904 = 1462
 
-// parts reads year, month and day as people and systems write them: 2026-01-02, 2026/1/2, 2026.1.2, 2026年1月2日, 20260102, with a
-// time of day behind that does not count, and the serial of a spreadsheet. The day need not exist.
-func (o *Options) parts(s string) (y, m, d int, ok bool) {
-	s = strings.TrimSpace(s)
-	if i := strings.IndexAny(s, "T "); i >= 8 {
-		s = s[:i]
+// civil is a date as it is written. It need not exist. The year is 0 if there is none.
+type civil struct {
+	y, m, d int
+	zero    bool // nothing but zeros
+	timed   bool // it came of a moment that is not midnight at the dealer's
+}
+
+// place is what a dealer's place says about the dates and numbers of its files.
+type place struct {
+	order      string // DMY, MDY, YMD or ""
+	country    string
+	loc        *time.Location
+	today      care.Date
+	miles      bool
+	monthFirst bool // dates without a year are written month and day
+	serial1904 bool
+}
+
+// parse reads a date as people and systems write it. birthday tells which two-digit years are plausible. The reason is "" if it could.
+func (p *place) parse(s string, birthday bool) (c civil, reason string) {
+	if len(s) == 10 && s[4] == '-' && s[7] == '-' {
+		if d, err := care.ParseDate(s); err == nil {
+			return civil{y: d.Year(), m: int(d.Month()), d: d.Day()}, ""
+		}
 	}
-	n, rest := number(s)
-	if rest == "" || rest[0] == '.' && len(s)-len(rest) == 5 {
-		switch len(s) - len(rest) {
-		case 8:
-			return n / 10000, n / 100 % 100, n % 100, true
-		case 5:
-			if o.date1904 {
-				n += days1904
+	s = strings.TrimSpace(strings.Map(narrow, s))
+	if t, ok := moment(s); ok {
+		if h, m, sec := t.Clock(); h+m+sec != 0 && p.loc != nil {
+			t = t.In(p.loc)
+		}
+		h, m, sec := t.Clock()
+		y, mon, d := t.Date()
+		return civil{y: y, m: int(mon), d: d, timed: h+m+sec != 0}, ""
+	}
+	s = withoutTime(withoutNote(s))
+	if s != "" && strings.Trim(s, "0-/. :年月日") == "" && strings.Contains(s, "0") {
+		return civil{zero: true}, ""
+	}
+	if whole, part, _ := strings.Cut(s, "."); len(whole) == 5 && isDigits(whole) && (part == "" || isDigits(part)) {
+		return p.serial(whole), ""
+	}
+	roc := false
+	s = strings.Map(func(r rune) rune {
+		if to, ok := traditional[r]; ok {
+			return to
+		}
+		return unicode.ToLower(r)
+	}, s)
+	for _, prefix := range []string{"中华民国", "民国"} {
+		if rest, found := strings.CutPrefix(s, prefix); found {
+			s, roc = strings.Replace(rest, "元年", "1年", 1), true
+		}
+	}
+	nums, month, at, ok := tokens(s)
+	if !ok {
+		return c, noDate
+	}
+	if month > 0 {
+		return p.named(nums, month, at, birthday)
+	}
+	return p.numeric(nums, roc, birthday)
+}
+
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+func (p *place) serial(digits string) civil {
+	n := value(digits)
+	if p.serial1904 {
+		n += days1904
+	}
+	d := excelEpoch.AddDays(n)
+	return civil{y: d.Year(), m: int(d.Month()), d: d.Day()}
+}
+
+// value reads digits; more than any date has are cut off.
+func value(digits string) (n int) {
+	for i := range min(len(digits), 9) {
+		n = n*10 + int(digits[i]-'0')
+	}
+	return n
+}
+
+// tokens parts a date into its numbers and the month that a word names; at is how many numbers come before that.
+func tokens(s string) (nums []string, month, at int, ok bool) {
+	for s != "" {
+		r := []rune(s)[0]
+		switch {
+		case r >= '0' && r <= '9':
+			n := len(s) - len(strings.TrimLeft(s, "0123456789"))
+			nums, s = append(nums, s[:n]), s[n:]
+		case strings.ContainsRune("年月日号", r):
+			s = s[len(string(r)):]
+		case unicode.IsLetter(r):
+			n := strings.IndexFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
+			if n < 0 {
+				n = len(s)
 			}
-			date := excelEpoch.AddDays(n)
-			return date.Year(), int(date.Month()), date.Day(), true
+			word := s[:n]
+			if m := value(meaning("month", word)); m > 0 && month == 0 {
+				month, at = m, len(nums)
+			} else if meaning("noise", word) == "" {
+				return nil, 0, 0, false
+			}
+			s = s[n:]
+		case strings.ContainsRune(" -/.,'\u2019", r):
+			s = s[len(string(r)):]
+		default:
+			return nil, 0, 0, false
 		}
-		return 0, 0, 0, false
 	}
-	if len(s)-len(rest) != 4 {
-		return 0, 0, 0, false
-	}
-	y = n
-	m, d, ok = monthDay(rest)
-	return y, m, d, ok
+	return nums, month, at, len(nums) > 0 && len(nums) <= 3
 }
 
-// monthDay reads what follows the year, with the mark before it: -1-2, /1/2, .1.2, 年1月2日.
-func monthDay(s string) (m, d int, ok bool) {
-	marks := [][3]string{{"-", "-", ""}, {"/", "/", ""}, {".", ".", ""}, {"年", "月", "日"}, {"年", "月", "号"}, {"年", "月", ""}}
-	for _, mark := range marks {
-		rest, found := strings.CutPrefix(s, mark[0])
-		if !found {
-			continue
-		}
-		month, day, found := strings.Cut(rest, mark[1])
-		if !found {
-			continue
-		}
-		day, found = strings.CutSuffix(day, mark[2])
-		if !found {
-			continue
-		}
-		m, r1 := number(month)
-		d, r2 := number(day)
-		if r1 == "" && r2 == "" && month != "" && day != "" && len(month) <= 2 && len(day) <= 2 {
-			return m, d, true
-		}
-	}
-	return 0, 0, false
-}
-
-// number reads the digits that s begins with, and returns what follows.
-func number(s string) (n int, rest string) {
-	i := 0
-	for i < len(s) && i < 9 && s[i] >= '0' && s[i] <= '9' {
-		n = n*10 + int(s[i]-'0')
-		i++
-	}
-	return n, s[i:]
-}
-
-func (o *Options) date(s string) (care.Date, bool) {
-	y, m, d, ok := o.parts(s)
-	if !ok {
-		return care.Date{}, false
-	}
-	date := care.NewDate(y, time.Month(m), d)
-	return date, !date.IsZero()
-}
-
-// birthday reads a birthday. lunar says that another column calls it lunar; words such as 四月廿八 say so themselves. The reason is
-// one of noDate, noLunar and future.
-func (o *Options) birthday(s string, lunar bool) (b care.Birthday, reason string) {
-	if strings.HasPrefix(s, "--") || strings.HasPrefix(s, "lunar:") {
-		b, err := care.ParseBirthday(s)
-		if err != nil {
-			return b, noDate
-		}
-		return b, o.checkBirthday(b)
-	}
-	if b, ok := lunarWords(s); ok {
-		return b, o.checkBirthday(b)
-	}
-	y, m, d, ok := o.parts(s)
-	if !ok {
-		if m, d, ok = yearless(s); !ok {
-			return b, noDate
-		}
-		y = 0
-	}
-	if y == 0 && ok && strings.HasPrefix(s, "0000") {
-		return b, noDate
-	}
-	b = care.Birthday{Lunar: lunar, Year: int16(min(y, 9999)), Month: uint8(min(m, 99)), Day: uint8(min(d, 99))}
-	return b, o.checkBirthday(b)
-}
-
-// yearless reads 4月28日, 4-28 and 4/28.
-func yearless(s string) (m, d int, ok bool) {
-	mark := "-"
+// named puts together a date whose month is a word.
+func (p *place) named(nums []string, month, at int, birthday bool) (civil, string) {
 	switch {
-	case strings.Contains(s, "月"):
-		mark = "年"
-	case strings.Contains(s, "/"):
-		mark = "/"
+	case len(nums) == 1 && len(nums[0]) <= 2:
+		return civil{m: month, d: value(nums[0])}, ""
+	case len(nums) != 2:
+		return civil{}, noDate
+	case len(nums[0]) == 4:
+		return civil{y: value(nums[0]), m: month, d: value(nums[1])}, ""
+	case len(nums[1]) == 4:
+		return civil{y: value(nums[1]), m: month, d: value(nums[0])}, ""
 	}
-	return monthDay(mark + s)
+	year, day := nums[1], nums[0]
+	if p.order == "YMD" && at == 1 {
+		year, day = day, year
+	}
+	return p.short(year, month, value(day), birthday)
 }
 
-func (o *Options) checkBirthday(b care.Birthday) string {
-	if b.Lunar {
-		switch {
-		case !b.Eve && (b.Month < 1 || b.Month > 12 || b.Day < 1 || b.Day > 30):
-			return noLunar
-		case b.Year > 0 && int(b.Year) > o.Today.Year() && !o.Today.IsZero():
-			return inFuture
-		case b.Year > 0 && !b.Eve && o.LunarDate != nil && !o.LunarDate(int(b.Year), int(b.Month), b.Leap, int(b.Day)):
-			return noLunar
-		}
-		return ""
-	}
-	year := int(b.Year)
-	if year == 0 {
-		year = 2000 // a leap year: 29 February is a birthday
-	}
-	date := care.NewDate(year, time.Month(b.Month), int(b.Day))
+// numeric puts together a date of numbers alone.
+func (p *place) numeric(nums []string, roc, birthday bool) (civil, string) {
+	taiwan := roc || p.country == "TW" && p.order == ""
+	n := nums
 	switch {
-	case date.IsZero():
-		return noDate
-	case b.Year > 0 && !o.Today.IsZero() && date.After(o.Today):
-		return inFuture
+	case len(n) == 1:
+		return p.compact(n[0], taiwan)
+	case len(n) == 2:
+		if len(n[0]) > 2 || len(n[1]) > 2 {
+			return civil{}, noDate
+		}
+		return p.dayAndMonth(civil{}, value(n[0]), value(n[1]), p.monthFirst)
+	case len(n[1]) > 2:
+		return civil{}, noDate
+	case len(n[0]) == 4 && len(n[2]) <= 2:
+		return civil{y: value(n[0]), m: value(n[1]), d: value(n[2])}, ""
+	case len(n[2]) == 4 && len(n[0]) <= 2:
+		return p.dayAndMonth(civil{y: value(n[2])}, value(n[0]), value(n[1]), false)
+	case taiwan && len(n[0]) <= 3 && len(n[2]) <= 2:
+		return civil{y: value(n[0]) + 1911, m: value(n[1]), d: value(n[2])}, ""
+	case len(n[0]) > 2 || len(n[2]) > 2:
+		return civil{}, noDate
+	case p.order == "YMD":
+		return p.short(n[0], value(n[1]), value(n[2]), birthday)
+	case p.order == "":
+		return civil{}, twoWays
 	}
-	return ""
+	c, reason := p.dayAndMonth(civil{}, value(n[0]), value(n[1]), false)
+	if reason != "" {
+		return c, reason
+	}
+	return p.short(n[2], c.m, c.d, birthday)
 }
 
-var (
-	lunarMonths = map[string]int{
-		"正": 1, "一": 1, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10, "十一": 11, "冬": 11,
-		"十二": 12, "腊": 12, "臘": 12,
+// compact reads 20260102, with a time of day behind that does not count, and 1130301 of Taiwan's calendar.
+func (p *place) compact(s string, taiwan bool) (civil, string) {
+	n := len(s)
+	switch {
+	case n == 14 || n == 12:
+		n = 8
+	case n == 7 && taiwan:
+		return civil{y: value(s[:3]) + 1911, m: value(s[3:5]), d: value(s[5:])}, ""
 	}
-	hanDigits = map[rune]int{'〇': 0, '零': 0, '一': 1, '二': 2, '三': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9}
-)
-
-// lunarWords reads 1999年四月廿八, 一九九九年闰四月初一, 腊月三十 and 除夕. A month or day that no lunar calendar has is kept as 13 or 31, so
-// that it is refused as a lunar date and not as none at all.
-func lunarWords(s string) (care.Birthday, bool) {
-	b := care.Birthday{Lunar: true}
-	for _, p := range []string{"农历", "阴历", "农曆"} {
-		s = strings.TrimPrefix(s, p)
+	if n != 8 {
+		return civil{}, noDate
 	}
-	if year, rest, found := strings.Cut(s, "年"); found {
-		y, ok := lunarYear(year)
-		if !ok {
-			return b, false
-		}
-		b.Year, s = int16(y), rest
+	c := civil{y: value(s[:4]), m: value(s[4:6]), d: value(s[6:8])}
+	if p.order == "" || p.order == "YMD" || !care.NewDate(c.y, time.Month(c.m), c.d).IsZero() && c.y > 1900 && c.y < 2100 {
+		return c, ""
 	}
-	if s == "除夕" || s == "大年三十" {
-		b.Eve, b.Month = true, 12
-		return b, true
-	}
-	for _, leap := range []string{"闰", "閏"} {
-		if rest, found := strings.CutPrefix(s, leap); found {
-			b.Leap, s = true, rest
-		}
-	}
-	month, day, found := strings.Cut(s, "月")
-	if !found {
-		return b, false
-	}
-	m, okMonth := lunarMonths[month]
-	d, okDay := lunarDay(strings.TrimSuffix(day, "日"))
-	if !okMonth && !isHan(month) || !okDay && !isHan(day) || month == "" || day == "" {
-		return b, false
-	}
-	if !okMonth {
-		m = 13
-	}
-	if !okDay {
-		d = 31
-	}
-	b.Month, b.Day = uint8(m), uint8(d)
-	return b, true
+	return p.dayAndMonth(civil{y: value(s[4:8])}, value(s[:2]), value(s[2:4]), false)
 }
 
-func lunarYear(s string) (int, bool) {
-	if n, err := strconv.Atoi(s); err == nil {
-		return n, n >= 1000 && n <= 9999
+// dayAndMonth puts two numbers in their places: by the order that is known, else only if they can be read in one way.
+func (p *place) dayAndMonth(c civil, a, b int, monthFirst bool) (civil, string) {
+	dmy, mdy := a >= 1 && a <= 31 && b >= 1 && b <= 12, b >= 1 && b <= 31 && a >= 1 && a <= 12
+	switch {
+	case p.order == "DMY":
+		mdy = false
+	case p.order == "MDY" || monthFirst:
+		dmy = false
 	}
-	n, digits := 0, 0
-	for _, r := range s {
-		d, ok := hanDigits[r]
-		if !ok {
-			return 0, false
-		}
-		n, digits = n*10+d, digits+1
+	switch {
+	case dmy && mdy && a != b:
+		return c, twoWays
+	case mdy:
+		c.m, c.d = a, b
+	case dmy:
+		c.m, c.d = b, a
+	default:
+		return c, noDate
 	}
-	return n, digits == 4
+	return c, ""
 }
 
-func lunarDay(s string) (int, bool) {
-	for prefix, tens := range map[string]int{"初": 0, "十": 10, "廿": 20, "二十": 20, "卅": 30, "三十": 30} {
-		rest, found := strings.CutPrefix(s, prefix)
-		if !found {
-			continue
-		}
-		r := []rune(rest)
-		switch {
-		case len(r) == 0 && tens > 0:
-			return tens, true
-		case rest == "十" && tens == 0:
-			return 10, true
-		case len(r) == 1 && hanDigits[r[0]] > 0 && tens < 30:
-			return tens + hanDigits[r[0]], true
-		}
+// short finds the century of a year of two digits: the one that is plausible, if there is one only.
+func (p *place) short(year string, m, d int, birthday bool) (civil, string) {
+	if len(year) != 2 {
+		return civil{}, noDate
 	}
-	return 0, false
+	now := p.today.Year()
+	if now == 0 {
+		return civil{}, twoYears
+	}
+	from, to := 1960, now+30
+	if birthday {
+		from, to = 1910, now-16
+	}
+	old, young := 1900+value(year), 2000+value(year)
+	switch o, y := old >= from && old <= to, young >= from && young <= to; {
+	case o && y:
+		return civil{}, twoYears
+	case o:
+		return civil{y: old, m: m, d: d}, ""
+	case y:
+		return civil{y: young, m: m, d: d}, ""
+	}
+	return civil{}, noDate
 }
 
-// isHan reports whether s is made of the words that lunar months and days are.
-func isHan(s string) bool {
-	return s != "" && strings.Trim(s, "初十廿卅正冬腊臘一二三四五六七八九〇零") == ""
+// moment reads a time with an offset.
+func moment(s string) (time.Time, bool) {
+	if len(s) < 16 || s[0] < '0' || s[0] > '9' || !strings.ContainsAny(s, "Tt:") {
+		return time.Time{}, false
+	}
+	for _, zone := range []string{" UTC", " GMT", "UTC", "GMT"} {
+		s = strings.TrimSuffix(s, zone) + strings.Repeat("Z", min(1, strings.Count(s, zone)))
+	}
+	s = strings.ReplaceAll(strings.ToUpper(s), "/", "-")
+	for _, layout := range []string{
+		time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04Z07:00",
+		"2006-01-02T15:04:05-0700", "2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05-0700", "2006-01-02T15:04:05Z07", "2006-01-02 15:04:05Z07", "20060102T150405Z07:00", "20060102T150405-0700",
+	} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// withoutNote cuts off what is in brackets behind.
+func withoutNote(s string) string {
+	if i := strings.IndexAny(s, "(["); i > 0 {
+		return strings.TrimSpace(s[:i])
+	}
+	return s
+}
+
+// withoutTime cuts off a time of day without an offset: 10:30, 10:30:00.000, 12:00 AM, 上午 0:00, T000000.
+func withoutTime(s string) string {
+	if i := strings.IndexAny(s, "Tt"); i >= 8 && i+1 < len(s) && s[i-1] >= '0' && s[i-1] <= '9' && s[i+1] >= '0' && s[i+1] <= '9' {
+		return s[:i]
+	}
+	i := strings.IndexByte(s, ':')
+	if i < 0 {
+		return s
+	}
+	before := strings.TrimRight(s[:i], "0123456789")
+	if len(s[:i])-len(before) > 2 || before == "" {
+		return s
+	}
+	before = strings.TrimSpace(before)
+	for _, word := range []string{"上午", "下午", "凌晨", "中午", "晚上", "早上", "am", "AM", "pm", "PM"} {
+		before = strings.TrimSpace(strings.TrimSuffix(before, word))
+	}
+	return strings.TrimRight(before, ",")
+}
+
+// date reads a date of a car. blank says that it stands for none.
+func (p *place) date(s string) (d care.Date, blank bool, reason string) {
+	c, reason := p.parse(s, false)
+	switch {
+	case reason != "":
+		return d, false, reason
+	case c.zero:
+		return d, true, ""
+	case c.y == 1900 && c.m == 1 && c.d == 0:
+		return d, true, "" // day 0 of spreadsheets
+	}
+	d = care.NewDate(c.y, time.Month(c.m), c.d)
+	switch {
+	case d.IsZero():
+		return d, false, noDate
+	case !record.OfCar(d), d.Year() >= 2999:
+		return d, true, ""
+	}
+	return d, false, ""
 }

@@ -55,7 +55,7 @@ func TestWorkbook(t *testing.T) {
 	})
 	opt, store := options(t), records{}
 	var rejected bytes.Buffer
-	opt.Rejected = func() (io.Writer, error) { return &rejected, nil }
+	opt.Rejected = func(int) (io.Writer, error) { return &rejected, nil }
 	stats, err := intake.Read(t.Context(), book, "x.xlsx", opt, store.apply)
 	if err != nil {
 		t.Fatal(err)

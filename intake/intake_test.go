@@ -24,7 +24,7 @@ func read(t *testing.T, name, text string, change ...func(*intake.Options)) (map
 	t.Helper()
 	opt, store := options(t), records{}
 	var rejected bytes.Buffer
-	opt.Rejected = func() (io.Writer, error) { return &rejected, nil }
+	opt.Rejected = func(int) (io.Writer, error) { return &rejected, nil }
 	for _, f := range change {
 		f(&opt)
 	}
@@ -57,7 +57,7 @@ func TestRows(t *testing.T) {
 		"blank is nothing":  {"id,name,grade,phone,birthday\nC1,王,,-,无", `{"id":"C1","name":"王"}`, "", ""},
 		"a man":             {"id,姓名,性别\nC1,王小明,男", `{"id":"C1","name":"王小明","salutation":"王先生"}`, "", ""},
 		"a woman":           {"id,姓名,性别\nC1,欧阳超,女", `{"id":"C1","name":"欧阳超","salutation":"欧阳女士"}`, "", ""},
-		"欧 with one more":   {"id,姓名,性别\nC1,欧阳,男", `{"id":"C1","name":"欧阳","salutation":"欧先生"}`, "", ""},
+		"欧阳 alone":          {"id,姓名,性别\nC1,欧阳,男", `{"id":"C1","name":"欧阳","salutation":"欧阳先生"}`, "", ""},
 		"beyond the BMP":    {"id,姓名,性别\nC1,𠮷田,男", `{"id":"C1","name":"𠮷田","salutation":"𠮷先生"}`, "", ""},
 		"long name":         {"id,姓名,性别\nC1,阿依古丽·买买提,女", `{"id":"C1","name":"阿依古丽·买买提","salutation":"阿依古丽·买买提女士"}`, "", ""},
 		"a firm":            {"id,姓名,性别\nC1,上海某某有限公司,男", `{"id":"C1","name":"上海某某有限公司"}`, "", ""},
@@ -94,16 +94,17 @@ func TestRows(t *testing.T) {
 		"bad id":              {"id,name\nC 1,王", "", "id", "not a valid id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -"},
 		"bad year":            {"id,车架号,年款\nC1,V1,24", "", "年款", "not a model year"},
 		"odometer of words":   {"id,车架号,里程\nC1,V1,很多", "", "里程", "not a whole number"},
-		"odometer too large":  {"id,车架号,里程\nC1,V1,99999999", "", "里程", "not a whole number"},
+		"odometer too large":  {"id,车架号,里程\nC1,V1,99999999", "", "里程", "more than any car has driven"},
 		"visit in future":     {"id,车架号,上次进厂\nC1,V1,2026-11-23", "", "上次进厂", "in the future"},
 		"bad date":            {"id,车架号,保险到期日\nC1,V1,2027-02-29", "", "保险到期日", "no such date"},
 		"bad date words":      {"id,车架号,保险到期日\nC1,V1,明年", "", "保险到期日", "no such date"},
-		"American date":       {"id,车架号,保险到期日\nC1,V1,2/28/2027", "", "保险到期日", "no such date"},
+		"American date":       {"id,车架号,保险到期日\nC1,V1,2/28/2027", `{"id":"C1","vehicles":[{"id":"V1","insurance_until":"2027-02-28"}]}`, "", ""},
 		"too many cells":      {"id,name\nC1,王,x", "", "", "more cells than columns"},
 		"control character":   {"id,name\nC1,王\x01", "", "name", "unreadable characters"},
 		"invisible":           {"id,name\nC1\u200b,\u202d王小明\u202c\u2028", `{"id":"C1","name":"王小明"}`, "", ""},
 		"two columns agree":   {"id,手机号,联系电话\nC1,13800138000,13800138000", `{"id":"C1","phone":"+8613800138000"}`, "", ""},
-		"two columns differ":  {"id,手机号,联系电话\nC1,13800138000,13900139000", "", "联系电话", "two columns say different things"},
+		"two numbers":         {"id,手机号,联系电话\nC1,13800138000,13900139000", `{"id":"C1","phone":"+8613800138000","phone_other":"+8613900139000"}`, "", ""},
+		"two columns differ":  {"id,手机号,邮箱,mail\nC1,13800138000,a@example.com,b@example.com", "", "mail", "two columns say different things"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -140,14 +141,14 @@ func TestBirthdays(t *testing.T) {
 		"no year, leap day":   {"", "2月29日", "--02-29", ""},
 		"leap day":            {"", "1984-02-29", "1984-02-29", ""},
 		"no leap day":         {"", "1985-02-29", "", "no such date"},
-		"zeros":               {"", "0000-00-00", "", "no such date"},
+		"zeros":               {"", "0000-00-00", "none", ""},
 		"month 13":            {"", "1985-13-01", "", "no such date"},
 		"a year":              {"", "1985", "", "no such date"},
 		"future":              {"", "2026-11-23", "", "in the future"},
-		"today":               {"", "2026-11-22", "2026-11-22", ""},
+		"today":               {"", "2026-11-22", "none", ""},
 		"lunar words":         {"农历", "1999年四月廿八", "lunar:1999-04-28", ""},
 		"lunar without type":  {"", "1999年四月廿八", "lunar:1999-04-28", ""},
-		"lunar, called solar": {"公历", "1999年四月廿八", "lunar:1999-04-28", ""},
+		"lunar, called solar": {"公历", "1999年四月廿八", "1999-04-28", ""},
 		"Chinese year":        {"农历", "一九九九年四月廿八日", "lunar:1999-04-28", ""},
 		"first month":         {"农历", "1990年正月初一", "lunar:1990-01-01", ""},
 		"eleventh":            {"农历", "1990年冬月十一", "lunar:1990-11-11", ""},
@@ -174,7 +175,9 @@ func TestBirthdays(t *testing.T) {
 			t.Parallel()
 			got, stats, _ := read(t, "x.csv", "id,生日,生日类型\nC1,"+tt.text+","+tt.kind)
 			want := ""
-			if tt.want != "" {
+			if tt.want == "none" {
+				want = `{"id":"C1"}`
+			} else if tt.want != "" {
 				want = `{"id":"C1","birthday":"` + tt.want + `"}`
 			}
 			reason := ""
@@ -192,7 +195,7 @@ func TestBirthdays(t *testing.T) {
 func TestSerials(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		days := rapid.IntRange(10000, 46348).Draw(rt, "serial")
+		days := rapid.IntRange(10000, 40503).Filter(func(n int) bool { return n != 25569 }).Draw(rt, "serial") // to 16 years before; 25569 is a computer's day 0
 		want := care.NewDate(2000, 1, 1).AddDays(days - 36526)
 		got, _, _ := read(t, "x.csv", "id,生日\nC1,"+itoa(days))
 		if got["C1"] != `{"id":"C1","birthday":"`+want.String()+`"}` {
@@ -270,7 +273,7 @@ func TestBrokenQuotes(t *testing.T) {
 func TestFormulas(t *testing.T) {
 	t.Parallel()
 	_, _, rejected := read(t, "x.csv", "id,name,phone,grade,email\n,=1+1,+8613800138000,@A,-x\n")
-	if want := "id,name,phone,grade,email,_column,_reason\r\n,'=1+1,'+8613800138000,'@A,'-x,id,no customer id\r\n"; rejected != want {
+	if want := "id,name,phone,grade,email,_column,_reason\r\n,'=1+1,'+8613800138000,'@A,'-x,id; email,no customer id; not an e-mail address\r\n"; rejected != want {
 		t.Errorf("got %q, want %q", rejected, want)
 	}
 	got, _, _ := read(t, "x.csv", "id,name,phone\nC1,'=1+1,'+8613800138000\n")
@@ -281,21 +284,14 @@ func TestFormulas(t *testing.T) {
 
 func TestColumnMap(t *testing.T) {
 	t.Parallel()
-	columns, err := intake.ReadMap(strings.NewReader("# ours\n会员卡: id\n大名=name\n备注: -\n手机号: -\n"))
-	if err != nil {
-		t.Fatal(err)
+	columns := map[string]string{"会员卡": "id", "名 + 姓": "name", "备注": "-", "手机号": "-"}
+	got, stats, _ := read(t, "x.csv", "会员卡,姓,名,备注,手机号\nC1,王,小明,x,没有\nC2,Smith,John,,\n", func(o *intake.Options) { o.Columns = columns })
+	if got["C1"] != `{"id":"C1","name":"王小明"}` || got["C2"] != `{"id":"C2","name":"John Smith"}` || stats.Rejected > 0 || len(stats.Ignored) > 0 {
+		t.Errorf("got %v, %+v", got, stats)
 	}
-	got, stats, _ := read(t, "x.csv", "会员卡,大名,备注,手机号\nC1,王,x,没有\n", func(o *intake.Options) { o.Columns = columns })
-	if got["C1"] != `{"id":"C1","name":"王"}` || stats.Rejected > 0 {
-		t.Errorf("got %s, %+v", got["C1"], stats)
-	}
-	for text, want := range map[string]string{
-		"x: nmae": `the map of columns says "x" is "nmae": write one of id, dealer,`,
-		"x":       "the map of columns, line 1: write `header: field`",
-	} {
-		if _, err := intake.ReadMap(strings.NewReader(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%q: got %v, want %s", text, err, want)
-		}
+	_, err := intake.Read(t.Context(), strings.NewReader("id\nC1\n"), "x.csv", intake.Options{Columns: map[string]string{"x": "nmae"}}, records{}.apply)
+	if want := `import: the map of columns says "x" is "nmae": write one of id, dealer,`; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
@@ -332,7 +328,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("reader: got %v", err)
 	}
 	opt := options(t)
-	opt.Rejected = func() (io.Writer, error) { return nil, broken }
+	opt.Rejected = func(int) (io.Writer, error) { return nil, broken }
 	if _, err := intake.Read(t.Context(), strings.NewReader("id,name\n,x\n"), "x.csv", opt, records{}.apply); !errors.Is(err, broken) {
 		t.Errorf("rejected: got %v", err)
 	}
@@ -482,7 +478,7 @@ func FuzzRead(f *testing.F) {
 		if strings.HasSuffix(strings.ToLower(name), "x") || bytes.HasPrefix(raw, []byte("PK")) {
 			t.Skip("workbooks are excelize's to fuzz")
 		}
-		opt := intake.Options{Book: book(), Today: today, LunarDate: lunar, Rejected: func() (io.Writer, error) { return io.Discard, nil }}
+		opt := intake.Options{Book: book(), Now: noon, LunarDate: lunar, Rejected: func(int) (io.Writer, error) { return io.Discard, nil }}
 		store := records{}
 		if _, err := intake.Read(t.Context(), bytes.NewReader(raw), name, opt, store.apply); err != nil {
 			return

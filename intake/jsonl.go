@@ -1,13 +1,12 @@
 package intake
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/record"
@@ -20,37 +19,51 @@ const maxRecord = 4 << 20
 // it comes from, not be found later by the planner.
 func (d *reading) jsonl(ctx context.Context, in io.Reader) error {
 	d.stats.Encoding = UTF8
-	d.rejects.layout([]string{"record"}, ',', func() string { return UTF8 })
+	if err := d.rejects.layout([]string{"record"}, ',', func() string { return UTF8 }); err != nil {
+		return err
+	}
 	r := newRows(&d.opt, nil, nil)
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 0, window), maxRecord)
-	n := 0
-	for lines.Scan() {
-		n++
-		line := bytes.TrimSpace(bytes.TrimPrefix(lines.Bytes(), []byte("\ufeff")))
-		if len(line) == 0 {
+	text, err := newText(in, UTF8, maxRecord)
+	if err != nil {
+		return err
+	}
+	for n := 1; ; n++ {
+		l, err := text.readLine()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, errLong):
+			if err := d.reject([]Rejection{{Line: n, Reason: "the line is longer than 4 MiB: is there one record per line?"}}, []string{l.text}); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		raw := []byte(strings.TrimSpace(strings.TrimPrefix(l.text, "\ufeff")))
+		if len(raw) == 0 {
 			continue
 		}
-		patch, rejection := d.record(r, line)
+		patch, rejection := d.record(r, raw)
+		if patch != nil {
+			if err := d.room(ctx, patch.ID); err != nil {
+				return err
+			}
+			if err := d.batch.addRecord(*patch); err != nil {
+				return err
+			}
+		}
 		if rejection != nil {
-			rejection.Line = n
-			if err := d.reject(*rejection, []string{string(line)}); err != nil {
+			if rejection.Line = n; patch != nil {
+				d.stats.Applied++
+			}
+			if err := d.reject([]Rejection{*rejection}, []string{string(raw)}); err != nil {
 				return err
 			}
 			continue
 		}
 		d.stats.Rows++
-		if err := d.room(ctx, patch.ID); err != nil {
-			return err
-		}
-		if err := d.batch.addRecord(*patch); err != nil {
-			return err
-		}
 	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("line %d is longer than 4 MiB: is there one record per line?", n+1)
-	}
-	return lines.Err()
 }
 
 // record checks one record and brings its phone, e-mail address, dealer, advisor and makes into the form that rows have.
@@ -67,23 +80,26 @@ func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
 		return nil, &Rejection{Customer: raw.ID, Column: "$.id", Reason: badID}
 	case err != nil:
 		return nil, &Rejection{Reason: err.Error()}
-	case len(defects) > 0:
-		return nil, &Rejection{Customer: c.ID, Column: defects[0].Path, Reason: defects[0].Message}
 	}
-	r.entry = entry{}
+	if i := slices.IndexFunc(defects, func(d care.Defect) bool { return d.Message != record.NoBirthday && d.Message != record.NoCarDate }); i >= 0 {
+		return noOf(c, defects), &Rejection{Customer: c.ID, Column: defects[i].Path, Reason: defects[i].Message}
+	}
+	r.entry, r.faults = entry{}, r.faults[:0]
 	t := &r.entry.text
 	t[fID], t[fDealer], t[fPhone], t[fEmail], t[fZone], t[fAdvisor] = c.ID, c.Dealer, c.Phone, c.Email, c.TimeZone, c.Advisor
 	dealer, known := r.dealer()
 	if !known {
-		return nil, &Rejection{Customer: c.ID, Column: "$.dealer", Reason: noDealer}
+		return noOf(c, nil), &Rejection{Customer: c.ID, Column: "$.dealer", Reason: noDealer}
 	}
-	if fault := r.reach(dealer); fault != nil {
+	p := r.place(dealer)
+	if r.reach(dealer, p); len(r.faults) > 0 {
+		fault := r.faults[0]
 		fault.Column = "$." + fault.Column
-		return nil, fault
+		return noOf(c, nil), &fault
 	}
 	if !c.Birthday.IsZero() {
-		if reason := d.opt.checkBirthday(c.Birthday); reason != "" {
-			return nil, &Rejection{Customer: c.ID, Column: "$.birthday", Reason: reason}
+		if reason := r.checkBirthday(c.Birthday, p); reason != "" {
+			return noOf(c, nil), &Rejection{Customer: c.ID, Column: "$.birthday", Reason: reason}
 		}
 	}
 	d.seen.add(c.ID, "")
@@ -96,7 +112,7 @@ func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
 		return nil, &Rejection{Customer: c.ID, Reason: err.Error()}
 	}
 	changed := false
-	for _, f := range []field{fDealer, fPhone, fEmail, fAdvisor} {
+	for _, f := range []field{fDealer, fPhone, fOther, fEmail, fAdvisor} {
 		name := fieldNames[f]
 		i := find(all, name)
 		if t[f] == "" || i >= 0 && string(word(all, name)) == t[f] {
@@ -115,4 +131,52 @@ func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
 		}
 	}
 	return &Patch{ID: c.ID, Record: record, Rows: 1}, nil
+}
+
+// noOf is what counts of a rejected record all the same: refusals, holds and sold cars. An answer that cannot be read is a no. Nil if it
+// says none of them.
+func noOf(c *care.Customer, defects []care.Defect) *Patch {
+	no, some := care.Customer{ID: c.ID, Holds: c.Holds}, len(c.Holds) > 0
+	refuse := func(ch care.Channel, service, commercial bool) {
+		answer := no.Consent[ch]
+		if service {
+			answer.Service, answer.Commercial = new(false), new(false)
+		}
+		if commercial {
+			answer.Commercial = new(false)
+		}
+		if no.Consent == nil {
+			no.Consent = map[care.Channel]care.Consent{}
+		}
+		no.Consent[ch], some = answer, true
+	}
+	for ch, answer := range c.Consent {
+		service, commercial := answer.Service != nil && !*answer.Service, answer.Commercial != nil && !*answer.Commercial
+		if service || commercial {
+			refuse(ch, service, commercial)
+		}
+	}
+	for _, d := range defects {
+		if !strings.HasPrefix(d.Path, "$.consent") {
+			continue
+		}
+		for _, ch := range []care.Channel{care.SMS, care.Email} {
+			if d.Path == "$.consent" || strings.HasPrefix(d.Path, "$.consent."+string(ch)) {
+				refuse(ch, !strings.HasSuffix(d.Path, ".commercial"), true)
+			}
+		}
+	}
+	for i := range c.Vehicles {
+		if v := &c.Vehicles[i]; !v.SoldOn.IsZero() {
+			no.Vehicles, some = append(no.Vehicles, care.Vehicle{ID: v.ID, SoldOn: v.SoldOn}), true
+		}
+	}
+	if !some {
+		return nil
+	}
+	raw, err := json.Marshal(no)
+	if err != nil {
+		return nil
+	}
+	return &Patch{ID: c.ID, Record: raw, Rows: 1, Existing: true, additive: true}
 }

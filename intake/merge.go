@@ -17,17 +17,19 @@ var ErrRecord = errors.New("the record in the store is not a JSON object")
 
 // MergeRecord joins a patch with a record, nil if there is none yet. Only what the patch says is set, a blank (null, "", [], {})
 // changes nothing, vehicles match by id, visits by order or else by closed_on, odometer readings by date, other lists are
-// replaced; unknown fields and the order of all fields stay. If nothing changes, old itself is returned; the patch's own record may be
+// replaced; a no to service messages is one to care messages too; unknown fields and the order of all fields stay. If nothing changes, old itself is returned; the patch's own record may be
 // returned too, so nobody may write into what comes back.
 func MergeRecord(old []byte, patch Patch) ([]byte, error) {
 	missing := len(bytes.TrimSpace(old)) == 0
 	switch {
+	case missing && patch.Existing:
+		return nil, nil
 	case missing && patch.whole:
 		return patch.Record, nil
 	case patch.whole && bytes.Equal(old, patch.Record):
 		return old, nil // as most rows of a nightly export
 	}
-	var m merger
+	m := merger{additive: patch.additive}
 	set, err := m.members(patch.Record)
 	if err != nil {
 		return nil, fmt.Errorf("patch of customer %s: %w", patch.ID, err)
@@ -49,10 +51,11 @@ func MergeRecord(old []byte, patch Patch) ([]byte, error) {
 
 // merger holds the members of all objects that one merge looks into, in few pieces of memory.
 type merger struct {
-	dec   jsontext.Decoder
-	raw   bytes.Buffer // what dec reads
-	arena []member
-	items []json.RawMessage
+	additive bool // holds are added to those that are there
+	dec      jsontext.Decoder
+	raw      bytes.Buffer // what dec reads
+	arena    []member
+	items    []json.RawMessage
 }
 
 // member is one name and value of a JSON object.
@@ -154,6 +157,9 @@ func blank(raw json.RawMessage) bool {
 // object sets the members in the record, and says whether that changed anything. old is the record as it is written; what has not
 // changed is not written anew.
 func (m *merger) object(old []byte, record, set []member) (merged []byte, changed bool, err error) {
+	if word := find(set, "service"); word >= 0 && string(set[word].value) == "false" && find(record, "care") >= 0 && find(set, "care") < 0 {
+		set = append(slices.Clip(set), member{name: []byte("care"), value: set[word].value})
+	}
 	size := len(old) + 2
 	for i := range set {
 		if blank(set[i].value) {
@@ -192,10 +198,10 @@ func (m *merger) object(old []byte, record, set []member) (merged []byte, change
 var null = json.RawMessage("null")
 
 func (m *merger) value(name string, old, to json.RawMessage) (json.RawMessage, bool, error) {
-	match, isList := matches[name]
+	keys, isList := listKeys[name]
 	switch {
-	case isList && to[0] == '[':
-		return m.list(old, to, match)
+	case isList && to[0] == '[' && (name != "holds" || m.additive):
+		return m.list(old, to, keys)
 	case to[0] == '{':
 		set, err := m.members(to)
 		if err != nil {
@@ -231,21 +237,64 @@ func same(a, b json.RawMessage) bool {
 	return false
 }
 
-// matches says which items of a list are about the same thing.
-var matches = map[string]func(old, set []member) bool{
-	"vehicles": func(old, set []member) bool { return equal(word(old, "id"), word(set, "id")) },
-	"odometer": func(old, set []member) bool { return equal(word(old, "on"), word(set, "on")) },
-	"visits": func(old, set []member) bool {
-		a, b := word(old, "order"), word(set, "order")
-		if len(a) > 0 && len(b) > 0 {
-			return bytes.Equal(a, b)
-		}
-		return equal(word(old, "closed_on"), word(set, "closed_on"))
-	},
+// listKeys are the fields by which the items of a list are known: the first of them that both items have.
+var listKeys = map[string][]string{"vehicles": {"id"}, "odometer": {"on"}, "visits": {"order", "closed_on"}, "holds": {"reason"}}
+
+// index finds the items of a list by their keys: the first one each.
+type index struct {
+	keys    []string
+	at      []map[string]int
+	without map[string]int // by the second key, of items that have no first one
 }
 
-// equal says that two texts are the same, and not nothing.
-func equal(a, b []byte) bool { return len(b) > 0 && bytes.Equal(a, b) }
+func newIndex(keys []string, size int) *index {
+	x := &index{keys: keys, without: map[string]int{}}
+	for range keys {
+		x.at = append(x.at, make(map[string]int, size))
+	}
+	return x
+}
+
+func (x *index) add(i int, fields []member) {
+	first := true
+	for k, name := range x.keys {
+		key := word(fields, name)
+		if len(key) == 0 {
+			continue
+		}
+		if _, there := x.at[k][string(key)]; !there {
+			x.at[k][string(key)] = i
+		}
+		if _, there := x.without[string(key)]; k > 0 && first && !there {
+			x.without[string(key)] = i
+		}
+		first = false
+	}
+}
+
+// find returns the first item about the same thing, or -1.
+func (x *index) find(fields []member) int {
+	best, first := -1, true
+	for k, name := range x.keys {
+		key := word(fields, name)
+		if len(key) == 0 {
+			continue
+		}
+		at := x.at[k]
+		if k > 0 && !first {
+			at = x.without // both have a first key, and it differs
+		}
+		if i, ok := at[string(key)]; ok && (best < 0 || i < best) {
+			best = i
+		}
+		first = false
+	}
+	return best
+}
+
+func (x *index) named(fields []member) bool {
+	return slices.ContainsFunc(x.keys, func(name string) bool { return len(word(fields, name)) > 0 })
+}
 
 // elements parts a JSON list; what is no list has none.
 func (m *merger) elements(raw []byte) []json.RawMessage {
@@ -266,15 +315,17 @@ func (m *merger) elements(raw []byte) []json.RawMessage {
 	return m.items[from:len(m.items):len(m.items)]
 }
 
-func (m *merger) list(old, set json.RawMessage, match func(old, set []member) bool) (json.RawMessage, bool, error) {
+func (m *merger) list(old, set json.RawMessage, keys []string) (json.RawMessage, bool, error) {
 	before, items := m.elements(old), m.elements(set)
 	parsed := make([][]member, 0, len(before)+len(items))
-	for _, item := range before {
+	known := newIndex(keys, len(before)+len(items))
+	for i, item := range before {
 		fields, err := m.members(item)
 		if err != nil {
 			fields = nil // it stays as it is, and matches nothing
 		}
 		parsed = append(parsed, fields)
+		known.add(i, fields)
 	}
 	changed := false
 	for _, item := range items {
@@ -282,13 +333,13 @@ func (m *merger) list(old, set json.RawMessage, match func(old, set []member) bo
 		if err != nil {
 			return nil, false, err
 		}
-		i := slices.IndexFunc(parsed, func(all []member) bool { return all != nil && match(all, fields) })
-		var known json.RawMessage
+		i := known.find(fields)
+		var there json.RawMessage
 		var parts []member
 		if i >= 0 {
-			known, parts = before[i], parsed[i]
+			there, parts = before[i], parsed[i]
 		}
-		merged, different, err := m.object(known, parts, fields)
+		merged, different, err := m.object(there, parts, fields)
 		switch {
 		case err != nil:
 			return nil, false, err
@@ -298,15 +349,17 @@ func (m *merger) list(old, set json.RawMessage, match func(old, set []member) bo
 		if parts, err = m.members(merged); err != nil {
 			return nil, false, err
 		}
-		if i < 0 && isThere(before, parsed, merged, parts, match) {
+		if i < 0 && !known.named(parts) && slices.ContainsFunc(before, func(b json.RawMessage) bool { return same(b, merged) }) {
 			continue
 		}
 		changed = true
 		if i < 0 {
+			i = len(before)
 			before, parsed = append(before, merged), append(parsed, parts)
 		} else {
 			before[i], parsed[i] = merged, parts
 		}
+		known.add(i, parts)
 	}
 	if !changed && old[0] == '[' {
 		return old, false, nil
@@ -323,16 +376,4 @@ func (m *merger) list(old, set json.RawMessage, match func(old, set []member) bo
 		out = append(out, item...)
 	}
 	return append(out, ']'), changed, nil
-}
-
-// isThere reports whether an item that has no name to know it by is in a list word for word. Items of another name, as nearly all are,
-// are not compared: that takes longer than the rest of a merge.
-func isThere(list []json.RawMessage, parsed [][]member, item json.RawMessage, parts []member, match func(old, set []member) bool) bool {
-	named := match(parts, parts)
-	for i := range list {
-		if match(parsed[i], parts) == named && same(list[i], item) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,44 +1,118 @@
 package intake
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 )
 
-// compound are the surnames of two characters that are still in use.
-var compound = strings.Fields(`欧阳 司马 上官 诸葛 东方 皇甫 尉迟 公孙 慕容 令狐 长孙 宇文 司徒 司空 夏侯 端木 轩辕 独孤 南宫 西门 东郭 百里 呼延
-	闻人 澹台 公冶 宗政 濮阳 淳于 太叔 申屠 仲孙 钟离 鲜于 闾丘 赫连 万俟 拓跋 第五 公羊 公西 漆雕 乐正 壤驷 亓官 司寇 梁丘 左丘 东门 谷梁 宰父 歐陽 司馬 諸葛`)
-
-// firms are the words by which a name shows that it is no person's.
-var firms = []string{"公司", "集团", "有限", "事务所", "医院", "学校", "银行", "中心", "委员会"}
-
 // salutation makes 王先生 of 王小明 and a man, 欧阳女士 of 欧阳超 and a woman, "Mr. Smith" of John Smith. "" if the gender is not
-// known, or the name is a firm's.
-func salutation(name, gender string) string {
-	gender = strings.ToLower(gender)
-	man := slices.Contains([]string{"男", "男性", "先生", "m", "male"}, gender)
-	woman := slices.Contains([]string{"女", "女性", "女士", "f", "female"}, gender)
-	if name == "" || !man && !woman || slices.ContainsFunc(firms, func(f string) bool { return strings.Contains(name, f) }) {
+// known, the name is a firm's, or it is in doubt what the surname is. last is the surname if the file has it in a column of its own.
+func salutation(name, last, gender string) string {
+	name = strings.TrimSpace(withoutNote(strings.Map(narrow, name)))
+	if name == "" || gender != "man" && gender != "woman" || strings.ContainsAny(name, "0123456789/;、&+@#*") {
 		return ""
 	}
-	runes := []rune(name)
-	if !unicode.Is(unicode.Han, runes[0]) {
-		words := strings.Fields(name)
-		if man {
-			return "Mr. " + words[len(words)-1]
+	latin, han := 0, 0
+	for _, r := range name {
+		switch {
+		case unicode.Is(unicode.Latin, r):
+			latin++
+		case unicode.Is(unicode.Han, r):
+			han++
+		case unicode.IsLetter(r):
+			return "" // a script whose surnames we do not know
 		}
-		return "Ms. " + words[len(words)-1]
 	}
-	surname := string(runes[:1])
 	switch {
-	case len(runes) > 2 && slices.Contains(compound, string(runes[:2])):
-		surname = string(runes[:2])
-	case len(runes) > 4 || strings.ContainsAny(name, "·•"):
-		surname = name // a name of another tradition, such as 阿依古丽·买买提: it has no surname to cut off
+	case latin > 0 && han > 0, latin+han == 0:
+		return ""
+	case latin > 0:
+		return latinSalutation(name, last, gender)
 	}
-	if man {
+	return hanSalutation([]rune(fold(name)), []rune(strings.Map(narrow, name)), gender)
+}
+
+// hanSalutation takes a name in simplified characters, by which words are known, and as it is written.
+func hanSalutation(simple, name []rune, gender string) string {
+	for word := range vocabulary["firm"] {
+		kind := vocabulary["firm"][word]
+		if kind == "han" && strings.Contains(string(simple), word) || kind == "end" && len(simple) > 3 && strings.HasSuffix(string(simple), word) {
+			return ""
+		}
+	}
+	for word, kind := range vocabulary["title"] {
+		if rest, found := strings.CutSuffix(string(simple), word); kind == "han" && found {
+			if n := len([]rune(rest)); n == 1 || n > 1 && vocabulary["surname"][rest] == "han" || n > 1 && n <= 3 && len([]rune(word)) > 1 {
+				return string(name) // the title is there already
+			}
+		}
+	}
+	if meaning("gender", string(simple)) != "" {
+		return ""
+	}
+	surname := string(name[:1])
+	switch {
+	case len(name) >= 2 && len(simple) >= 2 && vocabulary["surname"][string(simple[:2])] == "han":
+		surname = string(name[:2])
+	case len(name) > 4 || strings.ContainsAny(string(name), "·•"):
+		surname = string(name) // a name of another tradition, such as 阿依古丽·买买提: it has no surname to cut off
+	}
+	if gender == "man" {
 		return surname + "先生"
 	}
 	return surname + "女士"
+}
+
+func latinSalutation(name, last, gender string) string {
+	title := "Ms. "
+	if gender == "man" {
+		title = "Mr. "
+	}
+	bare := func(w string) string { return strings.ToLower(strings.Trim(w, ".,")) }
+	if family, given, found := strings.Cut(name, ","); found && last == "" && vocabulary["title"][bare(strings.TrimSpace(given))] != "suffix" {
+		last = family
+		name = given + " " + family
+	}
+	words := strings.Fields(strings.ReplaceAll(name, ",", " "))
+	for _, w := range words {
+		if vocabulary["firm"][bare(w)] == "latin" {
+			return ""
+		}
+	}
+	for len(words) > 0 && (vocabulary["title"][bare(words[0])] == "prefix" || vocabulary["title"][bare(words[0])] == "keep") {
+		if title = words[0] + " "; len(words[0]) < 4 || strings.EqualFold(words[0], "prof") {
+			title = strings.TrimSuffix(words[0], ".") + ". "
+		}
+		words = words[1:]
+	}
+	if last != "" {
+		words = strings.Fields(strings.ReplaceAll(last, ",", " "))
+	}
+	for len(words) > 1 && vocabulary["title"][bare(words[len(words)-1])] == "suffix" {
+		words = words[:len(words)-1]
+	}
+	n := len(words)
+	switch {
+	case n == 0 || len(bare(words[n-1])) < 2 || vocabulary["title"][bare(words[n-1])] != "":
+		return ""
+	case last != "":
+		return title + strings.Join(words, " ")
+	case n > 1 && vocabulary["surname"][bare(words[0])] == "pinyin":
+		return "" // WANG XIAOMING: which is the surname?
+	}
+	from := n - 1
+	for i := n - 2; i > 0 && vocabulary["particle"][bare(words[i])] != ""; i-- {
+		from = i
+	}
+	return title + strings.Join(words[from:], " ")
+}
+
+// joined makes one name of two columns: given name first, but not in Chinese.
+func joined(first, last string) string {
+	for _, r := range last {
+		if unicode.Is(unicode.Han, r) {
+			return last + first
+		}
+	}
+	return strings.TrimSpace(first + " " + last)
 }

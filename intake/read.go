@@ -3,14 +3,16 @@ package intake
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
-	"slices"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/carebell/carebell/care"
 )
@@ -26,14 +28,19 @@ type Options struct {
 	Book    *care.Book // its dealers' countries, advisors and aliases of makes; nil: none is known
 	Dealer  string     // the dealer of rows that name none
 	Country string     // of phones without + where the dealer is not known; "" is CN
-	Today   care.Date  // later birthdays and visits are refused; readings without a date are of today
+	Now     time.Time  // later birthdays and visits are refused; readings without a date are of the dealer's today
+
+	Dates    string // the order of day, month and year: DMY, MDY or YMD; "" = the dealer's date_format
+	Encoding string // one of those that EncodingNamed returns; "" = by evidence
+	Sheet    string // of a workbook, instead of all that are visible
+	IDFrom   string // phone or email: the id of cards without a UID
 
 	Columns   map[string]string                              // header → field, beside the known ones; see ReadMap
 	LunarDate func(year, month int, leap bool, day int) bool // whether the lunar year had that day; nil: not checked
 
-	Batch    int                         // customers per call of apply; 0 is 1000
-	Rejected func() (io.Writer, error)   // opened at the first rejected row; nil: they are only counted
-	Progress func(bytes int64, rows int) // called after each batch; nil: nobody asks
+	Batch    int                               // customers per call of apply; 0 is 1000
+	Rejected func(part int) (io.Writer, error) // opened at the first rejected row, of each header anew; nil: they are only counted
+	Progress func(bytes int64, rows int)       // called after each batch; nil: nobody asks
 
 	date1904 bool // serials of dates count from 1904: the workbook says so
 }
@@ -44,7 +51,11 @@ type Patch struct {
 	Record []byte // a JSON object that has only the fields to set; MergeRecord joins it with the record
 	Rows   int    // that it came from
 
-	whole bool // the record of a customer who is not there yet is Record, byte by byte
+	// Existing says that it holds only the no of rejected rows: it changes a customer who is there, and makes none.
+	Existing bool
+
+	additive bool // holds are added to those that are there
+	whole    bool // the record of a customer who is not there yet is Record, byte by byte
 }
 
 // Rejection is a row that was not taken.
@@ -64,6 +75,11 @@ type Stats struct {
 	Rejections []Rejection `json:"rejections,omitempty"` // the first 1000
 	Ignored    []string    `json:"ignored,omitempty"`    // columns that nothing is known about
 	Encoding   string      `json:"encoding,omitempty"`
+	Notes      []Rejection `json:"notes,omitempty"` // what was left out of rows that were taken, the first 1000
+	Noted      int         `json:"noted,omitempty"`
+	Applied    int         `json:"applied,omitempty"` // rejected rows whose no counts all the same
+	Sheets     []string    `json:"sheets,omitempty"`  // of a workbook, that were passed by
+	Bare       int         `json:"bare,omitempty"`    // columns without a header that had something
 }
 
 // reading is one file being read.
@@ -93,6 +109,8 @@ func Read(ctx context.Context, r io.Reader, name string, opt Options, apply func
 	d.rejects = &rejects{open: opt.Rejected}
 	var err error
 	switch formatOf(name, in) {
+	case "old":
+		err = errOldWorkbook
 	case "jsonl":
 		err = d.jsonl(ctx, in)
 	case "xlsx":
@@ -123,25 +141,71 @@ func ReadFile(ctx context.Context, file string, opt Options, apply func([]Patch)
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	defer f.Close()
+	return ReadFrom(ctx, f, file, opt, apply)
+}
+
+// ReadFrom is ReadFile of what is open already.
+func ReadFrom(ctx context.Context, f io.Reader, file string, opt Options, apply func([]Patch) error) (*Stats, error) {
 	if opt.Rejected != nil {
 		return Read(ctx, f, file, opt, apply)
 	}
-	var out *os.File
-	opt.Rejected = func() (io.Writer, error) {
-		// Only the importing user may read it: rejected rows are personal data like all others.
-		out, err = os.OpenFile(file+".rejected.csv", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		return out, err
-	}
+	out := &rejectedFiles{name: file}
+	opt.Rejected = out.open
 	stats, err := Read(ctx, f, file, opt, apply)
-	if out != nil {
-		if closing := out.Close(); err == nil && closing != nil {
-			err = fmt.Errorf("import: %w", closing)
-		}
+	if closing := out.close(); err == nil && closing != nil {
+		err = fmt.Errorf("import: %w", closing)
 	}
 	return stats, err
 }
 
+// rejectedFiles are the files of rejected rows of one import. Each is written beside its place, so that nothing that is planted there is
+// followed or keeps its rights: only the importing user may read it, as rejected rows are personal data like all others.
+type rejectedFiles struct {
+	name  string
+	files []*os.File
+	to    []string
+}
+
+func (r *rejectedFiles) open(part int) (io.Writer, error) {
+	to := r.name + ".rejected.csv"
+	if part > 0 {
+		to = fmt.Sprintf("%s.%d.rejected.csv", r.name, part+1)
+	}
+	f, err := os.CreateTemp(filepath.Dir(to), ".rejected-*") // O_EXCL, 0600
+	if err != nil {
+		return nil, err
+	}
+	r.files, r.to = append(r.files, f), append(r.to, to)
+	return f, nil
+}
+
+func (r *rejectedFiles) close() error {
+	var first error
+	for i, f := range r.files {
+		err := f.Close()
+		if err == nil {
+			err = os.Rename(f.Name(), r.to[i])
+		}
+		if err != nil {
+			_ = os.Remove(f.Name())
+			first = cmp.Or(first, err)
+		}
+	}
+	return first
+}
+
+var errOldWorkbook = errors.New("this is an old Excel file, or a web page with its name: open it in Excel and save it as .xlsx")
+
 func formatOf(name string, in *bufio.Reader) string {
+	head, _ := in.Peek(64) // a short file is one too
+	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \r\n\t")
+	switch page := bytes.ToLower(head); {
+	case bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0")), bytes.HasPrefix(page, []byte("<html")), bytes.HasPrefix(page, []byte("<!doctype")),
+		bytes.HasPrefix(page, []byte("<table")), bytes.HasPrefix(page, []byte("<?xml")), bytes.HasPrefix(page, []byte("<meta")):
+		return "old"
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return "xlsx"
+	}
 	switch strings.ToLower(path.Ext(name)) {
 	case ".jsonl", ".ndjson", ".json":
 		return "jsonl"
@@ -152,13 +216,9 @@ func formatOf(name string, in *bufio.Reader) string {
 	case ".csv", ".tsv", ".txt":
 		return "csv"
 	}
-	head, _ := in.Peek(64) // a short file is one too
-	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \r\n\t")
 	switch {
 	case bytes.HasPrefix(head, []byte("{")):
 		return "jsonl"
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		return "xlsx"
 	case bytes.HasPrefix(bytes.ToUpper(head), []byte("BEGIN:VCARD")):
 		return "vcard"
 	}
@@ -167,7 +227,7 @@ func formatOf(name string, in *bufio.Reader) string {
 
 // csv reads a delimited file.
 func (d *reading) csv(ctx context.Context, in io.Reader) error {
-	text, err := newText(in)
+	text, err := newText(in, d.opt.Encoding, maxRow)
 	if err != nil {
 		return err
 	}
@@ -176,29 +236,32 @@ func (d *reading) csv(ctx context.Context, in io.Reader) error {
 		return err
 	}
 	t := newTable(text)
-	header, err := t.sniff(func(cells []string) bool { return hasID(cells, known) })
+	header, raw, err := t.sniff(known)
 	if errors.Is(err, io.EOF) {
 		return errNoHeader
 	}
 	if err != nil {
 		return err
 	}
-	// The header decided the encoding, unless it is plain ASCII: then the file may still turn out to be GB18030.
 	rows := newRows(&d.opt, header, known)
+	rows.comma = t.comma == ';'
 	d.stats.Ignored = rows.ignored
-	d.rejects.layout(header, t.comma, func() string { return text.encoding })
+	if err := d.rejects.layout(raw, t.comma, func() string { return text.encoding }); err != nil {
+		return err
+	}
 	for {
 		cells, err := t.read()
 		d.stats.Encoding = text.encoding
+		broken := err
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, errQuotes), errors.Is(err, errLong):
-			err = d.reject(Rejection{Line: t.line, Reason: err.Error()}, cells)
+			err = d.reject([]Rejection{{Line: t.line, Reason: err.Error()}}, t.rawCells(broken))
 		case err != nil:
 			return err
 		default:
-			err = d.row(ctx, rows, cells, t.line)
+			err = d.row(ctx, rows, cells, t.line, func() []string { return t.rawCells(nil) })
 		}
 		if err != nil {
 			return err
@@ -208,24 +271,37 @@ func (d *reading) csv(ctx context.Context, in io.Reader) error {
 
 var errNoHeader = errors.New("no column for the customer's id in the first 10 rows: call it 客户编号 or id, or name yours in a map of columns")
 
-func hasID(cells []string, known map[string]field) bool {
-	return slices.ContainsFunc(cells, func(c string) bool { return known[folded(c)] == fID })
-}
-
-// row takes one row of cells, or rejects it.
-func (d *reading) row(ctx context.Context, rows *rows, cells []string, line int) error {
+// row takes one row of cells, or rejects it; raw gives it as it was in the file.
+func (d *reading) row(ctx context.Context, rows *rows, cells []string, line int, raw func() []string) error {
+	for i := d.stats.Bare; i < min(len(cells), len(rows.header)); i++ {
+		if rows.header[i] == "" && cells[i] != "" {
+			d.stats.Bare = i + 1
+		}
+	}
+	e, faults := rows.take(cells)
+	if e != nil {
+		if err := d.room(ctx, e.text[fID]); err != nil {
+			return err
+		}
+		d.batch.add(e)
+	}
+	if len(faults) > 0 {
+		if e != nil {
+			d.stats.Applied++
+		}
+		for i := range faults {
+			faults[i].Line = line
+		}
+		return d.reject(faults, raw())
+	}
 	d.stats.Rows++
-	e, fault := rows.take(cells)
-	if fault != nil {
-		d.stats.Rows-- // reject counts it
-		fault.Line = line
-		return d.reject(*fault, cells)
-	}
-	if err := d.room(ctx, e.text[fID]); err != nil {
-		return err
-	}
-	d.batch.add(e)
 	d.seen.add(e.text[fID], e.text[fVehicle])
+	for _, n := range rows.notes {
+		if n.Line = line; len(d.stats.Notes) < maxListed {
+			d.stats.Notes = append(d.stats.Notes, n)
+		}
+		d.stats.Noted++
+	}
 	return nil
 }
 
@@ -254,13 +330,13 @@ func (d *reading) flush(ctx context.Context) error {
 }
 
 // reject counts a row that is not taken and gives it back.
-func (d *reading) reject(r Rejection, cells []string) error {
+func (d *reading) reject(faults []Rejection, cells []string) error {
 	d.stats.Rows++
 	d.stats.Rejected++
 	if len(d.stats.Rejections) < maxListed {
-		d.stats.Rejections = append(d.stats.Rejections, r)
+		d.stats.Rejections = append(d.stats.Rejections, faults...)
 	}
-	return d.rejects.write(cells, r.Column, r.Reason)
+	return d.rejects.write(cells, faults)
 }
 
 // counter counts the bytes read, for the progress bar.

@@ -5,39 +5,62 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
+	"github.com/carebell/carebell/care/record"
 	caretext "github.com/carebell/carebell/care/text"
 )
 
 // Why a row is not taken. The reasons are part of what an import promises: they stand in the file of rejected rows.
 const (
-	noID       = "no customer id"
-	braces     = "braces are not allowed in an id"
-	badID      = "not a valid id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -"
-	digitsLost = "phone in scientific notation: digits lost"
-	noPhone    = "not a phone number"
-	noEmail    = "not an e-mail address"
-	noDate     = "no such date"
-	noLunar    = "no such lunar date"
-	inFuture   = "in the future"
-	negative   = "negative odometer"
-	noNumber   = "not a whole number"
-	noYear     = "not a model year"
-	noVehicle  = "no vehicle id"
-	noAnswer   = "neither yes nor no"
-	noZone     = "no such time zone"
-	noDealer   = "no such dealer in the care book"
-	noVisit    = "a mileage without the date of the visit"
-	twoValues  = "two columns say different things"
-	unreadable = "unreadable characters"
-	tooMany    = "more cells than columns"
+	noID         = "no customer id"
+	braces       = "braces are not allowed in an id"
+	badID        = "not a valid id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -"
+	idLost       = "an id in scientific notation: digits lost"
+	digitsLost   = "phone in scientific notation: digits lost"
+	noPhone      = "not a phone number"
+	noEmail      = "not an e-mail address"
+	noDate       = "no such date"
+	twoWays      = "a date that can be read two ways: set date_format of the dealer in dealers.yaml, or --dates DMY, MDY or YMD"
+	twoYears     = "a year of two digits that can be read two ways: write four"
+	notMidnight  = "a moment that is not midnight at the dealer's: which day is meant?"
+	noLunar      = "no such lunar date"
+	noCalendar   = "no calendar that is known: write 农历 or 公历, lunar or solar"
+	twoCalendars = "the calendar and the words of the date say different things"
+	inFuture     = "in the future"
+	negative     = "negative odometer"
+	noNumber     = "not a whole number"
+	twoNumbers   = "a number that can be read two ways: write it without a mark for thousands"
+	tooFar       = "more than any car has driven"
+	noYear       = "not a model year"
+	noVehicle    = "no vehicle id"
+	noAnswer     = "neither yes nor no"
+	noGender     = "no gender that is known"
+	noZone       = "no such time zone"
+	noDealer     = "no such dealer in the care book"
+	noVisit      = "a mileage without the date of the visit"
+	twoValues    = "two columns say different things"
+	unreadable   = "unreadable characters"
+	tooLong      = "longer than a cell can be"
+	tooMany      = "more cells than columns"
+)
+
+// maxCell is more than any field needs, in bytes.
+const maxCell = 4096
+
+// What the import says about rows that are taken.
+const (
+	leftOut     = "a date that no person or car can have: left out"
+	unknownKind = "a kind of visit that is not known counts as no maintenance: name it in visit_kinds of the dealer"
+	unknownWord = "a word that is not known says nothing"
 )
 
 // entry is one row, normalised: dates are YYYY-MM-DD, numbers bare digits, answers yes or no. A blank says nothing.
 type entry struct {
 	text [fields]string
+	only bool // a rejected row's no: for a customer who is there already
 }
 
 // rows takes the rows of one file.
@@ -45,115 +68,314 @@ type rows struct {
 	opt     *Options
 	header  []string
 	columns []field
-	at      [fields]int // the column of each field, for reasons; -1 = none
+	units   [fields]string
+	joins   map[field][]int // the columns that are joined, in their order
+	at      [fields]int     // the column of each field, for reasons; -1 = none
 	ignored []string
-	zones   map[string]bool
+	zones   map[string]string
+	places  map[*care.Dealer]*place
+	comma   bool // decimals have a comma
 	entry   entry
+	faults  []Rejection
+	notes   []Rejection
 }
 
-func newRows(opt *Options, header []string, known map[string]field) *rows {
-	r := &rows{opt: opt, header: header, columns: make([]field, len(header)), zones: map[string]bool{}}
+func newRows(opt *Options, header []string, known map[string]column) *rows {
+	r := &rows{
+		opt: opt, header: header, columns: make([]field, len(header)), joins: map[field][]int{},
+		zones: map[string]string{}, places: map[*care.Dealer]*place{},
+	}
 	for f := range r.at {
 		r.at[f] = -1
 	}
+	parts := map[field]map[int]int{}
 	for i, h := range header {
 		h = strings.TrimSpace(strings.TrimPrefix(h, "\ufeff"))
 		r.header[i] = h
-		f := known[folded(h)]
-		r.columns[i] = f
+		c := known[folded(h)]
 		switch {
-		case f == none && h != "" && h != columnHeader && h != reasonHeader:
-			r.ignored = append(r.ignored, h)
-		case f != none && r.at[f] < 0:
-			r.at[f] = i
+		case c.field == none:
+			if h != "" && h != columnHeader && h != reasonHeader {
+				if _, left := known[folded(h)]; !left {
+					r.ignored = append(r.ignored, h)
+				}
+			}
+			continue
+		case c.join > 0:
+			if parts[c.field] == nil {
+				parts[c.field] = map[int]int{}
+			}
+			parts[c.field][c.join] = i
+		default:
+			r.columns[i] = c.field
+		}
+		if r.at[c.field] < 0 {
+			r.at[c.field], r.units[c.field] = i, unitOf(h)
+		}
+	}
+	if r.at[fVehicle] < 0 { // what is said of a car is of none
+		for i, f := range r.columns {
+			if f > fVehicle {
+				r.columns[i], r.at[f] = none, -1
+				r.ignored = append(r.ignored, header[i]+" (no column has the vehicle's id)")
+			}
+		}
+	}
+	for f, at := range parts {
+		for n := 1; n <= len(header); n++ {
+			if i, ok := at[n]; ok {
+				r.joins[f] = append(r.joins[f], i)
+			}
 		}
 	}
 	return r
 }
 
-func (r *rows) fault(f field, reason string) *Rejection {
+// fail notes a fault of the row: what stood there says nothing.
+func (r *rows) fail(f field, reason string) {
 	column := fieldNames[f]
 	if r.at[f] >= 0 {
 		column = r.header[r.at[f]]
 	}
-	return &Rejection{Customer: r.entry.text[fID], Column: column, Reason: reason}
+	r.failAt(column, reason)
+	r.entry.text[f] = ""
 }
 
-// take reads one row. The entry is valid until the next call.
-func (r *rows) take(cells []string) (*entry, *Rejection) {
-	e := &r.entry
-	*e = entry{}
+func (r *rows) failAt(column, reason string) {
+	r.faults = append(r.faults, Rejection{Customer: r.entry.text[fID], Column: column, Reason: reason})
+}
+
+func (r *rows) note(f field, reason string) {
+	column := fieldNames[f]
+	if r.at[f] >= 0 {
+		column = r.header[r.at[f]]
+	}
+	r.notes = append(r.notes, Rejection{Customer: r.entry.text[fID], Column: column, Reason: reason})
+}
+
+// take reads one row. The entry is valid until the next call. With faults it has only what counts all the same, and may be nil.
+func (r *rows) take(cells []string) (*entry, []Rejection) {
+	r.entry, r.faults, r.notes = entry{}, r.faults[:0], r.notes[:0]
 	if len(cells) > len(r.columns) && strings.Join(cells[len(r.columns):], "") != "" {
-		return nil, &Rejection{Reason: tooMany}
+		return nil, []Rejection{{Reason: tooMany}}
 	}
 	for i, f := range r.columns {
-		if f == none || i >= len(cells) {
-			continue
-		}
-		s, ok := clean(cells[i])
-		if !ok {
-			return nil, &Rejection{Customer: e.text[fID], Column: r.header[i], Reason: unreadable}
-		}
-		if s != "" && e.text[f] != "" && e.text[f] != s {
-			return nil, &Rejection{Customer: e.text[fID], Column: r.header[i], Reason: twoValues}
-		}
-		if s != "" {
-			e.text[f] = s
+		if f != none && i < len(cells) && cells[i] != "" {
+			r.cell(f, i, cells[i])
 		}
 	}
-	return e, r.normalise()
+	for f, at := range r.joins {
+		var parts []string
+		for _, i := range at {
+			if i < len(cells) && strings.TrimSpace(cells[i]) != "" {
+				parts = append(parts, strings.TrimSpace(cells[i]))
+			}
+		}
+		if len(parts) > 0 {
+			whole := strings.Join(parts, " ")
+			if f == fName && len(parts) == 2 {
+				whole = joined(parts[0], parts[1])
+			}
+			r.cell(f, at[0], whole)
+		}
+	}
+	for i := range r.faults {
+		r.faults[i].Customer = r.entry.text[fID]
+	}
+	r.normalise()
+	if len(r.faults) > 0 {
+		return r.no(), r.faults
+	}
+	return &r.entry, nil
 }
 
-// clean trims a cell, strips the ' by which spreadsheets and our own file of rejected rows keep a cell from being calculated, and
+func isConsent(f field) bool { return f >= fSMS && f <= fNoContact }
+
+// refuse is the answer of a consent column that means no.
+func refuse(f field) string {
+	if f >= fNoSMS {
+		return "yes"
+	}
+	return "no"
+}
+
+// cell takes one cell of a field.
+func (r *rows) cell(f field, i int, raw string) {
+	e := &r.entry
+	s, ok := clean(raw)
+	switch {
+	case !ok, len(s) > maxCell:
+		reason := unreadable
+		if ok {
+			reason = tooLong
+		}
+		r.failAt(r.header[i], reason)
+		if s = ""; isConsent(f) {
+			s = refuse(f)
+		}
+	case isConsent(f) && s == "" && f < fNoSMS && meaning("blank", strings.TrimSpace(raw)) == "nothing":
+		s = "no" // 无 is written, and is no yes
+	}
+	switch before := e.text[f]; {
+	case s == "":
+	case before == "" || before == s:
+		e.text[f] = s
+	case f == fPhone || f == fOther:
+		e.text[f] = before + ";" + s
+	case isConsent(f):
+		if meaning("answer", before) != meaning("answer", s) {
+			r.failAt(r.header[i], twoValues)
+			e.text[f] = refuse(f)
+		}
+	default:
+		r.failAt(r.header[i], twoValues)
+	}
+}
+
+// no is what counts of a rejected row all the same: a refusal, a death, a sale. Nil if it says none of them.
+func (r *rows) no() *entry {
+	all := r.entry.text
+	if !care.ValidID(all[fID]) {
+		return nil
+	}
+	r.entry = entry{only: true}
+	t := &r.entry.text
+	t[fID], t[fDeceased] = all[fID], all[fDeceased]
+	some := t[fDeceased] != ""
+	for f := fSMS; f <= fMailAds; f++ {
+		if all[f] == "no" {
+			t[f], some = "no", true
+		}
+	}
+	if all[fSold] != "" && care.ValidID(all[fVehicle]) {
+		t[fVehicle], t[fSold], some = all[fVehicle], all[fSold], true
+	}
+	if !some {
+		return nil
+	}
+	return &r.entry
+}
+
+// clean trims a cell, strips the ' and the ="" by which spreadsheets and our own file of rejected rows keep a cell as a text, and
 // takes what systems write for nothing as a blank. What is invisible is dropped; it fails on control characters and on what the
 // encoding could not say.
 func clean(s string) (string, bool) {
 	s = strings.TrimSpace(s)
-	if strings.HasPrefix(s, "'") {
+	if s == "" {
+		return "", true
+	}
+	if s[0] == '\'' {
 		s = strings.TrimSpace(s[1:])
+	} else if len(s) > 2 && s[0] == '=' && s[1] == '"' && strings.IndexByte(s[2:], '"') == len(s)-3 {
+		s = strings.TrimSpace(s[2 : len(s)-1])
 	}
 	if !caretext.Readable(s) {
 		return "", false
 	}
-	switch s = strings.TrimSpace(caretext.Line(s)); s {
-	case "-", "--", "/", "无", "NULL", "null", "N/A", "n/a", "#N/A":
+	s = strings.TrimSpace(caretext.Line(s))
+	if s != "" && len(s) <= 16 && blankFirst[s[0]] && meaning("blank", s) != "" {
 		return "", true
 	}
 	return s, true
 }
 
-// normalise checks and normalises the entry, in the order of the fields, so that the first fault is the one to mend first.
-func (r *rows) normalise() *Rejection {
+// place is what is known of the place of a dealer; nil is one that is not known.
+func (r *rows) place(d *care.Dealer) *place {
+	if p := r.places[d]; p != nil {
+		return p
+	}
+	p := &place{country: r.opt.Country, loc: r.opt.Now.Location(), order: r.opt.Dates, serial1904: r.opt.date1904}
+	if d != nil {
+		if d.Country != "" {
+			p.country = d.Country
+		}
+		if p.order == "" {
+			p.order = d.DateFormat
+		}
+		if loc, err := time.LoadLocation(d.TimeZone); err == nil && d.TimeZone != "" {
+			p.loc = loc
+		}
+	}
+	if !r.opt.Now.IsZero() {
+		p.today = care.DateOf(r.opt.Now.In(p.loc))
+	}
+	p.miles = d != nil && (p.country == "US" || p.country == "GB")
+	p.monthFirst = slices.Contains([]string{"CN", "TW", "JP", "KR", "US"}, p.country)
+	r.places[d] = p
+	return p
+}
+
+// normalise checks and normalises the entry, in the order of the fields. What is at fault says nothing any more.
+func (r *rows) normalise() {
 	t := &r.entry.text
-	switch id := t[fID]; {
+	id, ok := exact(strings.Map(narrow, t[fID]))
+	t[fID] = id
+	switch {
 	case id == "":
-		return r.fault(fID, noID)
+		r.fail(fID, noID)
 	case strings.ContainsAny(id, "{}"):
-		return r.fault(fID, braces)
+		r.failAt(r.columnOf(fID), braces)
+	case !ok:
+		r.fail(fID, idLost)
 	case !care.ValidID(id):
-		return r.fault(fID, badID)
+		r.failAt(r.columnOf(fID), badID)
+	}
+	for i := range r.faults {
+		r.faults[i].Customer = t[fID]
 	}
 	dealer, known := r.dealer()
 	if !known {
-		return r.fault(fDealer, noDealer)
+		r.fail(fDealer, noDealer)
 	}
-	if fault := r.reach(dealer); fault != nil {
-		return fault
+	p := r.place(dealer)
+	r.answers()
+	r.reach(dealer, p)
+	r.person(p)
+	r.vehicle(dealer, p)
+}
+
+func (r *rows) columnOf(f field) string {
+	if r.at[f] >= 0 {
+		return r.header[r.at[f]]
 	}
-	if t[fSalutation] == "" && t[fGender] != "" {
-		t[fSalutation] = salutation(t[fName], t[fGender])
+	return fieldNames[f]
+}
+
+// person normalises name and birthday.
+func (r *rows) person(p *place) {
+	t := &r.entry.text
+	if t[fName] == "" && t[fFirst]+t[fLast] != "" {
+		t[fName] = joined(t[fFirst], t[fLast])
 	}
-	if t[fBirthday] != "" {
-		b, reason := r.opt.birthday(t[fBirthday], isLunar(t[fCalendar]))
-		if reason != "" {
-			return r.fault(fBirthday, reason)
+	if t[fGender] != "" {
+		gender := meaning("gender", t[fGender])
+		if gender == "" {
+			r.fail(fGender, noGender)
 		}
+		if t[fSalutation] == "" {
+			t[fSalutation] = salutation(t[fName], t[fLast], gender)
+		}
+	}
+	calendar := ""
+	if t[fCalendar] != "" {
+		if calendar = meaning("calendar", t[fCalendar]); calendar == "" && !strings.EqualFold(t[fCalendar], "gregorian") {
+			r.fail(fCalendar, noCalendar)
+			t[fBirthday] = ""
+		}
+	}
+	if t[fBirthday] == "" {
+		return
+	}
+	b, blank, reason := r.birthday(t[fBirthday], calendar, p)
+	switch {
+	case reason != "":
+		r.fail(fBirthday, reason)
+	case blank:
+		r.note(fBirthday, leftOut)
+		t[fBirthday] = ""
+	default:
 		t[fBirthday] = b.String()
 	}
-	if fault := r.answers(); fault != nil {
-		return fault
-	}
-	return r.vehicle(dealer)
 }
 
 // dealer finds the row's dealer by id or name; nil is none that is known. It fails if the book has dealers and not this one.
@@ -182,93 +404,202 @@ func (r *rows) dealer() (*care.Dealer, bool) {
 }
 
 // reach normalises how the customer is reached, and by whom.
-func (r *rows) reach(d *care.Dealer) *Rejection {
+func (r *rows) reach(d *care.Dealer, p *place) {
 	t := &r.entry.text
-	if raw := t[fPhone]; raw != "" {
-		country := r.opt.Country
-		if d != nil && d.Country != "" {
-			country = d.Country
-		}
-		phone, ok := contact.Phone(raw, country)
-		switch {
-		case ok:
-			t[fPhone] = phone
-		case contact.Scientific(raw):
-			return r.fault(fPhone, digitsLost)
-		default:
-			return r.fault(fPhone, noPhone)
-		}
-	}
+	r.phones(p.country)
 	if t[fEmail] != "" {
-		addr, ok := contact.Email(t[fEmail])
-		if !ok {
-			return r.fault(fEmail, noEmail)
+		if addr, ok := contact.Email(t[fEmail]); ok {
+			t[fEmail] = addr
+		} else {
+			r.fail(fEmail, noEmail)
 		}
-		t[fEmail] = addr
 	}
-	if z := t[fZone]; z != "" && !r.zone(z) {
-		return r.fault(fZone, noZone)
+	if t[fZone] != "" {
+		if t[fZone] = r.zone(t[fZone]); t[fZone] == "" {
+			r.fail(fZone, noZone)
+		}
 	}
 	if d != nil && t[fAdvisor] != "" {
 		if i := slices.IndexFunc(d.Advisors, func(a care.Advisor) bool { return a.Name == t[fAdvisor] }); i >= 0 {
 			t[fAdvisor] = d.Advisors[i].Advisor
 		}
 	}
-	return nil
 }
 
-func (r *rows) zone(z string) bool {
-	ok, known := r.zones[z]
-	if !known {
-		_, err := time.LoadLocation(z)
-		ok = err == nil && z != "Local"
-		r.zones[z] = ok
-	}
-	return ok
-}
-
-func isLunar(s string) bool {
-	return slices.Contains([]string{"农历", "阴历", "农曆", "旧历", "lunar"}, strings.ToLower(s))
-}
-
-// answers normalises the columns of consent.
-func (r *rows) answers() *Rejection {
+// phones finds the number for texts among those of the row: the first that takes them, else the first. The next other one is kept for calls.
+func (r *rows) phones(country string) {
 	t := &r.entry.text
-	for f := fSMS; f <= fMailAds; f++ {
-		switch strings.ToLower(t[f]) {
-		case "":
-		case "是", "同意", "接受", "有", "y", "yes", "true", "1":
-			t[f] = "yes"
-		case "否", "不同意", "拒绝", "不接受", "n", "no", "false", "0":
-			t[f] = "no"
+	if t[fOther] == "" {
+		if phone, ok := contact.Phone(t[fPhone], country); ok || t[fPhone] == "" {
+			t[fPhone] = phone
+			return // as nearly always
+		}
+	}
+	var all []string
+	for _, f := range []field{fPhone, fOther} {
+		raw := t[f]
+		t[f] = ""
+		numbers, reason := numbersOf(raw, country)
+		if reason != "" {
+			r.fail(f, reason)
+		}
+		for _, n := range numbers {
+			if !slices.Contains(all, n) {
+				all = append(all, n)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	best := max(0, slices.IndexFunc(all, contact.Textable))
+	t[fPhone] = all[best]
+	if all = slices.Delete(all, best, best+1); len(all) > 0 {
+		t[fOther] = all[0]
+	}
+}
+
+// numbersOf reads a cell with one number or more, each with a note in brackets.
+func numbersOf(raw, country string) (all []string, reason string) {
+	if raw == "" {
+		return nil, ""
+	}
+	if phone, ok := contact.Phone(raw, country); ok {
+		return []string{phone}, ""
+	}
+	if strings.Count(raw, ",") > 1 {
+		if phone, ok := contact.Phone(strings.ReplaceAll(raw, ",", ""), country); ok {
+			return []string{phone}, "" // 13,800,138,008
+		}
+	}
+	for _, part := range strings.FieldsFunc(raw, func(r rune) bool { return strings.ContainsRune("/;,|、；，／", r) }) {
+		if part = withoutWords(part); part == "" {
+			continue
+		}
+		phone, ok := contact.Phone(part, country)
+		switch {
+		case ok:
+			all = append(all, phone)
+		case contact.Scientific(part):
+			return nil, digitsLost
 		default:
-			return r.fault(f, noAnswer)
+			return nil, noPhone
 		}
 	}
-	for _, c := range [][2]field{{fSMS, fSMSAds}, {fMail, fMailAds}} {
-		if t[c[0]] == "no" && t[c[1]] == "yes" {
-			return r.fault(c[1], twoValues)
+	if len(all) == 0 {
+		return nil, noPhone
+	}
+	return all, ""
+}
+
+// withoutWords takes notes in brackets, such as (妻), out of a number. Brackets around digits are the number's own.
+func withoutWords(s string) string {
+	s = strings.Map(narrow, s)
+	for {
+		from := strings.IndexByte(s, '(')
+		to := strings.IndexByte(s, ')')
+		if from < 0 || to < from || strings.IndexFunc(s[from:to], unicode.IsLetter) < 0 {
+			return strings.TrimSpace(s)
+		}
+		s = s[:from] + s[to+1:]
+	}
+}
+
+// zone returns the IANA name of a time zone, "" if there is none.
+func (r *rows) zone(z string) string {
+	name, known := r.zones[z]
+	if known {
+		return name
+	}
+	if name = meaning("zone", z); name == "" {
+		name = z
+		if strings.ToLower(z) == z && strings.Contains(z, "/") {
+			up := true
+			name = strings.Map(func(c rune) rune {
+				if up {
+					c = unicode.ToUpper(c)
+				}
+				up = c == '/' || c == '_' || c == '-'
+				return c
+			}, z)
 		}
 	}
-	return nil
+	if _, err := time.LoadLocation(name); err != nil || slices.Contains([]string{"local", "localtime", "factory", "posixrules"}, strings.ToLower(name)) {
+		name = ""
+	}
+	r.zones[z] = name
+	return name
+}
+
+// answers normalises the columns of consent, status and death. What cannot be read is a no, and a fault of the row.
+func (r *rows) answers() {
+	t := &r.entry.text
+	for f := fSMS; f <= fNoContact; f++ {
+		if t[f] == "" {
+			continue
+		}
+		answer := meaning("answer", t[f])
+		if answer == "" {
+			r.fail(f, noAnswer)
+			answer = refuse(f)
+		}
+		t[f] = answer
+	}
+	if s := t[fStatus]; s != "" {
+		switch meaning("status", s) {
+		case "dead":
+			t[fDeceased] = "是"
+		case "refuses":
+			t[fNoContact] = "yes"
+		case "":
+			r.note(fStatus, unknownWord)
+		}
+	}
+	if s := t[fDeceased]; s != "" {
+		t[fDeceased] = ""
+		switch answer := meaning("answer", s); {
+		case answer == "yes", meaning("status", s) == "dead":
+			t[fDeceased] = "yes"
+		case answer == "":
+			if c, reason := r.place(nil).parse(s, false); reason == noDate {
+				r.fail(fDeceased, noAnswer)
+			} else if !c.zero {
+				t[fDeceased] = "yes" // the day of death, however it is read
+			}
+		}
+	}
+	if t[fNoContact] == "yes" {
+		t[fNoSMS], t[fNoMail] = "yes", "yes"
+	}
+	for _, c := range [][3]field{{fSMS, fSMSAds, fNoSMS}, {fMail, fMailAds, fNoMail}} {
+		switch {
+		case t[c[2]] == "yes":
+			t[c[0]], t[c[1]] = "no", "no"
+		case t[c[0]] == "no" && t[c[1]] == "yes":
+			r.fail(c[1], twoValues)
+			t[c[1]] = "no"
+		}
+	}
 }
 
 // vehicle normalises the columns of the vehicle.
-func (r *rows) vehicle(d *care.Dealer) *Rejection {
+func (r *rows) vehicle(d *care.Dealer, p *place) {
 	t := &r.entry.text
-	id := t[fVehicle]
+	id, ok := exact(strings.Map(narrow, t[fVehicle]))
+	t[fVehicle] = id
 	switch {
 	case id == "":
 		if strings.Join(t[fVehicle+1:], "") != "" {
-			return r.fault(fVehicle, noVehicle)
+			r.fail(fVehicle, noVehicle)
 		}
-		return nil
+		return
 	case strings.ContainsAny(id, "{}"):
-		return r.fault(fVehicle, braces)
+		r.fail(fVehicle, braces)
+	case !ok:
+		r.fail(fVehicle, idLost)
 	case !care.ValidID(id):
-		return r.fault(fVehicle, badID)
-	}
-	if len(id) == 17 {
+		r.fail(fVehicle, badID)
+	case len(id) == 17:
 		t[fVehicle] = strings.ToUpper(id) // ISO 3779: a VIN has no small letters
 	}
 	if d != nil {
@@ -277,67 +608,84 @@ func (r *rows) vehicle(d *care.Dealer) *Rejection {
 		}
 	}
 	if t[fYear] != "" {
-		y, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSuffix(t[fYear], "款"), "年"))
-		if err != nil || y < 1900 || y > 2200 {
-			return r.fault(fYear, noYear)
+		s, _ := exact(strings.TrimSuffix(strings.TrimSuffix(strings.Map(narrow, t[fYear]), "款"), "年"))
+		if y, err := strconv.Atoi(s); err != nil || y < 1900 || y > 2200 {
+			r.fail(fYear, noYear)
+		} else {
+			t[fYear] = strconv.Itoa(y)
 		}
-		t[fYear] = strconv.Itoa(y)
 	}
+	t[fVisitOrder], _ = exact(t[fVisitOrder])
+	r.kind(d)
+	r.dates(p)
+	r.mileages(p)
+}
+
+// kind reads what a visit was for: by the dealer's words, and those of the trade.
+func (r *rows) kind(d *care.Dealer) {
+	t := &r.entry.text
+	word := t[fVisitKind]
+	if word == "" {
+		return
+	}
+	if d != nil {
+		if kind, ok := d.VisitKinds[word]; ok {
+			t[fVisitKind] = kind
+			return
+		}
+	}
+	kind, ok := record.Kind(word)
+	if !ok {
+		r.note(fVisitKind, unknownKind)
+		return
+	}
+	t[fVisitKind] = kind
+}
+
+func (r *rows) dates(p *place) {
+	t := &r.entry.text
 	for _, f := range []field{fDelivered, fVisitOn, fKMOn, fInsurance, fInspection, fWarranty, fSold} {
 		if t[f] == "" {
 			continue
 		}
-		date, ok := r.opt.date(t[f])
-		if !ok {
-			return r.fault(f, noDate)
+		date, blank, reason := p.date(t[f])
+		switch {
+		case reason != "":
+			r.fail(f, reason)
+		case blank, f == fDelivered && !p.today.IsZero() && date.After(p.today.AddMonths(12)):
+			r.note(f, leftOut)
+			if t[f] = ""; f == fVisitOn {
+				t[fVisitKM] = "" // the mileage of a visit nobody knows when
+			}
+		case (f == fVisitOn || f == fKMOn) && !p.today.IsZero() && date.After(p.today):
+			r.fail(f, inFuture)
+		default:
+			t[f] = date.String()
 		}
-		if (f == fVisitOn || f == fKMOn) && !r.opt.Today.IsZero() && date.After(r.opt.Today) {
-			return r.fault(f, inFuture)
-		}
-		t[f] = date.String()
 	}
+}
+
+func (r *rows) mileages(p *place) {
+	t := &r.entry.text
 	for _, f := range []field{fVisitKM, fKM, fWarrantyKM} {
 		if t[f] == "" {
 			continue
 		}
-		km, reason := kilometres(t[f])
+		unit := r.units[f]
+		if unit == "" && p.miles {
+			unit = "mi"
+		}
+		km, reason := kilometres(t[f], r.comma, unit)
 		if reason != "" {
-			return r.fault(f, reason)
+			r.fail(f, reason)
+			continue
 		}
 		t[f] = km
 	}
-	if t[fVisitOn] == "" && t[fVisitKM] != "" && t[fVisitKM] != "0" {
-		return r.fault(fVisitKM, noVisit)
+	if t[fVisitOn] == "" && t[fVisitKM] != "" && t[fVisitKM] != "0" && len(r.faults) == 0 {
+		r.fail(fVisitKM, noVisit)
 	}
 	if t[fKM] != "" && t[fKMOn] == "" {
-		t[fKMOn] = r.opt.Today.String()
+		t[fKMOn] = p.today.String()
 	}
-	return nil
-}
-
-// kilometres reads 32158, 32,158, 32158.0 and 32158公里.
-func kilometres(s string) (string, string) {
-	s = strings.ToLower(s)
-	for _, unit := range []string{"km", "公里", "千米"} {
-		s = strings.TrimSpace(strings.TrimSuffix(s, unit))
-	}
-	minus := strings.HasPrefix(s, "-")
-	whole, part, _ := strings.Cut(strings.TrimPrefix(s, "-"), ".")
-	digits := whole
-	for _, mark := range []string{",", "\uff0c", " "} {
-		if strings.Contains(digits, mark) {
-			digits = strings.ReplaceAll(digits, mark, "")
-		}
-	}
-	if digits == "" || len(digits) > 7 || strings.Trim(digits, "0123456789") != "" || strings.Trim(part, "0123456789") != "" {
-		return "", noNumber
-	}
-	n, err := strconv.Atoi(digits)
-	if err != nil {
-		return "", noNumber
-	}
-	if minus && n > 0 {
-		return "", negative
-	}
-	return strconv.Itoa(n), ""
 }

@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"strings"
@@ -21,67 +20,92 @@ var (
 // table reads the rows of a delimited file (RFC 4180, with any of , ; and tab). It is not encoding/csv because a quote that is
 // never closed must cost its own row and not all that follow, and because what is rejected is given back as it was.
 type table struct {
-	in      *bufio.Reader
+	text    *text
 	comma   byte
-	pending []string // lines read ahead by a cell that turned out never to end
-	line    int      // of the row read last, from 1
+	pending []line // lines read ahead by a cell that turned out never to end
+	line    int    // of the row read last, from 1
 	next    int
 	cells   []string
+	raw     string // the row read last, as it is in the file
 }
 
-func newTable(r io.Reader) *table { return &table{in: bufio.NewReaderSize(r, window), next: 1} }
+func newTable(t *text) *table { return &table{text: t, next: 1} }
 
 // read returns the next row that is not empty, valid until the next call. Beside errQuotes and errLong, which are about this row
 // only (its text is then the one cell), an error ends the file.
 func (t *table) read() ([]string, error) {
 	for {
-		line, err := t.readLine()
+		l, err := t.readLine()
 		if err != nil && !errors.Is(err, errLong) {
 			return nil, err
 		}
-		if strings.Trim(line, " \t,;") == "" {
+		if strings.Trim(l.text, " \t,;") == "" {
 			continue
 		}
-		t.line = t.next - 1
+		t.line, t.raw = t.next-1, l.raw
 		if err != nil {
-			return append(t.cells[:0], line), err
+			return append(t.cells[:0], l.text), err
 		}
-		return t.row(line)
+		return t.row(l)
 	}
 }
 
-func (t *table) row(line string) ([]string, error) {
-	if strings.IndexByte(line, '"') < 0 {
+func (t *table) readLine() (line, error) {
+	var l line
+	var err error
+	if len(t.pending) > 0 {
+		l, t.pending = t.pending[0], t.pending[1:]
+	} else {
+		l, err = t.text.readLine()
+	}
+	t.next++
+	return l, err
+}
+
+func (t *table) row(l line) ([]string, error) {
+	if s := l.text; strings.IndexByte(s, '"') < 0 {
 		t.cells = t.cells[:0]
 		for {
-			i := strings.IndexByte(line, t.comma)
+			i := strings.IndexByte(s, t.comma)
 			if i < 0 {
 				break
 			}
-			t.cells = append(t.cells, line[:i])
-			line = line[i+1:]
+			t.cells = append(t.cells, s[:i])
+			s = s[i+1:]
 		}
-		t.cells = append(t.cells, line)
+		t.cells = append(t.cells, s)
 		return t.cells, nil
 	}
-	whole, ahead := line, []string(nil)
+	whole, ahead := l, []line(nil)
 	for {
-		cells, open, ok := split(whole, t.comma, t.cells[:0])
-		t.cells = cells
+		cells, open, ok := split(whole.text, t.comma, t.cells[:0])
+		t.cells, t.raw = cells, whole.raw
 		if ok {
 			return cells, nil
 		}
-		if open && len(ahead) < maxLines && len(whole) < maxRow {
+		if open && len(ahead) < maxLines && len(whole.raw) < maxRow {
 			if more, err := t.readLine(); err == nil {
 				ahead = append(ahead, more)
-				whole += "\n" + more
+				whole.text += "\n" + more.text
+				whole.raw += "\n" + more.raw
 				continue
 			}
 		}
 		t.pending = append(ahead, t.pending...)
 		t.next -= len(ahead)
-		return append(t.cells[:0], line), errQuotes
+		t.raw = l.raw
+		return append(t.cells[:0], l.text), errQuotes
 	}
+}
+
+// rawCells are the cells of the row read last as they are in the file. The encodings have no comma or quote inside a character.
+func (t *table) rawCells(err error) []string {
+	if err == nil {
+		if cells, _, ok := split(t.raw, t.comma, nil); ok {
+			return cells
+		}
+	}
+	return []string{t.raw}
 }
 
 // split parts a row with quotes. open says that it ends inside a quoted cell.
@@ -124,56 +148,39 @@ func split(s string, comma byte, cells []string) (row []string, open, ok bool) {
 	}
 }
 
-// readLine returns the next line without its end.
-func (t *table) readLine() (string, error) {
-	if len(t.pending) > 0 {
-		line := t.pending[0]
-		t.pending = t.pending[1:]
-		t.next++
-		return line, nil
-	}
-	var long []byte
-	for {
-		part, err := t.in.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			if len(long) < maxRow {
-				long = append(long, part...)
-			}
-			continue
-		}
-		if err != nil && (!errors.Is(err, io.EOF) || len(part)+len(long) == 0) {
-			return "", err
-		}
-		t.next++
-		line := string(part)
-		if long != nil {
-			line = string(long) + line
-		}
-		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
-		if len(line) > maxRow {
-			return line[:80], errLong
-		}
-		return line, nil
-	}
-}
+// errTwoRows says that a header goes on in the next row.
+var errTwoRows = errors.New("the header is in two rows: write it into one, each column with its own name, and remove the other")
 
-// sniff finds the delimiter in the first rows and looks for the one with the headers: some exports have a title above it.
-func (t *table) sniff(known func(cells []string) bool) (header []string, err error) {
+// sniff finds the delimiter in the first rows and looks for the one with the headers: some exports have a title above it. It returns
+// the header in UTF-8 and as it is in the file.
+func (t *table) sniff(known map[string]column) (header, raw []string, err error) {
 	for range 10 {
-		line, err := t.readLine()
+		l, err := t.readLine()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if sep, ok := strings.CutPrefix(strings.ToLower(line), "sep="); ok && len(sep) == 1 {
+		if sep, ok := strings.CutPrefix(strings.ToLower(l.text), "sep="); ok && len(sep) == 1 {
 			continue // a line for spreadsheets; the header tells as well
 		}
 		for _, comma := range []byte{',', ';', '\t'} {
 			t.comma = comma
-			t.line = t.next - 1
-			if cells, err := t.row(line); err == nil && known(cells) {
-				return append([]string(nil), cells...), nil
+			t.line, t.raw = t.next-1, l.raw
+			cells, err := t.row(l)
+			if err != nil || !hasID(cells, known) {
+				continue
 			}
+			header, raw = append([]string(nil), cells...), t.rawCells(nil)
+			next, err := t.readLine()
+			if err != nil {
+				return header, raw, nil //nolint:nilerr // the next read says it again
+			}
+			t.pending = append([]line{next}, t.pending...)
+			t.next--
+			if below, _, ok := split(next.text, comma, nil); ok && twoRows(header, below, known) {
+				return nil, nil, errTwoRows
+			}
+			return header, raw, nil
 		}
 	}
-	return nil, io.EOF
+	return nil, nil, io.EOF
 }

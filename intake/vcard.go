@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +9,9 @@ import (
 	"strings"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/contact"
 )
 
 // maxCard bounds one card; a photograph in it is not kept.
@@ -24,20 +26,21 @@ type property struct {
 
 // vcard reads cards of versions 2.1, 3.0 and 4.0 (RFC 6350). The customer's id is the card's UID, or X-CUSTOMER-ID if there is one.
 func (d *reading) vcard(ctx context.Context, in io.Reader) error {
-	text, err := newText(in)
+	text, err := newText(in, d.opt.Encoding, maxCard)
 	if err != nil {
 		return err
 	}
-	header := []string{"UID", "FN", "TEL", "EMAIL", "BDAY", "GENDER", "LANG", "TZ", "CATEGORIES"}
-	columns := []field{fID, fName, fPhone, fEmail, fBirthday, fGender, fLocale, fZone, fTags}
-	known := map[string]field{}
+	header := []string{"UID", "FN", "TEL", "EMAIL", "BDAY", "CALSCALE", "GENDER", "LANG", "TZ", "CATEGORIES", "DEATHDATE"}
+	columns := []field{fID, fName, fPhone, fEmail, fBirthday, fCalendar, fGender, fLocale, fZone, fTags, fDeceased}
+	known := map[string]column{}
 	for i, h := range header {
-		known[folded(h)] = columns[i]
+		known[folded(h)] = column{field: columns[i]}
 	}
 	r := newRows(&d.opt, slices.Clone(header), known)
-	d.rejects.layout(header, ',', func() string { return UTF8BOM })
-	lines := bufio.NewScanner(text)
-	lines.Buffer(make([]byte, 0, window), maxCard)
+	if err := d.rejects.layout(header, ',', func() string { return UTF8BOM }); err != nil {
+		return err
+	}
+	lines := &textLines{text: text}
 	var card []property
 	inside, n := false, 0
 	for line, ok := unfold(lines, ""); ok; line, ok = unfold(lines, line.next) {
@@ -48,7 +51,10 @@ func (d *reading) vcard(ctx context.Context, in io.Reader) error {
 			card, inside, n = card[:0], true, n+1
 		case p.name == "END" && strings.EqualFold(p.value, "VCARD") && inside:
 			inside = false
-			if err := d.row(ctx, r, cells(card, header), n); err != nil {
+			if notPerson(card) {
+				continue
+			}
+			if err := d.card(ctx, r, card, header, n); err != nil {
 				return err
 			}
 		case inside:
@@ -56,15 +62,84 @@ func (d *reading) vcard(ctx context.Context, in io.Reader) error {
 		}
 	}
 	d.stats.Encoding = text.encoding
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+	if errors.Is(lines.err, errLong) {
 		return errors.New("a line is longer than 8 MiB: this is no vCard")
 	}
-	if lines.Err() == nil && inside {
+	if lines.err == nil && inside {
 		// The file was cut off; the last card may lack anything.
-		return d.reject(Rejection{Line: n, Reason: "the card has no end"}, cells(card, header))
+		return d.reject([]Rejection{{Line: n, Reason: "the card has no end"}}, cells(card, header))
 	}
-	return lines.Err()
+	return lines.err
 }
+
+// notPerson reports whether a card is of a group, a firm, a place or a thing (RFC 6350 section 6.1.4).
+func notPerson(card []property) bool {
+	i := slices.IndexFunc(card, func(p property) bool { return p.name == "KIND" || p.name == "X-ADDRESSBOOKSERVER-KIND" })
+	return i >= 0 && !strings.EqualFold(card[i].value, "individual")
+}
+
+// card takes one card. Telephones write cards without a UID: the id may then be made of the number or the mailbox.
+func (d *reading) card(ctx context.Context, r *rows, card []property, header []string, n int) error {
+	row := cells(card, header)
+	raw := slices.Clone(row)
+	if row[0] == "" {
+		row[0] = d.cardID(row)
+	}
+	if i := slices.IndexFunc(card, func(p property) bool { return p.name == "BDAY" }); i >= 0 && row[4] != "" && card[i].params["VALUE"] == "TEXT" {
+		if _, _, reason := r.birthday(row[4], "", r.place(nil)); reason != "" {
+			row[4] = "" // words such as circa 1800
+		}
+	}
+	return d.row(ctx, r, row, n, func() []string { return raw })
+}
+
+func (d *reading) cardID(row []string) string {
+	switch d.opt.IDFrom {
+	case "phone":
+		country := d.opt.Country
+		if d.opt.Book != nil {
+			if dealer := d.opt.Book.Dealer(d.opt.Dealer); dealer != nil && dealer.Country != "" {
+				country = dealer.Country
+			}
+		}
+		if phone, ok := contact.Phone(row[2], country); ok {
+			return "tel:" + phone[1:]
+		}
+	case "email":
+		if addr, ok := contact.Email(row[3]); ok {
+			return "mail:" + strings.Map(func(r rune) rune {
+				if care.ValidID(string(r)) {
+					return r
+				}
+				return '_'
+			}, addr)
+		}
+	}
+	return ""
+}
+
+// textLines gives the lines of a text as a Scanner does.
+type textLines struct {
+	text *text
+	line string
+	err  error
+}
+
+// Scan reads the next line.
+func (l *textLines) Scan() bool {
+	next, err := l.text.readLine()
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			l.err = err
+		}
+		return false
+	}
+	l.line = next.text
+	return true
+}
+
+// Text is the line that was read last.
+func (l *textLines) Text() string { return l.line }
 
 // logical is one logical line, and the physical one after it, which was read to see that it does not continue the first.
 type logical struct {
@@ -72,7 +147,7 @@ type logical struct {
 }
 
 // unfold joins lines that begin with a blank to the one before (RFC 6350 section 3.2), and quoted-printable lines that end with =.
-func unfold(lines *bufio.Scanner, first string) (logical, bool) {
+func unfold(lines *textLines, first string) (logical, bool) {
 	l := logical{text: first}
 	if l.text == "" {
 		for l.text == "" {
@@ -170,7 +245,11 @@ func cells(card []property, header []string) []string {
 		case "EMAIL":
 			value = strings.TrimPrefix(value, "mailto:")
 		case "BDAY":
-			value = birthdate(p)
+			if value = birthdate(p); p.params["CALSCALE"] != "" {
+				row[slices.Index(header, "CALSCALE")] = strings.ToLower(p.params["CALSCALE"])
+			}
+		case "DEATHDATE", "X-DEATHDATE", "DEATHPLACE":
+			name, value = "DEATHDATE", "yes"
 		case "GENDER", "X-GENDER":
 			name = "GENDER"
 			value, _, _ = strings.Cut(p.value, ";")
@@ -223,19 +302,16 @@ func fullName(n string) string {
 	return family + given
 }
 
-// birthdate reads the forms of BDAY: 19960415, 1996-04-15, with a time behind, --0415, and Apple's year that stands for none. A text
-// ("circa 1800") or a date without a day is left out.
+// birthdate reads the forms of BDAY: 19960415, 1996-04-15, --0415, and Apple's year 1604 that means none. A date without a day is left
+// out; anything else, a time with an offset too, is for the import to read.
 func birthdate(p property) string {
 	v := strings.TrimSpace(p.value)
-	if p.params["VALUE"] == "TEXT" {
-		return ""
-	}
-	if i := strings.IndexAny(v, "T "); i > 0 {
-		v = v[:i]
-	}
 	digits := strings.ReplaceAll(v, "-", "")
 	if strings.Trim(digits, "0123456789") != "" {
-		return v // for the import to refuse
+		if i := strings.IndexAny(v, "T"); i > 0 && strings.HasPrefix(v, "--") {
+			return birthdate(property{value: v[:i]})
+		}
+		return v
 	}
 	omitted := p.params["X-APPLE-OMIT-YEAR"]
 	switch {
@@ -243,7 +319,7 @@ func birthdate(p property) string {
 		return "--" + digits[:2] + "-" + digits[2:]
 	case strings.HasPrefix(v, "-"), len(digits) == 4, len(digits) == 6:
 		return "" // only a year, a month or a day
-	case len(digits) == 8 && omitted != "" && digits[:4] == omitted:
+	case len(digits) == 8 && (digits[:4] == omitted || digits[:4] == "1604"):
 		return "--" + digits[4:6] + "-" + digits[6:]
 	case len(digits) == 8:
 		return digits[:4] + "-" + digits[4:6] + "-" + digits[6:]

@@ -51,7 +51,7 @@ func TestShortWay(t *testing.T) {
 				}
 				plain := make([]intake.Patch, len(patches))
 				for i, p := range patches {
-					plain[i] = intake.Patch{ID: p.ID, Record: p.Record, Rows: p.Rows}
+					plain[i] = intake.Patch{ID: p.ID, Record: p.Record, Rows: p.Rows, Existing: p.Existing}
 				}
 				return long.apply(plain)
 			})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/carebell/carebell/intake"
 	"github.com/carebell/carebell/service/insight"
 	"github.com/carebell/carebell/service/operate"
 	"github.com/spf13/cobra"
@@ -61,16 +62,22 @@ func newPlan() *cobra.Command {
 func newImport() *cobra.Command {
 	var opt operate.ImportOptions
 	var book string
-	var recalls bool
+	var recalls, columns bool
 	var makes []string
 	cmd := &cobra.Command{
 		Use:   "import FILE…",
-		Short: "Merge customers from CSV (UTF-8 or GB18030), XLSX, vCard or JSON lines into Redis",
+		Short: "Merge customers from CSV, XLSX, vCard or JSON lines into Redis",
 		Long: "Merge customers into Redis. Only columns that a file has are set, and a blank changes nothing. Rows that cannot be used\n" +
-			"change nothing and go into FILE.rejected.csv with the reason; the status is 0 all the same.\n\n" +
+			"change nothing and go into FILE.rejected.csv with the reasons; but a no, a death or a sale in them counts. The status is 1 if a file\nhas no row that could be used. The file - is standard input.\n\n" +
 			"With --recalls the files are recalls in NHTSA's flat format and become bulletins of the care book, switched off until\nsomebody has read them.",
-		Args: cobra.MinimumNArgs(1),
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, files []string) error {
+			if columns {
+				return intake.PrintColumns(cmd.OutOrStdout())
+			}
+			if err := cobra.MinimumNArgs(1)(cmd, files); err != nil {
+				return err
+			}
 			s, err := start(cmd, book)
 			if err != nil {
 				return err
@@ -88,18 +95,29 @@ func newImport() *cobra.Command {
 				}
 				s.env.Log.Warn("Redis does not answer: every customer of the files counts as new", slog.Any("error", err))
 			}
-			opt.Files = files
+			opt.Files, opt.Stdin = files, cmd.InOrStdin()
 			opt.Progress = newProgress(cmd.ErrOrStderr())
 			report, err := s.operate().Import(cmd.Context(), s.who, opt)
 			if err != nil {
 				return err
 			}
-			return report.Print(cmd.OutOrStdout())
+			if err := report.Print(cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			if report.Nothing() {
+				return errQuiet
+			}
+			return nil
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&opt.Dealer, "dealer", "", "the dealer of rows that name none (default: the only one in the book)")
-	f.StringVar(&opt.Map, "map", "", "a YAML file with more column names: 手机: phone")
+	f.StringVar(&opt.Map, "map", "", "a YAML file with more column names, 手机: phone, and with columns to join, First + Last: name")
+	f.StringVar(&opt.Dates, "dates", "", "the order of day, month and year where a date could be read two ways: DMY, MDY or YMD (default: the dealer's date_format)")
+	f.StringVar(&opt.Encoding, "encoding", "", "UTF-8, UTF-16LE, UTF-16BE, GB18030, Big5 or Windows-1252 (default: by evidence)")
+	f.StringVar(&opt.Sheet, "sheet", "", "the sheet of a workbook (default: all that are visible)")
+	f.StringVar(&opt.IDFrom, "id-from", "", "phone or email: the customer's id of vCards without a UID")
+	f.BoolVar(&columns, "columns", false, "print every field with the headers that are known for it, and read nothing")
 	f.BoolVar(&recalls, "recalls", false, "the files are recalls in NHTSA's flat format: write bulletins into the book")
 	f.StringSliceVar(&makes, "make", nil, "with --recalls: only these makes (default: those of the dealers' intervals)")
 	f.BoolVar(&opt.DryRun, "dry-run", false, "read, check and count everything, and change nothing")

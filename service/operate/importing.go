@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/carebell/carebell/care"
@@ -23,7 +24,12 @@ import (
 type ImportOptions struct {
 	Files    []string
 	Dealer   string
-	Map      string // a file with more column names
+	Map      string    // a file with more column names
+	Dates    string    // DMY, MDY or YMD
+	Encoding string    // "" = by evidence
+	Sheet    string    // of workbooks; "" = all that are visible
+	IDFrom   string    // phone or email: the id of cards without a UID
+	Stdin    io.Reader // the file - is read from here
 	DryRun   bool
 	Progress insight.Progress
 }
@@ -63,12 +69,7 @@ func (r *ImportReport) Print(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "%s: %d rows, %d customers with %d vehicles:%s %d new, %d changed, %d as they were\n",
 			f.File, f.Stats.Rows, f.Stats.Customers, f.Stats.Vehicles, verb, f.Created, f.Changed, f.Unchanged)
-		if len(f.Stats.Ignored) > 0 {
-			fmt.Fprintf(w, "  columns that are not known and were left out: %s (name them with --map)\n", strings.Join(f.Stats.Ignored, ", "))
-		}
-		if f.Refused > 0 {
-			fmt.Fprintf(w, "  %d customers are not yours to change and were left as they are\n", f.Refused)
-		}
+		f.printStats(w)
 		if f.Stats.Rejected == 0 {
 			continue
 		}
@@ -77,15 +78,54 @@ func (r *ImportReport) Print(w io.Writer) error {
 			where = ""
 		}
 		fmt.Fprintf(w, "  %d rows cannot be used%s\n", f.Stats.Rejected, where)
-		for i, bad := range f.Stats.Rejections {
-			if i == 10 {
-				fmt.Fprintln(w, "  …")
-				break
-			}
-			fmt.Fprintf(w, "  line %d: %s: %s\n", bad.Line, bad.Column, bad.Reason)
+		printLines(w, f.Stats.Rejections)
+		if f.Stats.Applied > 0 {
+			fmt.Fprintf(w, "  %d of them say no, or that a car is sold or a customer dead: that counts all the same\n", f.Stats.Applied)
 		}
 	}
 	return nil
+}
+
+// Nothing reports whether a file brought nothing: it has no row, or none that could be used.
+func (r *ImportReport) Nothing() bool {
+	return slices.ContainsFunc(r.Files, func(f FileReport) bool { return f.Stats.Rows == f.Stats.Rejected })
+}
+
+// printStats says what of a file was passed by or left out.
+func (f *FileReport) printStats(w io.Writer) {
+	s := f.Stats
+	if s.Encoding != intake.UTF8 && s.Encoding != "" {
+		fmt.Fprintf(w, "  read as %s\n", s.Encoding)
+	}
+	if s.Rows == 0 {
+		fmt.Fprintln(w, "  there are no rows in it")
+	}
+	if len(s.Ignored) > 0 {
+		fmt.Fprintf(w, "  columns that are not known and were left out: %s (name them with --map)\n", strings.Join(s.Ignored, ", "))
+	}
+	if s.Bare > 0 {
+		fmt.Fprintln(w, "  columns without a header have something in them, and were left out")
+	}
+	if len(s.Sheets) > 0 {
+		fmt.Fprintf(w, "  sheets that were left out: %s (name one with --sheet)\n", strings.Join(s.Sheets, ", "))
+	}
+	if f.Refused > 0 {
+		fmt.Fprintf(w, "  %d customers are not yours to change and were left as they are\n", f.Refused)
+	}
+	if s.Noted > 0 {
+		fmt.Fprintf(w, "  %d cells were left out of rows that were taken\n", s.Noted)
+		printLines(w, s.Notes)
+	}
+}
+
+func printLines(w io.Writer, lines []intake.Rejection) {
+	for i, l := range lines {
+		if i == 10 {
+			fmt.Fprintln(w, "  …")
+			break
+		}
+		fmt.Fprintf(w, "  line %d: %s: %s\n", l.Line, l.Column, l.Reason)
+	}
 }
 
 // Import merges the customers of files into the store. A dry run only reads the store, to say what would change; without a store it
@@ -98,11 +138,21 @@ func (s *Service) Import(ctx context.Context, who care.Principal, opt ImportOpti
 	if opt.Dealer != "" && (book.Book.Dealer(opt.Dealer) == nil || !who.Sees(opt.Dealer)) {
 		return nil, noDealer(opt.Dealer)
 	}
+	encoding, err := intake.EncodingNamed(opt.Encoding)
+	switch {
+	case err != nil:
+		return nil, err
+	case !slices.Contains([]string{"", "DMY", "MDY", "YMD"}, strings.ToUpper(opt.Dates)):
+		return nil, fmt.Errorf("%q is no order of day, month and year: write DMY, MDY or YMD", opt.Dates)
+	case !slices.Contains([]string{"", "phone", "email"}, opt.IDFrom):
+		return nil, fmt.Errorf("an id cannot be made of %q: write phone or email", opt.IDFrom)
+	}
 	in := intake.Options{
-		Book: book.Book, Dealer: opt.Dealer, Today: care.DateOf(s.Now()), LunarDate: lunarDate,
+		Dates: strings.ToUpper(opt.Dates), Encoding: encoding, Sheet: opt.Sheet, IDFrom: opt.IDFrom,
+		Book: book.Book, Dealer: opt.Dealer, Now: s.Now(), LunarDate: lunarDate,
 	}
 	if opt.Map != "" {
-		if in.Columns, err = readMap(opt.Map); err != nil {
+		if in.Columns, err = readMap(book.Book, opt.Map); err != nil {
 			return nil, err
 		}
 	}
@@ -122,19 +172,29 @@ func (s *Service) Import(ctx context.Context, who care.Principal, opt ImportOpti
 }
 
 func importFile(ctx context.Context, into *merger, file string, in intake.Options, opt ImportOptions) (*FileReport, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, err
-	}
 	report := &FileReport{File: file}
-	if opt.Progress != nil {
-		in.Progress = func(bytes int64, _ int) { opt.Progress(filepath.Base(file), bytes, info.Size()) }
+	size := int64(0)
+	if file != "-" {
+		info, err := os.Stat(file)
+		if err != nil {
+			return nil, err
+		}
+		size = info.Size()
+	}
+	if opt.Progress != nil && size > 0 {
+		in.Progress = func(bytes int64, _ int) { opt.Progress(filepath.Base(file), bytes, size) }
 	}
 	if opt.DryRun {
-		in.Rejected = func() (io.Writer, error) { return io.Discard, nil }
+		in.Rejected = func(int) (io.Writer, error) { return io.Discard, nil }
 	}
 	merges := &mergeQueue{merge: func(patches []intake.Patch) (counts, error) { return into.merge(ctx, patches) }}
-	report.Stats, err = intake.ReadFile(ctx, file, in, merges.begin)
+	var err error
+	if file == "-" {
+		report.File = "stdin"
+		report.Stats, err = intake.ReadFrom(ctx, opt.Stdin, report.File, in, merges.begin)
+	} else {
+		report.Stats, err = intake.ReadFile(ctx, file, in, merges.begin)
+	}
 	if failed := merges.wait(); err == nil {
 		err = failed
 	}
@@ -142,8 +202,8 @@ func importFile(ctx context.Context, into *merger, file string, in intake.Option
 	if err != nil {
 		return nil, err
 	}
-	if opt.Progress != nil {
-		opt.Progress(filepath.Base(file), info.Size(), info.Size())
+	if opt.Progress != nil && size > 0 {
+		opt.Progress(filepath.Base(file), size, size)
 	}
 	return report, nil
 }
@@ -216,6 +276,7 @@ func (q *mergeQueue) wait() error {
 var (
 	errDry     = errors.New("dry run")
 	errRefused = errors.New("another dealer's customer")
+	errNobody  = errors.New("no such customer")
 )
 
 // merger joins patches with the records of a store.
@@ -229,9 +290,11 @@ type merger struct {
 func (m *merger) merge(ctx context.Context, patches []intake.Patch) (sum counts, err error) {
 	if m.store == nil {
 		for i := range patches {
-			if m.mine(patches[i].Record) {
+			switch {
+			case patches[i].Existing:
+			case m.mine(patches[i].Record):
 				sum.Created++
-			} else {
+			default:
 				sum.Refused++
 			}
 		}
@@ -243,6 +306,9 @@ func (m *merger) merge(ctx context.Context, patches []intake.Patch) (sum counts,
 	}
 	created, changed := make([]bool, len(ids)), make([]bool, len(ids))
 	results, err := m.store.Merge(ctx, ids, func(i int, old []byte) ([]byte, error) {
+		if old == nil && patches[i].Existing {
+			return nil, errNobody
+		}
 		merged, err := intake.MergeRecord(old, patches[i])
 		if err != nil {
 			return nil, fmt.Errorf("customer %s: %w", ids[i], err)
@@ -261,6 +327,7 @@ func (m *merger) merge(ctx context.Context, patches []intake.Patch) (sum counts,
 	}
 	for i, r := range results {
 		switch {
+		case errors.Is(r.Err, errNobody):
 		case errors.Is(r.Err, errRefused):
 			sum.Refused++
 		case r.Err != nil && !errors.Is(r.Err, errDry):
@@ -285,15 +352,15 @@ func (m *merger) mine(raw []byte) bool {
 	return err == nil && m.book.Visible(m.who, customer)
 }
 
-func readMap(file string) (map[string]string, error) {
-	f, err := os.Open(file)
+// readMap reads a map of columns: a mapping of headers, or of several joined by +, to fields.
+func readMap(book *care.Book, file string) (map[string]string, error) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	columns, err := intake.ReadMap(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+	columns := map[string]string{}
+	if _, problems := book.Decode(file, text, &columns); len(problems) > 0 {
+		return nil, problems[0]
 	}
 	return columns, nil
 }

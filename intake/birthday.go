@@ -1,0 +1,201 @@
+package intake
+
+import (
+	"strings"
+	"time"
+
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
+)
+
+// hanNumbers are the numerals of months and days.
+var hanNumbers = func() map[string]int {
+	all, ones := map[string]int{"十": 10, "初十": 10, "二十": 20, "三十": 30, "廿": 20, "卅": 30}, []string{"", "一", "二", "三", "四", "五", "六", "七", "八", "九"}
+	for n := 1; n <= 9; n++ {
+		all[ones[n]], all["初"+ones[n]], all["十"+ones[n]] = n, n, 10+n
+		all["二十"+ones[n]], all["廿"+ones[n]], all["三十"+ones[n]] = 20+n, 20+n, 30+n
+	}
+	return all
+}()
+
+var (
+	hanMonths = map[string]int{"正": 1, "冬": 11, "腊": 12}
+	hanDigits = map[rune]int{'〇': 0, '○': 0, '零': 0, '一': 1, '二': 2, '三': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9}
+)
+
+// hanDate is a date in Chinese words.
+type hanDate struct {
+	b            care.Birthday
+	lunar, solar bool // what the words themselves say
+	odd          bool // words of a month or day that no calendar has
+}
+
+// hanWords reads 1999年四月廿八, 一九九九年闰四月初一, 腊月三十, 二月二十日 and 除夕. The form says which calendar is meant: 初 and 廿, 正月, 冬月,
+// 腊月 and 闰 are lunar; 日 or 号 behind, and days to ten without 初, are solar; other days without 日 are lunar.
+func hanWords(s string) (h hanDate, ok bool) {
+	s = strings.TrimSpace(s)
+	if year, rest, found := strings.Cut(s, "年"); found {
+		y, isYear := hanYear(year)
+		if !isYear {
+			return h, false
+		}
+		h.b.Year, s = int16(y), strings.TrimSpace(rest)
+	}
+	if s == "除夕" || s == "大年三十" {
+		h.b.Eve, h.b.Month, h.lunar = true, 12, true
+		return h, true
+	}
+	if rest, found := strings.CutPrefix(s, "闰"); found {
+		h.b.Leap, h.lunar, s = true, true, rest
+	}
+	month, day, found := strings.Cut(s, "月")
+	if !found || month == "" || day == "" {
+		return h, false
+	}
+	bare := strings.TrimRight(day, "日号")
+	m, d := hanMonths[month], hanNumbers[bare]
+	h.lunar = h.lunar || m > 0 || strings.ContainsAny(bare, "初廿卅")
+	if m == 0 {
+		m = hanNumbers[month]
+	}
+	for _, n := range []struct {
+		text string
+		at   *int
+	}{{month, &m}, {bare, &d}} {
+		switch {
+		case *n.at > 0:
+		case isDigits(n.text) && len(n.text) <= 2:
+			*n.at = value(n.text)
+		case strings.Trim(n.text, "初十廿卅正冬腊一二三四五六七八九〇零") == "" && n.text != "":
+			*n.at, h.odd = 99, true
+		default:
+			return h, false
+		}
+	}
+	h.solar = !h.lunar && (bare != day || d <= 10)
+	h.lunar = !h.solar
+	h.b.Month, h.b.Day = uint8(min(m, 13)), uint8(min(d, 32))
+	return h, true
+}
+
+func hanYear(s string) (int, bool) {
+	if len(s) == 4 && isDigits(s) {
+		return value(s), true
+	}
+	n, digits := 0, 0
+	for _, r := range s {
+		d, ok := hanDigits[r]
+		if !ok {
+			return 0, false
+		}
+		n, digits = n*10+d, digits+1
+	}
+	return n, digits == 4
+}
+
+// birthday reads a birthday. calendar is what another column says: lunar, solar or "". blank says that it stands for none.
+func (r *rows) birthday(s, calendar string, p *place) (b care.Birthday, blank bool, reason string) {
+	if strings.HasPrefix(s, "--") || strings.HasPrefix(s, "lunar:") {
+		if b, err := care.ParseBirthday(s); err == nil {
+			return b, false, r.checkBirthday(b, p)
+		}
+		return b, false, noDate
+	}
+	s, calendar, ok := calendarWords(s, calendar)
+	if !ok {
+		return b, false, twoCalendars
+	}
+	if strings.ContainsAny(s, "年月日号夕十三廿") || strings.ContainsAny(s, "閏臘號") {
+		simple := strings.Map(func(r rune) rune {
+			if to, ok := traditional[r]; ok {
+				return to
+			}
+			return r
+		}, withoutNote(s))
+		if strings.ContainsAny(simple, "一二三四五六七八九十初廿卅正冬腊〇零夕") {
+			if h, ok := hanWords(simple); ok {
+				return r.ofWords(h, calendar, p)
+			}
+		}
+	}
+	c, reason := p.parse(s, true)
+	switch {
+	case reason != "":
+		return b, false, reason
+	case c.zero:
+		return b, true, ""
+	case c.timed:
+		return b, false, notMidnight
+	case c.y == 1900 && c.d == 0:
+		return b, true, ""
+	}
+	b = care.Birthday{Lunar: calendar == "lunar", Year: int16(min(c.y, 9999)), Month: uint8(min(c.m, 99)), Day: uint8(min(c.d, 99))}
+	return r.orPlaceholder(b, p)
+}
+
+func (r *rows) ofWords(h hanDate, calendar string, p *place) (b care.Birthday, blank bool, reason string) {
+	switch {
+	case calendar == "solar" && (h.b.Leap || h.b.Eve || h.odd):
+		return b, false, twoCalendars
+	case calendar == "solar", calendar == "" && h.solar:
+	default:
+		h.b.Lunar = true
+	}
+	return r.orPlaceholder(h.b, p)
+}
+
+// orPlaceholder checks a birthday; a day that nobody who drives was born on stands for none.
+func (r *rows) orPlaceholder(b care.Birthday, p *place) (care.Birthday, bool, string) {
+	reason := r.checkBirthday(b, p)
+	if reason == "" || reason == inFuture {
+		if b.Year >= 2999 || reason == "" && !record.Born(b, p.today) {
+			return care.Birthday{}, true, ""
+		}
+	}
+	return b, false, reason
+}
+
+// calendarWords takes the words for a calendar out of a birthday; they must not say another one than the column does.
+func calendarWords(s, calendar string) (rest, both string, ok bool) {
+	for i, r := range s {
+		if r < 0x80 && r != '(' && r != '[' {
+			continue
+		}
+		word := strings.Trim(strings.SplitN(s[i:], " ", 2)[0], "()[]（）【】:：")
+		for _, name := range []string{"农历", "農曆", "农曆", "農历", "阴历", "陰曆", "陰历", "旧历", "舊曆", "古历", "公历", "公曆", "阳历", "陽曆", "新历", "新曆", "国历", "國曆", "西历", "西曆", "lunar", "solar"} {
+			if !strings.HasPrefix(word, name) {
+				continue
+			}
+			said := meaning("calendar", name)
+			rest = s[:i] + strings.TrimLeft(strings.TrimPrefix(strings.TrimLeft(s[i:], "([（【"), name), ")]）】:： ")
+			return strings.TrimSpace(rest), said, calendar == "" || calendar == said
+		}
+	}
+	return s, calendar, true
+}
+
+func (r *rows) checkBirthday(b care.Birthday, p *place) string {
+	if b.Lunar {
+		switch {
+		case !b.Eve && (b.Month < 1 || b.Month > 12 || b.Day < 1 || b.Day > 30):
+			return noLunar
+		case b.Year > 0 && int(b.Year) > p.today.Year() && !p.today.IsZero():
+			return inFuture
+		case b.Year > 0 && !b.Eve && r.opt.LunarDate != nil && b.Year > 1900 && b.Year <= 2100 && !r.opt.LunarDate(int(b.Year), int(b.Month), b.Leap, int(b.Day)):
+			return noLunar
+		}
+		return ""
+	}
+	year := int(b.Year)
+	if year == 0 {
+		year = 2000 // a leap year: 29 February is a birthday
+	}
+	date := care.NewDate(year, time.Month(b.Month), int(b.Day))
+	switch {
+	case date.IsZero():
+		return noDate
+	case b.Year > 0 && !p.today.IsZero() && date.After(p.today):
+		return inFuture
+	}
+	return ""
+}
