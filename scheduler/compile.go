@@ -10,6 +10,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/scheduler/calendar"
+	"github.com/carebell/carebell/scheduler/schedule"
 )
 
 // Values that a book leaves out (design A3).
@@ -41,13 +42,13 @@ type program struct {
 	*care.Program
 	class    care.Class
 	topic    string
-	schedule schedule
+	schedule schedule.Schedule
 	expiry   care.Expiry
 	before   []care.Channel // channels before "preferred"
 	prefer   bool
-	after    []care.Channel // and after it, or all of them
-	dates    []calendarDate // trigger calendar
-	days     schedule       // trigger calendar with cron
+	after    []care.Channel    // and after it, or all of them
+	dates    []calendarDate    // trigger calendar
+	days     schedule.Schedule // trigger calendar with cron
 	events   []*event
 	news     []*care.Bulletin
 	audience *audience
@@ -166,13 +167,13 @@ func (c *compiler) schedule(p *care.Program, out *program) {
 	if spec == "" {
 		spec = defaultSchedule
 	}
-	s, err := parseSchedule(spec)
+	s, err := schedule.Parse(spec)
 	switch {
-	case errors.Is(err, errNoZone):
+	case errors.Is(err, schedule.ErrNoZone):
 		c.fault(p.File, "$.schedule", "schedule-zone", err.Error(), `leave the zone out: "0 9 * * *" is nine in the morning wherever the customer lives`)
 	case err != nil:
 		c.fault(p.File, "$.schedule", "schedule", "the schedule cannot be read: "+err.Error(), scheduleRemedy)
-	case s.gap() > 366:
+	case s.Gap() > 366:
 		c.fault(p.File, "$.schedule", "schedule-never", fmt.Sprintf("%q is not due every year", spec), "choose a day that every year has")
 	}
 	out.schedule = s
@@ -273,13 +274,13 @@ func (c *compiler) calendar(p *care.Program, out *program) {
 	if t.Cron == "" {
 		return
 	}
-	s, err := parseSchedule(t.Cron)
+	s, err := schedule.Parse(t.Cron)
 	switch {
-	case errors.Is(err, errNoZone):
+	case errors.Is(err, schedule.ErrNoZone):
 		c.fault(p.File, "$.trigger.cron", "schedule-zone", err.Error(), "leave the zone out")
 	case err != nil:
 		c.fault(p.File, "$.trigger.cron", "schedule", "the cron expression cannot be read: "+err.Error(), scheduleRemedy)
-	case s.gap() > longestGap:
+	case s.Gap() > schedule.LongestGap:
 		c.fault(p.File, "$.trigger.cron", "schedule-never", fmt.Sprintf("%q is never due", t.Cron), "choose a day that exists")
 	}
 	out.days = s

@@ -113,10 +113,27 @@ func (r *run) ask(c *candidate, t time.Time) (*gate, answer) {
 			continue // as nearly always; an answer costs more than to see that there is none
 		}
 		if a := g.answer(r, c, t); a.stop {
+			if g.name == care.ReasonPaused {
+				if later, no := r.refuses(c, t); no.stop {
+					g, a = later, no // it would not go without the pause, so it does not wait for its end
+				}
+			}
 			if a.reason == "" {
 				a.reason = g.name
 			}
 			return g, a
+		}
+	}
+	return nil, answer{}
+}
+
+// refuses returns the first gate that stops a candidate whatever its channels, until something about the customer changes.
+func (r *run) refuses(c *candidate, t time.Time) (*gate, answer) {
+	for i := range gates {
+		if g := &gates[i]; g.effect == again && g.ask != nil {
+			if a := g.ask(r, c, t); a.stop {
+				return g, a
+			}
 		}
 	}
 	return nil, answer{}

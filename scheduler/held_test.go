@@ -60,6 +60,22 @@ func TestHeldBackForNowBeatsNever(t *testing.T) {
 	}
 }
 
+// A pause puts nobody into the queue whom the message is not for.
+func TestAPauseQueuesNobodyElse(t *testing.T) {
+	t.Parallel()
+	prog := testProgram("p", care.OnDelivery)
+	prog.Audience = `"ev" in customer.tags`
+	p := newPlanner(t, testDealer(), prog)
+	now := at(t, "2026-11-19 12:00")
+	r := Request{From: now, To: now.Add(horizon), Now: now, Operator: &care.Operator{All: true}}
+	for tags, want := range map[string]int{`"tags":["ev"],`: 1, ``: 0} {
+		f := facts(t, `{"id":"C1","phone":"+8613800138000",`+tags+car+`}`)
+		if change := p.Changes(f, p.Plan(f, r), r); len(change.Add) != want {
+			t.Errorf("%q: %d queued, want %d", tags, len(change.Add), want)
+		}
+	}
+}
+
 // story is a message on its way through stops: what the program, the customer and the past are like, and what happens while it waits.
 type story struct {
 	channels []string

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/scheduler/schedule"
 )
 
 // Peers is who else wants the workshop's capacity on a day. It is built by adding everybody once; the plan proper is then given it in
@@ -75,7 +76,7 @@ func (s *Peers) Add(f *care.Facts, r Request) {
 
 func (s *Peers) addWant(f *care.Facts, o *care.Occurrence, prog *program, now time.Time) {
 	last := care.DateOf(o.Expires)
-	if !prog.schedule.at(last, o.Release.Location()).Before(o.Expires) {
+	if !prog.schedule.At(last, o.Release.Location()).Before(o.Expires) {
 		last = last.AddDays(-1)
 	}
 	w := want{
@@ -107,8 +108,8 @@ func (s *Peers) addWant(f *care.Facts, o *care.Occurrence, prog *program, now ti
 }
 
 // free returns the first day with room from the one wanted; no date if there is none before the message expires.
-func (q *queue) free(s *schedule, perDay int, w want) care.Date {
-	for day := w.day; !day.After(w.last) && !day.IsZero(); day = s.next(day.AddDays(1)) {
+func (q *queue) free(s *schedule.Schedule, perDay int, w want) care.Date {
+	for day := w.day; !day.After(w.last) && !day.IsZero(); day = s.Next(day.AddDays(1)) {
 		if q.used[day] < perDay {
 			return day
 		}
@@ -118,7 +119,7 @@ func (q *queue) free(s *schedule, perDay int, w want) care.Date {
 
 // place gives everybody a day: each day goes to the most overdue of those who want it, the rest wait for the schedule's next day
 // (design A5.5).
-func (q *queue) place(s *schedule, perDay int) {
+func (q *queue) place(s *schedule.Schedule, perDay int) {
 	slices.SortFunc(q.wants, func(a, b want) int {
 		return cmp.Or(a.day.Compare(b.day), cmp.Compare(a.order, b.order))
 	})
@@ -150,7 +151,7 @@ func (q *queue) place(s *schedule, perDay int) {
 		}
 		q.used[day] += n
 		line = line[n:]
-		day = s.next(day.AddDays(1))
+		day = s.Next(day.AddDays(1))
 		if len(rest) > 0 && rest[0].day.Before(day) {
 			day = rest[0].day // somebody's own day, e.g. after quiet hours, lies between two of the schedule's
 		}
@@ -195,7 +196,7 @@ func (r *run) capacity(c *candidate, t time.Time) answer {
 	case day.IsZero():
 		return stopped()
 	case day.After(care.DateOf(care.Later(t, r.request.Now).In(r.location()))):
-		return answer{stop: true, until: c.program.schedule.at(day, r.location()), detail: day.String()}
+		return answer{stop: true, until: c.program.schedule.At(day, r.location()), detail: day.String()}
 	}
 	return answer{}
 }

@@ -229,11 +229,11 @@ func (r *run) candidate(p *program, step int, d due, on care.Date, scheduled, ex
 // scheduled returns the release of a step's date before quiet hours: the first activation of the schedule on or after it. A
 // greeting moves off a day for the dead to the day before (design A5.1), whatever the schedule says of that day.
 func (r *run) scheduled(p *program, on care.Date) time.Time {
-	day := p.schedule.next(on)
+	day := p.schedule.Next(on)
 	if p.Greeting && r.chinese() && calendar.ForTheDead(day) {
 		day = day.AddDays(-1)
 	}
-	return p.schedule.at(day, r.location())
+	return p.schedule.At(day, r.location())
 }
 
 // chinese reports whether the recipient reads Chinese.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/scheduler/brake"
 	"github.com/robfig/cron/v3"
 )
 
@@ -70,7 +71,7 @@ type SweeperConfig struct {
 	Queue     Queue
 	Operators Operators
 	Leader    Leader
-	Brake     Brake            // nil: there is none
+	Brake     brake.Store      // nil: there is none
 	Schedule  string           // when to sweep: five cron fields or @every 15m; "" = @every 15m
 	Holder    string           // names this replica in the lease
 	Now       func() time.Time // the clock that messages go by; it may run fast
@@ -155,7 +156,7 @@ func (s *Sweeper) sweepAll(ctx context.Context, began time.Time) (*job, error) {
 // newJob prepares a sweep as of now, with what is stopped and what was announced.
 func (s *Sweeper) newJob(ctx context.Context) (*job, error) {
 	now, planner := s.cfg.Now(), s.cfg.Planner()
-	j := &job{s: s, planner: planner, tally: newTally(), progress: Progress{Began: now}}
+	j := &job{s: s, planner: planner, tally: brake.NewTally(nil), progress: Progress{Began: now}}
 	op, err := s.cfg.Operators.Operator(ctx)
 	if err != nil {
 		return j, fmt.Errorf("read the operator's stops: %w", err)
@@ -170,7 +171,7 @@ func (s *Sweeper) newJob(ctx context.Context) (*job, error) {
 			return j, fmt.Errorf("read what was announced: %w", err)
 		}
 		j.noted = noted
-		j.tally.learn(list)
+		j.tally = brake.NewTally(list)
 	}
 	return j, nil
 }
@@ -231,7 +232,7 @@ func (j *job) meet(f *care.Facts) {
 	}
 	j.kin.Add(f)
 	if j.tally != nil {
-		j.tally.seed(j.planner, f, j.request.Now)
+		j.seed(f)
 	}
 }
 
@@ -249,7 +250,7 @@ type job struct {
 	s        *Sweeper
 	planner  *Planner
 	request  Request
-	tally    *tally
+	tally    *brake.Tally
 	noted    time.Time // when the leader last announced the coming days
 	kin      *Kin      // who shares an address or a car with whom
 	progress Progress
@@ -315,9 +316,9 @@ func (s *Sweeper) replan(ctx context.Context, ids []string) error {
 		// What the last sweep learnt of other customers still holds, and its count goes on.
 		next.request.Peers, next.request.held, next.tally, next.kin = last.request.Peers, last.request.held, last.tally, last.kin
 	}
-	surges := len(next.tally.surges)
+	surges := len(next.tally.Surges)
 	defer func() {
-		if len(next.tally.surges) > surges {
+		if len(next.tally.Surges) > surges {
 			s.Kick() // a sweep knows how much it is, and says so
 		}
 	}()

@@ -320,7 +320,7 @@ func (p *program) span(from, to time.Time) span {
 	}
 	var s span
 	// Zones reach from -12 to +14 hours, so that a day more on either side is enough.
-	s.onLo = p.schedule.since(care.DateOf(from.UTC().Add(-back)).AddDays(-1))
+	s.onLo = p.schedule.Since(care.DateOf(from.UTC().Add(-back)).AddDays(-1))
 	s.onHi = care.DateOf(to.UTC().Add(ahead)).AddDays(1)
 	if p.Greeting {
 		s.onHi = s.onHi.AddDays(1) // it may move to the day before
@@ -406,7 +406,7 @@ func (p *program) calendarDates(lo, hi care.Date, mar1 bool) []care.Date {
 		}
 	}
 	if t.Cron != "" {
-		for d := p.days.next(lo); !d.IsZero() && !d.After(hi); d = p.days.next(d.AddDays(1)) {
+		for d := p.days.Next(lo); !d.IsZero() && !d.After(hi); d = p.days.Next(d.AddDays(1)) {
 			set[d] = true
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/scheduler/brake"
 )
 
 // Period is the time that a question is about, and what is known then.
@@ -95,11 +96,13 @@ func (s *Service) Confirm(ctx context.Context, who care.Principal) ([]care.Annou
 	operator := *scan.operator
 	operator.Brakes = nil
 	scan.operator = &operator
-	counts := make([]scheduler.Announcements, scan.workers)
+	counts := make([]brake.Announcements, scan.workers)
 	for i := range counts {
-		counts[i] = scheduler.NewAnnouncements()
+		counts[i] = brake.Announcements{}
 	}
-	if err := scan.plan(ctx, func(worker int, f *care.Facts, plan []*care.Occurrence) { counts[worker].Add(f, plan, now) }); err != nil {
+	if err := scan.plan(ctx, func(worker int, f *care.Facts, plan []*care.Occurrence) {
+		scheduler.Announce(counts[worker], f, plan, now)
+	}); err != nil {
 		return nil, err
 	}
 	for _, more := range counts[1:] {

@@ -15,7 +15,7 @@ import (
 func TestRow20EveryZone(t *testing.T) {
 	t.Parallel()
 	t.Cleanup(func() { measured.end(t) })
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-run", "^TestOneReleasePerDate", "./scheduler")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-run", "^TestOneReleasePerDate", "./scheduler/schedule")
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), "CARE_TEST_LONG=1")
 	out, err := cmd.CombinedOutput()

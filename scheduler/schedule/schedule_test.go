@@ -1,4 +1,4 @@
-package scheduler
+package schedule
 
 import (
 	"fmt"
@@ -49,7 +49,7 @@ const (
 // wall is what the clocks of loc show: days since 1970 and the minute of the day.
 func wall(t time.Time, loc *time.Location) (day, minute int) {
 	local := t.In(loc)
-	return care.DateOf(local).Days(), minuteOf(local)
+	return care.DateOf(local).Days(), local.Hour()*60 + local.Minute()
 }
 
 // long says that everything is gone through, as make faults does.
@@ -96,8 +96,8 @@ func checkDay(t *testing.T, name string, loc *time.Location, d care.Date, change
 		return // Samoa had no 30 December 2011
 	}
 	for i, hm := range times {
-		s := schedule{daily: true, hour: hm[0], minute: hm[1]}
-		got := s.at(s.next(d), loc)
+		s := Schedule{daily: true, hour: hm[0], minute: hm[1]}
+		got := s.At(s.Next(d), loc)
 		if want[i].IsZero() {
 			// The day ended in a gap: the first valid instant after it is the next day's first.
 			if day, _ := wall(got.Add(-time.Minute), loc); day != d.Days() {
@@ -170,10 +170,10 @@ func TestOneReleasePerDateOnEveryDay(t *testing.T) {
 			t.Parallel()
 			loc := load(t, name)
 			for _, hm := range dayTimes() {
-				s := schedule{daily: true, hour: hm[0], minute: hm[1]}
+				s := Schedule{daily: true, hour: hm[0], minute: hm[1]}
 				last := time.Time{}
 				for d := care.NewDate(firstYear, 1, 1); d.Year() <= lastYear; d = d.AddDays(1) {
-					at := s.at(s.next(d), loc)
+					at := s.At(s.Next(d), loc)
 					day, minute := wall(at, loc)
 					if (day != d.Days() || minute < hm[0]*60+hm[1]) && day != d.Days()+1 {
 						t.Fatalf("%v %v: released at %v", d, hm, at.In(loc))
@@ -218,12 +218,12 @@ func TestGapAndOverlap(t *testing.T) {
 		{"30 9 * * MON-SAT", "2025-11-02", "2025-11-03T09:30:00-05:00"}, // a Sunday: the next activation
 		{"0 8,20 * * *", "2025-11-03", "2025-11-03T08:00:00-05:00"},     // the first of the day
 	} {
-		s, err := parseSchedule(c.schedule)
+		s, err := Parse(c.schedule)
 		if err != nil {
 			t.Fatal(err)
 		}
 		d, _ := care.ParseDate(c.on)
-		if got := s.at(s.next(d), newYork).Format(time.RFC3339); got != c.want {
+		if got := s.At(s.Next(d), newYork).Format(time.RFC3339); got != c.want {
 			t.Errorf("%s on %s: %s, want %s", c.schedule, c.on, got, c.want)
 		}
 	}
@@ -250,7 +250,7 @@ func TestScheduleAgreesWithCronOnUTC(t *testing.T) {
 			field(0, 6).Draw(t, "dow"),
 		}, " ")
 		d := care.NewDate(2000, 1, 1).AddDays(rapid.IntRange(0, 36000).Draw(t, "day"))
-		s, err := parseSchedule(spec)
+		s, err := Parse(spec)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,18 +259,18 @@ func TestScheduleAgreesWithCronOnUTC(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := theirs.Next(d.At(0, 0, time.UTC).Add(-time.Second))
-		on := s.next(d)
+		on := s.Next(d)
 		if want.IsZero() {
 			if !on.IsZero() && on.Sub(d) < 5*365 {
 				t.Fatalf("%s from %v: %v, they find none", spec, d, on)
 			}
 			return
 		}
-		if got := s.at(on, time.UTC); !got.Equal(want) {
+		if got := s.At(on, time.UTC); !got.Equal(want) {
 			t.Fatalf("%s from %v: %v, want %v", spec, d, got, want)
 		}
 		// since is the inverse of next: it gives the earliest date with this next active one, and no earlier.
-		if first := s.since(on); s.next(first) != on || s.next(first.AddDays(-1)) == on {
+		if first := s.Since(on); s.Next(first) != on || s.Next(first.AddDays(-1)) == on {
 			t.Fatalf("%s: since(%v) = %v", spec, on, first)
 		}
 	})
@@ -285,7 +285,7 @@ func FuzzSchedule(f *testing.F) {
 		f.Add(s, 20000)
 	}
 	f.Fuzz(func(t *testing.T, spec string, day int) {
-		s, err := parseSchedule(spec)
+		s, err := Parse(spec)
 		if err != nil {
 			return
 		}
@@ -293,14 +293,14 @@ func FuzzSchedule(f *testing.F) {
 		if d.IsZero() || d.Year() > 9000 {
 			return
 		}
-		on := s.next(d)
-		if !on.IsZero() && (on.Before(d) || !s.active(on)) {
+		on := s.Next(d)
+		if !on.IsZero() && (on.Before(d) || !s.Active(on)) {
 			t.Fatalf("%q from %v: %v", spec, d, on)
 		}
-		if !on.IsZero() && s.gap() <= 366 && on.Sub(d) > 366 {
+		if !on.IsZero() && s.Gap() <= 366 && on.Sub(d) > 366 {
 			t.Fatalf("%q from %v: %v is later than its gap allows", spec, d, on)
 		}
-		if at := s.at(d, time.UTC); at.Hour() != s.hour || at.Minute() != s.minute {
+		if at := s.At(d, time.UTC); at.Hour() != s.hour || at.Minute() != s.minute {
 			t.Fatalf("%q: %v", spec, at)
 		}
 	})

@@ -1,4 +1,6 @@
-package scheduler
+// Package schedule reads cron expressions of five fields and finds the dates on which they are active. It promises exactly one activation
+// on such a date in every zone. It knows neither what is due then nor for whom.
+package schedule
 
 import (
 	"errors"
@@ -11,12 +13,12 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// schedule is a cron expression of five fields on a civil clock: the dates it is active on and the first minute of such a date.
+// Schedule is a cron expression of five fields on a civil clock: the dates it is active on and the first minute of such a date.
 //
 // robfig/cron parses it, but its Next is not used for releases: on a real zone it skips a run in the spring gap, repeats one in
 // the autumn overlap and gives up after five years without an activation. Here the date is found without any zone, and
 // care.Date.At turns it into an instant, so that each date has exactly one release in every zone.
-type schedule struct {
+type Schedule struct {
 	dom, month, dow uint64
 	either          bool // day of month and day of week are both limited: one of them is enough (crontab(5))
 	daily           bool
@@ -28,32 +30,33 @@ var fiveFields = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month 
 
 const star = 1 << 63 // robfig/cron sets the top bit of a field that was *
 
-var errNoZone = errors.New("it names a time zone, but a schedule always runs on the recipient's own clock")
+// ErrNoZone is returned for an expression that names a zone.
+var ErrNoZone = errors.New("it names a time zone, but a schedule always runs on the recipient's own clock")
 
-// parseSchedule reads a schedule.
-func parseSchedule(spec string) (s schedule, err error) {
+// Parse reads a schedule.
+func Parse(spec string) (s Schedule, err error) {
 	spec = strings.TrimSpace(spec)
 	if strings.HasPrefix(spec, "TZ=") || strings.HasPrefix(spec, "CRON_TZ=") {
-		return schedule{}, errNoZone
+		return Schedule{}, ErrNoZone
 	}
 	if strings.HasPrefix(spec, "@") {
-		return schedule{}, fmt.Errorf("%q is no time of a day", spec)
+		return Schedule{}, fmt.Errorf("%q is no time of a day", spec)
 	}
 	defer func() {
 		// The parser slices without looking, e.g. "TZ=UTC" with no space; what it cannot take must not stop the daemon.
 		if recover() != nil {
-			s, err = schedule{}, fmt.Errorf("%q cannot be read", spec)
+			s, err = Schedule{}, fmt.Errorf("%q cannot be read", spec)
 		}
 	}()
 	parsed, err := fiveFields.Parse(spec)
 	if err != nil {
-		return schedule{}, err
+		return Schedule{}, err
 	}
 	c, ok := parsed.(*cron.SpecSchedule)
 	if !ok || c.Hour&^star == 0 || c.Minute&^star == 0 {
-		return schedule{}, fmt.Errorf("%q cannot be read", spec)
+		return Schedule{}, fmt.Errorf("%q cannot be read", spec)
 	}
-	s = schedule{
+	s = Schedule{
 		dom: c.Dom, month: c.Month, dow: c.Dow,
 		either: c.Dom&star == 0 && c.Dow&star == 0,
 		hour:   bits.TrailingZeros64(c.Hour), minute: bits.TrailingZeros64(c.Minute),
@@ -65,7 +68,7 @@ func parseSchedule(spec string) (s schedule, err error) {
 	return s, nil
 }
 
-func (s *schedule) activeOn(month, day, weekday int) bool {
+func (s *Schedule) activeOn(month, day, weekday int) bool {
 	if s.month>>month&1 == 0 {
 		return false
 	}
@@ -76,18 +79,18 @@ func (s *schedule) activeOn(month, day, weekday int) bool {
 	return dom && dow
 }
 
-// active reports whether the schedule has an activation on the date.
-func (s *schedule) active(d care.Date) bool {
+// Active reports whether the schedule has an activation on the date.
+func (s *Schedule) Active(d care.Date) bool {
 	return s.daily || s.activeOn(int(d.Month()), d.Day(), int(d.Weekday()))
 }
 
-// longestGap bounds every search: eight years lie between the 29 Februaries around 2100.
-const longestGap = 8*366 + 1
+// LongestGap bounds every search: eight years lie between the 29 Februaries around 2100.
+const LongestGap = 8*366 + 1
 
-// next returns the first active date on or after d; no date if there is none within eight years.
-func (s *schedule) next(d care.Date) care.Date {
-	for n := 0; !s.active(d); n++ {
-		if n > longestGap {
+// Next returns the first active date on or after d; no date if there is none within eight years.
+func (s *Schedule) Next(d care.Date) care.Date {
+	for n := 0; !s.Active(d); n++ {
+		if n > LongestGap {
 			return care.Date{}
 		}
 		d = d.AddDays(1)
@@ -95,11 +98,11 @@ func (s *schedule) next(d care.Date) care.Date {
 	return d
 }
 
-// since returns the earliest date whose next active date is on or after d: the day after the last active one before d.
-func (s *schedule) since(d care.Date) care.Date {
-	for n := 0; n <= longestGap; n++ {
+// Since returns the earliest date whose next active date is on or after d: the day after the last active one before d.
+func (s *Schedule) Since(d care.Date) care.Date {
+	for n := 0; n <= LongestGap; n++ {
 		before := d.AddDays(-1)
-		if s.active(before) {
+		if s.Active(before) {
 			break
 		}
 		d = before
@@ -107,11 +110,11 @@ func (s *schedule) since(d care.Date) care.Date {
 	return d
 }
 
-// at returns the instant of the activation on an active date, on the clocks of loc.
-func (s *schedule) at(d care.Date, loc *time.Location) time.Time { return d.At(s.hour, s.minute, loc) }
+// At returns the instant of the activation on an active date, on the clocks of loc.
+func (s *Schedule) At(d care.Date, loc *time.Location) time.Time { return d.At(s.hour, s.minute, loc) }
 
-// gap returns the longest distance in days between two activations from 2000 to 2100, or more than 366 if there is none at all.
-func (s *schedule) gap() int {
+// Gap returns the longest distance in days between two activations from 2000 to 2100, or more than 366 if there is none at all.
+func (s *Schedule) Gap() int {
 	if s.daily {
 		return 1
 	}
@@ -129,7 +132,7 @@ func (s *schedule) gap() int {
 		}
 	}
 	if last == 0 {
-		return longestGap + 1
+		return LongestGap + 1
 	}
 	return longest
 }
