@@ -281,12 +281,12 @@ func withoutTime(s string) string {
 	if i := strings.IndexAny(s, "Tt"); i >= 8 && i+1 < len(s) && s[i-1] >= '0' && s[i-1] <= '9' && s[i+1] >= '0' && s[i+1] <= '9' {
 		return s[:i]
 	}
-	i := strings.IndexByte(s, ':')
-	if i < 0 {
+	hour, _, found := strings.Cut(s, ":")
+	if !found {
 		return s
 	}
-	before := strings.TrimRight(s[:i], "0123456789")
-	if len(s[:i])-len(before) > 2 || before == "" {
+	before := strings.TrimRight(hour, "0123456789")
+	if len(hour)-len(before) > 2 || before == "" {
 		return s
 	}
 	before = strings.TrimSpace(before)

@@ -55,6 +55,7 @@ func (t *table) readLine() (line, error) {
 	var err error
 	if len(t.pending) > 0 {
 		l, t.pending = t.pending[0], t.pending[1:]
+		err = l.err
 	} else {
 		l, err = t.text.readLine()
 	}
@@ -171,12 +172,10 @@ func (t *table) sniff(known map[string]column) (header, raw []string, err error)
 			}
 			header, raw = append([]string(nil), cells...), t.rawCells(nil)
 			next, err := t.readLine()
-			if err != nil {
-				return header, raw, nil //nolint:nilerr // the next read says it again
-			}
+			next.err = err // for the next read to say
 			t.pending = append([]line{next}, t.pending...)
 			t.next--
-			if below, _, ok := split(next.text, comma, nil); ok && twoRows(header, below, known) {
+			if below, _, ok := split(next.text, comma, nil); err == nil && ok && twoRows(header, below, known) {
 				return nil, nil, errTwoRows
 			}
 			return header, raw, nil

@@ -64,8 +64,11 @@ type text struct {
 	max      int               // bytes of a line
 }
 
-// line is one line without its end: as it is in the file, and in UTF-8.
-type line struct{ raw, text string }
+// line is one line without its end: as it is in the file, and in UTF-8; err is what reading it ahead of time failed with.
+type line struct {
+	raw, text string
+	err       error
+}
 
 func newText(r io.Reader, asked string, longest int) (*text, error) {
 	t := &text{in: bufio.NewReaderSize(r, window), encoding: UTF8, end: '\n', max: longest}
@@ -179,7 +182,7 @@ func (t *text) readLine() (line, error) {
 			raw = strings.TrimPrefix(raw, "\n")
 		}
 		if size > t.max {
-			return line{raw[:80], strings.ToValidUTF8(raw[:80], "\ufffd")}, errLong
+			return line{raw: raw[:80], text: strings.ToValidUTF8(raw[:80], "\ufffd")}, errLong
 		}
 		return t.decode(raw)
 	}
@@ -191,7 +194,7 @@ func (t *text) decode(raw string) (line, error) {
 		ascii = raw[i] < utf8.RuneSelf
 	}
 	if ascii {
-		return line{raw, raw}, nil
+		return line{raw: raw, text: raw}, nil
 	}
 	if !t.decided {
 		ahead, _ := t.in.Peek(window)
@@ -202,10 +205,10 @@ func (t *text) decode(raw string) (line, error) {
 		t.choose(name)
 	}
 	if t.decoder == nil {
-		return line{raw, raw}, nil
+		return line{raw: raw, text: raw}, nil
 	}
 	if utf8.ValidString(raw) && t.encoding != Windows1252 {
-		return line{raw, strings.Map(func(r rune) rune {
+		return line{raw: raw, text: strings.Map(func(r rune) rune {
 			if r >= utf8.RuneSelf {
 				return utf8.RuneError // a row of another encoding than the file's: taken for the file's it would be other words
 			}
@@ -216,7 +219,7 @@ func (t *text) decode(raw string) (line, error) {
 	if err != nil {
 		out = strings.ToValidUTF8(raw, "\ufffd")
 	}
-	return line{raw, out}, nil
+	return line{raw: raw, text: out}, nil
 }
 
 // evidence finds the encoding that a text beyond ASCII is likeliest in, and refuses to guess.
