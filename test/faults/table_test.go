@@ -63,6 +63,7 @@ var promises = map[int]promise{
 	27: {"a backlog of 100,000 released, 2 replicas, 1,000 a second allowed", "memory 128 MiB at most; the rate never exceeded"},
 	28: {"receipts shuffled, ten-fold, before the gateway answers", "the final state is right"},
 	29: {"reloads under load, half of them broken; Kubernetes' `..data` swap", "the old book goes on; a good one is live within 5 s"},
+	42: {"a relay that refuses us (greeting, sender, relaying, every address, a code that nobody knows), then accepts", "failed 0; the channel pauses and asks; after resume each goes once"},
 	43: {"a dry run, e-mail redirected to one address, then the real thing", "no customer gets anything of the trial; then each gets everything once"},
 	44: {"the secret key changed: in front, then alone; the address key kept apart", "to a stopped number 0 under any id; no callback refused; without the addresses' key no start"},
 	45: {"Redis away, loading or failing over at the start, up to a minute", "waits: alive, not ready with the reason, SIGTERM within 2 s; goes on within 5 s of Redis' return"},
