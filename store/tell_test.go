@@ -13,13 +13,13 @@ func TestEveryChangeIsToldOnce(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		ended  care.State // "" = it waits
-		change func(*bundle, *testing.T, string)
+		change func(*testing.T, *bundle, string)
 		want   care.State
 	}{
-		"delivered":            {care.StateSent, func(b *bundle, t *testing.T, id string) { b.receipts(t, receipt(id, care.StateDelivered)) }, care.StateDelivered},
-		"undelivered":          {care.StateSent, func(b *bundle, t *testing.T, id string) { b.receipts(t, receipt(id, care.StateUndelivered)) }, care.StateUndelivered},
-		"uncertain, then sent": {care.StateUncertain, func(b *bundle, t *testing.T, id string) { _, _ = b.Resolve(t.Context(), []string{id}, "sent") }, care.StateSent},
-		"given up":             {"", func(b *bundle, t *testing.T, id string) { _, _ = b.Drop(t.Context(), []string{id}) }, care.StateSkipped},
+		"delivered":            {care.StateSent, func(t *testing.T, b *bundle, id string) { b.receipts(t, receipt(id, care.StateDelivered)) }, care.StateDelivered},
+		"undelivered":          {care.StateSent, func(t *testing.T, b *bundle, id string) { b.receipts(t, receipt(id, care.StateUndelivered)) }, care.StateUndelivered},
+		"uncertain, then sent": {care.StateUncertain, func(t *testing.T, b *bundle, id string) { _, _ = b.Resolve(t.Context(), []string{id}, "sent") }, care.StateSent},
+		"given up":             {"", func(t *testing.T, b *bundle, id string) { _, _ = b.Drop(t.Context(), []string{id}) }, care.StateSkipped},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -31,7 +31,7 @@ func TestEveryChangeIsToldOnce(t *testing.T) {
 				complete(t, b.Store, result(claimOne(t, b.Store, time.Minute), tt.ended, epoch))
 			}
 			for range 3 {
-				tt.change(b, t, o.ID)
+				tt.change(t, b, o.ID)
 			}
 			b.expect(t, o, tt.want)
 			events, err := b.Events(t.Context(), "", 10)
