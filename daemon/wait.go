@@ -97,10 +97,21 @@ func (d *Daemon) openStore(ctx context.Context) error {
 // tryStore opens Redis and compares it with what CARE_STATE_DIR remembers.
 func (d *Daemon) tryStore(ctx context.Context) error {
 	set := d.env.Settings
-	st, err := store.Open(ctx, store.Options{
-		URL: set.RedisURL.Reveal(), AllowUnsafe: set.AllowUnsafeRedis, Clock: d.env.Now, Logger: d.log, Retention: time.Duration(set.Retention),
-		Migrate: true, Changed: d.metrics.Changed, Trial: set.Trial(),
-	})
+	var st *store.Store
+	var err error
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		st, err = store.Open(ctx, store.Options{
+			URL: set.RedisURL.Reveal(), AllowUnsafe: set.AllowUnsafeRedis, Clock: d.env.Now, Logger: d.log, Retention: time.Duration(set.Retention),
+			Migrate: true, Changed: d.metrics.Changed, Trial: set.Trial(),
+		})
+	}()
+	select {
+	case <-opened:
+	case <-ctx.Done(): // a read of a Redis that hangs ends by its own time-out only
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return err
 	}

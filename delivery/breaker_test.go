@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -52,6 +53,29 @@ func TestBreaker(t *testing.T) {
 		if got, closed := b.allows(now, 100, tt.out), b.closedFor(now); got != tt.want || closed != tt.closed {
 			t.Errorf("%s: %d may go and nothing for %v, want %d and %v", tt.name, got, closed, tt.want, tt.closed)
 		}
+	}
+}
+
+// What is logged is a change: that the gateway is in trouble, and that it is not any more, however many messages it refuses between.
+func TestABreakerTellsEachChangeOnce(t *testing.T) {
+	t.Parallel()
+	var b breaker
+	var told []bool
+	say := func(n int, kind care.Kind, at time.Duration) {
+		for range n {
+			if open, changed := b.record(noon.Add(at), kind, 0); changed {
+				told = append(told, open)
+			}
+		}
+	}
+	say(3*breakAfter, care.KindRetry, 0)
+	say(probes, care.KindUncertain, breakFirst)
+	say(50, "", time.Minute)
+	say(breakAfter-1, care.KindRetry, time.Minute)
+	say(1, care.KindRecipient, time.Minute)
+	say(breakAfter, care.KindRetry, time.Hour)
+	if want := []bool{true, false, true}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
 	}
 }
 

@@ -165,7 +165,7 @@ func (h *house) brake() {
 	h.serve()
 	peers.Eventually(h.t, 30*time.Second, "the brake stands", func() error {
 		out, _ := h.try("doctor")
-		if !strings.Contains(out, "the brake holds example/birthday") {
+		if !strings.Contains(out, " of example/birthday: ") {
 			return fmt.Errorf("doctor says:\n%s", out)
 		}
 		return nil

@@ -245,6 +245,9 @@ func (f SMTPFault) drawn() SMTPFault {
 			f.Do, f.Code, f.Text = DoReply, 451, "4.3.0 mixed fault"
 		case 1:
 			f.Do, f.Code, f.Text = DoReply, 550, "5.0.0 mixed fault"
+			if f.At == AtMail { // a server that refuses the sender refuses every message: that is no fault of one
+				f.At = AtRcpt
+			}
 		case 2:
 			f.Do = DoHang
 		default:
