@@ -53,9 +53,13 @@ func (k *Index) Add(id string, keys []uint64) {
 	}
 }
 
-// Len is of sort.Interface, as Less and Swap: keys in order, with who has them.
-func (k *Index) Len() int           { return len(k.keys) }
+// Len is of sort.Interface: keys in order, with who has them.
+func (k *Index) Len() int { return len(k.keys) }
+
+// Less is of sort.Interface.
 func (k *Index) Less(i, j int) bool { return k.keys[i] < k.keys[j] }
+
+// Swap is of sort.Interface.
 func (k *Index) Swap(i, j int) {
 	k.keys[i], k.keys[j] = k.keys[j], k.keys[i]
 	k.who[i], k.who[j] = k.who[j], k.who[i]

@@ -64,9 +64,11 @@ var promises = map[int]promise{
 	28: {"receipts shuffled, ten-fold, before the gateway answers", "the final state is right"},
 	29: {"reloads under load, half of them broken; Kubernetes' `..data` swap", "the old book goes on; a good one is live within 5 s"},
 	42: {"a mail server that refuses us for every mail, five ways, then takes mail", "the channel pauses, nothing is failed; after a resume each goes once"},
+	41: {"channels, a program and the dealer stopped and let go at every moment of a day's messages", "lost 0; none skipped, none twice"},
 	43: {"a dry run, e-mail redirected to one address, then the real thing", "no customer gets anything of the trial; then each gets everything once"},
 	44: {"the secret key changed: in front, then alone; the address key kept apart", "to a stopped number 0 under any id; no callback refused; without the addresses' key no start"},
 	45: {"Redis away, loading or failing over at the start, up to a minute", "waits: alive, not ready with the reason, SIGTERM within 2 s; goes on within 5 s of Redis' return"},
+	46: {"a year of two stores, one in Chinese and one in English, some customers with one number, on a fast clock", "what was planned beforehand arrives once; missing 0, unplanned 0"},
 }
 
 // result is what a row gave.

@@ -326,6 +326,9 @@ func (w *world) empty(ctx context.Context) error {
 
 func (w *world) open(ctx context.Context) (err error) {
 	w.store, err = store.Open(ctx, store.Options{URL: w.redis.url(), Clock: w.now, Logger: w.opt.Log, Retention: 200 * 24 * time.Hour})
+	if err == nil { // as the daemon does
+		w.store.ReadAddresses(func(c *care.Customer) []care.AddressHash { return w.checked.Addresses(c) })
+	}
 	return err
 }
 
