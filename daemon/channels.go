@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/carebell/carebell/care"
@@ -311,14 +312,5 @@ func (r redirected) Route(m *care.Message, open func(gateway string) bool) strin
 }
 
 func channelNames(senders map[care.Channel]delivery.Sender) string {
-	var names []string
-	for _, ch := range care.Channels {
-		if senders[ch] != nil {
-			names = append(names, string(ch))
-		}
-	}
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(names, ", ")
+	return strings.Trim(fmt.Sprint(slices.Sorted(maps.Keys(senders))), "[]")
 }
