@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/carebell/carebell/care"
@@ -312,5 +311,11 @@ func (r redirected) Route(m *care.Message, open func(gateway string) bool) strin
 }
 
 func channelNames(senders map[care.Channel]delivery.Sender) string {
-	return strings.Trim(fmt.Sprint(slices.Sorted(maps.Keys(senders))), "[]")
+	var names []string
+	for _, ch := range care.Channels {
+		if senders[ch] != nil {
+			names = append(names, string(ch))
+		}
+	}
+	return cmp.Or(strings.Join(names, ", "), "none")
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/daemon/metrics"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/store"
 	"github.com/robfig/cron/v3"
@@ -71,11 +72,7 @@ func (d *Daemon) apply(ctx context.Context, changes []care.Change) error {
 }
 
 func (d *Daemon) leading(leads bool) {
-	value := 0.0
-	if leads {
-		value = 1
-	}
-	d.metrics.Leader.Set(value)
+	d.metrics.Leader.Set(metrics.Truth(leads))
 	d.leads.Store(leads)
 	d.log.LogAttrs(context.Background(), slog.LevelInfo, "the lead of the sweep", slog.Bool("leads", leads))
 }

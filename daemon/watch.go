@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/daemon/metrics"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/service/operate"
 	sdnotify "github.com/coreos/go-systemd/v22/daemon"
@@ -194,10 +195,7 @@ func (d *Daemon) scrape(ctx context.Context) {
 // showReady shows whether this replica can do its work, and if it sends nothing, why.
 func (d *Daemon) showReady(ctx context.Context) {
 	why, err := d.halted(ctx)
-	d.metrics.Ready.Set(0)
-	if err == nil && d.book.Load() != nil {
-		d.metrics.Ready.Set(1)
-	}
+	d.metrics.Ready.Set(metrics.Truth(err == nil && d.book.Load() != nil))
 	d.metrics.Halted(why)
 }
 

@@ -168,11 +168,12 @@ const (
 // Halted shows why nothing is sent; "" = it is.
 func (m *Metrics) Halted(why string) {
 	for _, w := range []string{HaltRestored, HaltUnsafe, HaltClock} {
-		m.halted.WithLabelValues(w).Set(truth(w == why))
+		m.halted.WithLabelValues(w).Set(Truth(w == why))
 	}
 }
 
-func truth(is bool) float64 {
+// Truth is a yes or a no as a gauge shows it.
+func Truth(is bool) float64 {
 	if is {
 		return 1
 	}
@@ -181,7 +182,7 @@ func truth(is bool) float64 {
 
 // Reloaded counts a try to read the book anew.
 func (m *Metrics) Reloaded(ok bool) {
-	m.reloadOK.Set(truth(ok))
+	m.reloadOK.Set(Truth(ok))
 	m.reloads.WithLabelValues(map[bool]string{true: "ok", false: "error"}[ok]).Inc()
 }
 
@@ -237,7 +238,7 @@ func (m *Metrics) Stops(op *care.Operator) {
 	if op.All {
 		paused["all"] = 1
 	}
-	set := func(scope string, on bool) { paused[scope] = truth(on) }
+	set := func(scope string, on bool) { paused[scope] = Truth(on) }
 	for name, on := range op.Programs {
 		set("program:"+name, on)
 	}
