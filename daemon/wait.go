@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,7 +115,7 @@ func (d *Daemon) tryStore(ctx context.Context) error {
 		return err
 	}
 	d.store = st
-	if err := cmp.Or(st.EnterTrial(ctx), d.expectWatermark(ctx)); err != nil {
+	if err := d.expectWatermark(ctx); err != nil {
 		st.Close()
 		return err
 	}

@@ -32,7 +32,8 @@ type Options struct {
 	Embedded bool
 	// Reader opens without writing anything, not even the version of the layout: for commands that look, or write customers only.
 	Reader bool
-	// Migrate brings state of an older version to this one before anything else is done: for the daemon. Without it such a state is refused.
+	// Migrate brings state of an older version to this one before anything else is done, and begins or ends a trial: for the daemon. Without it
+	// such a state is refused.
 	Migrate bool
 	// Clock is the daemon's clock, by which messages become due; nil = time.Now. Leases never follow it.
 	Clock func() time.Time
@@ -157,6 +158,11 @@ func (s *Store) check(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", f.What, f.err)
 	} else if !f.OK {
 		return fmt.Errorf("%w: %s; %s", ErrState, f.What, f.Remedy)
+	}
+	if s.opts.Migrate && !s.opts.Reader {
+		if err := s.enterTrial(ctx); err != nil {
+			return err
+		}
 	}
 	// Redis refuses a SETNX when it is full, even of a key that is there.
 	if s.opts.Reader || s.client.Exists(ctx, versionKey()).Val() == 1 {

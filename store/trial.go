@@ -17,9 +17,9 @@ const trialKept = 14 * 24 * time.Hour
 // trialKey names the trial that goes on.
 func trialKey() string { return keyspace.Shared.Global("trial") }
 
-// EnterTrial begins a trial, or ends the one that went on before, by whether the store is a trial's (Options.Trial). A new trial begins with
-// nothing: what an ended one left is deleted. What an ended one recorded is kept for 14 days. The daemon calls it when it starts.
-func (s *Store) EnterTrial(ctx context.Context) error {
+// enterTrial begins a trial, or ends the one that went on before, by whether the store is a trial's (Options.Trial). A new trial begins with
+// nothing: what an ended one left is deleted. What an ended one recorded is kept for 14 days.
+func (s *Store) enterTrial(ctx context.Context) error {
 	on, err := s.client.Get(ctx, trialKey()).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("look for a trial: %w", err)
@@ -28,8 +28,10 @@ func (s *Store) EnterTrial(ctx context.Context) error {
 	case s.opts.Trial == on:
 		return nil
 	case s.keys == keyspace.Trial:
-		err = s.eachTrialKey(ctx, func(pipe redis.Pipeliner, key string) { pipe.Unlink(ctx, key) })
-		return errors.Join(err, s.client.Set(ctx, trialKey(), s.opts.Trial, 0).Err())
+		if err := s.eachTrialKey(ctx, func(pipe redis.Pipeliner, key string) { pipe.Unlink(ctx, key) }); err != nil {
+			return err // it is not begun, so that the next start deletes the rest
+		}
+		return s.client.Set(ctx, trialKey(), s.opts.Trial, 0).Err()
 	}
 	if err := s.eachTrialKey(ctx, func(pipe redis.Pipeliner, key string) { pipe.Expire(ctx, key, trialKept) }); err != nil {
 		return err

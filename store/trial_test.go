@@ -11,11 +11,7 @@ import (
 // onTrial opens a store of a trial on the same Redis, as carebell does at its start.
 func (b *bundle) onTrial(t testing.TB) *Store {
 	t.Helper()
-	s := open(t, Options{URL: b.url, Clock: b.clock.now, Embedded: b.embed, Trial: "dry run"})
-	if err := s.EnterTrial(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return open(t, Options{URL: b.url, Clock: b.clock.now, Embedded: b.embed, Migrate: true, Trial: "dry run"})
 }
 
 // TestATrialLeavesNoTrace tries messages out, and then plans and sends them for real.
@@ -51,9 +47,7 @@ func TestATrialLeavesNoTrace(t *testing.T) {
 		}
 
 		// Outside of the trial nothing has happened.
-		if err := b.EnterTrial(ctx); err != nil {
-			t.Fatal(err)
-		}
+		open(t, Options{URL: b.url, Clock: b.clock.now, Embedded: b.embed, Migrate: true})
 		if facts, err = b.Facts(ctx, []string{one.Customer}); err != nil || facts[0].Ledger[one.ID].State != care.StateDue {
 			t.Fatalf("after the trial the ledger says %v, %v; want that it is due", facts[0].Ledger, err)
 		}
