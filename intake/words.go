@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"strings"
 	"unicode"
+
+	caretext "github.com/carebell/carebell/care/text"
 )
 
 //go:embed words.txt
@@ -60,15 +62,7 @@ func foldWith(s string, simple map[rune]rune) string {
 }
 
 // narrow turns a full-width form into its plain character.
-func narrow(r rune) rune {
-	switch {
-	case r >= '\uff01' && r <= '\uff5e':
-		return r - 0xfee0
-	case r == '\u3000':
-		return ' '
-	}
-	return r
-}
+func narrow(r rune) rune { return caretext.Narrow(r) }
 
 // meaning returns what a word of a kind means, "" if it is not known.
 func meaning(kind, s string) string {

@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
+
+	"github.com/carebell/carebell/care/text"
 )
 
 // maxRaw is more than any written form of a number needs: 15 digits (ITU-T E.164) with their punctuation.
@@ -74,7 +76,7 @@ func bare(dst []byte, raw string) ([]byte, bool) {
 	// A spreadsheet that took the column for numbers writes 13800138000.0: the digits are all there.
 	raw = strings.TrimSuffix(raw, ".0")
 	for _, r := range raw {
-		switch r = foldRune(r); {
+		switch r = text.Narrow(r); {
 		case r >= '0' && r <= '9':
 			dst = append(dst, byte(r))
 		case r == '+':
@@ -100,21 +102,10 @@ func ignorable(r rune) bool {
 	return r >= '\u2000' && r <= '\u2015' || r >= '\u202a' && r <= '\u202f' || r >= '\u2060' && r <= '\u2069'
 }
 
-// foldRune turns full-width forms (U+FF01 to U+FF5E) and the ideographic space into ASCII.
-func foldRune(r rune) rune {
-	switch {
-	case r >= '\uff01' && r <= '\uff5e':
-		return r - 0xfee0
-	case r == '\u3000':
-		return ' '
-	}
-	return r
-}
-
 func fold(s string) string {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
-			return strings.Map(foldRune, s)
+			return strings.Map(text.Narrow, s)
 		}
 	}
 	return s

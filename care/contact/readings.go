@@ -3,6 +3,8 @@ package contact
 import (
 	"slices"
 	"strings"
+
+	"github.com/carebell/carebell/care/text"
 )
 
 // Readings returns the numbers, in E.164, that somebody else's spelling of one may mean: with a plus or a country's prefix for calls abroad,
@@ -45,7 +47,7 @@ func Readings(raw string, countries ...string) []string {
 // dialled returns the digits of a number, and whether a plus stands before them.
 func dialled(raw string) (digits string, plus bool) {
 	digits = strings.Map(func(r rune) rune {
-		switch r = foldRune(r); {
+		switch r = text.Narrow(r); {
 		case r >= '0' && r <= '9':
 			return r
 		case r == '+':

@@ -102,3 +102,14 @@ func dropped(r rune) bool {
 	}
 	return r == utf8.RuneError
 }
+
+// Narrow turns full-width forms (U+FF01 to U+FF5E) and the ideographic space into ASCII; any other rune comes back as it is.
+func Narrow(r rune) rune {
+	switch {
+	case r >= '\uff01' && r <= '\uff5e':
+		return r - 0xfee0
+	case r == '\u3000':
+		return ' '
+	}
+	return r
+}

@@ -144,3 +144,12 @@ func BenchmarkLine(b *testing.B) {
 		})
 	}
 }
+
+func TestNarrow(t *testing.T) {
+	t.Parallel()
+	for from, want := range map[string]string{"ＳＴＯＰ！": "STOP!", "１３８　００": "138 00", "～": "~", "保养。abc": "保养。abc", "ｱ￥": "ｱ￥"} {
+		if got := strings.Map(text.Narrow, from); got != want {
+			t.Errorf("%q: got %q, want %q", from, got, want)
+		}
+	}
+}
