@@ -83,8 +83,8 @@ func TestASafeFirstDay(t *testing.T) {
 	h := build(t)
 	const n = 3
 	h.put(h.dueNow(n))
-	real := h.env
-	h.env = append(slices.Clone(real), "CARE_DRY_RUN=true")
+	outside := h.env
+	h.env = append(slices.Clone(outside), "CARE_DRY_RUN=true")
 	p := h.serve()
 	peers.Eventually(t, 30*time.Second, "the dry run records everything", func() error {
 		if got := len(h.records("skipped")); got != 4*n {
@@ -99,7 +99,7 @@ func TestASafeFirstDay(t *testing.T) {
 	if err := p.Wait(10 * time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if h.env = real; len(h.records("")) != 0 {
+	if h.env = outside; len(h.records("")) != 0 {
 		t.Errorf("the dry run has left %d real records", len(h.records("")))
 	}
 
