@@ -94,10 +94,13 @@ func after(rec care.Record, t attempt) (care.Record, time.Time) {
 // sendMost is how often a message is sent whose outcome nobody knows. If two repeats got no answer, a third will not.
 const sendMost = 3
 
-// unanswered counts the attempts of which nobody knows what became.
+// repeatedAtOnce is the code of a try that the HTTP client repeated by itself within one attempt, because the receiver knows the id.
+const repeatedAtOnce = "repeated_at_once"
+
+// unanswered counts the attempts of which nobody knows what became, what was repeated within one not apart.
 func unanswered(rec *care.Record) (n int) {
 	for _, a := range rec.Attempts {
-		if a.Kind == care.KindUncertain {
+		if a.Kind == care.KindUncertain && a.Code != repeatedAtOnce {
 			n++
 		}
 	}
@@ -125,7 +128,7 @@ func withAttempts(rec care.Record, t attempt, kind care.Kind, failure care.Error
 			Kind: kind, Code: failure.Code, Took: t.took, Provider: t.receipt.ProviderID, Said: failure.Said,
 		}
 		if i < tries-1 {
-			a.Kind, a.Code, a.Provider, a.Said = care.KindRetry, "repeated_at_once", "", ""
+			a.Kind, a.Code, a.Provider, a.Said = care.KindRetry, repeatedAtOnce, "", ""
 			if t.receipt.Reached || failure.Reached {
 				a.Kind = care.KindUncertain // the receiver may have it: the try after it was a repeat
 				rec.Repeats++

@@ -182,3 +182,19 @@ func TestARepeatAfterAnUnansweredTryIsOnRecord(t *testing.T) {
 		t.Errorf("refused at the repeat: %s on %s", rec.State, rec.Channel)
 	}
 }
+
+// TestWhatIsRepeatedAtOnceIsOneSend: an endpoint that knows the id is asked again later, however often the client asked at once.
+func TestWhatIsRepeatedAtOnceIsOneSend(t *testing.T) {
+	t.Parallel()
+	rec := record()
+	for sends := 1; sends <= sendMost; sends++ {
+		rec, _ = after(rec, attempt{err: &care.Error{Kind: care.KindUncertain, Tries: 3, Reached: true}, at: noon, policy: Resend, unit: 0.5})
+		want := care.StateRetry
+		if sends == sendMost {
+			want = care.StateUncertain
+		}
+		if rec.State != want || len(rec.Attempts) != 3*sends {
+			t.Fatalf("after send %d: %s with %d attempts, want %s with %d", sends, rec.State, len(rec.Attempts), want, 3*sends)
+		}
+	}
+}

@@ -106,8 +106,9 @@ func TestRow21ClocksJump(t *testing.T) {
 			}
 		}
 	}
-	if fast > 0 || slow > 0 {
-		t.Errorf("%d attempts on a clock that was an hour fast, %d on one that was an hour slow: such a replica sends nothing", fast, slow)
+	// A replica that is an hour off claims nothing; what it had prepared by the right clock goes, and stands on record by the wrong one.
+	if fast < 20 || slow < 20 {
+		t.Errorf("%d attempts on a clock that was an hour fast, %d on one that was an hour slow: the clocks have not jumped", fast, slow)
 	}
 	f := h.judge("21, clocks", fmt.Sprintf("%d jumps of the clocks of 1 and of 3 replicas by up to an hour; of %d due in 2 to 3 hours went early %d", jumps, notYet, h.early()))
 	if f.Sent != due || f.Pending != notYet || f.Duplicates+f.Repeats+f.Uncertain > 0 {
