@@ -96,7 +96,7 @@ type DKIM struct {
 
 // SMS says how text messages leave.
 type SMS struct {
-	Gateway      string  `desc:"kannel, twilio, vonage, aliyun, tencent, or the name of a file in the book's gateways/"`
+	Gateway      string  `desc:"kannel, twilio, vonage, aliyun, tencent, a shipped file (docs/gateways.md), or a file of the book's gateways/"`
 	URL          string  `desc:"the gateway's address, where it has no fixed one"`
 	User         string  `desc:"user, account or access key id"`
 	Password     Secret  `desc:"password, token or access key secret"`

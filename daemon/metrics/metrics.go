@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/store"
@@ -48,6 +49,8 @@ type Metrics struct {
 	paused         *prometheus.GaugeVec
 	brake          *prometheus.GaugeVec
 	EventsDropped  prometheus.Counter
+	balance        *prometheus.GaugeVec
+	balanceLow     *prometheus.GaugeVec
 
 	shown                sync.Mutex
 	pausedNow, brakesNow map[string]float64
@@ -128,6 +131,8 @@ func New(version string) *Metrics {
 		reloadOK:       gauge("carebell_book_last_reload_successful", "1 if the care book was taken when it was last read, 0 if an older one goes on."),
 		paused:         gauges("carebell_paused", "1 while a pause stands.", "scope"),
 		brake:          gauges("carebell_brake_engaged", "1 while the brake holds back a surge until an operator says go.", "dealer", "program"),
+		balance:        gauges("carebell_gateway_balance", "What an SMS account is worth, where its gateway can be asked; on the leader.", "gateway"),
+		balanceLow:     gauges("carebell_gateway_balance_low", "Below what an SMS account's balance somebody should act.", "gateway"),
 		EventsDropped:  counter("carebell_webhook_events_dropped_total", "Events for CARE_WEBHOOK_URL that were given up."),
 	}
 	m.sweepSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -301,6 +306,16 @@ func kindName(kind care.Kind) string {
 // Deferred counts a message that waits because of its gateway or its domain.
 func (m *Metrics) Deferred(ch care.Channel, gateway, why string) {
 	m.deferred.WithLabelValues(string(ch), gateway, why).Inc()
+}
+
+// Balances shows what accounts are worth, and nothing of those that are not named.
+func (m *Metrics) Balances(all []sms.Balance) {
+	m.balance.Reset()
+	m.balanceLow.Reset()
+	for _, b := range all {
+		m.balance.WithLabelValues(b.Gateway).Set(b.Value)
+		m.balanceLow.WithLabelValues(b.Gateway).Set(b.Low)
+	}
 }
 
 // GatewaysOf makes the series of the gateways exist.

@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/channels/email"
 	"github.com/carebell/carebell/channels/email/mailbox"
 	"github.com/carebell/carebell/channels/httpclient"
@@ -29,6 +31,14 @@ type Doctor struct {
 	StoreErr error // why there is no store
 	Gateways func() ([]sms.Gateway, error)
 	Senders  OpenSenders
+	Words    *texts.Language // of what is said of mail and balances; nil = English
+}
+
+func (d *Doctor) words() *texts.Language {
+	if d.Words == nil {
+		return texts.For("")
+	}
+	return d.Words
 }
 
 // DialTimeout is how long a doctor waits for a server to take a connection.
@@ -170,7 +180,7 @@ func (d *Doctor) channels(ctx context.Context, book *carebook.Compiled, tell fun
 	if !set.Webhook.URL.IsZero() {
 		tell(reachURL(ctx, "webhook endpoint", set.Webhook.URL.Reveal()))
 	}
-	d.senders(book, len(gateways) > 0, tell)
+	d.senders(ctx, book, len(gateways) > 0, tell)
 	for _, to := range []struct {
 		ch   care.Channel
 		name string
@@ -210,7 +220,7 @@ func some(all []string, n int) string {
 }
 
 // senders sets the channels up as serve would, and takes them down again. Without a book the gateways' files are not known.
-func (d *Doctor) senders(book *carebook.Compiled, gateways bool, tell func(store.Finding)) {
+func (d *Doctor) senders(ctx context.Context, book *carebook.Compiled, gateways bool, tell func(store.Finding)) {
 	if book == nil && gateways {
 		return
 	}
@@ -220,10 +230,30 @@ func (d *Doctor) senders(book *carebook.Compiled, gateways bool, tell func(store
 	}
 	s, err := d.Senders(files)
 	if err == nil {
+		if texts, ok := s.ByChannel[care.SMS].(*sms.Sender); ok {
+			d.balances(ctx, texts, tell)
+		}
 		err = s.Close()
 	}
 	if err != nil {
 		tell(store.Finding{What: err.Error(), Remedy: "mend the setting it names"})
+	}
+}
+
+// balances says what SMS accounts are worth, where their gateways can be asked.
+func (d *Doctor) balances(ctx context.Context, s *sms.Sender, tell func(store.Finding)) {
+	ctx, cancel := context.WithTimeout(ctx, 2*DialTimeout)
+	defer cancel()
+	for _, b := range s.Balances(ctx) {
+		worth := strconv.FormatFloat(b.Value, 'f', -1, 64)
+		switch {
+		case b.Err != nil:
+			tell(store.Finding{What: d.words().T("doctor.balance.unknown", "gateway", b.Gateway, "why", b.Err), Remedy: d.words().T("doctor.balance.unknown.remedy")})
+		case b.Value < b.Low:
+			tell(store.Finding{What: d.words().T("doctor.balance.low", "gateway", b.Gateway, "value", worth, "low", b.Low), Remedy: d.words().T("doctor.balance.low.remedy")})
+		default:
+			tell(store.Finding{OK: true, What: d.words().T("doctor.balance.ok", "gateway", b.Gateway, "value", worth)})
+		}
 	}
 }
 
