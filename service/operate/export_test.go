@@ -16,4 +16,6 @@ func (d *Doctor) Channels(ctx context.Context, book *carebook.Compiled, tell fun
 func (d *Doctor) Mailbox(ctx context.Context, tell func(store.Finding)) { d.mailbox(ctx, tell) }
 
 // SendersOf is senders, of a doctor without a book.
-func (d *Doctor) SendersOf(ctx context.Context, tell func(store.Finding)) { d.senders(ctx, nil, false, tell) }
+func (d *Doctor) SendersOf(ctx context.Context, tell func(store.Finding)) {
+	d.senders(ctx, nil, nil, false, tell)
+}
