@@ -113,7 +113,7 @@ func New(version string) *Metrics {
 		gateways:       counters("carebell_gateway_attempts_total", "Tries by gateway; kind is accepted, or why not.", "channel", "gateway", "kind"),
 		fenced:         counter("carebell_outcomes_fenced_total", "Outcomes refused because another replica had taken the message over."),
 		dropped:        counter("carebell_outcomes_dropped_total", "Outcomes that could not be recorded before the daemon ended."),
-		deferred:       counters("carebell_gateway_deferred_total", "Messages that went back to the queue for a while; why is full, resting or domain.", "channel", "gateway", "why"),
+		deferred:       counters("carebell_gateway_deferred_total", "Messages that went back to the queue for a while; why is full, resting, domain or warmup.", "channel", "gateway", "why"),
 		sendSeconds:    histograms("carebell_send_seconds", "How long one attempt took.", prometheus.ExponentialBuckets(0.001, 2.5, 12), "channel"),
 		lagSeconds:     histograms("carebell_lag_seconds", "From when a message could first have gone to the provider's yes.", prometheus.ExponentialBuckets(0.01, 4, 12), "channel"),
 		queue:          gauges("carebell_queue_messages", "Messages in the queue.", "lane", "state"),
@@ -325,7 +325,7 @@ func (m *Metrics) GatewaysOf(all map[care.Channel][]delivery.Gateway) {
 			for _, kind := range kinds {
 				m.gateways.WithLabelValues(string(ch), g.Name, kindName(kind))
 			}
-			for _, why := range []string{delivery.WhyFull, delivery.WhyResting, delivery.WhyDomain} {
+			for _, why := range []string{delivery.WhyFull, delivery.WhyResting, delivery.WhyDomain, delivery.WhyWarmup} {
 				m.deferred.WithLabelValues(string(ch), g.Name, why)
 			}
 		}
