@@ -53,6 +53,7 @@ type SMTP struct {
 	Rate        float64 `default:"0" desc:"most e-mails per second to each mail server, all replicas together; 0 is no limit; one may have its own: ?rate= in its URL"`
 
 	DomainConnections Limits `split_words:"true" desc:"most e-mails at a time to a domain, by each replica: qq.com=4, *=16 (* is any other domain); none: no limit"`
+	Warmup            Warmup `desc:"most e-mails a day to each domain while a sender is new, all replicas together: 2026-12-01:50,x1.5 begins that day (UTC) with 50 and lets half as many more go each day; none: no limit"`
 	DomainRate        Limits `split_words:"true" desc:"most e-mails per second to a domain, all replicas together: qq.com=20, *=100 (* is any other domain); none: no limit"`
 }
 
@@ -96,7 +97,7 @@ type DKIM struct {
 
 // SMS says how text messages leave.
 type SMS struct {
-	Gateway      string  `desc:"kannel, twilio, vonage, aliyun, tencent, or the name of a file in the book's gateways/"`
+	Gateway      string  `desc:"kannel, twilio, vonage, aliyun, tencent, a shipped file (docs/gateways.md), or a file of the book's gateways/"`
 	URL          string  `desc:"the gateway's address, where it has no fixed one"`
 	User         string  `desc:"user, account or access key id"`
 	Password     Secret  `desc:"password, token or access key secret"`

@@ -213,8 +213,9 @@ func (d *Daemon) assemble(ctx context.Context) (err error) {
 		Connections: map[care.Channel]int{care.Email: set.SMTP.Connections, care.SMS: set.SMS.Connections, care.Webhook: set.Webhook.Connections},
 		Rates:       map[care.Channel]float64{care.Email: set.SMTP.Rate, care.SMS: set.SMS.Rate, care.Webhook: set.Webhook.Rate},
 		Gateways:    d.channels.Load().gateways, Domains: d.env.domains(),
-		Share: func() float64 { return d.share.of(time.Now()) },
-		Lease: time.Duration(set.Lease), Idle: d.parts.Idle, Timeouts: map[care.Channel]time.Duration{care.Email: email.Timeout, care.Webhook: webhook.Timeout},
+		Warmup: delivery.Warmup{From: set.SMTP.Warmup.From, First: set.SMTP.Warmup.First, Growth: set.SMTP.Warmup.Growth, Count: d.store.CountWarmup},
+		Share:  func() float64 { return d.share.of(time.Now()) },
+		Lease:  time.Duration(set.Lease), Idle: d.parts.Idle, Timeouts: map[care.Channel]time.Duration{care.Email: email.Timeout, care.Webhook: webhook.Timeout},
 	})
 	if err != nil {
 		return err
