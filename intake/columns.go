@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/carebell/carebell/intake/cell"
 )
 
 //go:embed columns.txt
@@ -111,7 +113,7 @@ func folded(header string) string {
 			return r
 		}
 		return -1
-	}, fold(header))
+	}, cell.Fold(header))
 }
 
 // unitOf is the unit that a header names: mi, km or "".

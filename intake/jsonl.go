@@ -98,7 +98,7 @@ func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
 		return noOf(c, nil), &fault
 	}
 	if !c.Birthday.IsZero() {
-		if reason := r.checkBirthday(c.Birthday, p); reason != "" {
+		if reason := p.CheckBirthday(c.Birthday); reason != "" {
 			return noOf(c, nil), &Rejection{Customer: c.ID, Column: "$.birthday", Reason: reason}
 		}
 	}

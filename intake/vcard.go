@@ -86,7 +86,7 @@ func (d *reading) card(ctx context.Context, r *rows, card []property, header []s
 		row[0] = d.cardID(row)
 	}
 	if i := slices.IndexFunc(card, func(p property) bool { return p.name == "BDAY" }); i >= 0 && row[4] != "" && card[i].params["VALUE"] == "TEXT" {
-		if _, _, reason := r.birthday(row[4], "", r.place(nil)); reason != "" {
+		if _, _, reason := r.place(nil).Birthday(row[4], ""); reason != "" {
 			row[4] = "" // words such as circa 1800
 		}
 	}

@@ -1,14 +1,16 @@
-package intake
+package cell
 
 import (
 	"strings"
 	"unicode"
+
+	caretext "github.com/carebell/carebell/care/text"
 )
 
-// salutation makes 王先生 of 王小明 and a man, 欧阳女士 of 欧阳超 and a woman, "Mr. Smith" of John Smith. "" if the gender is not
+// Salutation makes 王先生 of 王小明 and a man, 欧阳女士 of 欧阳超 and a woman, "Mr. Smith" of John Smith. "" if the gender is not
 // known, the name is a firm's, or it is in doubt what the surname is. last is the surname if the file has it in a column of its own.
-func salutation(name, last, gender string) string {
-	name = strings.TrimSpace(withoutNote(strings.Map(narrow, name)))
+func Salutation(name, last, gender string) string {
+	name = strings.TrimSpace(withoutNote(strings.Map(caretext.Narrow, name)))
 	if name == "" || gender != "man" && gender != "woman" || strings.ContainsAny(name, "0123456789/;、&+@#*") {
 		return ""
 	}
@@ -29,7 +31,7 @@ func salutation(name, last, gender string) string {
 	case latin > 0:
 		return latinSalutation(name, last, gender)
 	}
-	return hanSalutation([]rune(fold(name)), []rune(strings.Map(narrow, name)), gender)
+	return hanSalutation([]rune(Fold(name)), []rune(strings.Map(caretext.Narrow, name)), gender)
 }
 
 // hanSalutation takes a name in simplified characters, by which words are known, and as it is written.
@@ -47,7 +49,7 @@ func hanSalutation(simple, name []rune, gender string) string {
 			}
 		}
 	}
-	if meaning("gender", string(simple)) != "" {
+	if Meaning("gender", string(simple)) != "" {
 		return ""
 	}
 	surname := string(name[:1])
@@ -107,8 +109,8 @@ func latinSalutation(name, last, gender string) string {
 	return title + strings.Join(words[from:], " ")
 }
 
-// joined makes one name of two columns: given name first, but not in Chinese.
-func joined(first, last string) string {
+// Joined makes one name of two columns: given name first, but not in Chinese.
+func Joined(first, last string) string {
 	for _, r := range last {
 		if unicode.Is(unicode.Han, r) {
 			return last + first

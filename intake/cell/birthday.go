@@ -1,4 +1,4 @@
-package intake
+package cell
 
 import (
 	"strings"
@@ -93,17 +93,17 @@ func hanYear(s string) (int, bool) {
 	return n, digits == 4
 }
 
-// birthday reads a birthday. calendar is what another column says: lunar, solar or "". blank says that it stands for none.
-func (r *rows) birthday(s, calendar string, p *place) (b care.Birthday, blank bool, reason string) {
+// Birthday reads a birthday. calendar is what another column says: lunar, solar or "". blank says that it stands for none.
+func (p *Place) Birthday(s, calendar string) (b care.Birthday, blank bool, reason string) {
 	if strings.HasPrefix(s, "--") || strings.HasPrefix(s, "lunar:") {
 		if b, err := care.ParseBirthday(s); err == nil {
-			return b, false, r.checkBirthday(b, p)
+			return b, false, p.CheckBirthday(b)
 		}
-		return b, false, noDate
+		return b, false, NoDate
 	}
 	s, calendar, ok := calendarWords(s, calendar)
 	if !ok {
-		return b, false, twoCalendars
+		return b, false, TwoCalendars
 	}
 	if strings.ContainsAny(s, "年月日号夕十三廿") || strings.ContainsAny(s, "閏臘號") {
 		simple := strings.Map(func(r rune) rune {
@@ -114,7 +114,7 @@ func (r *rows) birthday(s, calendar string, p *place) (b care.Birthday, blank bo
 		}, withoutNote(s))
 		if strings.ContainsAny(simple, "一二三四五六七八九十初廿卅正冬腊〇零夕") {
 			if h, ok := hanWords(simple); ok {
-				return r.ofWords(h, calendar, p)
+				return p.ofWords(h, calendar)
 			}
 		}
 	}
@@ -125,30 +125,30 @@ func (r *rows) birthday(s, calendar string, p *place) (b care.Birthday, blank bo
 	case c.zero:
 		return b, true, ""
 	case c.timed:
-		return b, false, notMidnight
+		return b, false, NotMidnight
 	case c.y == 1900 && c.d == 0:
 		return b, true, ""
 	}
 	b = care.Birthday{Lunar: calendar == "lunar", Year: int16(min(c.y, 9999)), Month: uint8(min(c.m, 99)), Day: uint8(min(c.d, 99))}
-	return r.orPlaceholder(b, p)
+	return p.orPlaceholder(b)
 }
 
-func (r *rows) ofWords(h hanDate, calendar string, p *place) (b care.Birthday, blank bool, reason string) {
+func (p *Place) ofWords(h hanDate, calendar string) (b care.Birthday, blank bool, reason string) {
 	switch {
 	case calendar == "solar" && (h.b.Leap || h.b.Eve || h.odd):
-		return b, false, twoCalendars
+		return b, false, TwoCalendars
 	case calendar == "solar", calendar == "" && h.solar:
 	default:
 		h.b.Lunar = true
 	}
-	return r.orPlaceholder(h.b, p)
+	return p.orPlaceholder(h.b)
 }
 
 // orPlaceholder checks a birthday; a day that nobody who drives was born on stands for none.
-func (r *rows) orPlaceholder(b care.Birthday, p *place) (care.Birthday, bool, string) {
-	reason := r.checkBirthday(b, p)
-	if reason == "" || reason == inFuture {
-		if b.Year >= 2999 || reason == "" && !record.Born(b, p.today) {
+func (p *Place) orPlaceholder(b care.Birthday) (care.Birthday, bool, string) {
+	reason := p.CheckBirthday(b)
+	if reason == "" || reason == InFuture {
+		if b.Year >= 2999 || reason == "" && !record.Born(b, p.Today) {
 			return care.Birthday{}, true, ""
 		}
 	}
@@ -166,7 +166,7 @@ func calendarWords(s, calendar string) (rest, both string, ok bool) {
 			if !strings.HasPrefix(word, name) {
 				continue
 			}
-			said := meaning("calendar", name)
+			said := Meaning("calendar", name)
 			rest = s[:i] + strings.TrimLeft(strings.TrimPrefix(strings.TrimLeft(s[i:], "([（【"), name), ")]）】:： ")
 			return strings.TrimSpace(rest), said, calendar == "" || calendar == said
 		}
@@ -174,15 +174,16 @@ func calendarWords(s, calendar string) (rest, both string, ok bool) {
 	return s, calendar, true
 }
 
-func (r *rows) checkBirthday(b care.Birthday, p *place) string {
+// CheckBirthday says why a birthday cannot be, "" if it can.
+func (p *Place) CheckBirthday(b care.Birthday) string {
 	if b.Lunar {
 		switch {
 		case !b.Eve && (b.Month < 1 || b.Month > 12 || b.Day < 1 || b.Day > 30):
-			return noLunar
-		case b.Year > 0 && int(b.Year) > p.today.Year() && !p.today.IsZero():
-			return inFuture
-		case b.Year > 0 && !b.Eve && r.opt.LunarDate != nil && b.Year > 1900 && b.Year <= 2100 && !r.opt.LunarDate(int(b.Year), int(b.Month), b.Leap, int(b.Day)):
-			return noLunar
+			return NoLunar
+		case b.Year > 0 && int(b.Year) > p.Today.Year() && !p.Today.IsZero():
+			return InFuture
+		case b.Year > 0 && !b.Eve && p.LunarDate != nil && b.Year > 1900 && b.Year <= 2100 && !p.LunarDate(int(b.Year), int(b.Month), b.Leap, int(b.Day)):
+			return NoLunar
 		}
 		return ""
 	}
@@ -193,9 +194,9 @@ func (r *rows) checkBirthday(b care.Birthday, p *place) string {
 	date := care.NewDate(year, time.Month(b.Month), int(b.Day))
 	switch {
 	case date.IsZero():
-		return noDate
-	case b.Year > 0 && !p.today.IsZero() && date.After(p.today):
-		return inFuture
+		return NoDate
+	case b.Year > 0 && !p.Today.IsZero() && date.After(p.Today):
+		return InFuture
 	}
 	return ""
 }
