@@ -50,24 +50,26 @@ type entry struct {
 
 // rows takes the rows of one file.
 type rows struct {
-	opt     *Options
-	header  []string
-	columns []field
-	units   [fields]string
-	joins   map[field][]int // the columns that are joined, in their order
-	at      [fields]int     // the column of each field, for reasons; -1 = none
-	ignored []string
-	zones   map[string]string
-	places  map[*care.Dealer]*cell.Place
-	comma   bool // decimals have a comma
-	entry   entry
-	faults  []Rejection
-	notes   []Rejection
+	opt      *Options
+	header   []string
+	columns  []field
+	units    [fields]string
+	lunar    map[int]string  // the calendar that the header of a birthday names
+	joins    map[field][]int // the columns that are joined, in their order
+	at       [fields]int     // the column of each field, for reasons; -1 = none
+	ignored  []string
+	zones    map[string]string
+	places   map[*care.Dealer]*cell.Place
+	comma    bool // decimals have a comma
+	entry    entry
+	calendar string // that the header of the row's birthday names
+	faults   []Rejection
+	notes    []Rejection
 }
 
 func newRows(opt *Options, header []string, known map[string]column) *rows {
 	r := &rows{
-		opt: opt, header: header, columns: make([]field, len(header)), joins: map[field][]int{},
+		opt: opt, header: header, columns: make([]field, len(header)), joins: map[field][]int{}, lunar: map[int]string{},
 		zones: map[string]string{}, places: map[*care.Dealer]*cell.Place{},
 	}
 	for f := range r.at {
@@ -77,13 +79,11 @@ func newRows(opt *Options, header []string, known map[string]column) *rows {
 	for i, h := range header {
 		h = strings.TrimSpace(strings.TrimPrefix(h, "\ufeff"))
 		r.header[i] = h
-		c := known[folded(h)]
+		c, ok := lookUp(known, h)
 		switch {
 		case c.field == none:
-			if h != "" && h != columnHeader && h != reasonHeader {
-				if _, left := known[folded(h)]; !left {
-					r.ignored = append(r.ignored, h)
-				}
+			if h != "" && h != columnHeader && h != reasonHeader && !ok {
+				r.ignored = append(r.ignored, h)
 			}
 			continue
 		case c.join > 0:
@@ -96,6 +96,9 @@ func newRows(opt *Options, header []string, known map[string]column) *rows {
 		}
 		if r.at[c.field] < 0 {
 			r.at[c.field], r.units[c.field] = i, unitOf(h)
+		}
+		if c.field == fBirthday {
+			r.lunar[i] = cell.CalendarIn(h)
 		}
 	}
 	if r.at[fVehicle] < 0 { // what is said of a car is of none
@@ -140,7 +143,7 @@ func (r *rows) note(f field, reason string) {
 
 // take reads one row. The entry is valid until the next call. With faults it has only what counts all the same, and may be nil.
 func (r *rows) take(cells []string) (*entry, []Rejection) {
-	r.entry, r.faults, r.notes = entry{}, r.faults[:0], r.notes[:0]
+	r.entry, r.calendar, r.faults, r.notes = entry{}, "", r.faults[:0], r.notes[:0]
 	if len(cells) > len(r.columns) && strings.Join(cells[len(r.columns):], "") != "" {
 		return nil, []Rejection{{Reason: tooMany}}
 	}
@@ -200,6 +203,9 @@ func (r *rows) cell(f field, i int, raw string) {
 		}
 	case isConsent(f) && s == "" && f < fNoSMS && cell.Meaning("blank", strings.TrimSpace(raw)) == "nothing":
 		s = "no" // 无 is written, and is no yes
+	}
+	if f == fBirthday && s != "" && r.lunar[i] != "" {
+		r.calendar = r.lunar[i]
 	}
 	switch before := e.text[f]; {
 	case s == "":
@@ -318,9 +324,9 @@ func (r *rows) person(p *cell.Place) {
 			t[fSalutation] = cell.Salutation(t[fName], t[fLast], gender)
 		}
 	}
-	calendar := ""
+	calendar := r.calendar
 	if t[fCalendar] != "" {
-		if calendar = cell.Meaning("calendar", t[fCalendar]); calendar == "" && !strings.EqualFold(t[fCalendar], "gregorian") {
+		if calendar = cell.Meaning("calendar", t[fCalendar]); calendar == "" || r.calendar != "" && calendar != r.calendar {
 			r.fail(fCalendar, noCalendar)
 			t[fBirthday] = ""
 		}

@@ -60,16 +60,9 @@ func (p *Place) parse(s string, birthday bool) (c civil, reason string) {
 		return p.serial(whole), ""
 	}
 	roc := false
-	s = strings.Map(func(r rune) rune {
-		if to, ok := traditional[r]; ok {
-			return to
-		}
-		return unicode.ToLower(r)
-	}, s)
-	for _, prefix := range []string{"中华民国", "民国"} {
-		if rest, found := strings.CutPrefix(s, prefix); found {
-			s, roc = strings.Replace(rest, "元年", "1年", 1), true
-		}
+	s = strings.ToLower(simple(s))
+	if rest := afterROC(s); rest != s {
+		s, roc = strings.Replace(rest, "元年", "1年", 1), true
 	}
 	nums, month, at, ok := tokens(s)
 	if !ok {
@@ -79,6 +72,16 @@ func (p *Place) parse(s string, birthday bool) (c civil, reason string) {
 		return p.named(nums, month, at, birthday)
 	}
 	return p.numeric(nums, roc, birthday)
+}
+
+// afterROC cuts off the words before a year of Taiwan's calendar.
+func afterROC(s string) string {
+	for _, prefix := range []string{"中华民国", "民国", "民", "roc"} {
+		if rest, found := strings.CutPrefix(s, prefix); found {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return s
 }
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
@@ -122,7 +125,7 @@ func tokens(s string) (nums []string, month, at int, ok bool) {
 				return nil, 0, 0, false
 			}
 			s = s[n:]
-		case strings.ContainsRune(" -/.,'\u2019", r):
+		case strings.ContainsRune(" -/.,'\u2019_\\、—–", r):
 			s = s[len(string(r)):]
 		default:
 			return nil, 0, 0, false
@@ -152,7 +155,7 @@ func (p *Place) named(nums []string, month, at int, birthday bool) (civil, strin
 
 // numeric puts together a date of numbers alone.
 func (p *Place) numeric(nums []string, roc, birthday bool) (civil, string) {
-	taiwan := roc || p.Country == "TW" && p.Order == ""
+	taiwan := roc || p.Country == "TW" && (p.Order == "" || p.Order == "YMD")
 	n := nums
 	switch {
 	case len(n) == 1:
@@ -307,6 +310,9 @@ func (p *Place) Zero(s string) (zero bool, reason string) {
 // Date reads a date of a car. blank says that it stands for none.
 func (p *Place) Date(s string) (d care.Date, blank bool, reason string) {
 	c, reason := p.parse(s, false)
+	if h, ok := hanWords(s); ok && reason != "" && !h.lunar && h.b.Year > 0 {
+		c, reason = civil{y: int(h.b.Year), m: int(h.b.Month), d: int(h.b.Day)}, ""
+	}
 	switch {
 	case reason != "":
 		return d, false, reason

@@ -31,7 +31,7 @@ func Salutation(name, last, gender string) string {
 	case latin > 0:
 		return latinSalutation(name, last, gender)
 	}
-	return hanSalutation([]rune(Fold(name)), []rune(strings.Map(caretext.Narrow, name)), gender)
+	return hanSalutation([]rune(Fold(name)), []rune(strings.Join(strings.Fields(name), "")), gender)
 }
 
 // hanSalutation takes a name in simplified characters, by which words are known, and as it is written.
@@ -56,6 +56,8 @@ func hanSalutation(simple, name []rune, gender string) string {
 	switch {
 	case len(name) >= 2 && len(simple) >= 2 && vocabulary["surname"][string(simple[:2])] == "han":
 		surname = string(name[:2])
+	case len(name) == 4 && !strings.ContainsAny(string(name), "·•"):
+		return "" // 山田太郎: where the surname ends is in doubt
 	case len(name) > 4 || strings.ContainsAny(string(name), "·•"):
 		surname = string(name) // a name of another tradition, such as 阿依古丽·买买提: it has no surname to cut off
 	}
@@ -70,7 +72,8 @@ func latinSalutation(name, last, gender string) string {
 	if gender == "man" {
 		title = "Mr. "
 	}
-	bare := func(w string) string { return strings.ToLower(strings.Trim(w, ".,")) }
+	bare := func(w string) string { return strings.ToLower(strings.Trim(strings.ReplaceAll(w, ".", ""), ",")) }
+	kept, titled := false, false
 	if family, given, found := strings.Cut(name, ","); found && last == "" && vocabulary["title"][bare(strings.TrimSpace(given))] != "suffix" {
 		last = family
 		name = given + " " + family
@@ -82,10 +85,13 @@ func latinSalutation(name, last, gender string) string {
 		}
 	}
 	for len(words) > 0 && (vocabulary["title"][bare(words[0])] == "prefix" || vocabulary["title"][bare(words[0])] == "keep") {
-		if title = words[0] + " "; len(words[0]) < 4 || strings.EqualFold(words[0], "prof") {
-			title = strings.TrimSuffix(words[0], ".") + ". "
+		keep := vocabulary["title"][bare(words[0])] == "keep"
+		if w := strings.TrimSuffix(words[0], "."); !kept && (keep || len(words) > 1) {
+			if title = w + " "; len(w) < 4 || keep {
+				title = w + ". "
+			}
 		}
-		words = words[1:]
+		kept, titled, words = kept || keep, true, words[1:]
 	}
 	if last != "" {
 		words = strings.Fields(strings.ReplaceAll(last, ",", " "))
@@ -99,8 +105,10 @@ func latinSalutation(name, last, gender string) string {
 		return ""
 	case last != "":
 		return title + strings.Join(words, " ")
-	case n > 1 && vocabulary["surname"][bare(words[0])] == "pinyin":
+	case n > 1 && vocabulary["surname"][bare(words[0])] == "first":
 		return "" // WANG XIAOMING: which is the surname?
+	case n == 1 && !titled:
+		return "" // John, or Smith?
 	}
 	from := n - 1
 	for i := n - 2; i > 0 && vocabulary["particle"][bare(words[i])] != ""; i-- {

@@ -14,7 +14,7 @@ const kmPerMile = 1.609344
 
 // units are the words behind a mileage.
 var units = []struct{ word, unit string }{
-	{"公里", "km"}, {"千米", "km"}, {"kms", "km"}, {"km", "km"}, {"英里", "mi"}, {"哩", "mi"}, {"miles", "mi"}, {"mile", "mi"}, {"mi", "mi"}, {"里", "km"},
+	{"公里", "km"}, {"千米", "km"}, {"kms", "km"}, {"km", "km"}, {"kilometers", "km"}, {"kilometres", "km"}, {"kilometer", "km"}, {"kilomètres", "km"}, {"英里", "mi"}, {"哩", "mi"}, {"miles", "mi"}, {"mile", "mi"}, {"mi", "mi"}, {"里", "km"},
 }
 
 // Kilometres reads 32158, 32,158, 32 158, 32158.0, 3.2万 and 19,000 mi. comma says that the file writes decimals with a comma; unit is what
@@ -23,7 +23,7 @@ func Kilometres(s string, comma bool, unit string) (km, reason string) {
 	if len(s) <= 6 && isDigits(s) && unit != "mi" && s[0] != '0' {
 		return s, "" // as nearly always
 	}
-	s = strings.ToLower(strings.TrimSpace(strings.Map(caretext.Narrow, s)))
+	s = strings.TrimRight(strings.ToLower(strings.TrimSpace(strings.Map(caretext.Narrow, s))), ".")
 	for _, u := range units {
 		if rest, found := strings.CutSuffix(s, u.word); found {
 			s, unit = strings.TrimSpace(rest), u.unit
@@ -31,10 +31,8 @@ func Kilometres(s string, comma bool, unit string) (km, reason string) {
 		}
 	}
 	times := 1.0
-	if rest, found := strings.CutSuffix(s, "万"); found {
-		s, times = rest, 10000
-	} else if rest, found := strings.CutSuffix(s, "萬"); found {
-		s, times = rest, 10000
+	if rest, found := strings.CutSuffix(simple(s), "万"); found {
+		s, times = strings.TrimSpace(rest), 10000
 	}
 	minus := strings.HasPrefix(s, "-") || strings.HasPrefix(s, "\u2212")
 	digits, reason := plainNumber(strings.TrimLeft(s, "-\u2212"), comma, times > 1)

@@ -22,17 +22,22 @@ func Numbers(raw, country string) (all []string, reason string) {
 		}
 	}
 	for _, part := range strings.FieldsFunc(raw, func(r rune) bool { return strings.ContainsRune("/;,|、；，／", r) }) {
+		if contact.Scientific(strings.TrimSpace(part)) {
+			return nil, DigitsLost
+		}
 		if part = withoutWords(part); part == "" {
 			continue
 		}
-		phone, ok := contact.Phone(part, country)
-		switch {
-		case ok:
+		found := []string{part}
+		if _, ok := contact.Phone(part, country); !ok {
+			found = strings.Fields(part) // two with a blank between them
+		}
+		for _, f := range found {
+			phone, ok := contact.Phone(f, country)
+			if !ok {
+				return nil, NoPhone
+			}
 			all = append(all, phone)
-		case contact.Scientific(part):
-			return nil, DigitsLost
-		default:
-			return nil, NoPhone
 		}
 	}
 	if len(all) == 0 {
@@ -41,15 +46,22 @@ func Numbers(raw, country string) (all []string, reason string) {
 	return all, ""
 }
 
-// withoutWords takes notes in brackets, such as (妻), out of a number. Brackets around digits are the number's own.
+// withoutWords takes notes such as (妻), labels such as 手机: and extensions out of a number. Brackets around digits are the number's own.
 func withoutWords(s string) string {
-	s = strings.Map(caretext.Narrow, s)
+	s = strings.ToLower(strings.Map(caretext.Narrow, s))
+	for _, word := range []string{"转", "轉", "分机", "分機", "ext", " x", "#"} {
+		if before, _, found := strings.Cut(s, word); found && strings.ContainsAny(before, "0123456789") {
+			s = before
+		}
+	}
 	for {
 		from := strings.IndexByte(s, '(')
 		to := strings.IndexByte(s, ')')
 		if from < 0 || to < from || strings.IndexFunc(s[from:to], unicode.IsLetter) < 0 {
-			return strings.TrimSpace(s)
+			break
 		}
 		s = s[:from] + s[to+1:]
 	}
+	s = strings.TrimLeftFunc(s, func(r rune) bool { return unicode.IsLetter(r) || r == ':' || r == ' ' })
+	return strings.TrimRightFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) || r == ' ' })
 }

@@ -61,11 +61,25 @@ func foldWith(s string, simple map[rune]rune) string {
 	}, s)
 }
 
+// simple writes a text in simplified characters, as far as words need it.
+func simple(s string) string {
+	return strings.Map(func(r rune) rune {
+		if to, ok := traditional[r]; ok {
+			return to
+		}
+		return r
+	}, s)
+}
+
 // Meaning returns what a word of a kind means, "" if it is not known.
 func Meaning(kind, s string) string {
 	words := vocabulary[kind]
 	if v, ok := words[s]; ok {
 		return v // as it is written nearly always
 	}
-	return words[Fold(s)]
+	s = Fold(s)
+	if v, ok := words[s]; ok {
+		return v
+	}
+	return words[strings.Trim(s, ".。!✓\ufe0f")]
 }
