@@ -75,7 +75,7 @@ type Stats struct {
 	Rejections []Rejection `json:"rejections,omitempty"` // the first 1000
 	Ignored    []string    `json:"ignored,omitempty"`    // columns that nothing is known about
 	Encoding   string      `json:"encoding,omitempty"`
-	Notes      []Rejection `json:"notes,omitempty"` // what was left out of rows that were taken, the first 1000
+	Notes      []Rejection `json:"notes,omitempty"` // what was left out, and no row with it; the first 1000
 	Noted      int         `json:"noted,omitempty"`
 	Applied    int         `json:"applied,omitempty"` // rejected rows whose no counts all the same
 	Sheets     []string    `json:"sheets,omitempty"`  // of a workbook, that were passed by
@@ -108,14 +108,16 @@ func Read(ctx context.Context, r io.Reader, name string, opt Options, apply func
 	d := &reading{opt: opt, apply: apply, stats: &Stats{}, count: count, seen: newSeen()}
 	d.rejects = &rejects{open: opt.Rejected}
 	var err error
-	switch formatOf(name, in) {
-	case "old":
+	switch format := formatOf(name, in); {
+	case format != "xlsx" && opt.Sheet != "":
+		err = errNoSheets
+	case format == "old":
 		err = errOldWorkbook
-	case "jsonl":
+	case format == "jsonl":
 		err = d.jsonl(ctx, in)
-	case "xlsx":
+	case format == "xlsx":
 		err = d.xlsx(ctx, in)
-	case "vcard":
+	case format == "vcard":
 		err = d.vcard(ctx, in)
 	default:
 		err = d.csv(ctx, in)
@@ -193,6 +195,8 @@ func (r *rejectedFiles) close() error {
 	}
 	return first
 }
+
+var errNoSheets = errors.New("only workbooks have sheets: leave --sheet out")
 
 var errOldWorkbook = errors.New("this is an old Excel file, or a web page with its name: open it in Excel and save it as .xlsx")
 
@@ -297,12 +301,18 @@ func (d *reading) row(ctx context.Context, rows *rows, cells []string, line int,
 	d.stats.Rows++
 	d.seen.add(e.text[fID], e.text[fVehicle])
 	for _, n := range rows.notes {
-		if n.Line = line; len(d.stats.Notes) < maxListed {
-			d.stats.Notes = append(d.stats.Notes, n)
-		}
-		d.stats.Noted++
+		n.Line = line
+		d.note(n)
 	}
 	return nil
+}
+
+// note says what was left out.
+func (d *reading) note(n Rejection) {
+	if len(d.stats.Notes) < maxListed {
+		d.stats.Notes = append(d.stats.Notes, n)
+	}
+	d.stats.Noted++
 }
 
 // room passes on a full batch before a customer who is not in it: rows of one customer that follow each other stay together.

@@ -14,6 +14,7 @@ import (
 // Why a row is not taken. The reasons are part of what an import promises: they stand in the file of rejected rows.
 const (
 	noID       = "no customer id"
+	noCardID   = "no customer id: telephones write none, --id-from phone or email makes one"
 	braces     = "braces are not allowed in an id"
 	badID      = "not a valid id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -"
 	idLost     = "an id in scientific notation: digits lost"
@@ -39,6 +40,7 @@ const maxCell = 4096
 const (
 	leftOut     = "a date that no person or car can have: left out"
 	unknownKind = "a kind of visit that is not known counts as no maintenance: name it in visit_kinds of the dealer"
+	noPerson    = "a card of a group, a firm or a thing: passed by"
 	unknownWord = "a word that is not known says nothing"
 )
 
@@ -61,6 +63,7 @@ type rows struct {
 	zones    map[string]string
 	places   map[*care.Dealer]*cell.Place
 	comma    bool // decimals have a comma
+	cards    bool // it says how a card gets an id
 	entry    entry
 	calendar string // that the header of the row's birthday names
 	faults   []Rejection
@@ -279,6 +282,8 @@ func (r *rows) normalise() {
 	id, ok := cell.Exact(strings.Map(caretext.Narrow, t[fID]))
 	t[fID] = id
 	switch {
+	case id == "" && r.cards:
+		r.fail(fID, noCardID)
 	case id == "":
 		r.fail(fID, noID)
 	case strings.ContainsAny(id, "{}"):

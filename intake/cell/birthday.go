@@ -131,6 +131,10 @@ func hanCount(s string) (n int) {
 func (p *Place) Birthday(s, calendar string) (b care.Birthday, blank bool, reason string) {
 	if strings.HasPrefix(s, "--") || strings.HasPrefix(s, "lunar:") {
 		if b, err := care.ParseBirthday(s); err == nil {
+			if b.Lunar && calendar == "solar" {
+				return b, false, TwoCalendars
+			}
+			b.Lunar = b.Lunar || calendar == "lunar"
 			return b, false, p.CheckBirthday(b)
 		}
 		return b, false, NoDate
