@@ -109,6 +109,7 @@ func (d *reading) record(r *rows, line []byte) (*Patch, []Rejection) {
 	if len(r.faults) > 0 {
 		return noOf(c, defects), r.faults
 	}
+	d.opt.IDs.add(c.ID)
 	d.seen.add(c.ID, "")
 	for i := range c.Vehicles {
 		d.seen.add(c.ID, c.Vehicles[i].ID)

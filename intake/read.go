@@ -34,6 +34,7 @@ type Options struct {
 	Encoding string // one of those that EncodingNamed returns; "" = by evidence
 	Sheet    string // of a workbook, instead of all that are visible
 	IDFrom   string // phone or email: the id of cards without a UID
+	IDs      *IDs   // gets the customers whom the file names; nil: nobody asks
 
 	Columns   map[string]string                              // header → field, beside the known ones; see ReadMap
 	LunarDate func(year, month int, leap bool, day int) bool // whether the lunar year had that day; nil: not checked
@@ -135,18 +136,8 @@ func Read(ctx context.Context, r io.Reader, name string, opt Options, apply func
 	return d.stats, nil
 }
 
-// ReadFile reads a file by name. Its rejected rows go into <file>.rejected.csv beside it, which is only made if there are any.
+// ReadFrom reads a file that is open. Its rejected rows go into <file>.rejected.csv, which is only made if there are any.
 // Options.Rejected, if it is set, is used instead.
-func ReadFile(ctx context.Context, file string, opt Options, apply func([]Patch) error) (*Stats, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	defer f.Close()
-	return ReadFrom(ctx, f, file, opt, apply)
-}
-
-// ReadFrom is ReadFile of what is open already.
 func ReadFrom(ctx context.Context, f io.Reader, file string, opt Options, apply func([]Patch) error) (*Stats, error) {
 	if opt.Rejected != nil {
 		return Read(ctx, f, file, opt, apply)
@@ -299,6 +290,7 @@ func (d *reading) row(ctx context.Context, rows *rows, cells []string, line int,
 		return d.reject(faults, raw())
 	}
 	d.stats.Rows++
+	d.opt.IDs.add(e.text[fID])
 	d.seen.add(e.text[fID], e.text[fVehicle])
 	for _, n := range rows.notes {
 		n.Line = line
@@ -343,6 +335,7 @@ func (d *reading) flush(ctx context.Context) error {
 func (d *reading) reject(faults []Rejection, cells []string) error {
 	d.stats.Rows++
 	d.stats.Rejected++
+	d.opt.IDs.add(faults[0].Customer)
 	if len(d.stats.Rejections) < maxListed {
 		d.stats.Rejections = append(d.stats.Rejections, faults...)
 	}
