@@ -46,7 +46,7 @@ func newImport() *cobra.Command {
 	f.StringVar(&opt.Sheet, "sheet", "", "the sheet of a workbook (default: all that are visible)")
 	f.StringVar(&opt.IDFrom, "id-from", "", "phone or email: the customer's id of vCards without a UID")
 	f.StringVar(&opt.watch, "watch", "", "a folder: import the files that appear in it")
-	f.DurationVar(&opt.every, "every", 10*time.Second, "with --watch: the time between two looks; a file that stood still in between is read")
+	f.DurationVar(&opt.every, "every", operate.FolderEvery, "with --watch: the time between two looks; a file that stood still in between is read")
 	f.BoolVar(&opt.Full, "full", false, "the files are all customers of their dealers: say who is missing")
 	f.BoolVar(&opt.RemoveMissing, "remove-missing", false, "with --full: mark who is missing as gone")
 	f.Float64Var(&opt.MostMissing, "most-missing", 5, "with --remove-missing: mark nobody if more than so many in a hundred of a dealer's customers are missing")

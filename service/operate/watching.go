@@ -30,6 +30,9 @@ type Folder struct {
 	stuck  map[string]fs.FileInfo // that could not be moved, and are not read again until they change
 }
 
+// FolderEvery is the usual time between two looks.
+const FolderEvery = 10 * time.Second
+
 // The folders in the folder.
 const (
 	doneDir   = "done"
