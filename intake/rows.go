@@ -270,7 +270,7 @@ func (r *rows) place(d *care.Dealer) *cell.Place {
 	if !r.opt.Now.IsZero() {
 		p.Today = care.DateOf(r.opt.Now.In(p.Location))
 	}
-	p.Miles = d != nil && (p.Country == "US" || p.Country == "GB")
+	p.Miles = d != nil && d.Miles()
 	p.MonthFirst = slices.Contains([]string{"CN", "TW", "JP", "KR", "US"}, p.Country)
 	r.places[d] = p
 	return p

@@ -6,11 +6,10 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/record"
 	caretext "github.com/carebell/carebell/care/text"
 )
-
-const kmPerMile = 1.609344
 
 // units are the words behind a mileage.
 var units = []struct{ word, unit string }{
@@ -45,7 +44,7 @@ func Kilometres(s string, comma bool, unit string) (km, reason string) {
 	}
 	n *= times
 	if unit == "mi" {
-		n = math.Round(n * kmPerMile)
+		n = math.Round(n * care.KMPerMile)
 	}
 	switch {
 	case minus && n > 0:

@@ -85,7 +85,7 @@ func customerFacts(c *carebook.Compiled, f *care.Facts, dealer *care.Dealer, key
 		locale = dealer.Locale
 	}
 	out := CustomerFacts{
-		Locale: locale, DealerID: dealer.Dealer, Dealer: dealer.Name.In(locale, dealer.Locale), DealerPhone: dealer.Phone,
+		Locale: locale, DealerID: dealer.Dealer, Dealer: dealer.Name.In(locale, dealer.Locale), DealerPhone: dealer.Phone, Miles: dealer.Miles(),
 		Location: c.Planner.Location(f.Customer), DealerZone: c.Planner.Location(&care.Customer{Dealer: dealer.Dealer}),
 		Topics: topics(c, locale, dealer.Locale), Consent: f.Customer.Consent, ConsentDefault: dealer.ConsentDefault,
 		Preferences: f.Customer.Preferences, Overlay: f.Overlay, AddressHash: map[care.Channel]string{},
