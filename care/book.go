@@ -69,6 +69,7 @@ type Dealer struct {
 	Caps            map[string]Cap     `yaml:"caps"`        // by grade, or "default"
 	ConsentDefault  Consent            `yaml:"consent_default"`
 	LeapDay         string             `yaml:"leap_day"` // feb28 or mar1
+	Units           string             `yaml:"units"`    // of distances that people read and write: km or mi; "" = by the country
 	DefaultKMPerDay float64            `yaml:"default_km_per_day"`
 	Intervals       []IntervalRule     `yaml:"intervals"`
 	Advisors        []Advisor          `yaml:"advisors"`

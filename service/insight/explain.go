@@ -31,6 +31,7 @@ type ExplainOptions struct {
 type Explanation struct {
 	Customer    string           `json:"customer"`
 	Dealer      string           `json:"dealer"`
+	Miles       bool             `json:"miles,omitempty"`   // distances are for people who think in miles; all figures here are km
 	Problem     string           `json:"problem,omitempty"` // why the customer is not planned at all
 	TimeZone    string           `json:"time_zone"`
 	Locale      string           `json:"locale"`
@@ -218,7 +219,7 @@ func findCustomer(ctx context.Context, from source, id string) (*care.Facts, err
 // gather fills in what is known of the customer.
 func (x *Explanation) gather(book *carebook.Compiled, f *care.Facts, d *care.Dealer) {
 	c := f.Customer
-	x.Dealer, x.TimeZone, x.Locale = d.Dealer, x.At.Location().String(), cmp.Or(c.Locale, d.Locale)
+	x.Dealer, x.Miles, x.TimeZone, x.Locale = d.Dealer, d.Miles(), x.At.Location().String(), cmp.Or(c.Locale, d.Locale)
 	x.Grade, x.Advisor, x.Birthday, x.SafetyOnly = c.Grade, c.Advisor, c.Birthday, c.Closed
 	x.Defects = append(slices.Clone(f.Defects), book.Planner.Defects(f)...)
 	if limit, ok := scheduler.CapOf(f, d); ok {
