@@ -91,12 +91,14 @@ type Cap struct {
 	PerWeek *int `yaml:"per_week"`
 }
 
-// IntervalRule gives the service intervals of a make and model; "*" matches any. The first that matches counts.
+// IntervalRule gives the service intervals of a make, a model and a powertrain; "*" matches any make and model, no powertrain matches
+// all. The first that matches counts.
 type IntervalRule struct {
-	Make            string   `yaml:"make"`
-	Model           string   `yaml:"model"`
-	ServiceInterval Interval `yaml:"service_interval"`
-	FirstService    Interval `yaml:"first_service"`
+	Make            string     `yaml:"make"`
+	Model           string     `yaml:"model"`
+	Powertrain      Powertrain `yaml:"powertrain"`
+	ServiceInterval Interval   `yaml:"service_interval"`
+	FirstService    Interval   `yaml:"first_service"`
 }
 
 // Advisor is a service advisor; messages are signed by the customer's own.
@@ -130,6 +132,12 @@ func (d *Dealer) AdvisorFor(id string) *Advisor {
 // SameMake reports whether the two names mean one make, by letter case and the dealer's aliases.
 func (d *Dealer) SameMake(a, b string) bool {
 	return a == b || strings.EqualFold(d.canonicalMake(a), d.canonicalMake(b))
+}
+
+// Covers reports whether a rule for a make and a model is about a car; "" and "*" match any.
+func (d *Dealer) Covers(vehicleMake, model string, v *Vehicle) bool {
+	return (vehicleMake == "" || vehicleMake == "*" || d.SameMake(vehicleMake, v.Make)) &&
+		(model == "" || model == "*" || strings.EqualFold(model, v.Model))
 }
 
 func (d *Dealer) canonicalMake(m string) string {

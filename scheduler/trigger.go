@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/scheduler/calendar"
+	"github.com/carebell/carebell/scheduler/odometer"
 )
 
 // cycle names the round of a trigger that an occurrence belongs to. It is written out only for what is really planned.
@@ -151,17 +152,15 @@ func (r *run) once(p *program, s *span, i int, on care.Date, c cycle) {
 // vehicles need no look at their readings.
 func (r *run) maintenance(p *program, s *span, i int) {
 	v := &r.customer.Vehicles[i]
-	base, ok := baselineOf(v, r.dealer.Dealer)
-	if !ok || base.on.After(s.hi) {
+	base, ok := odometer.BaselineOf(v, r.dealer.Dealer)
+	if !ok || base.On.After(s.hi) {
 		return
 	}
-	if base.interval.Months > 0 && base.on.AddMonths(base.interval.Months).Before(s.lo) {
+	if base.Interval.Months > 0 && base.On.AddMonths(base.Interval.Months).Before(s.lo) {
 		return
 	}
-	o := r.odometer(i)
-	date, km := base.rules(v, o, o.rate(v, r.dealer.Dealer))
-	if on, _ := earlier(date, km, base.on); s.has(on) {
-		r.found(p, s, due{on: on, cycle: cycle{date: base.on}, vehicle: i})
+	if on := r.odometer(i).Due(&base, v, r.dealer.Dealer); s.has(on) {
+		r.found(p, s, due{on: on, cycle: cycle{date: base.On}, vehicle: i})
 	}
 }
 
@@ -175,7 +174,7 @@ func (r *run) warranty(p *program, s *span, i int) {
 	if name.date.IsZero() || !w.Until.IsZero() && w.Until.Before(s.lo) {
 		return
 	}
-	if on := warrantyEnd(v, r.dealer.Dealer, r.odometer(i)); s.has(on) {
+	if on := r.odometer(i).WarrantyEnd(v, r.dealer.Dealer); s.has(on) {
 		r.found(p, s, due{on: on, cycle: name, vehicle: i})
 	}
 }
@@ -222,6 +221,9 @@ func compareVisits(a, b *care.Visit) int {
 		strings.Compare(strings.Join(a.Declined, "\n"), strings.Join(b.Declined, "\n")))
 }
 
+// moreKM prefers, of two visits on one day, the one with the larger mileage, whatever their order in the record.
+func moreKM(a, b *int) bool { return a != nil && (b == nil || *a > *b) }
+
 // LatestVisit returns the vehicle's latest visit, nil if it has none.
 func LatestVisit(v *care.Vehicle) *care.Visit {
 	var last *care.Visit
@@ -246,16 +248,11 @@ func lastVisit(v *care.Vehicle) care.Date {
 func matches(d *care.Dealer, b *care.Bulletin, v *care.Vehicle) bool {
 	for i := range b.Match {
 		m := &b.Match[i]
-		if sameMakeModel(d, m.Make, m.Model, v) && sameYear(m.ModelYears, v.ModelYear) && inRange(m.VIN, v.ID) {
+		if d.Covers(m.Make, m.Model, v) && sameYear(m.ModelYears, v.ModelYear) && inRange(m.VIN, v.ID) {
 			return true
 		}
 	}
 	return false
-}
-
-func sameMakeModel(d *care.Dealer, vehicleMake, model string, v *care.Vehicle) bool {
-	return (vehicleMake == "" || vehicleMake == "*" || d.SameMake(vehicleMake, v.Make)) &&
-		(model == "" || model == "*" || strings.EqualFold(model, v.Model))
 }
 
 func sameYear(years []int, year int) bool {

@@ -253,7 +253,7 @@ func (r *run) finish(c *candidate) {
 	o, loc := c.occ, r.location()
 	o.Scheduled, o.Release, o.Expires = o.Scheduled.In(loc), o.Release.In(loc), o.Expires.In(loc)
 	if v := o.Subject.Vehicle; v != nil {
-		if f, ok := forecast(v, r.dealer.Dealer, r.odometer(c.vehicle), care.DateOf(o.Release)); ok {
+		if f, ok := r.odometer(c.vehicle).Forecast(v, r.dealer.Dealer, care.DateOf(o.Release)); ok {
 			o.Subject.Forecast = &f
 		}
 	}
