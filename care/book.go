@@ -173,6 +173,9 @@ type Program struct {
 	Uncertain map[Channel]string `yaml:"uncertain"` // resend or hold, instead of the channel's default
 	Steps     []Step             `yaml:"steps"`
 
+	Capped     *bool `yaml:"capped"`      // false = no cap stops its messages and they count for none
+	AgainAfter *Days `yaml:"again_after"` // the same step never goes to the same car or customer twice within this time; nil = the trigger's
+
 	File string `yaml:"-"` // path below the book
 }
 
@@ -316,6 +319,19 @@ func ParseExpiry(s string) (Expiry, error) {
 func (e *Expiry) UnmarshalText(b []byte) (err error) {
 	*e, err = ParseExpiry(string(b))
 	return err
+}
+
+// Days is a time in days, written 30d or 2w; 0d is none.
+type Days int
+
+// UnmarshalText reads days of a care book.
+func (d *Days) UnmarshalText(b []byte) error {
+	o, err := ParseOffset(string(b))
+	if err != nil || o.Months != 0 || o.Days < 0 {
+		return fmt.Errorf("%q is no time in days: write 30d, 2w, or 0d for none", b)
+	}
+	*d = Days(o.Days)
+	return nil
 }
 
 // Event is an owners' event of the book.

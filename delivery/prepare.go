@@ -107,7 +107,7 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 	c.Record.Locale, c.Record.Template = message.Locale, message.Template
 	c.Record.Also = c.Record.Also[:0:0]
 	for _, also := range occ.Subject.Also {
-		c.Record.Also = append(c.Record.Also, also.ID)
+		c.Record.Also = append(c.Record.Also, also.Key())
 	}
 	if c.Record.Reason == care.ReasonPaused {
 		c.Record.Reason = "" // nothing holds it back any more

@@ -23,6 +23,7 @@ func (all party) decide() {
 		}
 		all.duplicates()
 		for _, r := range all {
+			r.rounds()
 			r.merge()
 			r.stranded()
 		}
@@ -163,13 +164,18 @@ func (c *candidate) standing() int {
 // sent is a message that counts against caps: of a customer, and of the address that it went to.
 type sent struct {
 	at       time.Time
+	class    int // its rank
 	customer string
 	channel  care.Channel
 	address  string
 }
 
-// counts reports whether it counts against another message's cap: it goes to the same customer, or to the same address.
+// counts reports whether it counts against another message's cap: it is of the same class or a higher one, and goes to the same customer,
+// or to the same address. So a greeting takes no reminder's place.
 func (s *sent) counts(c *candidate) bool {
+	if s.class > c.occ.Class.Rank() {
+		return false
+	}
 	return s.customer == c.occ.Customer || s.address != "" && s.channel == c.occ.Channel && s.address == c.address
 }
 
@@ -178,16 +184,25 @@ func (all party) counted() []sent {
 	var out []sent
 	for _, r := range all {
 		for id, e := range r.facts.Ledger {
-			if e.State.Counts() && e.Class != care.Safety && e.Channel.ToPerson() && (r.focus == nil || r.focus.ID != id) {
-				out = append(out, r.sent(e.At, e.Channel, len(all) > 1))
+			if e.State.Counts() && e.Class != care.Safety && e.Channel.ToPerson() && (r.focus == nil || r.focus.ID != id) && r.p.capped(e.Program) {
+				out = append(out, r.sent(e.At, e.Class, e.Channel, len(all) > 1))
 			}
 		}
 	}
 	return out
 }
 
-func (r *run) sent(at time.Time, ch care.Channel, shared bool) sent {
-	s := sent{at: at, customer: r.customer.ID, channel: ch}
+// capped reports whether a program's messages are under the caps; those of one that is gone were.
+func (p *Planner) capped(name string) bool {
+	prog := p.byName[name]
+	return prog == nil || prog.Capped == nil || *prog.Capped
+}
+
+func (r *run) sent(at time.Time, class care.Class, ch care.Channel, shared bool) sent {
+	s := sent{at: at, class: class.Rank(), customer: r.customer.ID, channel: ch}
+	if !class.Known() {
+		s.class = 0 // it is not known what it was
+	}
 	if shared {
 		s.address, _ = r.address(ch)
 	}
@@ -200,8 +215,11 @@ func (all party) limit() {
 	if len(waiting) == 0 {
 		return
 	}
-	slices.SortFunc(waiting, all[0].served)
 	counted := all.counted()
+	for _, c := range waiting {
+		c.catchUp(counted)
+	}
+	slices.SortFunc(waiting, all[0].served)
 	for len(waiting) > 0 {
 		c := waiting[0]
 		r := c.run
@@ -213,7 +231,7 @@ func (all party) limit() {
 			lifts, ok = room(counted, c, most.Limit, at)
 		}
 		if ok {
-			counted = append(counted, r.sent(at, c.occ.Channel, len(all) > 1))
+			counted = append(counted, r.sent(at, c.occ.Class, c.occ.Channel, len(all) > 1))
 			continue
 		}
 		if r.divert(c) {
@@ -236,6 +254,24 @@ func (all party) limit() {
 	}
 }
 
+// catchUp finds when a message that is overdue would have gone, had the sweep asked at each moment: what the cap put off gives way as it
+// did then, whenever it is asked.
+func (c *candidate) catchUp(counted []sent) {
+	r := c.run
+	most, limited := capOf(r.customer.Grade, r.dealer.Dealer, r.prefs.MaxPerWeek)
+	for limited && most.Limit > 0 && c.planned.Before(r.request.Now) {
+		lifts, ok := room(counted, c, most.Limit, c.planned)
+		if ok {
+			return
+		}
+		out := r.pass(c, lifts, "capped")
+		if out.verdict != care.Send {
+			return
+		}
+		c.planned = out.at
+	}
+}
+
 // waiting returns the messages that caps are about. At the moment of sending only what is in the queue competes: what is not was decided
 // otherwise by the sweep, which knows more.
 func (all party) waiting() []*candidate {
@@ -246,7 +282,8 @@ func (all party) waiting() []*candidate {
 		limited = limited || capped
 		for _, c := range r.candidates {
 			o := c.occ
-			if c.done || c.sending || o.Verdict != care.Send || o.Class == care.Safety || !o.Channel.ToPerson() || o.Release.Before(r.request.From) {
+			nothing := r.prefs.MaxPerWeek != nil && *r.prefs.MaxPerWeek == 0 // who wants none at all gets none of any program
+			if c.done || c.sending || o.Verdict != care.Send || o.Class == care.Safety || !r.p.capped(o.Program) && !nothing || !o.Channel.ToPerson() || o.Release.Before(r.request.From) {
 				continue
 			}
 			if r.focus != nil && !r.focused(c) && !c.queued() {

@@ -179,16 +179,59 @@ func (r *run) warranty(p *program, s *span, i int) {
 	}
 }
 
-// visits finds each visit; of several lines of one order the latest counts, so that their order in the record does not matter.
+// visits finds each visit. Orders that were closed within two days of each other are one, dated by the latest; its cycle is the first.
 func (r *run) visits(p *program, s *span, i int) {
 	list := r.customer.Vehicles[i].Visits
-	for j := range list {
-		visit := &list[j]
-		if !s.has(visit.ClosedOn) || replaced(list, j) {
-			continue
-		}
-		r.found(p, s, due{on: visit.ClosedOn, cycle: cycle{name: visit.Order, date: visit.ClosedOn}, vehicle: i, visit: visit})
+	if !slices.ContainsFunc(list, func(v care.Visit) bool { return s.has(v.ClosedOn) }) {
+		return
 	}
+	orders := make([]*care.Visit, 0, len(list))
+	for j := range list {
+		if !replaced(list, j) {
+			orders = append(orders, &list[j])
+		}
+	}
+	slices.SortFunc(orders, func(a, b *care.Visit) int {
+		return cmp.Or(a.ClosedOn.Compare(b.ClosedOn), strings.Compare(a.Order, b.Order), compareVisits(a, b))
+	})
+	for len(orders) > 0 {
+		first, n := orders[0], 1
+		for n < len(orders) && orders[n].ClosedOn.Sub(first.ClosedOn) <= oneVisitDays {
+			n++
+		}
+		if visit := oneVisit(orders[:n]); s.has(visit.ClosedOn) {
+			r.found(p, s, due{on: visit.ClosedOn, cycle: cycle{name: first.Order, date: first.ClosedOn}, vehicle: i, visit: visit})
+		}
+		orders = orders[n:]
+	}
+}
+
+// oneVisitDays is how far apart the orders of one visit are closed at most.
+const oneVisitDays = 2
+
+// oneVisit joins the orders of one visit, which are in their order of time: what one says and another leaves out counts.
+func oneVisit(orders []*care.Visit) *care.Visit {
+	last := orders[len(orders)-1]
+	if len(orders) == 1 {
+		return last
+	}
+	out := *last
+	out.Order, out.Declined = orders[0].Order, nil
+	for _, o := range orders {
+		if moreKM(o.KM, out.KM) {
+			out.KM = o.KM
+		}
+		if o.Maintenance() {
+			out.Kind = o.Kind
+		}
+		out.Technician = cmp.Or(out.Technician, o.Technician)
+		for _, work := range o.Declined {
+			if !slices.Contains(out.Declined, work) {
+				out.Declined = append(out.Declined, work)
+			}
+		}
+	}
+	return &out
 }
 
 // replaced reports whether another visit of the list has the same cycle and counts instead of the j-th.

@@ -211,7 +211,7 @@ func (r *run) served(a, b *candidate) int {
 	}
 	return cmp.Or(
 		care.Later(a.occ.Release, now).Compare(care.Later(b.occ.Release, now)), decided, cmp.Compare(a.occ.Class.Rank(), b.occ.Class.Rank()),
-		a.planned.Compare(b.planned), rank(a.occ, b.occ),
+		a.planned.Compare(b.planned), byWeight(a.occ, b.occ),
 	)
 }
 
@@ -225,8 +225,12 @@ func (c *candidate) undecided() int {
 
 // rank orders messages by release, class, priority, program, vehicle, step.
 func rank(a, b *care.Occurrence) int {
+	return cmp.Or(a.Release.Compare(b.Release), byWeight(a, b))
+}
+
+func byWeight(a, b *care.Occurrence) int {
 	return cmp.Or(
-		a.Release.Compare(b.Release), cmp.Compare(a.Class.Rank(), b.Class.Rank()), cmp.Compare(b.Priority, a.Priority),
+		cmp.Compare(a.Class.Rank(), b.Class.Rank()), cmp.Compare(b.Priority, a.Priority),
 		cmp.Compare(a.Program, b.Program), cmp.Compare(a.Vehicle, b.Vehicle), cmp.Compare(a.Step, b.Step), cmp.Compare(a.Cycle, b.Cycle),
 		cmp.Compare(a.Customer, b.Customer),
 	)

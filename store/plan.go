@@ -218,7 +218,7 @@ func recordOf(o *care.Occurrence, now time.Time) care.Record {
 		r.Ready = r.UpdatedAt
 	}
 	for _, also := range o.Subject.Also {
-		r.Also = append(r.Also, also.ID)
+		r.Also = append(r.Also, also.Key())
 	}
 	return r
 }
