@@ -81,6 +81,8 @@ type Occurrence struct {
 	Over     bool   // with Skip: it will never go; else it is asked again by each sweep until it expires
 	Expired  bool   // with Over: because its time is over; Reason then says what held it back, or expired
 
+	Kin []string // customers whose messages were planned together with this one
+
 	// What the message is about; the planner fills it and nothing stores it.
 	Subject Subject
 	// The gates' answers in order, only when they were asked for.

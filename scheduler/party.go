@@ -11,10 +11,10 @@ import (
 // party is the customers who are planned together, because they share addresses or cars. The first is the one who is asked about.
 type party []*run
 
-// decide gives every candidate its verdict. Where the one of several who was to get a message for all finds no room under a cap, the
-// next one is asked.
+// decide gives every candidate its verdict. Where the one of several who was to get a message for all, or the message that others were to
+// go with, finds no room under a cap, the next one is asked.
 func (all party) decide() {
-	for range 4 {
+	for round := 1; ; round++ {
 		for _, r := range all {
 			for _, c := range r.candidates {
 				c.run = r
@@ -28,7 +28,7 @@ func (all party) decide() {
 			r.stranded()
 		}
 		all.limit()
-		if len(all) == 1 || !all.bar() {
+		if round == 8 || !all.bar() {
 			break
 		}
 	}
@@ -37,13 +37,17 @@ func (all party) decide() {
 	}
 }
 
-// bar keeps those from being served for others who found no room, and reports whether there are any: then all is decided anew.
+// bar keeps those from being served for others, and from carrying others, who found no room, and reports whether there are any: then all is
+// decided anew.
 func (all party) bar() bool {
 	again := false
 	for _, r := range all {
 		for _, c := range r.candidates {
 			if c.serves && c.capped && !c.barred {
 				c.barred, again = true, true
+			}
+			if c.capped && !c.lost && len(c.occ.Subject.Also) > 0 {
+				c.lost, again = true, true
 			}
 		}
 	}
@@ -62,7 +66,7 @@ func (all party) bar() bool {
 func (c *candidate) reset() {
 	o := c.occ
 	o.Release, o.Verdict, o.Reason, o.Over, o.Expired, o.Subject.Also = o.Scheduled, "", "", false, false, nil
-	*c = candidate{occ: o, program: c.program, step: c.step, vehicle: c.vehicle, due: c.due, barred: c.barred}
+	*c = candidate{occ: o, program: c.program, step: c.step, vehicle: c.vehicle, due: c.due, barred: c.barred, lost: c.lost}
 }
 
 // once names what goes once per address: a calendar or event message, whoever it is for, and a message about one car.
@@ -248,6 +252,7 @@ func (all party) limit() {
 			continue
 		}
 		r.apply(c, out)
+		r.leave(c)
 		c.planned = out.at
 		i, _ := slices.BinarySearchFunc(waiting, c, all[0].served)
 		waiting = slices.Insert(waiting, i, c)
@@ -272,32 +277,39 @@ func (c *candidate) catchUp(counted []sent) {
 	}
 }
 
-// waiting returns the messages that caps are about. At the moment of sending only what is in the queue competes: what is not was decided
-// otherwise by the sweep, which knows more.
+// waiting returns the messages that caps are about; none if there is no cap.
 func (all party) waiting() []*candidate {
 	var out []*candidate
 	limited := false
 	for _, r := range all {
 		_, capped := capOf(r.customer.Grade, r.dealer.Dealer, r.prefs.MaxPerWeek)
 		limited = limited || capped
-		for _, c := range r.candidates {
-			o := c.occ
-			nothing := r.prefs.MaxPerWeek != nil && *r.prefs.MaxPerWeek == 0 // who wants none at all gets none of any program
-			if c.done || c.sending || o.Verdict != care.Send || o.Class == care.Safety || !r.p.capped(o.Program) && !nothing || !o.Channel.ToPerson() || o.Release.Before(r.request.From) {
-				continue
-			}
-			if r.focus != nil && !r.focused(c) && !c.queued() {
-				continue
-			}
+		out = append(out, all.competing(r.candidates)...)
+	}
+	if !limited {
+		return nil
+	}
+	return out
+}
+
+// competing returns those of some messages that caps are about. At the moment of sending only what is in the queue competes: what is not
+// was decided otherwise by the sweep, which knows more.
+func (all party) competing(list []*candidate) []*candidate {
+	var out []*candidate
+	for _, c := range list {
+		r, o := c.run, c.occ
+		nothing := r.prefs.MaxPerWeek != nil && *r.prefs.MaxPerWeek == 0 // who wants none at all gets none of any program
+		switch {
+		case c.done || c.sending || o.Verdict != care.Send || o.Release.Before(r.request.From):
+		case o.Class == care.Safety || !o.Channel.ToPerson() || !r.p.capped(o.Program) && !nothing:
+		case all[0].focus != nil && !all[0].focused(c) && !c.queued():
+		default:
 			c.shown = o.Release
 			if len(all) > 1 {
 				c.address, _ = r.address(o.Channel)
 			}
 			out = append(out, c)
 		}
-	}
-	if !limited {
-		return nil
 	}
 	return out
 }

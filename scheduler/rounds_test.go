@@ -128,7 +128,7 @@ func TestNoStepGoesTwiceWithinItsTime(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		s := &replay{p: p, all: []*care.Facts{decode(t, drawRecord(t))}, sent: map[string]int{}, at: map[string]string{}}
+		s := &replay{p: p, all: []*care.Facts{decode(t, drawRecord(t))}, sent: map[string]int{}, at: map[string]string{}, also: map[string][]string{}, kin: map[string][]string{}, told: map[string]bool{}}
 		s.all[0].Ledger = care.Ledger{}
 		now := drawMoment(t, "from").Truncate(24 * time.Hour)
 		for range 12 {

@@ -68,6 +68,7 @@ type candidate struct {
 	sharer  string // who gets it for this customer, too
 	serves  bool   // it goes for others, too
 	barred  bool   // it would, but finds no room under the cap
+	lost    bool   // so does it although others were to go with it
 }
 
 // spareMost is how many candidates a run keeps for the next: a customer rarely has more.

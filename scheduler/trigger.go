@@ -355,7 +355,7 @@ func (p *Planner) windowFor(from, to time.Time) *window {
 // span returns the trigger and step dates that can matter for messages that live on at from and leave before to.
 func (p *program) span(from, to time.Time) span {
 	back, ahead := p.longest(), p.ahead()
-	if p.Merge != "" {
+	if p.merging() != "" {
 		back += grouped
 	}
 	var s span
@@ -399,7 +399,7 @@ func (p *program) within(s *span) bool {
 // ahead is how far after a window the program's messages can still have to do with it: a later due can be the one that carries an
 // earlier one it is merged with.
 func (p *program) ahead() time.Duration {
-	if p.Merge != "" {
+	if p.merging() != "" {
 		return grouped
 	}
 	return 0
