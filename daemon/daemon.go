@@ -21,7 +21,7 @@ import (
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon/metrics"
 	"github.com/carebell/carebell/delivery"
-	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/scheduler/sweep"
 	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/service/feedback"
 	"github.com/carebell/carebell/store"
@@ -50,7 +50,7 @@ type Daemon struct {
 	metrics    *metrics.Metrics
 	book       atomic.Pointer[carebook.Compiled]
 	engine     *delivery.Engine
-	sweeper    *scheduler.Sweeper
+	sweeper    *sweep.Sweeper
 	sweeps     *sweepState
 	leads      atomic.Bool
 	bounces    []*feedback.BouncePoller

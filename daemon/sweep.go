@@ -11,6 +11,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/daemon/metrics"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/scheduler/sweep"
 	"github.com/carebell/carebell/store"
 	"github.com/robfig/cron/v3"
 )
@@ -38,20 +39,20 @@ func (s *sweepState) current(now time.Time) bool {
 // Swept reports whether this replica has swept all that is due by now, on the daemon's clock.
 func (d *Daemon) Swept(now time.Time) bool { return d.sweeps.current(now) }
 
-func (d *Daemon) newSweeper() (*scheduler.Sweeper, error) {
+func (d *Daemon) newSweeper() (*sweep.Sweeper, error) {
 	spec := d.env.Settings.Sweep
 	if spec == "" {
 		spec = "@every 15m"
 	}
-	schedule, err := scheduler.ParseSweep(spec)
+	schedule, err := sweep.ParseSchedule(spec)
 	if err != nil {
 		return nil, err
 	}
 	d.sweeps = &sweepState{schedule: schedule}
-	return scheduler.NewSweeper(scheduler.SweeperConfig{
+	return sweep.New(sweep.Config{
 		Planner:   func() *scheduler.Planner { return d.book.Load().Planner },
 		Source:    d.store,
-		Queue:     scheduler.QueueFunc(d.apply),
+		Queue:     sweep.QueueFunc(d.apply),
 		Operators: d.stops,
 		Leader:    lead{d.store, &d.clock},
 		Brake:     brake{d.store, d},
@@ -59,7 +60,7 @@ func (d *Daemon) newSweeper() (*scheduler.Sweeper, error) {
 		Holder:    d.holder,
 		Now:       d.env.Now,
 		Log:       d.log,
-		Observer:  scheduler.Observer{Leading: d.leading, Swept: d.swept},
+		Observer:  sweep.Observer{Leading: d.leading, Swept: d.swept},
 	})
 }
 
@@ -77,7 +78,7 @@ func (d *Daemon) leading(leads bool) {
 	d.log.LogAttrs(context.Background(), slog.LevelInfo, "the lead of the sweep", slog.Bool("leads", leads))
 }
 
-func (d *Daemon) swept(p scheduler.Progress, err error) {
+func (d *Daemon) swept(p sweep.Progress, err error) {
 	if err != nil {
 		return
 	}

@@ -14,7 +14,7 @@ func TestPlanningNothingAllocatesNothing(t *testing.T) { //nolint:paralleltest /
 	p := newPlanner(t, dealer, programs...)
 	f := facts(t, strings.NewReplacer("2027-02-10", "2030-02-10", "2026-12-24", "2020-05-05").Replace(wang))
 	now := at(t, "2026-11-22 10:00")
-	r := Request{From: now.Add(-p.LongestExpiry()), To: now.Add(horizon), Now: now}
+	r := Request{From: now.Add(-p.LongestExpiry()), To: now.Add(Horizon), Now: now}
 	if n := testing.AllocsPerRun(100, func() {
 		if len(p.Plan(f, r)) > 0 {
 			t.Fatal("something is due")

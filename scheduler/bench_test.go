@@ -36,7 +36,7 @@ func BenchmarkPlan(b *testing.B) {
 		all[i] = facts(b, string(raw))
 	}
 	now := at(b, "2026-11-22 10:00")
-	r := Request{From: now.Add(-p.LongestExpiry()), To: now.Add(horizon), Now: now}
+	r := Request{From: now.Add(-p.LongestExpiry()), To: now.Add(Horizon), Now: now}
 	perSecond := func(b *testing.B) {
 		b.Helper()
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "customers/s")
@@ -82,7 +82,7 @@ func BenchmarkPlan(b *testing.B) {
 		var f *care.Facts
 		var rec *care.Record
 		for _, f = range all {
-			if list := p.Plan(f, Request{From: now, To: now.Add(horizon)}); len(list) > 0 && list[0].Verdict == care.Send {
+			if list := p.Plan(f, Request{From: now, To: now.Add(Horizon)}); len(list) > 0 && list[0].Verdict == care.Send {
 				rec = recordOf(list[0])
 				break
 			}

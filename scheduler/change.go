@@ -169,7 +169,7 @@ func (p *Planner) Changes(f *care.Facts, occurrences []*care.Occurrence, r Reque
 			compare(&change, o, e, now)
 		case !known && o.Over && o.Reason == duplicateHousehold:
 			change.Skip = append(change.Skip, o) // decided once: it is not asked again
-		case !known && queues(o) && !r.holds(o):
+		case !known && Queues(o) && !r.holds(o):
 			change.Add = append(change.Add, o)
 		}
 	}
@@ -192,15 +192,15 @@ func (p *Planner) Changes(f *care.Facts, occurrences []*care.Occurrence, r Reque
 	return change
 }
 
-// queues reports whether an occurrence belongs in the queue. What is paused waits there like the rest, so that it is on record what became
+// Queues reports whether an occurrence belongs in the queue. What is paused waits there like the rest, so that it is on record what became
 // of it.
-func queues(o *care.Occurrence) bool {
+func Queues(o *care.Occurrence) bool {
 	return o.Verdict == care.Send || o.Reason == care.ReasonPaused && o.Channel != "" && !o.Over
 }
 
 // holds reports whether the brake holds an occurrence, as a sweep knows it.
 func (r *Request) holds(o *care.Occurrence) bool {
-	return r.held[o.ID] && !r.Operator.LetGo(o.Dealer, o.Program)
+	return r.Held[o.ID] && !r.Operator.LetGo(o.Dealer, o.Program)
 }
 
 // compare adds what has to be done about one message in the queue. Only what is due or waits for a retry is touched: who has

@@ -99,10 +99,10 @@ var channelGates = []channelGate{
 // braked stops what the brake holds: what was too much for its day is not in the queue. A sweep knows which messages these are; for
 // others it is whatever would be in the queue by now, and is not.
 func (r *run) braked(c *candidate, _ time.Time) answer {
-	if r.request.held != nil {
+	if r.request.Held != nil {
 		return answer{stop: r.request.holds(c.occ)}
 	}
-	if !r.request.Operator.Braked(c.occ.Dealer, c.occ.Program) || c.occ.Scheduled.After(r.request.Now.Add(horizon)) || r.focused(c) {
+	if !r.request.Operator.Braked(c.occ.Dealer, c.occ.Program) || c.occ.Scheduled.After(r.request.Now.Add(Horizon)) || r.focused(c) {
 		return answer{}
 	}
 	_, known := r.facts.Ledger[c.occ.ID]

@@ -67,7 +67,7 @@ func TestAPauseQueuesNobodyElse(t *testing.T) {
 	prog.Audience = `"ev" in customer.tags`
 	p := newPlanner(t, testDealer(), prog)
 	now := at(t, "2026-11-19 12:00")
-	r := Request{From: now, To: now.Add(horizon), Now: now, Operator: &care.Operator{All: true}}
+	r := Request{From: now, To: now.Add(Horizon), Now: now, Operator: &care.Operator{All: true}}
 	for tags, want := range map[string]int{`"tags":["ev"],`: 1, ``: 0} {
 		f := facts(t, `{"id":"C1","phone":"+8613800138000",`+tags+car+`}`)
 		if change := p.Changes(f, p.Plan(f, r), r); len(change.Add) != want {
@@ -196,7 +196,7 @@ type life struct {
 
 // look sweeps and delivers once, as the daemon does.
 func (l *life) look(t rapid.TB, now time.Time, op *care.Operator, rests map[care.Channel]bool) {
-	r := Request{From: now.Add(-l.p.LongestExpiry()), To: now.Add(horizon), Now: now, Operator: op}
+	r := Request{From: now.Add(-l.p.LongestExpiry()), To: now.Add(Horizon), Now: now, Operator: op}
 	change := l.p.Changes(l.f, l.p.Plan(l.f, r), r)
 	for _, o := range append(change.Add, change.Move...) {
 		l.f.Ledger[o.ID] = queuedEntry(o, care.StateDue, o.Release)

@@ -1,7 +1,6 @@
 // Package scheduler decides what is due, when it may leave, and why not. Its heart, Planner.Plan, is a pure function of a
 // customer's facts, the care book, the operator's stops and a window of time; plan, forecast, explain, the sweep and the check at
-// the moment of sending all ask this one function, so that what a forecast shows is what will be sent. Around it the Sweeper
-// drives the plan over all customers by cron, and over single ones as soon as their record changes.
+// the moment of sending all ask this one function, so that what a forecast shows is what will be sent.
 //
 // It promises that an occurrence and its release depend on nothing but those inputs, that input order never matters, and that
 // nothing stale goes out. It does not send, store or render, and knows other packages only by the small interfaces it declares.
@@ -42,8 +41,11 @@ type Request struct {
 	Peers    *Peers // what must be known of other customers; nil: neither capacity nor household duplicates are asked about
 	Explain  bool   // fill Occurrence.Gates
 
-	held map[string]bool // what the brake holds, by occurrence, as a sweep knows it
+	Held map[string]bool // what the brake holds, by occurrence, as a sweep knows it
 }
+
+// Horizon is how far ahead a sweep queues messages.
+const Horizon = 48 * time.Hour
 
 // Planner is a care book made ready for planning. It never changes and is safe for many goroutines.
 type Planner struct {
@@ -193,7 +195,8 @@ func (p *Planner) Location(c *care.Customer) *time.Location {
 	return time.UTC
 }
 
-func (p *Planner) dealerName(c *care.Customer) string {
+// DealerName returns the name of a customer's dealer, as the record has it where the book has none.
+func (p *Planner) DealerName(c *care.Customer) string {
 	if d := p.dealerOf(c); d != nil {
 		return d.Dealer.Dealer
 	}

@@ -268,7 +268,7 @@ func TestSweepAndCheckAgree(t *testing.T) {
 			// Around something that is due, before or after it.
 			now = rapid.SampledFrom(year).Draw(t, "near").Release.Add(time.Duration(rapid.IntRange(-48, 48).Draw(t, "hours")) * time.Hour)
 		}
-		r := Request{From: now.Add(-p.LongestExpiry()), To: now.Add(horizon), Now: now}
+		r := Request{From: now.Add(-p.LongestExpiry()), To: now.Add(Horizon), Now: now}
 		change := p.Changes(f, p.Plan(f, r), r)
 		if len(change.Move)+len(change.Drop) > 0 {
 			t.Fatal("something is moved or dropped that was never queued")

@@ -65,7 +65,7 @@ type replay struct {
 
 func (s *replay) sweep(now time.Time) {
 	s.now = now
-	r := Request{From: now.Add(-s.p.LongestExpiry()), To: now.Add(horizon), Now: now, held: map[string]bool{}}
+	r := Request{From: now.Add(-s.p.LongestExpiry()), To: now.Add(Horizon), Now: now, Held: map[string]bool{}}
 	changes := make([]care.Change, len(s.all))
 	for i, f := range s.all {
 		changes[i] = s.p.Changes(f, s.p.Plan(f, r), r)

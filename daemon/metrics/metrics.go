@@ -9,7 +9,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/delivery"
-	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/scheduler/sweep"
 	"github.com/carebell/carebell/store"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -187,7 +187,7 @@ func (m *Metrics) Reloaded(ok bool) {
 }
 
 // Swept shows what a whole sweep found.
-func (m *Metrics) Swept(p *scheduler.Progress, now time.Time) {
+func (m *Metrics) Swept(p *sweep.Progress, now time.Time) {
 	m.sweepSeconds.Observe(p.Took.Seconds())
 	m.sweepCustomers.Add(float64(p.Customers))
 	m.sweepLast.Set(float64(now.Unix()))

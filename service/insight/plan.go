@@ -10,6 +10,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/scheduler/brake"
+	"github.com/carebell/carebell/scheduler/sweep"
 )
 
 // Period is the time that a question is about, and what is known then.
@@ -101,7 +102,7 @@ func (s *Service) Confirm(ctx context.Context, who care.Principal) ([]care.Annou
 		counts[i] = brake.Announcements{}
 	}
 	if err := scan.plan(ctx, func(worker int, f *care.Facts, plan []*care.Occurrence) {
-		scheduler.Announce(counts[worker], f, plan, now)
+		sweep.Announce(counts[worker], f, plan, now)
 	}); err != nil {
 		return nil, err
 	}

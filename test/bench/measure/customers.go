@@ -14,6 +14,7 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/scheduler/sweep"
 	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/service/operate"
 	"github.com/carebell/carebell/store"
@@ -128,14 +129,14 @@ type swept struct {
 
 // sweep goes through all customers once as the daemon does.
 func (w *world) sweep(ctx context.Context) (out swept, err error) {
-	s, err := scheduler.NewSweeper(scheduler.SweeperConfig{
+	s, err := sweep.New(sweep.Config{
 		Planner: func() *scheduler.Planner { return w.checked.Planner }, Source: w.store, Operators: w.store, Leader: w.store,
-		Queue: scheduler.QueueFunc(func(ctx context.Context, changes []care.Change) error {
+		Queue: sweep.QueueFunc(func(ctx context.Context, changes []care.Change) error {
 			_, err := w.store.Apply(ctx, changes)
 			return err
 		}),
 		Holder: "bench", Now: w.now, Log: w.opt.Log,
-		Observer: scheduler.Observer{Batch: func(p scheduler.Progress) {
+		Observer: sweep.Observer{Batch: func(p sweep.Progress) {
 			w.opt.Progress("sweep: customers", int64(p.Customers), int64(w.opt.Customers))
 		}},
 	})

@@ -1,4 +1,4 @@
-package scheduler
+package sweep
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // Sweeper drives the plan: over all customers by cron, and over single ones as soon as their record changes. Only the replica
 // that holds the leader's lease works; the others wait for it. Start and Stop are safe in any order and any number of times.
 type Sweeper struct {
-	cfg      SweeperConfig
+	cfg      Config
 	schedule cron.Schedule
 	log      *slog.Logger
 	kick     chan struct{}
@@ -28,15 +28,15 @@ type Sweeper struct {
 	done    chan struct{}
 }
 
-// NewSweeper checks the configuration. Nothing runs before Start.
-func NewSweeper(cfg SweeperConfig) (*Sweeper, error) {
+// New checks the configuration. Nothing runs before Start.
+func New(cfg Config) (*Sweeper, error) {
 	if cfg.Planner == nil || cfg.Source == nil || cfg.Queue == nil || cfg.Operators == nil || cfg.Leader == nil || cfg.Now == nil {
 		return nil, errors.New("sweeper: Planner, Source, Queue, Operators, Leader and Now are needed")
 	}
 	if cfg.Schedule == "" {
 		cfg.Schedule = "@every 15m"
 	}
-	schedule, err := ParseSweep(cfg.Schedule)
+	schedule, err := ParseSchedule(cfg.Schedule)
 	if err != nil {
 		return nil, fmt.Errorf("sweeper: %w", err)
 	}

@@ -1,4 +1,4 @@
-package scheduler
+package sweep
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/scheduler/brake"
 )
 
@@ -22,8 +23,8 @@ func (j *job) seed(f *care.Facts) {
 		} else if !e.State.Pending() {
 			continue
 		}
-		if when.After(now.Add(-horizon)) && f.Customer != nil {
-			j.tally.Count(p.dealerName(f.Customer), e.Program, care.DateOf(when.In(p.Location(f.Customer))))
+		if when.After(now.Add(-scheduler.Horizon)) && f.Customer != nil {
+			j.tally.Count(p.DealerName(f.Customer), e.Program, care.DateOf(when.In(p.Location(f.Customer))))
 		}
 	}
 }
@@ -39,7 +40,7 @@ func (j *job) brake(ctx context.Context, batch []*care.Facts, plans [][]*care.Oc
 		for i, f := range batch {
 			for _, o := range plans[i] {
 				_, known := f.Ledger[o.ID]
-				if !queues(o) || known || counted[o.ID] || j.request.Operator.LetGo(o.Dealer, o.Program) {
+				if !scheduler.Queues(o) || known || counted[o.ID] || j.request.Operator.LetGo(o.Dealer, o.Program) {
 					continue
 				}
 				ok, err := j.tally.Admit(ctx, j.s.cfg.Brake, o, j.day(f, o), care.Later(o.Release, j.request.Now))
@@ -47,7 +48,7 @@ func (j *job) brake(ctx context.Context, batch []*care.Facts, plans [][]*care.Oc
 					return err
 				}
 				if counted[o.ID] = ok; !ok {
-					j.request.held[o.ID], again = true, true
+					j.request.Held[o.ID], again = true, true
 				}
 			}
 		}
@@ -96,7 +97,7 @@ func (s *Sweeper) announce(ctx context.Context, j *job) error {
 		return nil
 	}
 	ahead := &job{s: s, planner: j.planner, request: j.request}
-	ahead.request.To, ahead.request.held = now.Add(announceFor), map[string]bool{}
+	ahead.request.To, ahead.request.Held = now.Add(announceFor), map[string]bool{}
 	count := brake.Announcements{}
 	err := ahead.walk(ctx, func(batch []*care.Facts, plans [][]*care.Occurrence) error {
 		for i, f := range batch {
@@ -116,7 +117,7 @@ func (s *Sweeper) announce(ctx context.Context, j *job) error {
 // Announce counts a customer's plan as of now. What has gone, or is over, is none of it.
 func Announce(count brake.Announcements, f *care.Facts, plan []*care.Occurrence, now time.Time) {
 	for _, o := range plan {
-		if e, known := f.Ledger[o.ID]; queues(o) && (!known || e.State.Pending()) {
+		if e, known := f.Ledger[o.ID]; scheduler.Queues(o) && (!known || e.State.Pending()) {
 			count.Count(o.Dealer, o.Program, care.DateOf(care.Later(o.Release, now).In(o.Release.Location())))
 		}
 	}

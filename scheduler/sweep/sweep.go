@@ -1,4 +1,7 @@
-package scheduler
+// Package sweep brings the plans of all customers into the queue: by cron, and at once where a record changed. It promises that one
+// replica at a time does so, that what is in the queue is what the planner says, and that no more leaves than the brake lets through.
+// It does not plan or send.
+package sweep
 
 import (
 	"context"
@@ -11,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/scheduler"
 	"github.com/carebell/carebell/scheduler/brake"
 	"github.com/robfig/cron/v3"
 )
@@ -64,9 +68,9 @@ type Observer struct {
 	Replanned func(customers int)
 }
 
-// SweeperConfig is everything a Sweeper is made of.
-type SweeperConfig struct {
-	Planner   func() *Planner // the planner of the book as it is now
+// Config is everything a Sweeper is made of.
+type Config struct {
+	Planner   func() *scheduler.Planner // the planner of the book as it is now
 	Source    Source
 	Queue     Queue
 	Operators Operators
@@ -82,7 +86,6 @@ type SweeperConfig struct {
 
 // How the sweeper works.
 const (
-	horizon       = 48 * time.Hour   // how far ahead messages are queued
 	leaseTTL      = 12 * time.Second // with renewEvery: another replica takes over within 15 s of a crash
 	renewEvery    = 3 * time.Second
 	askEvery      = time.Second          // how often a replica that does not lead asks: it takes over so soon after a normal stop
@@ -94,8 +97,8 @@ const (
 	replannedOnce = 1000 // customers re-planned in one batch
 )
 
-// ParseSweep reads when to sweep: five cron fields, @every with a duration, or another of robfig/cron's descriptors.
-func ParseSweep(spec string) (s cron.Schedule, err error) {
+// ParseSchedule reads when to sweep: five cron fields, @every with a duration, or another of robfig/cron's descriptors.
+func ParseSchedule(spec string) (s cron.Schedule, err error) {
 	defer func() {
 		if recover() != nil {
 			s, err = nil, fmt.Errorf("%q is no schedule: write five cron fields or @every 15m", spec)
@@ -164,7 +167,7 @@ func (s *Sweeper) newJob(ctx context.Context) (*job, error) {
 	if op == nil {
 		op = &care.Operator{}
 	}
-	j.request = Request{From: now.Add(-planner.LongestExpiry()), To: now.Add(horizon), Now: now, Operator: op, held: map[string]bool{}}
+	j.request = scheduler.Request{From: now.Add(-planner.LongestExpiry()), To: now.Add(scheduler.Horizon), Now: now, Operator: op, Held: map[string]bool{}}
 	if s.cfg.Brake != nil {
 		list, noted, err := s.cfg.Brake.Announced(ctx)
 		if err != nil {
@@ -215,7 +218,7 @@ func (j *job) walk(ctx context.Context, visit func([]*care.Facts, [][]*care.Occu
 		}
 		rest := facts
 		for _, group := range some {
-			Together(rest[:len(group)])
+			scheduler.Together(rest[:len(group)])
 			rest = rest[len(group):]
 		}
 		if err := each(facts); err != nil {
@@ -248,11 +251,11 @@ func (s *Sweeper) rest(ctx context.Context, customers int) error {
 // job is one sweep, or afterwards what the changes until the next one are planned with.
 type job struct {
 	s        *Sweeper
-	planner  *Planner
-	request  Request
+	planner  *scheduler.Planner
+	request  scheduler.Request
 	tally    *brake.Tally
-	noted    time.Time // when the leader last announced the coming days
-	kin      *Kin      // who shares an address or a car with whom
+	noted    time.Time      // when the leader last announced the coming days
+	kin      *scheduler.Kin // who shares an address or a car with whom
 	progress Progress
 }
 
@@ -314,7 +317,7 @@ func (s *Sweeper) replan(ctx context.Context, ids []string) error {
 	}
 	if last != nil && last.planner == next.planner {
 		// What the last sweep learnt of other customers still holds, and its count goes on.
-		next.request.Peers, next.request.held, next.tally, next.kin = last.request.Peers, last.request.held, last.tally, last.kin
+		next.request.Peers, next.request.Held, next.tally, next.kin = last.request.Peers, last.request.Held, last.tally, last.kin
 	}
 	surges := len(next.tally.Surges)
 	defer func() {

@@ -1,4 +1,4 @@
-package scheduler
+package sweep
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/record"
+	"github.com/carebell/carebell/scheduler"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
@@ -249,10 +251,10 @@ func (s *shop) queued() []string {
 	return out
 }
 
-func sweeperOf(t testing.TB, s *shop, p *Planner, holder string, observer Observer) *Sweeper {
+func sweeperOf(t testing.TB, s *shop, p *scheduler.Planner, holder string, observer Observer) *Sweeper {
 	t.Helper()
-	sw, err := NewSweeper(SweeperConfig{
-		Planner: func() *Planner { return p }, Source: s, Queue: s, Operators: s, Leader: s, Brake: s, Holder: holder, Now: time.Now,
+	sw, err := New(Config{
+		Planner: func() *scheduler.Planner { return p }, Source: s, Queue: s, Operators: s, Leader: s, Brake: s, Holder: holder, Now: time.Now,
 		Schedule: "@every 15m", Observer: observer,
 	})
 	if err != nil {
@@ -261,16 +263,49 @@ func sweeperOf(t testing.TB, s *shop, p *Planner, holder string, observer Observ
 	return sw
 }
 
+// welcomes plans one message on the day of a delivery, for a dealer in Shanghai.
+func welcomes(t testing.TB) *scheduler.Planner {
+	t.Helper()
+	p, problems := scheduler.New(&care.Book{
+		Dealers: []*care.Dealer{{
+			Dealer: "sh", TimeZone: "Asia/Shanghai", Locale: "zh-CN", Country: "CN",
+			Caps: map[string]care.Cap{"default": {}}, ConsentDefault: care.Consent{Service: new(true)},
+		}},
+		Programs: []*care.Program{{
+			Program: "welcome", Enabled: true, Trigger: care.Trigger{On: care.OnDelivery}, Expires: care.Expiry{Hours: 72},
+			Steps: []care.Step{{Step: "due", Template: "welcome"}},
+		}},
+	}, scheduler.Capabilities{})
+	for _, problem := range problems {
+		t.Fatal(problem)
+	}
+	return p
+}
+
+// at reads a moment in Shanghai.
+func at(t testing.TB, s string) time.Time {
+	t.Helper()
+	when, err := time.ParseInLocation("2006-01-02 15:04", s, time.FixedZone("CST", 8*3600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return when
+}
+
 // visitor is a customer whose car was delivered on a day.
 func visitor(t testing.TB, id, day string) *care.Facts {
 	t.Helper()
-	return facts(t, `{"id":"`+id+`","phone":"+8613800138000","vehicles":[{"id":"V`+id+`","delivered_on":"`+day+`"}]}`)
+	c, defects, err := record.Decode([]byte(`{"id":"` + id + `","phone":"+8613800138000","vehicles":[{"id":"V` + id + `","delivered_on":"` + day + `"}]}`))
+	if err != nil || len(defects) > 0 {
+		t.Fatal(err, defects)
+	}
+	return &care.Facts{ID: id, Customer: c}
 }
 
 // The synctest clock starts at midnight UTC 2000-01-01: 08:00 in Shanghai.
 func TestSweeperQueuesWhatIsDueAndFollowsChanges(t *testing.T) {
 	t.Parallel()
-	p := newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery))
+	p := welcomes(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop()
 		s.change(visitor(t, "A", "2000-01-01"), "A")
@@ -322,10 +357,10 @@ func expectQueued(t *testing.T, s *shop, want ...string) {
 
 func TestSweeperOfAGoneCustomerDropsWhatIsQueued(t *testing.T) {
 	t.Parallel()
-	p := newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery))
+	p := welcomes(t)
 	f := visitor(t, "A", "2026-11-22")
 	now := at(t, "2026-11-22 07:00")
-	plan := p.Plan(f, Request{From: now.Add(-72 * time.Hour), To: now.Add(48 * time.Hour), Now: now})
+	plan := p.Plan(f, scheduler.Request{From: now.Add(-72 * time.Hour), To: now.Add(48 * time.Hour), Now: now})
 	ledger := care.Ledger{plan[0].ID: {State: care.StateDue, At: plan[0].Release, Channel: care.SMS, Program: "welcome", Vehicle: "VA", Step: "due", Cycle: "once"}}
 	for _, c := range []struct {
 		facts *care.Facts
@@ -335,8 +370,8 @@ func TestSweeperOfAGoneCustomerDropsWhatIsQueued(t *testing.T) {
 		{&care.Facts{ID: "A", Err: care.ErrNotJSON, Ledger: ledger}, nil},
 		{&care.Facts{ID: "A", Customer: f.Customer, Ledger: ledger, Overlay: &care.Overlay{Erased: true}}, []care.Drop{{ID: plan[0].ID, State: care.StateSkipped, Reason: "erased"}}},
 	} {
-		occurrences := p.Plan(c.facts, Request{From: now.Add(-72 * time.Hour), To: now.Add(48 * time.Hour), Now: now})
-		if diff := cmp.Diff(c.want, p.Changes(c.facts, occurrences, Request{Now: now}).Drop); diff != "" {
+		occurrences := p.Plan(c.facts, scheduler.Request{From: now.Add(-72 * time.Hour), To: now.Add(48 * time.Hour), Now: now})
+		if diff := cmp.Diff(c.want, p.Changes(c.facts, occurrences, scheduler.Request{Now: now}).Drop); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -344,7 +379,7 @@ func TestSweeperOfAGoneCustomerDropsWhatIsQueued(t *testing.T) {
 
 func TestOneLeaderAtATime(t *testing.T) {
 	t.Parallel()
-	p := newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery))
+	p := welcomes(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop()
 		var leads [2]atomic.Bool
@@ -389,7 +424,7 @@ func TestOneLeaderAtATime(t *testing.T) {
 
 func TestSweeperOutlivesRedis(t *testing.T) {
 	t.Parallel()
-	p := newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery))
+	p := welcomes(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop()
 		s.broken = true
@@ -426,7 +461,7 @@ func TestSweeperOutlivesRedis(t *testing.T) {
 
 func TestStopBeforeStart(t *testing.T) {
 	t.Parallel()
-	p := newPlanner(t, testDealer())
+	p := welcomes(t)
 	sw := sweeperOf(t, newShop(), p, "one", Observer{})
 	if err := sw.Stop(t.Context()); err != nil {
 		t.Fatal(err)
@@ -439,7 +474,7 @@ func TestStopBeforeStart(t *testing.T) {
 
 func TestKickSweepsNow(t *testing.T) {
 	t.Parallel()
-	p := newPlanner(t, testDealer())
+	p := welcomes(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop()
 		sw := sweeperOf(t, s, p, "one", Observer{})
@@ -460,7 +495,7 @@ func TestTheBrakeCountsAChangedCustomerOnce(t *testing.T) {
 	now := at(t, "2026-11-22 07:00")
 	s := newShop()
 	s.facts["A"] = visitor(t, "A", "2026-11-22")
-	sw := sweeperOf(t, s, newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery)), "one", Observer{})
+	sw := sweeperOf(t, s, welcomes(t), "one", Observer{})
 	sw.cfg.Now = func() time.Time { return now }
 	if _, err := sw.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
@@ -492,12 +527,12 @@ func TestTheBrakeCountsAChangedCustomerOnce(t *testing.T) {
 	}
 }
 
-func TestParseSweep(t *testing.T) {
+func TestParseSchedule(t *testing.T) {
 	t.Parallel()
 	for spec, ok := range map[string]bool{
 		"@every 15m": true, "*/5 * * * *": true, "@hourly": true, "": false, "TZ=UTC": false, "CRON_TZ=UTC * * * * *": false, "soon": false,
 	} {
-		if _, err := ParseSweep(spec); (err == nil) != ok {
+		if _, err := ParseSchedule(spec); (err == nil) != ok {
 			t.Errorf("%q: %v", spec, err)
 		}
 	}
@@ -508,7 +543,7 @@ func TestBrakeHoldsWhatNobodyAnnounced(t *testing.T) {
 	t.Parallel()
 	now := at(t, "2026-11-22 07:00")
 	day := care.NewDate(2026, 11, 22)
-	p := newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery))
+	p := welcomes(t)
 	said := func(n int, before time.Duration) care.Announcement {
 		return care.Announcement{Dealer: "sh", Program: "welcome", Day: day, Messages: n, At: now.Add(2*time.Hour - before)}
 	}
@@ -573,7 +608,7 @@ func TestBrakeHoldsWhatIsPaused(t *testing.T) {
 		s.facts[id] = visitor(t, id, "2026-11-22")
 	}
 	s.op = care.Operator{Channels: map[care.Channel]bool{care.SMS: true}}
-	sw := sweeperOf(t, s, newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery)), "one", Observer{})
+	sw := sweeperOf(t, s, welcomes(t), "one", Observer{})
 	sw.cfg.Now = func() time.Time { return at(t, "2026-11-22 07:00") }
 	for i, want := range []int{100, 0, 0, 180, 0} {
 		if _, err := sw.Sweep(t.Context()); err != nil {
@@ -593,7 +628,7 @@ func TestBrakeHoldsWhatIsPaused(t *testing.T) {
 func TestTheLeaderAnnouncesTwoWeeks(t *testing.T) {
 	t.Parallel()
 	now := at(t, "2026-11-20 00:10")
-	p := newPlanner(t, testDealer(), testProgram("welcome", care.OnDelivery))
+	p := welcomes(t)
 	s := newShop()
 	for i := range 280 {
 		id := fmt.Sprintf("C%03d", i)
