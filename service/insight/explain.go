@@ -12,6 +12,7 @@ import (
 	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/scheduler/odometer"
 	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
@@ -284,7 +285,7 @@ func vehicleFacts(f *care.Facts, v *care.Vehicle, d *care.Dealer, today care.Dat
 	if last := scheduler.LatestVisit(v); last != nil {
 		out.LastVisit = last.ClosedOn
 	}
-	if forecast, ok := scheduler.Forecast(v, d, today, scheduler.Reported(f, v.ID)...); ok {
+	if forecast, ok := odometer.Forecast(v, d, today, scheduler.Reported(f, v.ID)...); ok {
 		out.Forecast = &forecast
 	}
 	return out
