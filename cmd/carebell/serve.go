@@ -70,6 +70,12 @@ func newDemo() *cobra.Command {
 			if opt.Days < 1 || opt.Days > 366 {
 				return &misuse{fmt.Errorf("--days %d: it is 1 to 366", opt.Days)}
 			}
+			if opt.Stores != "zh" && opt.Stores != "en" && opt.Stores != "both" {
+				return &misuse{fmt.Errorf("--stores %s: it is zh, en or both", opt.Stores)}
+			}
+			if opt.Import < 0 || opt.Import+opt.Customers > 5000 {
+				return &misuse{fmt.Errorf("--customers %d --import %d: together they are 1 to 5000", opt.Customers, opt.Import)}
+			}
 			opt.Speed, opt.Out, opt.Version = s, cmd.OutOrStdout(), version
 			return demo.Run(cmd.Context(), opt)
 		},
@@ -81,5 +87,8 @@ func newDemo() *cobra.Command {
 	f.StringVar(&opt.Report, "report", "", "write the figures into this file as JSON")
 	f.StringVar(&opt.Listen, "listen", "127.0.0.1:8080", "where the page is served; another port is chosen if this one is taken")
 	f.IntVar(&opt.Customers, "customers", 300, "how many customers")
+	f.StringVar(&opt.Stores, "stores", "both", "whose customers: zh (the store in Shanghai), en (the one in New York) or both")
+	f.BoolVar(&opt.Sharing, "households", true, "some customers share a number, as a household does")
+	f.IntVar(&opt.Import, "import", 0, "import so many customers more half way, as a surprise: the brake holds them until an operator lets them go, six hours later")
 	return cmd
 }

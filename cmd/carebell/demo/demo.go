@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,9 @@ type Options struct {
 	Report    string  // file for the figures, "" = none
 	Listen    string
 	Customers int
+	Stores    string // "zh", "en", or "both": whose customers
+	Sharing   bool   // some customers share a number, as a household does
+	Import    int    // so many customers more are imported half way, which nobody announced: the brake holds them until they are let go
 	Out       io.Writer
 	Version   string
 	Start     care.Date // first day; zero = today
@@ -64,7 +68,11 @@ type demo struct {
 	redis   *miniredis.Miniredis
 	store   *store.Store
 	daemon  *daemon.Daemon
+	insight *insight.Service
+	longest time.Duration // how long after its release a message of the book may still go
+	mu      sync.Mutex
 	planned map[string]*care.Occurrence
+	wave    *wave
 	busy    atomic.Int64
 	due     map[care.Channel]*atomic.Bool // something may be due by now
 	log     *slog.Logger
@@ -78,6 +86,9 @@ func Run(ctx context.Context, opt Options) error {
 	}
 	if opt.Customers <= 0 {
 		opt.Customers = 300
+	}
+	if opt.Stores == "" {
+		opt.Stores = "both"
 	}
 	d := &demo{opt: opt, planned: map[string]*care.Occurrence{}, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))}
 	defer d.close()
@@ -141,14 +152,22 @@ func (d *demo) prepare(ctx context.Context) error {
 		return err
 	}
 	d.clean = append(d.clean, d.store.Close)
-	if err := d.customers(ctx); err != nil {
+	first, all := d.opt.Customers, d.opt.Customers+d.opt.Import
+	if err := d.write(ctx, people(0, first, d.opt, d.opt.Start)); err != nil {
 		return err
+	}
+	if d.opt.Import > 0 {
+		half := d.opt.Days / 2
+		day := d.opt.Start.AddDays(half)
+		d.wave = &wave{at: from.AddDate(0, 0, half), customers: people(first, all, d.opt, day)}
+		rush(d.wave.customers, day)
 	}
 	return d.build(ctx)
 }
 
-func (d *demo) customers(ctx context.Context) error {
-	ids, docs, err := records(people(d.opt.Customers, d.opt.Start))
+// write makes customers known as a dealership's system would.
+func (d *demo) write(ctx context.Context, customers []*care.Customer) error {
+	ids, docs, err := records(customers)
 	if err != nil {
 		return err
 	}
@@ -173,11 +192,11 @@ func (d *demo) build(ctx context.Context) error {
 		SMS:       config.SMS{Gateway: "kannel", URL: d.servers.SMSURL, User: "demo", Password: config.NewSecret("demo"), From: "10690000", Connections: 8},
 		Webhook:   config.Webhook{URL: config.NewSecret(d.servers.HookURL), Connections: 4},
 	}
-	page := &page{inbox: d.inbox, planned: func() map[string]*care.Occurrence { return d.planned }, now: d.clock.Now}
+	page := &page{inbox: d.inbox, planned: d.expected, now: d.clock.Now}
 	env := &daemon.Env{Settings: settings, Log: d.log, Now: d.clock.Now, Version: d.opt.Version}
 	files := over{config.DefaultBook()}
 	var err error
-	if d.planned, err = d.plan(ctx, env, files); err != nil {
+	if err := d.plan(ctx, env, files); err != nil {
 		return err
 	}
 	d.daemon, err = env.New(ctx, daemon.Parts{
@@ -189,27 +208,21 @@ func (d *demo) build(ctx context.Context) error {
 	return err
 }
 
-// plan asks for the whole month beforehand, as carebell plan does: that is what must arrive.
-func (d *demo) plan(ctx context.Context, env *daemon.Env, files over) (map[string]*care.Occurrence, error) {
-	planned := map[string]*care.Occurrence{}
+// plan asks for all days beforehand, as carebell plan does: that is what must arrive.
+func (d *demo) plan(ctx context.Context, env *daemon.Env, files over) error {
 	opt := carebook.FromSettings(env.Settings, "", d.clock.Now)
 	opt.Files = files
 	book, err := carebook.Open(opt)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	service := insight.Service{Store: d.store, Book: func() (*carebook.Compiled, error) { return book, nil }, Now: d.clock.Now}
-	// What was released before and has not expired is sent first.
-	now := d.clock.Now()
-	period := insight.Period{From: insight.Moment{Time: now.Add(-book.Planner.LongestExpiry())}, To: insight.Moment{Time: d.clock.end}, Now: now}
-	list, err := service.Occurrences(ctx, care.CommandLine(), insight.PlanOptions{Period: period})
-	for _, o := range list {
-		planned[o.ID] = o
+	d.insight = &insight.Service{Store: d.store, Book: func() (*carebook.Compiled, error) { return book, nil }, Now: d.clock.Now}
+	d.longest = book.Planner.LongestExpiry()
+	if err := d.planAnew(ctx, d.clock.Now()); err != nil {
+		return err
 	}
-	if err == nil { // the demo has seen what the first days bring
-		_, err = service.Confirm(ctx, care.CommandLine())
-	}
-	return planned, err
+	_, err = d.insight.Confirm(ctx, care.CommandLine()) // the demo has seen what the first days bring
+	return err
 }
 
 // quiet reports whether everything that is due by now has gone, so that the clock may go on; and when the next thing is due.
@@ -217,6 +230,9 @@ func (d *demo) quiet(ctx context.Context) func(time.Time) (bool, time.Time, erro
 	return func(now time.Time) (bool, time.Time, error) {
 		if d.busy.Load() > 0 || !d.daemon.Swept(now) {
 			return false, time.Time{}, nil
+		}
+		if ok, err := d.pass(ctx, now); !ok {
+			return false, time.Time{}, err
 		}
 		next, err := d.store.NextDue(ctx)
 		if err != nil {

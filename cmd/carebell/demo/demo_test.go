@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,32 @@ func TestDemo(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "each exactly once") {
 		t.Errorf("the table ends with %s", out.String())
+	}
+}
+
+// An import that nobody announced is held back, let go hours later, and loses nothing that had not expired; and so in either store, with
+// customers who share a number and without.
+func TestDemoWithASurprise(t *testing.T) {
+	t.Parallel()
+	report := filepath.Join(t.TempDir(), "report.json")
+	var out bytes.Buffer
+	err := Run(t.Context(), Options{
+		Days: 6, Speed: 6 * 86400, Exit: true, Report: report, Listen: "127.0.0.1:0", Customers: 20, Import: 500, Stores: "zh", Sharing: true, Out: &out,
+		Start: care.NewDate(2026, time.November, 20),
+	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	raw, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f Figures
+	if err := json.Unmarshal(raw, &f); err != nil {
+		t.Fatal(err)
+	}
+	if !f.ExactlyOnce || f.Imported != 500 || !slices.Contains(f.Braked, "shanghai/service-followup") || f.Arrived < 150 {
+		t.Errorf("the report says %+v", f)
 	}
 }
 

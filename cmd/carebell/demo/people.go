@@ -9,22 +9,47 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// people makes the demo's customers: half in Shanghai, half in New York, the same ones for the same day and number. Addresses
-// are of reserved domains and number ranges (RFC 2606; 555-01xx), so that nothing could ever reach a person.
-func people(n int, today care.Date) []*care.Customer {
+// people makes some of the demo's customers by number, as they are on a day: in Shanghai, in New York, or half and half; the same ones at
+// every run. Addresses are of reserved domains and number ranges (RFC 2606; 555-01xx), so that nothing could ever reach a person.
+func people(from, to int, opt Options, today care.Date) []*care.Customer {
 	r := rand.New(rand.NewPCG(2026, 11)) //nolint:gosec // made-up people, the same at every run
-	out := make([]*care.Customer, 0, n)
-	for i := range n {
-		if i%2 == 0 {
-			out = append(out, shanghai(r, i, today))
+	out := make([]*care.Customer, 0, to-from)
+	for i := from; i < to; i++ {
+		var c *care.Customer
+		if opt.Stores == "zh" || opt.Stores == "both" && i%2 == 0 {
+			c = shanghai(r, i, today)
 		} else {
-			out = append(out, newYork(r, i, today))
+			c = newYork(r, i, today)
 		}
+		if opt.Sharing {
+			share(c, i)
+		}
+		out = append(out, c)
 	}
 	return out
 }
 
+// share gives some customers the number of another.
+func share(c *care.Customer, i int) {
+	switch {
+	case c.Dealer == "newyork":
+		c.Phone = "+1212555" + c.Phone[len(c.Phone)-4:]
+	case i%24 == 6:
+		c.Phone = fmt.Sprintf("+861380000%04d", i-2)
+	}
+}
+
+// rush is what makes an import a surprise: a third of the customers were in the workshop the day before.
+func rush(customers []*care.Customer, today care.Date) {
+	for i, c := range customers {
+		if visits := c.Vehicles[0].Visits; i%3 == 0 && len(visits) > 0 {
+			visits[0].ClosedOn = today.AddDays(-1)
+		}
+	}
+}
+
 var (
+	areas     = []int{212, 213, 214, 215, 216, 217, 218, 224, 225, 228, 229, 231, 234, 239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269}
 	surnames  = []string{"王", "李", "张", "刘", "陈", "杨", "赵", "黄", "周", "吴", "徐", "孙", "胡", "朱", "高", "林", "欧阳", "司马"}
 	givenHan  = []string{"伟", "芳", "娜", "敏", "静", "丽", "强", "磊", "洋", "艳", "勇", "军", "杰", "娟", "涛", "明", "超", "秀兰", "子涵", "浩然"}
 	givenEN   = []string{"Ava", "Noah", "Mia", "Liam", "Zoe", "Ethan", "Ruth", "Omar", "Ines", "Paul", "Grace", "Hugo", "Nora", "Sam", "Lucy", "Amir"}
@@ -55,7 +80,7 @@ func shanghai(r *rand.Rand, i int, today care.Date) *care.Customer {
 func newYork(r *rand.Rand, i int, today care.Date) *care.Customer {
 	c := &care.Customer{
 		ID: fmt.Sprintf("NY%04d", i), Dealer: "newyork", Name: pick(r, givenEN) + " " + pick(r, familyEN),
-		Email: fmt.Sprintf("ny%04d@example.com", i), Phone: fmt.Sprintf("+1212555%04d", 100+i%100), Locale: "en",
+		Email: fmt.Sprintf("ny%04d@example.com", i), Phone: fmt.Sprintf("+1%d555%04d", areas[i/100%len(areas)], 100+i%100), Locale: "en",
 		Grade: pick(r, []string{"A", "B", "B", "C"}), Advisor: pick(r, []string{"rivera", "stone"}),
 	}
 	if i%25 == 7 {

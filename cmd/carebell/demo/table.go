@@ -16,6 +16,8 @@ type Figures struct {
 	Days        int                       `json:"days"`
 	Customers   int                       `json:"customers"`
 	Seconds     float64                   `json:"seconds"`
+	Imported    int                       `json:"imported,omitempty"` // customers who came half way
+	Braked      []string                  `json:"braked,omitempty"`   // what the brake then held back: dealer/program
 	Planned     int                       `json:"planned"`
 	Arrived     int                       `json:"arrived"`
 	Missing     []string                  `json:"missing,omitempty"`
@@ -26,14 +28,18 @@ type Figures struct {
 	Programs    map[string]map[string]int `json:"programs"`
 }
 
-// figures compares what was planned before the first day with what arrived.
+// figures compares what was planned with what arrived.
 func (d *demo) figures(took time.Duration) Figures {
 	f := Figures{
 		Days: d.opt.Days, Customers: d.opt.Customers, Seconds: took.Seconds(), Skipped: map[string]int{}, Programs: map[string]map[string]int{},
 	}
+	if w := d.wave; w != nil && w.stage > changed {
+		f.Imported, f.Braked = len(w.customers), w.braked
+	}
 	arrivals := d.inbox.all()
 	f.Arrived = len(arrivals)
-	for id, o := range d.planned {
+	planned := d.expected()
+	for id, o := range planned {
 		n := d.inbox.count(id)
 		switch {
 		case o.Verdict != care.Send:
@@ -51,7 +57,7 @@ func (d *demo) figures(took time.Duration) Figures {
 	}
 	for _, a := range arrivals {
 		program := "?"
-		if o := d.planned[a.ID]; o != nil {
+		if o := planned[a.ID]; o != nil {
 			program = o.Program
 		} else {
 			f.Unplanned = append(f.Unplanned, a.ID)
