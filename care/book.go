@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/carebell/carebell/care/problem"
 )
@@ -69,6 +70,7 @@ type Dealer struct {
 	Caps            map[string]Cap     `yaml:"caps"`        // by grade, or "default"
 	ConsentDefault  Consent            `yaml:"consent_default"`
 	LeapDay         string             `yaml:"leap_day"` // feb28 or mar1
+	Units           string             `yaml:"units"`    // of distances that people read and write: km or mi; "" = by the country
 	DefaultKMPerDay float64            `yaml:"default_km_per_day"`
 	Intervals       []IntervalRule     `yaml:"intervals"`
 	Advisors        []Advisor          `yaml:"advisors"`
@@ -91,12 +93,14 @@ type Cap struct {
 	PerWeek *int `yaml:"per_week"`
 }
 
-// IntervalRule gives the service intervals of a make and model; "*" matches any. The first that matches counts.
+// IntervalRule gives the service intervals of a make, a model and a powertrain; "*" matches any make and model, no powertrain matches
+// all. The first that matches counts.
 type IntervalRule struct {
-	Make            string   `yaml:"make"`
-	Model           string   `yaml:"model"`
-	ServiceInterval Interval `yaml:"service_interval"`
-	FirstService    Interval `yaml:"first_service"`
+	Make            string     `yaml:"make"`
+	Model           string     `yaml:"model"`
+	Powertrain      Powertrain `yaml:"powertrain"`
+	ServiceInterval Interval   `yaml:"service_interval"`
+	FirstService    Interval   `yaml:"first_service"`
 }
 
 // Advisor is a service advisor; messages are signed by the customer's own.
@@ -132,6 +136,12 @@ func (d *Dealer) SameMake(a, b string) bool {
 	return a == b || strings.EqualFold(d.canonicalMake(a), d.canonicalMake(b))
 }
 
+// Covers reports whether a rule for a make and a model is about a car; "" and "*" match any.
+func (d *Dealer) Covers(vehicleMake, model string, v *Vehicle) bool {
+	return (vehicleMake == "" || vehicleMake == "*" || d.SameMake(vehicleMake, v.Make)) &&
+		(model == "" || model == "*" || strings.EqualFold(model, v.Model))
+}
+
 func (d *Dealer) canonicalMake(m string) string {
 	if to, ok := d.MakeAliases[m]; ok {
 		return to
@@ -165,6 +175,9 @@ type Program struct {
 	Uncertain map[Channel]string `yaml:"uncertain"` // resend or hold, instead of the channel's default
 	Steps     []Step             `yaml:"steps"`
 
+	Capped     *bool `yaml:"capped"`      // false = no cap stops its messages and they count for none
+	AgainAfter *Days `yaml:"again_after"` // the same step never goes to the same car or customer twice within this time; nil = the trigger's
+
 	File string `yaml:"-"` // path below the book
 }
 
@@ -187,12 +200,15 @@ const (
 	OnCalendar       = "calendar"
 	OnEvent          = "event"
 	OnBulletin       = "bulletin"
+	OnAppointment    = "appointment"
+	OnHoldEnd        = "hold_end"
+	OnSignal         = "signal"
 )
 
 // Triggers lists every trigger.
 var Triggers = []string{
 	OnDelivery, OnAnniversary, OnBirthday, OnMaintenanceDue, OnVisit, OnLastVisit, OnWarrantyEnd, OnInsuranceEnd,
-	OnInspectionDue, OnCalendar, OnEvent, OnBulletin,
+	OnInspectionDue, OnCalendar, OnEvent, OnBulletin, OnAppointment, OnHoldEnd, OnSignal,
 }
 
 // Trigger is what a program starts from.
@@ -205,12 +221,15 @@ type Trigger struct {
 	Event     string   `yaml:"event"`      // event: only this one
 	Bulletin  string   `yaml:"bulletin"`   // bulletin: only this one
 	Kind      string   `yaml:"kind"`       // event, bulletin: only of this kind
+	Missed    bool     `yaml:"missed"`     // appointment: the day after one that no visit followed
+	Reason    string   `yaml:"reason"`     // hold_end: of the hold
+	Signal    string   `yaml:"signal"`     // signal: its name
 }
 
 // PerVehicle reports whether the trigger makes occurrences per vehicle rather than per customer.
 func (t Trigger) PerVehicle() bool {
 	switch t.On {
-	case OnBirthday, OnCalendar, OnEvent:
+	case OnBirthday, OnCalendar, OnEvent, OnHoldEnd, OnSignal:
 		return false
 	}
 	return true
@@ -221,17 +240,17 @@ type Step struct {
 	Step     string   `yaml:"step"`
 	Offset   Offset   `yaml:"offset"`
 	Template string   `yaml:"template"`
-	Unless   []string `yaml:"unless"` // "appointment"
+	Unless   []string `yaml:"unless"` // "appointment", "visit"
 }
 
-// Offset is a step's distance from the trigger's date: ±Nd, ±Nw or ±Nm.
+// Offset is a step's distance from the trigger's date: ±Nd, ±Nw or ±Nm; ±Nh is one from the trigger's moment, where it has one.
 type Offset struct {
-	Days, Months int
+	Days, Months, Hours int
 }
 
-// ParseOffset reads ±Nd, ±Nw, ±Nm; no sign is plus.
+// ParseOffset reads ±Nd, ±Nw, ±Nm, ±Nh; no sign is plus.
 func ParseOffset(s string) (Offset, error) {
-	bad := fmt.Errorf("%q is no offset: write -14d, 2w or 6m", s)
+	bad := fmt.Errorf("%q is no offset: write -14d, 2w, 6m or -2h", s)
 	if len(s) < 2 {
 		return Offset{}, bad
 	}
@@ -240,6 +259,10 @@ func ParseOffset(s string) (Offset, error) {
 		return Offset{}, bad
 	}
 	switch s[len(s)-1] {
+	case 'h':
+		if n >= -1000 && n <= 1000 {
+			return Offset{Hours: n}, nil
+		}
 	case 'd':
 		return Offset{Days: n}, nil
 	case 'w':
@@ -260,10 +283,16 @@ func (o Offset) From(d Date) Date {
 	return d.AddDays(o.Days)
 }
 
-// String returns "-14d" or "6m".
+// Length is the length of an offset in hours.
+func (o Offset) Length() time.Duration { return time.Duration(o.Hours) * time.Hour }
+
+// String returns "-14d", "6m" or "-2h".
 func (o Offset) String() string {
-	if o.Months != 0 {
+	switch {
+	case o.Months != 0:
 		return strconv.Itoa(o.Months) + "m"
+	case o.Hours != 0:
+		return strconv.Itoa(o.Hours) + "h"
 	}
 	return strconv.Itoa(o.Days) + "d"
 }
@@ -308,6 +337,19 @@ func ParseExpiry(s string) (Expiry, error) {
 func (e *Expiry) UnmarshalText(b []byte) (err error) {
 	*e, err = ParseExpiry(string(b))
 	return err
+}
+
+// Days is a time in days, written 30d or 2w; 0d is none.
+type Days int
+
+// UnmarshalText reads days of a care book.
+func (d *Days) UnmarshalText(b []byte) error {
+	o, err := ParseOffset(string(b))
+	if err != nil || o.Months != 0 || o.Days < 0 {
+		return fmt.Errorf("%q is no time in days: write 30d, 2w, or 0d for none", b)
+	}
+	*d = Days(o.Days)
+	return nil
 }
 
 // Event is an owners' event of the book.

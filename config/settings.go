@@ -7,10 +7,11 @@ type Settings struct {
 	RedisURLFile     string `split_words:"true" file:"RedisURL"`
 	AllowUnsafeRedis bool   `split_words:"true" default:"false" desc:"start although Redis could lose messages (no AOF, eviction, older than 7.0)"`
 
-	Book     string   `desc:"folder of the care book; without one only the built-in example is there, and serve refuses to start"`
-	Sweep    string   `default:"@every 15m" desc:"when all customers are gone through: five cron fields or @every 15m"`
-	Lease    Duration `default:"30s" desc:"how long a claimed message is one replica's before another takes it over"`
-	StateDir string   `split_words:"true" desc:"folder for what one replica keeps for itself; none: nothing is kept"`
+	ImportDir string   `split_words:"true" desc:"folder from which serve imports the files that appear, and moves them to done/ or failed/ in it"`
+	Book      string   `desc:"folder of the care book; without one only the built-in example is there, and serve refuses to start"`
+	Sweep     string   `default:"@every 15m" desc:"when all customers are gone through: five cron fields or @every 15m"`
+	Lease     Duration `default:"30s" desc:"how long a claimed message is one replica's before another takes it over"`
+	StateDir  string   `split_words:"true" desc:"folder for what one replica keeps for itself; none: nothing is kept"`
 
 	Retention Duration `default:"180d" desc:"how long messages stay on record; records of consent and opt-out stay"`
 

@@ -53,7 +53,7 @@ func TestEverySetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	environment(t, map[string]string{
-		"CARE_REDIS_URL": "redis-sentinel://a:1,b:2/master", "CARE_ALLOW_UNSAFE_REDIS": "true", "CARE_BOOK": "/book",
+		"CARE_REDIS_URL": "redis-sentinel://a:1,b:2/master", "CARE_ALLOW_UNSAFE_REDIS": "true", "CARE_BOOK": "/book", "CARE_IMPORT_DIR": "/in",
 		"CARE_SWEEP": "*/5 * * * *", "CARE_LEASE": "1m", "CARE_STATE_DIR": "/state", "CARE_RETENTION": "2w",
 		"CARE_LISTEN": "0.0.0.0:80", "CARE_CONSOLE_TOKEN": "tok-9f8e7d6c5b4a", "CARE_ADDRESS_KEY": "address-key-of-a-test-0f1e2d3c4b5a6978", "CARE_PUBLIC_LISTEN": ":81", "CARE_PUBLIC_URL": "https://care.example",
 		"CARE_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8", "CARE_SECRET_KEY_FILE": secret,
@@ -74,7 +74,7 @@ func TestEverySetting(t *testing.T) {
 	}
 	sec := config.NewSecret
 	want := &config.Settings{
-		RedisURL: sec("redis-sentinel://a:1,b:2/master"), AllowUnsafeRedis: true, Book: "/book", Sweep: "*/5 * * * *",
+		RedisURL: sec("redis-sentinel://a:1,b:2/master"), AllowUnsafeRedis: true, Book: "/book", ImportDir: "/in", Sweep: "*/5 * * * *",
 		Lease: config.Duration(time.Minute), StateDir: "/state", Retention: config.Duration(14 * 24 * time.Hour), Listen: "0.0.0.0:80",
 		ConsoleToken: sec("tok-9f8e7d6c5b4a"), AddressKey: sec("address-key-of-a-test-0f1e2d3c4b5a6978"), ConsoleURL: config.List{"https://desk.example", "http://carebell:8080"}, PublicListen: ":81", PublicURL: "https://care.example",
 		TrustedProxies: config.Prefixes{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")},

@@ -91,12 +91,11 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 	if step < 0 {
 		return nil
 	}
-	on := prog.Steps[step].Offset.From(d.on)
+	on := run.stepDate(prog, step, d)
 	if !run.exists(prog, d, on) {
 		return nil
 	}
-	scheduled := run.scheduled(prog, on)
-	late := prog.expires(scheduled, run.location())
+	scheduled, late := run.times(prog, step, d, on)
 	if rec.Reopened && late.Before(rec.Expires) {
 		late = rec.Expires
 	}
@@ -108,8 +107,9 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 	run.request.To = care.Later(r.Now, scheduled).Truncate(time.Hour).Add(25 * time.Hour)
 	run.collect(p.windowFor(r.Now.Truncate(time.Hour), run.request.To))
 	run.reopen(prog, step, d, on, late)
-	run.alone[0] = run
-	party(run.alone[:]).decide()
+	kin := run.party(f, run.request)
+	kin.decide()
+	defer kin.end()
 	for _, c := range run.candidates {
 		if run.focused(c) {
 			return c.occ
@@ -129,7 +129,8 @@ func (r *run) reopen(p *program, step int, d due, on care.Date, late time.Time) 
 			return
 		}
 	}
-	r.candidates = append(r.candidates, r.candidate(p, step, d, on, r.scheduled(p, on), late))
+	release, _ := r.times(p, step, d, on)
+	r.candidates = append(r.candidates, r.candidate(p, step, d, on, release, late))
 }
 
 // expire ends a candidate that was too late. What was held back by a pause says so.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/scheduler/calendar"
+	"github.com/carebell/carebell/scheduler/odometer"
 )
 
 // run is the planning of one customer. It is reused, so that a customer for whom nothing is due costs no allocation.
@@ -25,9 +26,15 @@ type run struct {
 	seen       *visits // what an audience sees, used again
 	candidates []*candidate
 	spare      []*candidate // to be used again
-	odometers  []*odometer
+	odometers  []*instrument
 	prefs      care.Preferences
 	closed     bool
+}
+
+// instrument is a vehicle's odometer, known once it was read for this run.
+type instrument struct {
+	odometer.Odometer
+	known bool
 }
 
 // reached is where a customer is reached on a channel.
@@ -61,6 +68,7 @@ type candidate struct {
 	sharer  string // who gets it for this customer, too
 	serves  bool   // it goes for others, too
 	barred  bool   // it would, but finds no room under the cap
+	lost    bool   // so does it although others were to go with it
 }
 
 // spareMost is how many candidates a run keeps for the next: a customer rarely has more.
@@ -80,7 +88,7 @@ func (p *Planner) begin(f *care.Facts, r Request) *run {
 	out.closed = f.Customer.Closed
 	out.prefs = Preferences(f)
 	for len(out.odometers) < len(f.Customer.Vehicles) {
-		out.odometers = append(out.odometers, new(odometer))
+		out.odometers = append(out.odometers, new(instrument))
 	}
 	return out
 }
@@ -121,11 +129,11 @@ func Preferences(f *care.Facts) care.Preferences {
 }
 
 // odometer returns what is known of a vehicle's mileage, the customer's own reports included.
-func (r *run) odometer(i int) *odometer {
+func (r *run) odometer(i int) *instrument {
 	o := r.odometers[i]
 	if !o.known {
 		v := &r.customer.Vehicles[i]
-		o.gather(v, Reported(r.facts, v.ID))
+		o.Read(v, Reported(r.facts, v.ID))
 		o.known = true
 	}
 	return o
@@ -163,7 +171,7 @@ func (r *run) collect(w *window) {
 // steps makes a candidate of each step of a round whose date lies in the span.
 func (r *run) steps(p *program, s *span, d due) {
 	for i := range p.Steps {
-		on := p.Steps[i].Offset.From(d.on)
+		on := r.stepDate(p, i, d)
 		if on.Before(s.onLo) || on.After(s.onHi) || !r.exists(p, d, on) {
 			continue
 		}
@@ -185,8 +193,7 @@ func (r *run) exists(p *program, d due, on care.Date) bool {
 
 // add makes a candidate of a step, unless it is stale when it is first seen, as if it had never been, or of a later window.
 func (r *run) add(p *program, step int, d due, on care.Date) {
-	scheduled := r.scheduled(p, on)
-	expires := p.expires(scheduled, r.location())
+	scheduled, expires := r.times(p, step, d, on)
 	if expires.After(r.request.Now) && scheduled.Before(r.request.To.Add(p.ahead())) {
 		r.candidates = append(r.candidates, r.candidate(p, step, d, on, scheduled, expires))
 	}
@@ -208,7 +215,7 @@ func (r *run) candidate(p *program, step int, d due, on care.Date, scheduled, ex
 	if o.Customer == "" {
 		o.Customer = r.customer.ID
 	}
-	o.Subject.Visit, o.Subject.Bulletin = d.visit, d.bulletin
+	o.Subject.Visit, o.Subject.Bulletin, o.Subject.Signal = d.visit, d.bulletin, d.signal
 	if d.event != nil {
 		o.Subject.Event = d.event.Event
 	}
@@ -224,6 +231,34 @@ func (r *run) candidate(p *program, step int, d due, on care.Date, scheduled, ex
 	}
 	c.occ = o
 	return c
+}
+
+// stepDate returns the date of a step of a round.
+func (r *run) stepDate(p *program, step int, d due) care.Date {
+	if offset := p.Steps[step].Offset; offset.Hours != 0 && !d.at.IsZero() {
+		return care.DateOf(d.at.Add(offset.Length()).In(r.location()))
+	}
+	return p.Steps[step].Offset.From(d.on)
+}
+
+// times returns the release of a step before quiet hours, and the moment from which it is stale. A step hours from an appointment leaves at
+// its own moment, and what comes before it is stale once it has begun. A signal is answered at the program's hour, or at once if that has
+// passed.
+func (r *run) times(p *program, step int, d due, on care.Date) (release, expires time.Time) {
+	offset := p.Steps[step].Offset
+	switch moment := d.at.Add(offset.Length()); {
+	case p.Trigger.On == care.OnAppointment && offset.Hours != 0:
+		release = moment
+	case p.Trigger.On == care.OnSignal && offset.Days == 0 && offset.Months == 0:
+		release = care.Later(r.scheduled(p, on), moment)
+	default:
+		release = r.scheduled(p, on)
+	}
+	expires = p.expires(release, r.location())
+	if p.Trigger.On == care.OnAppointment && release.Before(d.at) {
+		expires = earliest(expires, d.at)
+	}
+	return release, expires
 }
 
 // scheduled returns the release of a step's date before quiet hours: the first activation of the schedule on or after it. A

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/scheduler/calendar"
+	"github.com/carebell/carebell/scheduler/odometer"
 )
 
 // cycle names the round of a trigger that an occurrence belongs to. It is written out only for what is really planned.
@@ -44,11 +45,13 @@ func (c cycle) is(name string) bool {
 // due is one round of a trigger: its date, its cycle and what it is about.
 type due struct {
 	on       care.Date
+	at       time.Time // the trigger's moment, where it has one
 	cycle    cycle
 	vehicle  int // index in the record; -1 for customer triggers
 	visit    *care.Visit
 	event    *event
 	bulletin *care.Bulletin
+	signal   *care.Signal
 }
 
 // span is an inclusive range of trigger dates; dates hold those of a calendar trigger in it.
@@ -78,6 +81,12 @@ func (r *run) triggers(p *program, s *span) {
 			}
 		}
 		return
+	case care.OnHoldEnd:
+		r.holdEnds(p, s)
+		return
+	case care.OnSignal:
+		r.signals(p, s)
+		return
 	}
 	for i := range r.customer.Vehicles {
 		r.vehicleTriggers(p, s, i)
@@ -100,6 +109,72 @@ func (r *run) birthdays(p *program, s *span) {
 			}
 		}
 	}
+}
+
+// holdEnds finds the day after each hold of the program's reason. Where two began on the same day the longer one counts.
+func (r *run) holdEnds(p *program, s *span) {
+	holds := r.customer.Holds
+	if r.facts.Overlay != nil && len(r.facts.Overlay.Holds) > 0 {
+		holds = slices.Concat(r.facts.Overlay.Holds, holds)
+	}
+	for i := range holds {
+		h, last := &holds[i], i
+		for j := range holds {
+			if o := &holds[j]; o.Reason == h.Reason && o.Since == h.Since && o.Until != holds[last].Until && outlasts(o, &holds[last]) {
+				last = j
+			}
+		}
+		same := func(o care.Hold) bool { return o == *h }
+		if h.Reason != p.Trigger.Reason || h.Until.IsZero() || holds[last].Until != h.Until || slices.ContainsFunc(holds[:i], same) {
+			continue
+		}
+		if on := h.Until.AddDays(1); s.has(on) {
+			since := h.Since
+			if since.IsZero() {
+				since = h.Until
+			}
+			r.found(p, s, due{on: on, cycle: cycle{date: since}, vehicle: -1})
+		}
+	}
+}
+
+// signals finds what other systems said: of the customer, or of a car of theirs.
+func (r *run) signals(p *program, s *span) {
+	if r.facts.Overlay == nil {
+		return
+	}
+	for i := range r.facts.Overlay.Signals {
+		sig := &r.facts.Overlay.Signals[i]
+		if sig.Signal != p.Trigger.Signal {
+			continue
+		}
+		vehicle := -1
+		if sig.Vehicle != "" {
+			vehicle = slices.IndexFunc(r.customer.Vehicles, func(v care.Vehicle) bool { return v.ID == sig.Vehicle })
+			if vehicle < 0 {
+				continue // the record may come to have it
+			}
+		}
+		if on := care.DateOf(sig.At.In(r.location())); s.has(on) {
+			r.found(p, s, due{on: on, at: sig.At, cycle: cycle{name: sig.ID}, vehicle: vehicle, signal: sig})
+		}
+	}
+}
+
+// SignalUntil returns until when a message can come of a signal that is given at a moment; false if no program listens to it.
+func (p *Planner) SignalUntil(name string, at time.Time) (until time.Time, known bool) {
+	for _, prog := range p.programs {
+		if prog.Trigger.On != care.OnSignal || prog.Trigger.Signal != name {
+			continue
+		}
+		known = true
+		for i := range prog.Steps {
+			offset := prog.Steps[i].Offset
+			on := prog.schedule.Next(offset.From(care.DateOf(at.Add(offset.Length()).UTC())).AddDays(1))
+			until = care.Later(until, prog.schedule.At(on, time.UTC).Add(prog.longest()+week))
+		}
+	}
+	return until, known
 }
 
 func (r *run) vehicleTriggers(p *program, s *span, i int) {
@@ -131,6 +206,8 @@ func (r *run) vehicleTriggers(p *program, s *span, i int) {
 		r.once(p, s, i, v.InsuranceUntil, cycle{date: v.InsuranceUntil})
 	case care.OnInspectionDue:
 		r.once(p, s, i, v.InspectionDue, cycle{date: v.InspectionDue})
+	case care.OnAppointment:
+		r.appointments(p, s, i)
 	case care.OnBulletin:
 		for _, b := range p.news {
 			if s.has(b.PublishedOn) && matches(r.dealer.Dealer, b, v) {
@@ -138,6 +215,28 @@ func (r *run) vehicleTriggers(p *program, s *span, i int) {
 			}
 		}
 	}
+}
+
+// appointments finds the vehicle's appointment, or the day after one that no visit followed.
+func (r *run) appointments(p *program, s *span, i int) {
+	v := &r.customer.Vehicles[i]
+	if v.AppointmentAt.IsZero() {
+		return
+	}
+	on := care.DateOf(v.AppointmentAt.In(r.location()))
+	c := cycle{date: on}
+	if !p.Trigger.Missed {
+		if s.has(on) {
+			r.found(p, s, due{on: on, at: v.AppointmentAt, cycle: c, vehicle: i})
+		}
+		return
+	}
+	for j := range v.Visits {
+		if !v.Visits[j].ClosedOn.Before(on) {
+			return
+		}
+	}
+	r.once(p, s, i, on.AddDays(1), c)
 }
 
 // once finds a round on a date that is the vehicle's own.
@@ -151,17 +250,15 @@ func (r *run) once(p *program, s *span, i int, on care.Date, c cycle) {
 // vehicles need no look at their readings.
 func (r *run) maintenance(p *program, s *span, i int) {
 	v := &r.customer.Vehicles[i]
-	base, ok := baselineOf(v, r.dealer.Dealer)
-	if !ok || base.on.After(s.hi) {
+	base, ok := odometer.BaselineOf(v, r.dealer.Dealer)
+	if !ok || base.On.After(s.hi) {
 		return
 	}
-	if base.interval.Months > 0 && base.on.AddMonths(base.interval.Months).Before(s.lo) {
+	if base.Interval.Months > 0 && base.On.AddMonths(base.Interval.Months).Before(s.lo) {
 		return
 	}
-	o := r.odometer(i)
-	date, km := base.rules(v, o, o.rate(v, r.dealer.Dealer))
-	if on, _ := earlier(date, km, base.on); s.has(on) {
-		r.found(p, s, due{on: on, cycle: cycle{date: base.on}, vehicle: i})
+	if on := r.odometer(i).Due(&base, v, r.dealer.Dealer); s.has(on) {
+		r.found(p, s, due{on: on, cycle: cycle{date: base.On}, vehicle: i})
 	}
 }
 
@@ -175,21 +272,64 @@ func (r *run) warranty(p *program, s *span, i int) {
 	if name.date.IsZero() || !w.Until.IsZero() && w.Until.Before(s.lo) {
 		return
 	}
-	if on := warrantyEnd(v, r.dealer.Dealer, r.odometer(i)); s.has(on) {
+	if on := r.odometer(i).WarrantyEnd(v, r.dealer.Dealer); s.has(on) {
 		r.found(p, s, due{on: on, cycle: name, vehicle: i})
 	}
 }
 
-// visits finds each visit; of several lines of one order the latest counts, so that their order in the record does not matter.
+// visits finds each visit. Orders that were closed within two days of each other are one, dated by the latest; its cycle is the first.
 func (r *run) visits(p *program, s *span, i int) {
 	list := r.customer.Vehicles[i].Visits
-	for j := range list {
-		visit := &list[j]
-		if !s.has(visit.ClosedOn) || replaced(list, j) {
-			continue
-		}
-		r.found(p, s, due{on: visit.ClosedOn, cycle: cycle{name: visit.Order, date: visit.ClosedOn}, vehicle: i, visit: visit})
+	if !slices.ContainsFunc(list, func(v care.Visit) bool { return s.has(v.ClosedOn) }) {
+		return
 	}
+	orders := make([]*care.Visit, 0, len(list))
+	for j := range list {
+		if !replaced(list, j) {
+			orders = append(orders, &list[j])
+		}
+	}
+	slices.SortFunc(orders, func(a, b *care.Visit) int {
+		return cmp.Or(a.ClosedOn.Compare(b.ClosedOn), strings.Compare(a.Order, b.Order), compareVisits(a, b))
+	})
+	for len(orders) > 0 {
+		first, n := orders[0], 1
+		for n < len(orders) && orders[n].ClosedOn.Sub(first.ClosedOn) <= oneVisitDays {
+			n++
+		}
+		if visit := oneVisit(orders[:n]); s.has(visit.ClosedOn) {
+			r.found(p, s, due{on: visit.ClosedOn, cycle: cycle{name: first.Order, date: first.ClosedOn}, vehicle: i, visit: visit})
+		}
+		orders = orders[n:]
+	}
+}
+
+// oneVisitDays is how far apart the orders of one visit are closed at most.
+const oneVisitDays = 2
+
+// oneVisit joins the orders of one visit, which are in their order of time: what one says and another leaves out counts.
+func oneVisit(orders []*care.Visit) *care.Visit {
+	last := orders[len(orders)-1]
+	if len(orders) == 1 {
+		return last
+	}
+	out := *last
+	out.Order, out.Declined = orders[0].Order, nil
+	for _, o := range orders {
+		if moreKM(o.KM, out.KM) {
+			out.KM = o.KM
+		}
+		if o.Maintenance() {
+			out.Kind = o.Kind
+		}
+		out.Technician = cmp.Or(out.Technician, o.Technician)
+		for _, work := range o.Declined {
+			if !slices.Contains(out.Declined, work) {
+				out.Declined = append(out.Declined, work)
+			}
+		}
+	}
+	return &out
 }
 
 // replaced reports whether another visit of the list has the same cycle and counts instead of the j-th.
@@ -222,6 +362,9 @@ func compareVisits(a, b *care.Visit) int {
 		strings.Compare(strings.Join(a.Declined, "\n"), strings.Join(b.Declined, "\n")))
 }
 
+// moreKM prefers, of two visits on one day, the one with the larger mileage, whatever their order in the record.
+func moreKM(a, b *int) bool { return a != nil && (b == nil || *a > *b) }
+
 // LatestVisit returns the vehicle's latest visit, nil if it has none.
 func LatestVisit(v *care.Vehicle) *care.Visit {
 	var last *care.Visit
@@ -246,16 +389,11 @@ func lastVisit(v *care.Vehicle) care.Date {
 func matches(d *care.Dealer, b *care.Bulletin, v *care.Vehicle) bool {
 	for i := range b.Match {
 		m := &b.Match[i]
-		if sameMakeModel(d, m.Make, m.Model, v) && sameYear(m.ModelYears, v.ModelYear) && inRange(m.VIN, v.ID) {
+		if d.Covers(m.Make, m.Model, v) && sameYear(m.ModelYears, v.ModelYear) && inRange(m.VIN, v.ID) {
 			return true
 		}
 	}
 	return false
-}
-
-func sameMakeModel(d *care.Dealer, vehicleMake, model string, v *care.Vehicle) bool {
-	return (vehicleMake == "" || vehicleMake == "*" || d.SameMake(vehicleMake, v.Make)) &&
-		(model == "" || model == "*" || strings.EqualFold(model, v.Model))
 }
 
 func sameYear(years []int, year int) bool {
@@ -315,7 +453,7 @@ func (p *Planner) windowFor(from, to time.Time) *window {
 // span returns the trigger and step dates that can matter for messages that live on at from and leave before to.
 func (p *program) span(from, to time.Time) span {
 	back, ahead := p.longest(), p.ahead()
-	if p.Merge != "" {
+	if p.merging() != "" {
 		back += grouped
 	}
 	var s span
@@ -359,7 +497,7 @@ func (p *program) within(s *span) bool {
 // ahead is how far after a window the program's messages can still have to do with it: a later due can be the one that carries an
 // earlier one it is merged with.
 func (p *program) ahead() time.Duration {
-	if p.Merge != "" {
+	if p.merging() != "" {
 		return grouped
 	}
 	return 0
@@ -368,8 +506,12 @@ func (p *program) ahead() time.Duration {
 // inverse returns the trigger dates whose step can fall in [lo, hi]. Months are clamped to their end, so a few days more are
 // allowed for; the step's own date is compared again later.
 func inverse(o care.Offset, lo, hi care.Date) (care.Date, care.Date) {
-	if o.Months != 0 {
+	switch {
+	case o.Months != 0:
 		return lo.AddMonths(-o.Months).AddDays(-3), hi.AddMonths(-o.Months).AddDays(3)
+	case o.Hours != 0: // a day more on either side
+		days := o.Hours / 24
+		return lo.AddDays(-days - 1), hi.AddDays(-days + 1)
 	}
 	return lo.AddDays(-o.Days), hi.AddDays(-o.Days)
 }

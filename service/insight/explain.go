@@ -12,6 +12,7 @@ import (
 	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/scheduler/odometer"
 	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
@@ -31,6 +32,7 @@ type ExplainOptions struct {
 type Explanation struct {
 	Customer    string           `json:"customer"`
 	Dealer      string           `json:"dealer"`
+	Miles       bool             `json:"miles,omitempty"`   // distances are for people who think in miles; all figures here are km
 	Problem     string           `json:"problem,omitempty"` // why the customer is not planned at all
 	TimeZone    string           `json:"time_zone"`
 	Locale      string           `json:"locale"`
@@ -218,7 +220,7 @@ func findCustomer(ctx context.Context, from source, id string) (*care.Facts, err
 // gather fills in what is known of the customer.
 func (x *Explanation) gather(book *carebook.Compiled, f *care.Facts, d *care.Dealer) {
 	c := f.Customer
-	x.Dealer, x.TimeZone, x.Locale = d.Dealer, x.At.Location().String(), cmp.Or(c.Locale, d.Locale)
+	x.Dealer, x.Miles, x.TimeZone, x.Locale = d.Dealer, d.Miles(), x.At.Location().String(), cmp.Or(c.Locale, d.Locale)
 	x.Grade, x.Advisor, x.Birthday, x.SafetyOnly = c.Grade, c.Advisor, c.Birthday, c.Closed
 	x.Defects = append(slices.Clone(f.Defects), book.Planner.Defects(f)...)
 	if limit, ok := scheduler.CapOf(f, d); ok {
@@ -283,7 +285,7 @@ func vehicleFacts(f *care.Facts, v *care.Vehicle, d *care.Dealer, today care.Dat
 	if last := scheduler.LatestVisit(v); last != nil {
 		out.LastVisit = last.ClosedOn
 	}
-	if forecast, ok := scheduler.Forecast(v, d, today, scheduler.Reported(f, v.ID)...); ok {
+	if forecast, ok := odometer.Forecast(v, d, today, scheduler.Reported(f, v.ID)...); ok {
 		out.Forecast = &forecast
 	}
 	return out
