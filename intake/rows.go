@@ -346,7 +346,7 @@ func (r *rows) person(p *cell.Place) {
 	case blank:
 		r.note(fBirthday, leftOut)
 		t[fBirthday] = ""
-	default:
+	case b.Lunar || len(t[fBirthday]) != 10 || t[fBirthday][4] != '-':
 		t[fBirthday] = b.String()
 	}
 }

@@ -310,8 +310,10 @@ func (p *Place) Zero(s string) (zero bool, reason string) {
 // Date reads a date of a car. blank says that it stands for none.
 func (p *Place) Date(s string) (d care.Date, blank bool, reason string) {
 	c, reason := p.parse(s, false)
-	if h, ok := hanWords(s); ok && reason != "" && !h.lunar && h.b.Year > 0 {
-		c, reason = civil{y: int(h.b.Year), m: int(h.b.Month), d: int(h.b.Day)}, ""
+	if reason != "" {
+		if h, ok := hanWords(s); ok && !h.lunar && h.b.Year > 0 {
+			c, reason = civil{y: int(h.b.Year), m: int(h.b.Month), d: int(h.b.Day)}, ""
+		}
 	}
 	switch {
 	case reason != "":
