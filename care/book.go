@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/carebell/carebell/care/problem"
 )
@@ -69,6 +70,7 @@ type Dealer struct {
 	Caps            map[string]Cap     `yaml:"caps"`        // by grade, or "default"
 	ConsentDefault  Consent            `yaml:"consent_default"`
 	LeapDay         string             `yaml:"leap_day"` // feb28 or mar1
+	Units           string             `yaml:"units"`    // of distances that people read and write: km or mi; "" = by the country
 	DefaultKMPerDay float64            `yaml:"default_km_per_day"`
 	Intervals       []IntervalRule     `yaml:"intervals"`
 	Advisors        []Advisor          `yaml:"advisors"`
@@ -198,12 +200,15 @@ const (
 	OnCalendar       = "calendar"
 	OnEvent          = "event"
 	OnBulletin       = "bulletin"
+	OnAppointment    = "appointment"
+	OnHoldEnd        = "hold_end"
+	OnSignal         = "signal"
 )
 
 // Triggers lists every trigger.
 var Triggers = []string{
 	OnDelivery, OnAnniversary, OnBirthday, OnMaintenanceDue, OnVisit, OnLastVisit, OnWarrantyEnd, OnInsuranceEnd,
-	OnInspectionDue, OnCalendar, OnEvent, OnBulletin,
+	OnInspectionDue, OnCalendar, OnEvent, OnBulletin, OnAppointment, OnHoldEnd, OnSignal,
 }
 
 // Trigger is what a program starts from.
@@ -216,12 +221,15 @@ type Trigger struct {
 	Event     string   `yaml:"event"`      // event: only this one
 	Bulletin  string   `yaml:"bulletin"`   // bulletin: only this one
 	Kind      string   `yaml:"kind"`       // event, bulletin: only of this kind
+	Missed    bool     `yaml:"missed"`     // appointment: the day after one that no visit followed
+	Reason    string   `yaml:"reason"`     // hold_end: of the hold
+	Signal    string   `yaml:"signal"`     // signal: its name
 }
 
 // PerVehicle reports whether the trigger makes occurrences per vehicle rather than per customer.
 func (t Trigger) PerVehicle() bool {
 	switch t.On {
-	case OnBirthday, OnCalendar, OnEvent:
+	case OnBirthday, OnCalendar, OnEvent, OnHoldEnd, OnSignal:
 		return false
 	}
 	return true
@@ -232,17 +240,17 @@ type Step struct {
 	Step     string   `yaml:"step"`
 	Offset   Offset   `yaml:"offset"`
 	Template string   `yaml:"template"`
-	Unless   []string `yaml:"unless"` // "appointment"
+	Unless   []string `yaml:"unless"` // "appointment", "visit"
 }
 
-// Offset is a step's distance from the trigger's date: ±Nd, ±Nw or ±Nm.
+// Offset is a step's distance from the trigger's date: ±Nd, ±Nw or ±Nm; ±Nh is one from the trigger's moment, where it has one.
 type Offset struct {
-	Days, Months int
+	Days, Months, Hours int
 }
 
-// ParseOffset reads ±Nd, ±Nw, ±Nm; no sign is plus.
+// ParseOffset reads ±Nd, ±Nw, ±Nm, ±Nh; no sign is plus.
 func ParseOffset(s string) (Offset, error) {
-	bad := fmt.Errorf("%q is no offset: write -14d, 2w or 6m", s)
+	bad := fmt.Errorf("%q is no offset: write -14d, 2w, 6m or -2h", s)
 	if len(s) < 2 {
 		return Offset{}, bad
 	}
@@ -251,6 +259,10 @@ func ParseOffset(s string) (Offset, error) {
 		return Offset{}, bad
 	}
 	switch s[len(s)-1] {
+	case 'h':
+		if n >= -1000 && n <= 1000 {
+			return Offset{Hours: n}, nil
+		}
 	case 'd':
 		return Offset{Days: n}, nil
 	case 'w':
@@ -271,10 +283,16 @@ func (o Offset) From(d Date) Date {
 	return d.AddDays(o.Days)
 }
 
-// String returns "-14d" or "6m".
+// Length is the length of an offset in hours.
+func (o Offset) Length() time.Duration { return time.Duration(o.Hours) * time.Hour }
+
+// String returns "-14d", "6m" or "-2h".
 func (o Offset) String() string {
-	if o.Months != 0 {
+	switch {
+	case o.Months != 0:
 		return strconv.Itoa(o.Months) + "m"
+	case o.Hours != 0:
+		return strconv.Itoa(o.Hours) + "h"
 	}
 	return strconv.Itoa(o.Days) + "d"
 }

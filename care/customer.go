@@ -72,6 +72,9 @@ type Hold struct {
 // Deceased is the one hold that stops safety too.
 const Deceased = "deceased"
 
+// Gone is the hold of customers who are missing from a full export; an import that has them again lifts it.
+const Gone = "gone"
+
 // Covers reports whether the hold is in force on the date.
 func (h Hold) Covers(on Date) bool {
 	return (h.Since.IsZero() || !on.Before(h.Since)) && (h.Until.IsZero() || !on.After(h.Until))

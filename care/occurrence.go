@@ -128,6 +128,7 @@ type Subject struct {
 	Visit    *Visit
 	Event    *Event
 	Bulletin *Bulletin
+	Signal   *Signal
 	Forecast *Forecast
 	Also     []*Occurrence // dues merged into this message, each with its own Subject
 }

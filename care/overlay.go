@@ -15,7 +15,19 @@ type Overlay struct {
 	Sold        []VehicleFact   `json:"sold,omitempty"`     // "I sold this car"
 	Answers     []Answer        `json:"answers,omitempty"`
 	Suppressed  []Suppression   `json:"suppressed,omitempty"` // dead addresses
+	Signals     []Signal        `json:"signals,omitempty"`    // what other systems said, as long as a message can come of it
 	Erased      bool            `json:"erased,omitempty"`     // tombstone: never served again
+}
+
+// Signal is what another system says of a customer or of one of their cars, such as car_ready. Programs name the signals they listen to.
+type Signal struct {
+	ID       string            `json:"id"` // the same one is taken once
+	Signal   string            `json:"signal"`
+	Customer string            `json:"-"`
+	Vehicle  string            `json:"vehicle,omitempty"`
+	At       time.Time         `json:"at"`
+	Fields   map[string]string `json:"fields,omitempty"` // for templates
+	Until    time.Time         `json:"until"`            // nothing can come of it any more
 }
 
 // Stop records that a customer opted out (or, among Grants, in) and how we know.

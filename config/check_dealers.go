@@ -122,6 +122,7 @@ func (c dealerCheck) limits() {
 		}
 	}
 	c.bad(d.LeapDay == "feb28" || d.LeapDay == "mar1", "leap_day", fmt.Sprintf("%q is no day for birthdays on 29 February", d.LeapDay), "write feb28 or mar1")
+	c.bad(d.Units == "" || d.Units == "km" || d.Units == "mi", "units", fmt.Sprintf("%q is no unit of distances", d.Units), "write km or mi")
 	c.bad(d.DefaultKMPerDay > 0 && d.DefaultKMPerDay <= 1500, "default_km_per_day", "no car drives that far a day", "write the km of an average day, such as 40")
 }
 

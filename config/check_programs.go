@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/problem"
 	"github.com/carebell/carebell/config/yaml"
 )
 
@@ -19,6 +20,8 @@ var (
 		"立秋", "处暑", "白露", "秋分", "寒露", "霜降", "立冬", "小雪", "大雪", "冬至", "小寒", "大寒",
 	}
 	kinds = []string{"recall", "policy", "how_to"}
+	// holdReasons are those that carebell and its documents speak of.
+	holdReasons = []string{"complaint", "accident", "mourning"}
 )
 
 // fileCheck checks one file of the folders programs, events or bulletins.
@@ -112,6 +115,9 @@ func (c fileCheck) trigger(t care.Trigger) {
 		{"event", t.Event != "", []string{care.OnEvent}},
 		{"bulletin", t.Bulletin != "", []string{care.OnBulletin}},
 		{"kind", t.Kind != "", []string{care.OnEvent, care.OnBulletin}},
+		{"missed", t.Missed, []string{care.OnAppointment}},
+		{"reason", t.Reason != "", []string{care.OnHoldEnd}},
+		{"signal", t.Signal != "", []string{care.OnSignal}},
 	} {
 		if !f.given {
 			continue
@@ -132,8 +138,32 @@ func (c fileCheck) trigger(t care.Trigger) {
 	if t.Bulletin != "" && !slices.ContainsFunc(c.book.Bulletins, func(b *care.Bulletin) bool { return b.Bulletin == t.Bulletin }) {
 		c.add(c.file, "$.trigger.bulletin", "unknown-name", fmt.Sprintf("the book has no bulletin %q", t.Bulletin), "write its file in bulletins/, or leave it out for all bulletins")
 	}
+	switch t.On {
+	case care.OnHoldEnd:
+		c.holdReason(t.Reason)
+	case care.OnSignal:
+		c.missing(t.Signal != "", "trigger.signal", "write the name by which the other system calls it: signal: car_ready")
+		c.bad(t.Signal == "" || care.ValidID(t.Signal), "$.trigger.signal", fmt.Sprintf("%q cannot be the name of a signal", t.Signal), idRemedy)
+	}
 	if t.On == care.OnBulletin && t.Kind != "" {
 		c.known(t.Kind, "$.trigger.kind", "kind of bulletin", kinds)
+	}
+}
+
+// holdReason checks of which hold a program waits for the end. Records may have reasons of their own; one that is nearly one of ours is a
+// slip.
+func (c fileCheck) holdReason(reason string) {
+	const at = "$.trigger.reason"
+	near := problem.Nearest(reason, holdReasons)
+	switch {
+	case reason == "":
+		c.missing(false, "trigger.reason", "write which hold: reason: complaint")
+	case reason == care.Deceased:
+		c.bad(false, at, "nothing goes to a customer who has died", "write another reason, such as complaint")
+	case !care.ValidID(reason):
+		c.bad(false, at, fmt.Sprintf("%q cannot be the reason of a hold", reason), idRemedy)
+	case !slices.Contains(holdReasons, reason) && near != "":
+		c.add(c.file, at, "unknown-name", fmt.Sprintf("%q is no reason of a hold", reason), "did you mean "+near+"?")
 	}
 }
 
@@ -170,7 +200,7 @@ func (c fileCheck) steps(steps []care.Step) {
 		seen[s.Step] = true
 		c.missing(s.Template != "", at[2:]+".template", "write the name of a folder in templates/")
 		for j, u := range s.Unless {
-			c.known(u, yaml.Index(at+".unless", j), "reason to leave a step out", []string{"appointment"})
+			c.known(u, yaml.Index(at+".unless", j), "reason to leave a step out", []string{"appointment", "visit"})
 		}
 	}
 }

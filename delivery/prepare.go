@@ -115,7 +115,7 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 	for _, also := range occ.Subject.Also {
 		c.Record.Also = append(c.Record.Also, also.Key())
 	}
-	if c.Record.Reason == care.ReasonPaused {
+	if c.Record.Reason == care.ReasonPaused || c.Record.Reason == ReasonWarmup {
 		c.Record.Reason = "" // nothing holds it back any more
 	}
 	next := make([]care.Channel, 0, 2)

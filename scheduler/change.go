@@ -91,12 +91,11 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 	if step < 0 {
 		return nil
 	}
-	on := prog.Steps[step].Offset.From(d.on)
+	on := run.stepDate(prog, step, d)
 	if !run.exists(prog, d, on) {
 		return nil
 	}
-	scheduled := run.scheduled(prog, on)
-	late := prog.expires(scheduled, run.location())
+	scheduled, late := run.times(prog, step, d, on)
 	if rec.Reopened && late.Before(rec.Expires) {
 		late = rec.Expires
 	}
@@ -130,7 +129,8 @@ func (r *run) reopen(p *program, step int, d due, on care.Date, late time.Time) 
 			return
 		}
 	}
-	r.candidates = append(r.candidates, r.candidate(p, step, d, on, r.scheduled(p, on), late))
+	release, _ := r.times(p, step, d, on)
+	r.candidates = append(r.candidates, r.candidate(p, step, d, on, release, late))
 }
 
 // expire ends a candidate that was too late. What was held back by a pause says so.

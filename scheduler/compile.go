@@ -19,6 +19,7 @@ const (
 	defaultExpiry   = 72 * time.Hour
 	preferred       = "preferred"
 	appointment     = "appointment"
+	visit           = "visit"
 )
 
 // againAfter is, by trigger, the days within which a date that was corrected is the same round (design A4).
@@ -160,8 +161,8 @@ func (c *compiler) program(p *care.Program) *program {
 	c.trigger(p, out)
 	c.steps(p)
 	var found *problem.Problem
-	visit := p.Trigger.On == care.OnVisit || p.Trigger.On == care.OnLastVisit
-	if out.audience, found = compileAudience(c.book, p.File, p.Audience, audienceOf(out.vehicles, visit)); found != nil {
+	visits := p.Trigger.On == care.OnVisit || p.Trigger.On == care.OnLastVisit
+	if out.audience, found = compileAudience(c.book, p.File, p.Audience, audienceOf(out.vehicles, visits)); found != nil {
 		c.problems = append(c.problems, *found)
 	}
 	if len(c.problems) > faults || !p.Enabled {
@@ -222,9 +223,12 @@ func (c *compiler) steps(p *care.Program) {
 			c.fault(p.File, at+".step", "step-name", fmt.Sprintf("another step of this program is called %q", s.Step), "give each step a name of its own")
 		}
 		for j, u := range s.Unless {
-			if u != appointment {
-				c.fault(p.File, fmt.Sprintf("%s.unless[%d]", at, j), "unless", fmt.Sprintf("%q is nothing a step can wait for", u), "write unless: [appointment], or leave it out")
+			if u != appointment && u != visit {
+				c.fault(p.File, fmt.Sprintf("%s.unless[%d]", at, j), "unless", fmt.Sprintf("%q is nothing a step can wait for", u), "write unless: [appointment, visit], or leave it out")
 			}
+		}
+		if s.Offset.Hours != 0 && (p.Trigger.On != care.OnAppointment && p.Trigger.On != care.OnSignal || p.Trigger.Missed) {
+			c.fault(p.File, at+".offset", "offset-hours", fmt.Sprintf("%q counts hours, but %s has a date and no hour", s.Offset, p.Trigger.On), "write the offset in days, such as -1d")
 		}
 	}
 }
@@ -238,6 +242,14 @@ func (c *compiler) trigger(p *care.Program, out *program) {
 	switch t.On {
 	case care.OnCalendar:
 		c.calendar(p, out)
+	case care.OnHoldEnd:
+		if t.Reason == "" || t.Reason == care.Deceased {
+			c.fault(p.File, "$.trigger", "hold-reason", "the trigger hold_end does not say the end of which hold", "write reason: and the hold's reason as the records have it, such as complaint")
+		}
+	case care.OnSignal:
+		if t.Signal == "" {
+			c.fault(p.File, "$.trigger", "signal-name", "the trigger signal does not say which signal", "write signal: and its name, such as car_ready")
+		}
 	case care.OnEvent:
 		for _, e := range c.book.Events {
 			if fits(t.Event, e.Event) && fits(t.Kind, e.Kind) && e.Enabled && !e.On.IsZero() && !c.compiled[e].broken {

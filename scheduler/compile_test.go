@@ -37,6 +37,24 @@ func TestProblems(t *testing.T) {
 		{"step without name", change(func(p *care.Program) { p.Steps[0].Step = "" }), "programs/p.yaml $.steps[0] step-name"},
 		{"two steps of one name", change(func(p *care.Program) { p.Steps = append(p.Steps, p.Steps[0]) }), "programs/p.yaml $.steps[1].step step-name"},
 		{"unless what", change(func(p *care.Program) { p.Steps[0].Unless = []string{"rain"} }), "programs/p.yaml $.steps[0].unless[0] unless"},
+		{"unless a visit", change(func(p *care.Program) { p.Steps[0].Unless = []string{"visit", "appointment"} }), ""},
+		{"hours from a date", change(func(p *care.Program) { p.Steps[0].Offset = care.Offset{Hours: -2} }), "programs/p.yaml $.steps[0].offset offset-hours"},
+		{"hours from a missed appointment", change(func(p *care.Program) {
+			p.Trigger = care.Trigger{On: care.OnAppointment, Missed: true}
+			p.Steps[0].Offset = care.Offset{Hours: 2}
+		}), "programs/p.yaml $.steps[0].offset offset-hours"},
+		{"hours from an appointment", change(func(p *care.Program) {
+			p.Trigger = care.Trigger{On: care.OnAppointment}
+			p.Steps[0].Offset = care.Offset{Hours: -2}
+		}), ""},
+		{"hours from a signal", change(func(p *care.Program) {
+			p.Trigger = care.Trigger{On: care.OnSignal, Signal: "ready"}
+			p.Steps[0].Offset = care.Offset{Hours: 2}
+		}), ""},
+		{"a signal without a name", change(func(p *care.Program) { p.Trigger = care.Trigger{On: care.OnSignal} }), "programs/p.yaml $.trigger signal-name"},
+		{"the end of no hold", change(func(p *care.Program) { p.Trigger = care.Trigger{On: care.OnHoldEnd} }), "programs/p.yaml $.trigger hold-reason"},
+		{"the end of a death", change(func(p *care.Program) { p.Trigger = care.Trigger{On: care.OnHoldEnd, Reason: "deceased"} }), "programs/p.yaml $.trigger hold-reason"},
+		{"the end of a hold", change(func(p *care.Program) { p.Trigger = care.Trigger{On: care.OnHoldEnd, Reason: "complaint"} }), ""},
 		{"calendar without a date", change(func(p *care.Program) { p.Trigger = care.Trigger{On: care.OnCalendar} }), "programs/p.yaml $.trigger calendar"},
 		{"festival", change(func(p *care.Program) { p.Trigger = care.Trigger{On: care.OnCalendar, Festival: "easter"} }), "programs/p.yaml $.trigger.festival festival"},
 		{"solar term", change(func(p *care.Program) { p.Trigger = care.Trigger{On: care.OnCalendar, SolarTerm: "立立"} }), "programs/p.yaml $.trigger.solar_term solar-term"},

@@ -59,8 +59,8 @@ type channelGate struct {
 // The gates in their order. Those about channels stand among them by name: a message stops at the one that left it no channel.
 var gates = []gate{
 	{expired, over, func(_ *run, c *candidate, t time.Time) answer { return answer{stop: !t.Before(c.occ.Expires)} }},
-	{"sold", over, nil},     // a vehicle that was sold yields no occurrence; see ended
-	{"serviced", over, nil}, // nor does a cycle that a visit has ended
+	{"sold", over, nil},                // a vehicle that was sold yields no occurrence; see ended
+	{"serviced", over, (*run).visited}, // nor does a cycle that a visit has ended
 	{appointment, over, (*run).appointment},
 	{"superseded", over, (*run).superseded},
 	{repeated, over, (*run).repeated},
@@ -236,6 +236,27 @@ func (r *run) appointment(c *candidate, t time.Time) answer {
 	return answer{}
 }
 
+// visited stops a step that asks for it once a visit after the trigger's date was closed, or one on the day of an appointment. A program
+// without a vehicle looks at all of the customer's.
+func (r *run) visited(c *candidate, _ time.Time) answer {
+	p := c.program
+	if !slices.Contains(p.Steps[c.step].Unless, visit) {
+		return answer{}
+	}
+	after := c.due.on
+	if p.Trigger.On == care.OnAppointment && !p.Trigger.Missed {
+		after = after.AddDays(-1)
+	}
+	for i := range r.customer.Vehicles {
+		for j := range r.customer.Vehicles[i].Visits {
+			if on := r.customer.Vehicles[i].Visits[j].ClosedOn; (c.vehicle == i || c.vehicle < 0) && on.After(after) {
+				return answer{stop: true, detail: on.String()}
+			}
+		}
+	}
+	return answer{}
+}
+
 // superseded stops a step when a later one of the same round has been released by then and has not expired.
 func (r *run) superseded(c *candidate, t time.Time) answer {
 	p := c.program
@@ -243,12 +264,12 @@ func (r *run) superseded(c *candidate, t time.Time) answer {
 		if j == c.step {
 			continue
 		}
-		on := p.Steps[j].Offset.From(c.due.on)
+		on := r.stepDate(p, j, c.due)
 		if order := on.Compare(c.occ.On); order < 0 || order == 0 && j < c.step || !r.exists(p, c.due, on) {
 			continue
 		}
-		scheduled := r.scheduled(p, on)
-		if scheduled.After(t) || !p.expires(scheduled, r.location()).After(t) {
+		scheduled, expires := r.times(p, j, c.due, on)
+		if scheduled.After(t) || !expires.After(t) {
 			continue
 		}
 		if release, ok := r.quiet(c, scheduled); ok && !release.After(t) {

@@ -13,6 +13,12 @@ import (
 	"pgregory.net/rapid"
 )
 
+func unlessVisit(p *care.Program) {
+	for i := range p.Steps {
+		p.Steps[i].Unless = []string{"visit"}
+	}
+}
+
 // everything is a set of programs that between them use all triggers, schedules that skip days and months, offsets of every kind,
 // and every sort of expiry.
 func everything() []*care.Program {
@@ -59,6 +65,9 @@ func everything() []*care.Program {
 			p.Trigger.Cron, p.Class = "0 10 13 * *", care.Safety
 			p.Channels = []string{"email", "sms"}
 		}),
+		with(testProgram("reminder", care.OnAppointment), func(p *care.Program) { steps("-2d", "-3h", "0d")(p); unlessVisit(p) }),
+		with(testProgram("missed", care.OnAppointment), func(p *care.Program) { p.Trigger.Missed = true; steps("0d", "5d")(p) }),
+		with(testProgram("settled", care.OnHoldEnd), func(p *care.Program) { p.Trigger.Reason = "h1"; steps("0d", "14d")(p); unlessVisit(p) }),
 	}
 }
 

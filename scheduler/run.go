@@ -171,7 +171,7 @@ func (r *run) collect(w *window) {
 // steps makes a candidate of each step of a round whose date lies in the span.
 func (r *run) steps(p *program, s *span, d due) {
 	for i := range p.Steps {
-		on := p.Steps[i].Offset.From(d.on)
+		on := r.stepDate(p, i, d)
 		if on.Before(s.onLo) || on.After(s.onHi) || !r.exists(p, d, on) {
 			continue
 		}
@@ -193,8 +193,7 @@ func (r *run) exists(p *program, d due, on care.Date) bool {
 
 // add makes a candidate of a step, unless it is stale when it is first seen, as if it had never been, or of a later window.
 func (r *run) add(p *program, step int, d due, on care.Date) {
-	scheduled := r.scheduled(p, on)
-	expires := p.expires(scheduled, r.location())
+	scheduled, expires := r.times(p, step, d, on)
 	if expires.After(r.request.Now) && scheduled.Before(r.request.To.Add(p.ahead())) {
 		r.candidates = append(r.candidates, r.candidate(p, step, d, on, scheduled, expires))
 	}
@@ -216,7 +215,7 @@ func (r *run) candidate(p *program, step int, d due, on care.Date, scheduled, ex
 	if o.Customer == "" {
 		o.Customer = r.customer.ID
 	}
-	o.Subject.Visit, o.Subject.Bulletin = d.visit, d.bulletin
+	o.Subject.Visit, o.Subject.Bulletin, o.Subject.Signal = d.visit, d.bulletin, d.signal
 	if d.event != nil {
 		o.Subject.Event = d.event.Event
 	}
@@ -232,6 +231,34 @@ func (r *run) candidate(p *program, step int, d due, on care.Date, scheduled, ex
 	}
 	c.occ = o
 	return c
+}
+
+// stepDate returns the date of a step of a round.
+func (r *run) stepDate(p *program, step int, d due) care.Date {
+	if offset := p.Steps[step].Offset; offset.Hours != 0 && !d.at.IsZero() {
+		return care.DateOf(d.at.Add(offset.Length()).In(r.location()))
+	}
+	return p.Steps[step].Offset.From(d.on)
+}
+
+// times returns the release of a step before quiet hours, and the moment from which it is stale. A step hours from an appointment leaves at
+// its own moment, and what comes before it is stale once it has begun. A signal is answered at the program's hour, or at once if that has
+// passed.
+func (r *run) times(p *program, step int, d due, on care.Date) (release, expires time.Time) {
+	offset := p.Steps[step].Offset
+	switch moment := d.at.Add(offset.Length()); {
+	case p.Trigger.On == care.OnAppointment && offset.Hours != 0:
+		release = moment
+	case p.Trigger.On == care.OnSignal && offset.Days == 0 && offset.Months == 0:
+		release = care.Later(r.scheduled(p, on), moment)
+	default:
+		release = r.scheduled(p, on)
+	}
+	expires = p.expires(release, r.location())
+	if p.Trigger.On == care.OnAppointment && release.Before(d.at) {
+		expires = earliest(expires, d.at)
+	}
+	return release, expires
 }
 
 // scheduled returns the release of a step's date before quiet hours: the first activation of the schedule on or after it. A

@@ -45,11 +45,13 @@ func (c cycle) is(name string) bool {
 // due is one round of a trigger: its date, its cycle and what it is about.
 type due struct {
 	on       care.Date
+	at       time.Time // the trigger's moment, where it has one
 	cycle    cycle
 	vehicle  int // index in the record; -1 for customer triggers
 	visit    *care.Visit
 	event    *event
 	bulletin *care.Bulletin
+	signal   *care.Signal
 }
 
 // span is an inclusive range of trigger dates; dates hold those of a calendar trigger in it.
@@ -79,6 +81,12 @@ func (r *run) triggers(p *program, s *span) {
 			}
 		}
 		return
+	case care.OnHoldEnd:
+		r.holdEnds(p, s)
+		return
+	case care.OnSignal:
+		r.signals(p, s)
+		return
 	}
 	for i := range r.customer.Vehicles {
 		r.vehicleTriggers(p, s, i)
@@ -101,6 +109,72 @@ func (r *run) birthdays(p *program, s *span) {
 			}
 		}
 	}
+}
+
+// holdEnds finds the day after each hold of the program's reason. Where two began on the same day the longer one counts.
+func (r *run) holdEnds(p *program, s *span) {
+	holds := r.customer.Holds
+	if r.facts.Overlay != nil && len(r.facts.Overlay.Holds) > 0 {
+		holds = slices.Concat(r.facts.Overlay.Holds, holds)
+	}
+	for i := range holds {
+		h, last := &holds[i], i
+		for j := range holds {
+			if o := &holds[j]; o.Reason == h.Reason && o.Since == h.Since && o.Until != holds[last].Until && outlasts(o, &holds[last]) {
+				last = j
+			}
+		}
+		same := func(o care.Hold) bool { return o == *h }
+		if h.Reason != p.Trigger.Reason || h.Until.IsZero() || holds[last].Until != h.Until || slices.ContainsFunc(holds[:i], same) {
+			continue
+		}
+		if on := h.Until.AddDays(1); s.has(on) {
+			since := h.Since
+			if since.IsZero() {
+				since = h.Until
+			}
+			r.found(p, s, due{on: on, cycle: cycle{date: since}, vehicle: -1})
+		}
+	}
+}
+
+// signals finds what other systems said: of the customer, or of a car of theirs.
+func (r *run) signals(p *program, s *span) {
+	if r.facts.Overlay == nil {
+		return
+	}
+	for i := range r.facts.Overlay.Signals {
+		sig := &r.facts.Overlay.Signals[i]
+		if sig.Signal != p.Trigger.Signal {
+			continue
+		}
+		vehicle := -1
+		if sig.Vehicle != "" {
+			vehicle = slices.IndexFunc(r.customer.Vehicles, func(v care.Vehicle) bool { return v.ID == sig.Vehicle })
+			if vehicle < 0 {
+				continue // the record may come to have it
+			}
+		}
+		if on := care.DateOf(sig.At.In(r.location())); s.has(on) {
+			r.found(p, s, due{on: on, at: sig.At, cycle: cycle{name: sig.ID}, vehicle: vehicle, signal: sig})
+		}
+	}
+}
+
+// SignalUntil returns until when a message can come of a signal that is given at a moment; false if no program listens to it.
+func (p *Planner) SignalUntil(name string, at time.Time) (until time.Time, known bool) {
+	for _, prog := range p.programs {
+		if prog.Trigger.On != care.OnSignal || prog.Trigger.Signal != name {
+			continue
+		}
+		known = true
+		for i := range prog.Steps {
+			offset := prog.Steps[i].Offset
+			on := prog.schedule.Next(offset.From(care.DateOf(at.Add(offset.Length()).UTC())).AddDays(1))
+			until = care.Later(until, prog.schedule.At(on, time.UTC).Add(prog.longest()+week))
+		}
+	}
+	return until, known
 }
 
 func (r *run) vehicleTriggers(p *program, s *span, i int) {
@@ -132,6 +206,8 @@ func (r *run) vehicleTriggers(p *program, s *span, i int) {
 		r.once(p, s, i, v.InsuranceUntil, cycle{date: v.InsuranceUntil})
 	case care.OnInspectionDue:
 		r.once(p, s, i, v.InspectionDue, cycle{date: v.InspectionDue})
+	case care.OnAppointment:
+		r.appointments(p, s, i)
 	case care.OnBulletin:
 		for _, b := range p.news {
 			if s.has(b.PublishedOn) && matches(r.dealer.Dealer, b, v) {
@@ -139,6 +215,28 @@ func (r *run) vehicleTriggers(p *program, s *span, i int) {
 			}
 		}
 	}
+}
+
+// appointments finds the vehicle's appointment, or the day after one that no visit followed.
+func (r *run) appointments(p *program, s *span, i int) {
+	v := &r.customer.Vehicles[i]
+	if v.AppointmentAt.IsZero() {
+		return
+	}
+	on := care.DateOf(v.AppointmentAt.In(r.location()))
+	c := cycle{date: on}
+	if !p.Trigger.Missed {
+		if s.has(on) {
+			r.found(p, s, due{on: on, at: v.AppointmentAt, cycle: c, vehicle: i})
+		}
+		return
+	}
+	for j := range v.Visits {
+		if !v.Visits[j].ClosedOn.Before(on) {
+			return
+		}
+	}
+	r.once(p, s, i, on.AddDays(1), c)
 }
 
 // once finds a round on a date that is the vehicle's own.
@@ -408,8 +506,12 @@ func (p *program) ahead() time.Duration {
 // inverse returns the trigger dates whose step can fall in [lo, hi]. Months are clamped to their end, so a few days more are
 // allowed for; the step's own date is compared again later.
 func inverse(o care.Offset, lo, hi care.Date) (care.Date, care.Date) {
-	if o.Months != 0 {
+	switch {
+	case o.Months != 0:
 		return lo.AddMonths(-o.Months).AddDays(-3), hi.AddMonths(-o.Months).AddDays(3)
+	case o.Hours != 0: // a day more on either side
+		days := o.Hours / 24
+		return lo.AddDays(-days - 1), hi.AddDays(-days + 1)
 	}
 	return lo.AddDays(-o.Days), hi.AddDays(-o.Days)
 }

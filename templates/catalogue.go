@@ -1,6 +1,8 @@
 package templates
 
 import (
+	"time"
+
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/templates/liquid"
 )
@@ -28,6 +30,10 @@ var catalogue = []Variable{
 	{Name: "vehicle.service_interval.km", Type: "number", Meaning: "kilometres between two services", Zh: "10000", En: "10000", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return liquid.Count(v.ServiceInterval.KM) })},
 	{Name: "vehicle.service_interval.months", Type: "number", Meaning: "months between two services", Zh: "12", En: "12", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return liquid.Count(v.ServiceInterval.Months) })},
 	{Name: "vehicle.odometer", Type: "number", Meaning: "the newest odometer reading of the record, in km", Zh: "31000", En: "31000", On: perVehicle, Maybe: "the record has none", get: vehicleOf(newestReading)},
+
+	{Name: "appointment.on", Type: "date", Meaning: "the day of the appointment", Zh: "2026-12-02", En: "2026-12-02", On: onAppointment, get: appointmentOf(func(at time.Time) liquid.Value { return dateValue(care.DateOf(at)) })},
+	{Name: "appointment.time", Type: "text", Meaning: "its hour, on the customer's clock", Zh: "10:00", En: "10:00", On: onAppointment, get: appointmentOf(func(at time.Time) liquid.Value { return liquid.Text(at.Format("15:04")) })},
+	{Name: "signal", Type: "text", Meaning: "what another system said; what came with it are its fields, such as signal.order", Zh: "car_ready", En: "car_ready", On: onSignal, get: signalValue},
 
 	{Name: "dealer.name", Type: "text", Meaning: "the dealership's name", Zh: "浦东别克", En: "Pudong Buick", get: dealerOf(func(s *bindings, d *care.Dealer) liquid.Value { return s.in(d.Name) })},
 	{Name: "dealer.phone", Type: "text", Meaning: "its phone number; show it with the filter phone", Zh: "+862150000000", En: "+862150000000", Maybe: "dealers.yaml has none", get: dealerOf(func(_ *bindings, d *care.Dealer) liquid.Value { return liquid.Text(d.Phone) })},

@@ -27,7 +27,7 @@ func (s *Set) Sample(locale string) *care.Draft {
 		ID: "LSGHXRT911E8RM77M", Plate: pick("沪A12345", "KTR4821"), Make: pick("别克", "Buick"), Model: pick("君威", "Regal"), ModelYear: 2024,
 		DeliveredOn: care.NewDate(2024, 3, 1), InsuranceUntil: care.NewDate(2027, 2, 28), InspectionDue: care.NewDate(2030, 3, 31),
 		Warranty: care.Warranty{Until: care.NewDate(2027, 3, 1), KM: 60000}, ServiceInterval: care.Interval{KM: 10000, Months: 12},
-		Odometer: []care.Reading{{On: care.NewDate(2026, 11, 19), KM: km}},
+		Odometer: []care.Reading{{On: care.NewDate(2026, 11, 19), KM: km}}, AppointmentAt: time.Date(2026, 12, 2, 2, 0, 0, 0, time.UTC),
 	}
 	// The due that was merged in is of a program of the book: its title is shown.
 	other := &care.Vehicle{ID: "LSGJA52U2AS123456", Plate: pick("沪B67890", "KTS9044"), Make: pick("别克", "Buick"), Model: pick("昂科威", "Envision")}
@@ -43,6 +43,7 @@ func (s *Set) Sample(locale string) *care.Draft {
 				Vehicle:  vehicle,
 				Visit:    &care.Visit{Order: "RO-889", ClosedOn: care.NewDate(2026, 11, 19), KM: &km, Kind: "maintenance", Technician: pick("李师傅", "Lee"), Declined: []string{pick("刹车片", "brake pads"), pick("雨刮片", "wiper blades")}},
 				Event:    event,
+				Signal:   &care.Signal{ID: "RO-889", Signal: "car_ready", At: sampleNow, Fields: map[string]string{"order": "RO-889", anyField: pick("示例", "example")}},
 				Bulletin: bulletin,
 				Forecast: &care.Forecast{
 					Rate: 38.5, Due: due, DateRuleOn: care.NewDate(2027, 5, 2), KMRuleOn: due, Winner: "km", Readings: 4,
@@ -148,7 +149,7 @@ func (s *Set) SampleFor(name string, ch care.Channel, locale string) *care.Draft
 	}
 	o.Program, o.Step, o.Class, o.Topic = p.Program, step, p.Class, cmp.Or(p.Topic, p.Program)
 	on := p.Trigger.On
-	if !p.Trigger.PerVehicle() {
+	if !p.Trigger.PerVehicle() && on != care.OnSignal {
 		o.Vehicle, o.Subject.Vehicle = "", nil
 	}
 	if !slices.Contains(onVisit, on) {
@@ -162,6 +163,11 @@ func (s *Set) SampleFor(name string, ch care.Channel, locale string) *care.Draft
 	}
 	if on != care.OnBulletin {
 		o.Subject.Bulletin = nil
+	}
+	if on != care.OnSignal {
+		o.Subject.Signal = nil
+	} else {
+		o.Subject.Signal.Signal = p.Trigger.Signal
 	}
 	if p.Merge == "" {
 		o.Subject.Also = nil
@@ -185,8 +191,13 @@ func (s *Set) SampleFor(name string, ch care.Channel, locale string) *care.Draft
 		o.Due = o.Subject.Event.On
 	case care.OnBulletin:
 		o.Due = o.Subject.Bulletin.PublishedOn
-	case care.OnBirthday, care.OnCalendar:
+	case care.OnBirthday, care.OnCalendar, care.OnHoldEnd, care.OnSignal:
 		o.Due = o.On
+	case care.OnAppointment:
+		if p.Trigger.Missed {
+			o.Due = o.On
+			o.Subject.Vehicle.AppointmentAt = sampleNow.Add(-23 * time.Hour)
+		}
 	}
 	return d
 }

@@ -1,8 +1,10 @@
 package templates
 
 import (
+	"cmp"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
@@ -23,7 +25,7 @@ type Variable struct {
 
 var perVehicle = []string{
 	care.OnDelivery, care.OnAnniversary, care.OnMaintenanceDue, care.OnVisit, care.OnLastVisit, care.OnWarrantyEnd,
-	care.OnInsuranceEnd, care.OnInspectionDue, care.OnBulletin,
+	care.OnInsuranceEnd, care.OnInspectionDue, care.OnBulletin, care.OnAppointment, care.OnSignal,
 }
 
 var (
@@ -31,6 +33,9 @@ var (
 	onForecast = []string{care.OnMaintenanceDue, care.OnWarrantyEnd}
 	onEvent    = []string{care.OnEvent}
 	onBulletin = []string{care.OnBulletin}
+
+	onAppointment = []string{care.OnAppointment}
+	onSignal      = []string{care.OnSignal}
 )
 
 // alsoFields are the fields of an item of also.
@@ -97,6 +102,7 @@ var dialect = func() *liquid.Language {
 		if v.Name == "also" {
 			one.Items = alsoItems
 		}
+		one.Open = v.Name == "signal"
 		l.Variables[v.Name] = one
 	}
 	return l
@@ -143,6 +149,31 @@ func vehicleOf(f func(v *care.Vehicle) liquid.Value) func(*bindings) liquid.Valu
 		}
 		return liquid.Value{}
 	}
+}
+
+// appointmentOf reads the moment of the appointment, on the customer's clock.
+func appointmentOf(f func(at time.Time) liquid.Value) func(*bindings) liquid.Value {
+	return func(s *bindings) liquid.Value {
+		v := s.draft.Occurrence.Subject.Vehicle
+		if v == nil || v.AppointmentAt.IsZero() || s.draft.Location == nil {
+			return liquid.Value{}
+		}
+		return f(v.AppointmentAt.In(s.draft.Location))
+	}
+}
+
+// anyField is the field of a sample's signal that stands for all it does not have: nobody but a template knows their names.
+const anyField = "*"
+
+// signalValue is shown as the signal's name; its fields are what came with it.
+func signalValue(s *bindings) liquid.Value {
+	sig := s.draft.Occurrence.Subject.Signal
+	if sig == nil {
+		return liquid.Value{}
+	}
+	return liquid.TextWithFields(sig.Signal, func(name string) liquid.Value {
+		return liquid.Text(cmp.Or(sig.Fields[name], sig.Fields[anyField]))
+	})
 }
 
 func visitOf(f func(v *care.Visit) liquid.Value) func(*bindings) liquid.Value {

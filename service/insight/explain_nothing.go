@@ -105,6 +105,12 @@ func (n *nothing) missing() (code, why string) {
 		return "no_insurance", n.t.T("nothing.no_insurance")
 	case care.OnInspectionDue:
 		return "no_inspection", n.t.T("nothing.no_inspection")
+	case care.OnAppointment:
+		return "no_appointment", n.t.T("nothing.no_appointment")
+	case care.OnHoldEnd:
+		return "no_hold_end", n.t.T("nothing.no_hold_end", "reason", n.program.Trigger.Reason)
+	case care.OnSignal:
+		return "no_signal", n.t.T("nothing.no_signal", "signal", n.program.Trigger.Signal)
 	case care.OnEvent:
 		return "no_event", n.t.T("nothing.no_event")
 	case care.OnBulletin:

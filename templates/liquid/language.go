@@ -37,6 +37,8 @@ type Variable struct {
 	Items []string
 	// Together names a group of variables that are all there or all missing; "" = none.
 	Together string
+	// Open is true of a text that has fields of whatever name.
+	Open bool
 	// Get reads it from what is rendered.
 	Get func(s *State) Value
 }
@@ -71,7 +73,7 @@ func (v *Variable) hasFields(words []string) bool {
 		}
 		return words[0] == "first" || words[0] == "last"
 	case KindText:
-		return len(words) == 1 && words[0] == "size"
+		return len(words) == 1 && (v.Open || words[0] == "size")
 	}
 	return false
 }
