@@ -70,6 +70,7 @@ type Dealer struct {
 	Caps            map[string]Cap     `yaml:"caps"`        // by grade, or "default"
 	ConsentDefault  Consent            `yaml:"consent_default"`
 	LeapDay         string             `yaml:"leap_day"` // feb28 or mar1
+	Units           string             `yaml:"units"`    // of distances that people read and write: km or mi; "" = by the country
 	DefaultKMPerDay float64            `yaml:"default_km_per_day"`
 	Intervals       []IntervalRule     `yaml:"intervals"`
 	Advisors        []Advisor          `yaml:"advisors"`
@@ -92,12 +93,14 @@ type Cap struct {
 	PerWeek *int `yaml:"per_week"`
 }
 
-// IntervalRule gives the service intervals of a make and model; "*" matches any. The first that matches counts.
+// IntervalRule gives the service intervals of a make, a model and a powertrain; "*" matches any make and model, no powertrain matches
+// all. The first that matches counts.
 type IntervalRule struct {
-	Make            string   `yaml:"make"`
-	Model           string   `yaml:"model"`
-	ServiceInterval Interval `yaml:"service_interval"`
-	FirstService    Interval `yaml:"first_service"`
+	Make            string     `yaml:"make"`
+	Model           string     `yaml:"model"`
+	Powertrain      Powertrain `yaml:"powertrain"`
+	ServiceInterval Interval   `yaml:"service_interval"`
+	FirstService    Interval   `yaml:"first_service"`
 }
 
 // Advisor is a service advisor; messages are signed by the customer's own.
@@ -133,6 +136,12 @@ func (d *Dealer) SameMake(a, b string) bool {
 	return a == b || strings.EqualFold(d.canonicalMake(a), d.canonicalMake(b))
 }
 
+// Covers reports whether a rule for a make and a model is about a car; "" and "*" match any.
+func (d *Dealer) Covers(vehicleMake, model string, v *Vehicle) bool {
+	return (vehicleMake == "" || vehicleMake == "*" || d.SameMake(vehicleMake, v.Make)) &&
+		(model == "" || model == "*" || strings.EqualFold(model, v.Model))
+}
+
 func (d *Dealer) canonicalMake(m string) string {
 	if to, ok := d.MakeAliases[m]; ok {
 		return to
@@ -165,6 +174,9 @@ type Program struct {
 	Capacity  Capacity           `yaml:"capacity"`
 	Uncertain map[Channel]string `yaml:"uncertain"` // resend or hold, instead of the channel's default
 	Steps     []Step             `yaml:"steps"`
+
+	Capped     *bool `yaml:"capped"`      // false = no cap stops its messages and they count for none
+	AgainAfter *Days `yaml:"again_after"` // the same step never goes to the same car or customer twice within this time; nil = the trigger's
 
 	File string `yaml:"-"` // path below the book
 }
@@ -327,6 +339,19 @@ func (e *Expiry) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
+// Days is a time in days, written 30d or 2w; 0d is none.
+type Days int
+
+// UnmarshalText reads days of a care book.
+func (d *Days) UnmarshalText(b []byte) error {
+	o, err := ParseOffset(string(b))
+	if err != nil || o.Months != 0 || o.Days < 0 {
+		return fmt.Errorf("%q is no time in days: write 30d, 2w, or 0d for none", b)
+	}
+	*d = Days(o.Days)
+	return nil
+}
+
 // Event is an owners' event of the book.
 type Event struct {
 	Event     string   `yaml:"event"`
@@ -353,6 +378,7 @@ type Bulletin struct {
 	Kind        string  `yaml:"kind"` // recall, policy, how_to
 	Title       Text    `yaml:"title"`
 	PublishedOn Date    `yaml:"published_on"`
+	Repeat      *Days   `yaml:"repeat"` // recall: told again so long after, while it is open; nil = 90d, 0d = never
 	Match       []Match `yaml:"match"` // any of them
 	Summary     Text    `yaml:"summary"`
 	Risk        Text    `yaml:"risk"`

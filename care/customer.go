@@ -72,6 +72,9 @@ type Hold struct {
 // Deceased is the one hold that stops safety too.
 const Deceased = "deceased"
 
+// Gone is the hold of customers who are missing from a full export; an import that has them again lifts it.
+const Gone = "gone"
+
 // Covers reports whether the hold is in force on the date.
 func (h Hold) Covers(on Date) bool {
 	return (h.Since.IsZero() || !on.Before(h.Since)) && (h.Until.IsZero() || !on.After(h.Until))
@@ -79,12 +82,16 @@ func (h Hold) Covers(on Date) bool {
 
 // Vehicle is one car of a customer. Its id is usually the VIN.
 type Vehicle struct {
-	ID              string    `json:"id"`
-	Plate           string    `json:"plate,omitempty"`
-	Make            string    `json:"make,omitempty"`
-	Model           string    `json:"model,omitempty"`
-	ModelYear       int       `json:"model_year,omitempty"`
-	DeliveredOn     Date      `json:"delivered_on,omitzero"`
+	ID          string     `json:"id"`
+	Plate       string     `json:"plate,omitempty"`
+	Make        string     `json:"make,omitempty"`
+	Model       string     `json:"model,omitempty"`
+	ModelYear   int        `json:"model_year,omitempty"`
+	Powertrain  Powertrain `json:"powertrain,omitempty"` // one of Powertrains
+	DeliveredOn Date       `json:"delivered_on,omitzero"`
+
+	OdometerAtDelivery int `json:"odometer_at_delivery,omitempty"` // km of a used car at its handover
+
 	Odometer        []Reading `json:"odometer,omitempty"`
 	Visits          []Visit   `json:"visits,omitempty"`
 	ServiceInterval Interval  `json:"service_interval,omitzero"`
@@ -94,7 +101,14 @@ type Vehicle struct {
 	InspectionDue   Date      `json:"inspection_due,omitzero"`
 	AppointmentAt   time.Time `json:"appointment_at,omitzero"`
 	SoldOn          Date      `json:"sold_on,omitzero"`
+	CampaignsDone   []string  `json:"campaigns_done,omitempty"` // bulletins that this car has had
 }
+
+// Powertrain is what drives a car.
+type Powertrain string
+
+// Powertrains lists every one.
+var Powertrains = []Powertrain{"petrol", "diesel", "hybrid", "phev", "ev"}
 
 // Reading is what the odometer showed on a date.
 type Reading struct {

@@ -149,7 +149,8 @@ type Record struct {
 	Repeats   int       `json:"repeats,omitempty"` // sends after an uncertain outcome
 	Crashes   int       `json:"crashes,omitempty"` // claims that ended without a word
 	Parts     int       `json:"parts,omitempty"`
-	Also      []string  `json:"also,omitempty"`     // occurrences merged into this one
+	Also      []string  `json:"also,omitempty"`     // keys of the occurrences merged into this one
+	Kin       []string  `json:"-"`                  // while it waits: customers with the same address or car, whose messages share its caps
 	Reopened  bool      `json:"reopened,omitempty"` // an operator said that it is worth sending until Expires, whatever the plan says
 	UpdatedAt time.Time `json:"updated_at"`
 	FirstTry  time.Time `json:"first_try,omitzero"`

@@ -3,6 +3,7 @@ package care
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"strings"
 	"time"
 )
 
@@ -80,10 +81,26 @@ type Occurrence struct {
 	Over     bool   // with Skip: it will never go; else it is asked again by each sweep until it expires
 	Expired  bool   // with Over: because its time is over; Reason then says what held it back, or expired
 
+	Kin []string // customers whose messages were planned together with this one
+
 	// What the message is about; the planner fills it and nothing stores it.
 	Subject Subject
 	// The gates' answers in order, only when they were asked for.
 	Gates []GateAnswer
+}
+
+// Key names an occurrence among those of its customer: program, vehicle, step and cycle. The cycle comes last, because it may hold blanks.
+func (o *Occurrence) Key() string { return o.Program + " " + o.Vehicle + " " + o.Step + " " + o.Cycle }
+
+// EntryOfKey returns the id of the customer's occurrence with this key, and a ledger entry with its words. A text without blanks is an id
+// already: that is how such keys were written once.
+func EntryOfKey(customer, key string) (id string, e LedgerEntry) {
+	words := strings.SplitN(key, " ", 4)
+	if len(words) < 4 {
+		return key, e
+	}
+	e.Program, e.Vehicle, e.Step, e.Cycle = words[0], words[1], words[2], words[3]
+	return OccurrenceID(customer, e.Vehicle, e.Program, e.Step, e.Cycle), e
 }
 
 // Shown is a state as people read it: what a pause let expire says so.

@@ -92,7 +92,7 @@ func TestGoodBook(t *testing.T) {
 		{
 			Program: "thanks", Enabled: true, Class: care.Service, Trigger: care.Trigger{On: care.OnVisit}, Schedule: "0 9 * * *",
 			Expires: care.Expiry{Hours: 72}, Channels: []string{"preferred", "sms", "email"}, Priority: 50, Topic: "thanks", File: "programs/thanks.yaml",
-			Steps: []care.Step{{Step: "thanks", Offset: care.Offset{Days: 3}, Template: "thanks"}},
+			Steps: []care.Step{{Step: "thanks", Offset: care.Offset{Days: 3}, Template: "thanks"}}, AgainAfter: new(care.Days(14)), Capped: new(false),
 		},
 	}
 	if diff := cmp.Diff(wantPrograms, book.Programs, opt); diff != "" {

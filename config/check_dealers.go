@@ -122,6 +122,7 @@ func (c dealerCheck) limits() {
 		}
 	}
 	c.bad(d.LeapDay == "feb28" || d.LeapDay == "mar1", "leap_day", fmt.Sprintf("%q is no day for birthdays on 29 February", d.LeapDay), "write feb28 or mar1")
+	c.bad(d.Units == "" || d.Units == "km" || d.Units == "mi", "units", fmt.Sprintf("%q is no unit of distances", d.Units), "write km or mi")
 	c.bad(d.DefaultKMPerDay > 0 && d.DefaultKMPerDay <= 1500, "default_km_per_day", "no car drives that far a day", "write the km of an average day, such as 40")
 }
 
@@ -130,6 +131,8 @@ func (c dealerCheck) intervals() {
 		at := yaml.Index("intervals", i)
 		c.missing(r.Make != "", at+".make", `write a make, or "*" for any`)
 		c.missing(r.Model != "", at+".model", `write a model, or "*" for any`)
+		c.bad(r.Powertrain == "" || slices.Contains(care.Powertrains, r.Powertrain), at+".powertrain",
+			fmt.Sprintf("%q is no powertrain", r.Powertrain), "write petrol, diesel, hybrid, phev or ev, or leave it out for all")
 		c.missing(!r.ServiceInterval.IsZero() || !r.FirstService.IsZero(), at+".service_interval", "write {km: 10000, months: 12}")
 		for name, v := range map[string]care.Interval{"service_interval": r.ServiceInterval, "first_service": r.FirstService} {
 			c.bad(v.KM >= 0 && v.Months >= 0 && v.Months <= 240, at+"."+name, name+" is out of range", "write km and months from 0 up; 0 does not count")

@@ -7,10 +7,11 @@ type Settings struct {
 	RedisURLFile     string `split_words:"true" file:"RedisURL"`
 	AllowUnsafeRedis bool   `split_words:"true" default:"false" desc:"start although Redis could lose messages (no AOF, eviction, older than 7.0)"`
 
-	Book     string   `desc:"folder of the care book; without one only the built-in example is there, and serve refuses to start"`
-	Sweep    string   `default:"@every 15m" desc:"when all customers are gone through: five cron fields or @every 15m"`
-	Lease    Duration `default:"30s" desc:"how long a claimed message is one replica's before another takes it over"`
-	StateDir string   `split_words:"true" desc:"folder for what one replica keeps for itself; none: nothing is kept"`
+	ImportDir string   `split_words:"true" desc:"folder from which serve imports the files that appear, and moves them to done/ or failed/ in it"`
+	Book      string   `desc:"folder of the care book; without one only the built-in example is there, and serve refuses to start"`
+	Sweep     string   `default:"@every 15m" desc:"when all customers are gone through: five cron fields or @every 15m"`
+	Lease     Duration `default:"30s" desc:"how long a claimed message is one replica's before another takes it over"`
+	StateDir  string   `split_words:"true" desc:"folder for what one replica keeps for itself; none: nothing is kept"`
 
 	Retention Duration `default:"180d" desc:"how long messages stay on record; records of consent and opt-out stay"`
 
@@ -53,6 +54,7 @@ type SMTP struct {
 	Rate        float64 `default:"0" desc:"most e-mails per second to each mail server, all replicas together; 0 is no limit; one may have its own: ?rate= in its URL"`
 
 	DomainConnections Limits `split_words:"true" desc:"most e-mails at a time to a domain, by each replica: qq.com=4, *=16 (* is any other domain); none: no limit"`
+	Warmup            Warmup `desc:"most e-mails a day to each domain while a sender is new, all replicas together: 2026-12-01:50,x1.5 begins that day (UTC) with 50 and lets half as many more go each day; none: no limit"`
 	DomainRate        Limits `split_words:"true" desc:"most e-mails per second to a domain, all replicas together: qq.com=20, *=100 (* is any other domain); none: no limit"`
 }
 
@@ -96,7 +98,7 @@ type DKIM struct {
 
 // SMS says how text messages leave.
 type SMS struct {
-	Gateway      string  `desc:"kannel, twilio, vonage, aliyun, tencent, or the name of a file in the book's gateways/"`
+	Gateway      string  `desc:"kannel, twilio, vonage, aliyun, tencent, a shipped file (docs/gateways.md), or a file of the book's gateways/"`
 	URL          string  `desc:"the gateway's address, where it has no fixed one"`
 	User         string  `desc:"user, account or access key id"`
 	Password     Secret  `desc:"password, token or access key secret"`

@@ -53,12 +53,12 @@ func TestEverySetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	environment(t, map[string]string{
-		"CARE_REDIS_URL": "redis-sentinel://a:1,b:2/master", "CARE_ALLOW_UNSAFE_REDIS": "true", "CARE_BOOK": "/book",
+		"CARE_REDIS_URL": "redis-sentinel://a:1,b:2/master", "CARE_ALLOW_UNSAFE_REDIS": "true", "CARE_BOOK": "/book", "CARE_IMPORT_DIR": "/in",
 		"CARE_SWEEP": "*/5 * * * *", "CARE_LEASE": "1m", "CARE_STATE_DIR": "/state", "CARE_RETENTION": "2w",
 		"CARE_LISTEN": "0.0.0.0:80", "CARE_CONSOLE_TOKEN": "tok-9f8e7d6c5b4a", "CARE_ADDRESS_KEY": "address-key-of-a-test-0f1e2d3c4b5a6978", "CARE_PUBLIC_LISTEN": ":81", "CARE_PUBLIC_URL": "https://care.example",
 		"CARE_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8", "CARE_SECRET_KEY_FILE": secret,
 		"CARE_CONSOLE_URL": "https://desk.example, http://carebell:8080", "CARE_SMTP_URL": "smtp://a:25, smtps://u:p@b:465", "CARE_SMTP_CONNECTIONS": "4", "CARE_SMTP_RATE": "2.5",
-		"CARE_SMTP_DOMAIN_RATE": "QQ.com = 20, *=100.5", "CARE_SMTP_DOMAIN_CONNECTIONS": "qq.com=4",
+		"CARE_SMTP_DOMAIN_RATE": "QQ.com = 20, *=100.5", "CARE_SMTP_DOMAIN_CONNECTIONS": "qq.com=4", "CARE_SMTP_WARMUP": "2026-12-01: 50, x1.5",
 		"CARE_SMTP_RETURN_PATH": "bounce+{id}@d.example", "CARE_BOUNCE_MAILDIR": "/bounces", "CARE_BOUNCE_IMAP_URL": "imaps://u:p@i/Returns",
 		"CARE_DKIM_DOMAIN": "d.example", "CARE_DKIM_SELECTOR": "s", "CARE_DKIM_KEY": "pem",
 		"CARE_SMS_GATEWAY": "kannel", "CARE_SMS_URL": "http://k/sendsms", "CARE_SMS_USER": "u", "CARE_SMS_PASSWORD": "p",
@@ -74,12 +74,12 @@ func TestEverySetting(t *testing.T) {
 	}
 	sec := config.NewSecret
 	want := &config.Settings{
-		RedisURL: sec("redis-sentinel://a:1,b:2/master"), AllowUnsafeRedis: true, Book: "/book", Sweep: "*/5 * * * *",
+		RedisURL: sec("redis-sentinel://a:1,b:2/master"), AllowUnsafeRedis: true, Book: "/book", ImportDir: "/in", Sweep: "*/5 * * * *",
 		Lease: config.Duration(time.Minute), StateDir: "/state", Retention: config.Duration(14 * 24 * time.Hour), Listen: "0.0.0.0:80",
 		ConsoleToken: sec("tok-9f8e7d6c5b4a"), AddressKey: sec("address-key-of-a-test-0f1e2d3c4b5a6978"), ConsoleURL: config.List{"https://desk.example", "http://carebell:8080"}, PublicListen: ":81", PublicURL: "https://care.example",
 		TrustedProxies: config.Prefixes{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")},
 		SecretKey:      config.Secrets{sec("first-key-of-a-test-9f8e7d6c5b4a3210"), sec("second-key-of-a-test-0a1b2c3d4e5f6789")}, SecretKeyFile: secret,
-		SMTP:    config.SMTP{URL: config.Secrets{sec("smtp://a:25"), sec("smtps://u:p@b:465")}, Connections: 4, Rate: 2.5, ReturnPath: "bounce+{id}@d.example", DomainRate: config.Limits{"qq.com": 20, "*": 100.5}, DomainConnections: config.Limits{"qq.com": 4}},
+		SMTP:    config.SMTP{URL: config.Secrets{sec("smtp://a:25"), sec("smtps://u:p@b:465")}, Connections: 4, Rate: 2.5, ReturnPath: "bounce+{id}@d.example", DomainRate: config.Limits{"qq.com": 20, "*": 100.5}, DomainConnections: config.Limits{"qq.com": 4}, Warmup: config.Warmup{From: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), First: 50, Growth: 1.5}},
 		Bounce:  config.Bounce{Maildir: "/bounces", IMAP: config.BounceIMAP{URL: sec("imaps://u:p@i/Returns")}},
 		DKIM:    config.DKIM{Domain: "d.example", Selector: "s", Key: sec("pem")},
 		SMS:     config.SMS{Gateway: "kannel", URL: "http://k/sendsms", User: "u", Password: sec("p"), From: "1069", Connections: 2, Rate: 10},
@@ -172,6 +172,10 @@ func TestRefused(t *testing.T) {
 		"rate":             {map[string]string{"CARE_SMTP_RATE": "-1"}, "CARE_SMTP_RATE: write messages per second, or 0 for no limit"},
 		"domain rate":      {map[string]string{"CARE_SMTP_DOMAIN_RATE": "qq.com"}, "CARE_SMTP_DOMAIN_RATE: write names and numbers over 0 with commas, such as qq.com=20, *=100"},
 		"no domain rate":   {map[string]string{"CARE_SMTP_DOMAIN_RATE": "qq.com=0"}, "CARE_SMTP_DOMAIN_RATE: write names and numbers over 0 with commas, such as qq.com=20, *=100"},
+		"no growth":        {map[string]string{"CARE_SMTP_WARMUP": "2026-12-01:50"}, "CARE_SMTP_WARMUP: write the first day, its mails to each domain, and the growth from day to day (1.01 to 10): 2026-12-01:50,x1.5"},
+		"a growth of 1":    {map[string]string{"CARE_SMTP_WARMUP": "2026-12-01:50,x1"}, "CARE_SMTP_WARMUP: write the first day, its mails to each domain, and the growth from day to day (1.01 to 10): 2026-12-01:50,x1.5"},
+		"no day":           {map[string]string{"CARE_SMTP_WARMUP": "2026-13-01:50,x2"}, "CARE_SMTP_WARMUP: write the first day, its mails to each domain, and the growth from day to day (1.01 to 10): 2026-12-01:50,x1.5"},
+		"no mails":         {map[string]string{"CARE_SMTP_WARMUP": "2026-12-01:0,x2"}, "CARE_SMTP_WARMUP: write the first day, its mails to each domain, and the growth from day to day (1.01 to 10): 2026-12-01:50,x1.5"},
 		"half a message":   {map[string]string{"CARE_SMTP_DOMAIN_CONNECTIONS": "qq.com=1.5"}, "CARE_SMTP_DOMAIN_CONNECTIONS: qq.com: write a number from 1 to 1000"},
 		"level":            {map[string]string{"CARE_LOG_LEVEL": "loud"}, "CARE_LOG_LEVEL: write debug, info, warn or error"},
 		"format":           {map[string]string{"CARE_LOG_FORMAT": "xml"}, "CARE_LOG_FORMAT: write text or json"},
@@ -277,8 +281,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	if n != 61 {
-		t.Errorf("usage shows %d settings, want 61:\n%s", n, b.String())
+	if n != 62 {
+		t.Errorf("usage shows %d settings, want 62:\n%s", n, b.String())
 	}
 	folded := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{"CARE_LEASE 30s ", "CARE_SMS_GATEWAY - ", "CARE_SMTP_URL_FILE", "CARE_RETENTION 180d "} {

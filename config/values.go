@@ -104,6 +104,28 @@ func (l *Limits) Set(value string) error {
 	return nil
 }
 
+// Warmup is how many mails a day may go to each domain while a sender is new, written 2026-12-01:50,x1.5.
+type Warmup struct {
+	From   time.Time
+	First  int
+	Growth float64
+}
+
+// Set reads the warm-up from a variable.
+func (w *Warmup) Set(value string) error {
+	day, numbers, _ := strings.Cut(value, ":")
+	first, growth, grows := strings.Cut(numbers, ",")
+	growth, times := strings.CutPrefix(strings.TrimSpace(growth), "x")
+	var errs [3]error
+	w.From, errs[0] = time.Parse(time.DateOnly, strings.TrimSpace(day))
+	w.First, errs[1] = strconv.Atoi(strings.TrimSpace(first))
+	w.Growth, errs[2] = strconv.ParseFloat(growth, 64)
+	if errors.Join(errs[:]...) != nil || !grows || !times || w.First < 1 || w.First > 1e6 || !(w.Growth >= 1.01 && w.Growth <= 10) {
+		return errors.New("write the first day, its mails to each domain, and the growth from day to day (1.01 to 10): 2026-12-01:50,x1.5")
+	}
+	return nil
+}
+
 // Duration is a span of time that may also be written in days and weeks: 180d, 2w, 36h, 1m30s.
 type Duration time.Duration
 

@@ -208,13 +208,14 @@ func (d *Daemon) assemble(ctx context.Context) (err error) {
 	d.engine, err = delivery.New(delivery.Config{
 		Queue: queue, Customers: d.store, Operator: guard{d.stops, &d.unsafe, &d.clock}, Observer: d.metrics, Log: d.log, Now: d.env.Now,
 		Book: func() delivery.Book { return d.book.Load() }, Senders: d.wrap.senders(d.channels.Load().byChannel), DryRun: set.DryRun, Busy: d.parts.Busy,
-		Batch:       d.link,
+		Batch:       feedback.Directory{Store: d.store, HashKey: hashKey}.Link,
 		Hash:        func(a string) string { return contact.Hash(hashKey, a) },
 		Connections: map[care.Channel]int{care.Email: set.SMTP.Connections, care.SMS: set.SMS.Connections, care.Webhook: set.Webhook.Connections},
 		Rates:       map[care.Channel]float64{care.Email: set.SMTP.Rate, care.SMS: set.SMS.Rate, care.Webhook: set.Webhook.Rate},
 		Gateways:    d.channels.Load().gateways, Domains: d.env.domains(),
-		Share: func() float64 { return d.share.of(time.Now()) },
-		Lease: time.Duration(set.Lease), Idle: d.parts.Idle, Timeouts: map[care.Channel]time.Duration{care.Email: email.Timeout, care.Webhook: webhook.Timeout},
+		Warmup: delivery.Warmup{From: set.SMTP.Warmup.From, First: set.SMTP.Warmup.First, Growth: set.SMTP.Warmup.Growth, Count: d.store.CountWarmup},
+		Share:  func() float64 { return d.share.of(time.Now()) },
+		Lease:  time.Duration(set.Lease), Idle: d.parts.Idle, Timeouts: map[care.Channel]time.Duration{care.Email: email.Timeout, care.Webhook: webhook.Timeout},
 	})
 	if err != nil {
 		return err
@@ -287,6 +288,13 @@ func (d *Daemon) Start() {
 	d.startAsking()
 	for _, p := range d.bounces {
 		d.loop("mailbox "+p.Where(), p.Run)
+	}
+	if dir := d.env.Settings.ImportDir; dir != "" {
+		d.loop("import folder", func(ctx context.Context) {
+			if err := d.imports(dir).Run(ctx); err != nil {
+				d.failed <- fmt.Errorf("CARE_IMPORT_DIR: %w", err)
+			}
+		})
 	}
 	// All loops are told at once, so that they end side by side; each is then waited for.
 	d.later("loops", func(context.Context) error { cancel(errStopped); return nil })

@@ -14,7 +14,6 @@ import (
 	"github.com/carebell/carebell/service/events"
 	"github.com/carebell/carebell/service/feedback"
 	"github.com/carebell/carebell/service/operate"
-	"github.com/carebell/carebell/store"
 	"github.com/carebell/carebell/web"
 	"github.com/carebell/carebell/web/hooks"
 	"github.com/carebell/carebell/web/httpx"
@@ -86,12 +85,11 @@ func (d *Daemon) startAsking() {
 	}
 	questions := feedback.Questions{Book: func() *carebook.Compiled { return d.book.Load() }, Redirect: d.env.redirects()}
 	poller := feedback.NewStatusPoller(feedback.StatusPollerConfig{
-		Uncertain: func(ctx context.Context) ([]care.Record, error) {
-			return d.store.Messages(ctx, store.Filter{State: care.StateUncertain, Channel: care.SMS})
-		},
-		Facts: d.store.Facts, Question: questions.Of, Ask: d.ask, Take: d.feedback().TakeReceipts, Leads: d.leads.Load, Now: d.env.Now, Log: d.log,
+		Messages: d.store.Messages, Facts: d.store.Facts, Question: questions.Of, Ask: d.ask, Take: d.feedback().TakeReceipts, Leads: d.leads.Load, Now: d.env.Now, Log: d.log,
 	})
 	d.loop("status polling", poller.Run)
+	ask := func(ctx context.Context) []sms.Balance { return d.texts().Balances(ctx) }
+	d.loop("balances", (&feedback.BalancePoller{Ask: ask, Show: d.metrics.Balances, Leads: d.leads.Load, Log: d.log}).Run)
 }
 
 // ask asks within the channel's rate.

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/operate"
 	"github.com/fsnotify/fsnotify"
 )
 
@@ -63,6 +66,12 @@ func (d *Daemon) follow(ctx context.Context, dir string, w *fsnotify.Watcher) {
 			latest = time.After(bookLatest)
 		}
 	}
+}
+
+// imports is the folder whose files are taken in.
+func (d *Daemon) imports(dir string) *operate.Folder {
+	service := &operate.Service{Store: d.store, Book: func() (*carebook.Compiled, error) { return d.book.Load(), nil }, Now: d.env.Now, Log: d.log}
+	return &operate.Folder{Service: service, Who: care.CommandLine(), Dir: dir, Every: operate.FolderEvery}
 }
 
 // taken reads the changed book. The folders are watched anew first: some may be new, others may be another folder under the old

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -170,4 +171,32 @@ func TestAConfigMapIsTakenAsAWhole(t *testing.T) {
 		t.Error("a broken ConfigMap was taken")
 	}
 	taken(t, d, "the swap that mends it", func() { show("..2026_5", "\n# five\n") })
+}
+
+// The folder of CARE_IMPORT_DIR is looked at while the daemon runs, with the book that is in force.
+func TestTheImportFolderIsTakenIn(t *testing.T) {
+	t.Parallel()
+	dir, second := filepath.Join(t.TempDir(), "import"), t.TempDir()
+	d, st := house(t, func(s *config.Settings) { s.ImportDir = dir })
+	is := func(pattern string) func() bool {
+		return func() bool {
+			found, _ := filepath.Glob(pattern)
+			return len(found) == 1
+		}
+	}
+	await(t, soon, "the daemon looks at its folder", is(filepath.Join(dir, "done")))
+	folder := d.imports(second)
+	folder.Every = 20 * time.Millisecond
+	write(t, filepath.Join(second, "x.csv"), "id,name\nC77,Ann\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- folder.Run(ctx) }()
+	await(t, soon, "the file is moved", is(filepath.Join(second, "done", "*x.csv")))
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if facts, err := st.Customers(t.Context(), []string{"C77"}); err != nil || facts[0].Customer == nil || facts[0].Customer.Name != "Ann" {
+		t.Errorf("got %+v, %v", facts, err)
+	}
 }

@@ -56,7 +56,7 @@ type Operator interface {
 // Observer is told what happens, for metrics. Its methods must not block.
 type Observer interface {
 	Attempt(ch care.Channel, gateway string, kind care.Kind, took time.Duration)
-	Deferred(ch care.Channel, gateway, why string) // a message that waits because of its gateway or domain: WhyFull, WhyResting, WhyDomain
+	Deferred(ch care.Channel, gateway, why string) // a message that waits because of its gateway or domain: WhyFull, WhyResting, WhyDomain, WhyWarmup
 	Completed(rec *care.Record, lag time.Duration) // an outcome is recorded. lag: from when it could first have gone, for accepted messages; else 0
 	Fenced(n int)                                  // outcomes refused because another replica had taken over
 	Dropped(n int)                                 // outcomes that could not be recorded before the end
@@ -78,6 +78,7 @@ type Config struct {
 	Rates       map[care.Channel]float64   // attempts per second of such a gateway, all replicas together; 0 = no limit
 	Gateways    map[care.Channel][]Gateway // of channels with more than one, whose Sender is a Router
 	Domains     Domains                    // of e-mail
+	Warmup      Warmup                     // of e-mail
 	Share       func() float64             // this replica's part of Rates, from 0 to 1; nil = all of it
 	Lease       time.Duration              // 0 = 30 s
 	Idle        time.Duration              // between looks at an empty queue; 0 = 40 ms

@@ -26,6 +26,7 @@ const (
 	WhyFull    = "full"    // its gateway has as many as it can take
 	WhyResting = "resting" // its gateway is in trouble, or asked for a pause
 	WhyDomain  = "domain"  // its domain has had as many as it may
+	WhyWarmup  = "warmup"  // its domain has had all of the day, while it gets to know the sender
 )
 
 // newPools makes a pool for each gateway of a channel. A channel whose sender cannot choose has one. A gateway that was there before with

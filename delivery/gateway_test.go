@@ -69,7 +69,7 @@ type deferred struct {
 }
 
 func newDeferred() deferred {
-	return deferred{n: map[string]*atomic.Int64{WhyFull: {}, WhyResting: {}, WhyDomain: {}}}
+	return deferred{n: map[string]*atomic.Int64{WhyFull: {}, WhyResting: {}, WhyDomain: {}, WhyWarmup: {}}}
 }
 
 func (p deferred) Deferred(_ care.Channel, _, why string) { p.n[why].Add(1) }

@@ -208,7 +208,7 @@ func (p *pool) feed(claiming context.Context) {
 		if n == 0 {
 			return
 		}
-		jobs := p.withinDomains(p.pop(p.limiter.chunk(min(n, batchMost))))
+		jobs := p.withinDomains(claiming, p.pop(p.limiter.chunk(min(n, batchMost))))
 		for len(jobs) > 0 {
 			k, err := p.limiter.take(claiming, len(jobs))
 			if err != nil {
@@ -253,9 +253,9 @@ func (p *pool) pop(n int) []*job {
 }
 
 // withinDomains defers what its domain cannot take now, and returns the others.
-func (p *pool) withinDomains(jobs []*job) []*job {
+func (p *pool) withinDomains(ctx context.Context, jobs []*job) []*job {
 	if p.r.domains == nil {
-		return jobs
+		return p.warm(ctx, jobs)
 	}
 	going := jobs[:0]
 	for _, j := range jobs {
@@ -267,7 +267,7 @@ func (p *pool) withinDomains(jobs []*job) []*job {
 		j.domain = one
 		going = append(going, j)
 	}
-	return going
+	return p.warm(ctx, going)
 }
 
 // leave is told that a message is not being sent any more, and how long it took; 0 = it did not go.
@@ -334,7 +334,7 @@ func (p *pool) single(claiming, sending context.Context, j *job) {
 		p.r.deferTo(j.claim, p.r.e.cfg.Now())
 		return
 	}
-	for _, j := range p.begin(claiming, p.withinDomains([]*job{j})) {
+	for _, j := range p.begin(claiming, p.withinDomains(claiming, []*job{j})) {
 		done := make(chan struct{})
 		p.r.send(claiming, sending, p, j, done)
 		<-done

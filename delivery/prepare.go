@@ -16,9 +16,11 @@ func (r *runner) prepare(ctx context.Context, claims []*care.Claim, op *care.Ope
 	ids := make([]string, 0, len(claims))
 	index := make(map[string]int, len(claims))
 	for _, c := range claims {
-		if _, ok := index[c.Record.Customer]; !ok {
-			index[c.Record.Customer] = len(ids)
-			ids = append(ids, c.Record.Customer)
+		for _, id := range append([]string{c.Record.Customer}, c.Record.Kin...) {
+			if _, ok := index[id]; !ok {
+				index[id] = len(ids)
+				ids = append(ids, id)
+			}
 		}
 	}
 	if len(ids) == 0 {
@@ -38,6 +40,10 @@ func (r *runner) prepare(ctx context.Context, claims []*care.Claim, op *care.Ope
 	jobs := make([]*job, 0, len(claims))
 	for _, c := range claims {
 		f := facts[index[c.Record.Customer]]
+		f.Others = nil
+		for _, id := range c.Record.Kin {
+			f.Others = append(f.Others, facts[index[id]])
+		}
 		if j := r.prepareOne(book, f, c, op); j != nil {
 			jobs = append(jobs, j)
 			// The next message of this customer in the batch is gated as if this one had gone.
@@ -107,9 +113,9 @@ func (r *runner) prepareOne(book Book, f *care.Facts, c *care.Claim, op *care.Op
 	c.Record.Locale, c.Record.Template = message.Locale, message.Template
 	c.Record.Also = c.Record.Also[:0:0]
 	for _, also := range occ.Subject.Also {
-		c.Record.Also = append(c.Record.Also, also.ID)
+		c.Record.Also = append(c.Record.Also, also.Key())
 	}
-	if c.Record.Reason == care.ReasonPaused {
+	if c.Record.Reason == care.ReasonPaused || c.Record.Reason == ReasonWarmup {
 		c.Record.Reason = "" // nothing holds it back any more
 	}
 	next := make([]care.Channel, 0, 2)

@@ -84,6 +84,7 @@ type runner struct {
 	lanes   []care.Lane
 	pools   []*pool
 	domains *domains      // nil = no domain has a limit
+	warmups *warmups      // nil = there is no warm-up
 	timeout time.Duration // of one attempt
 	space   chan struct{} // some gateway's queue has become short
 	pauses  atomic.Int64  // answers after which the channel was to be paused, since it last went on
@@ -117,9 +118,9 @@ func newRunner(e *Engine, ch care.Channel, out *exit, before *runner) *runner {
 	switch {
 	case ch != care.Email:
 	case before != nil:
-		r.domains = before.domains
+		r.domains, r.warmups = before.domains, before.warmups
 	default:
-		r.domains = newDomains(e.cfg.Domains, e.cfg.Share)
+		r.domains, r.warmups = newDomains(e.cfg.Domains, e.cfg.Share), newWarmups(e.cfg.Warmup)
 	}
 	for _, l := range care.Lanes {
 		if l.Channel == ch {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/carebell/carebell/intake/cell"
 )
 
 //go:embed columns.txt
@@ -111,7 +113,7 @@ func folded(header string) string {
 			return r
 		}
 		return -1
-	}, fold(header))
+	}, cell.Fold(header))
 }
 
 // unitOf is the unit that a header names: mi, km or "".
@@ -150,6 +152,9 @@ func knownColumns(more map[string]string) (map[string]column, error) {
 				header, name, strings.Join(fieldNames[fID:], ", "))
 		}
 		parts := strings.Split(header, " + ")
+		if len(parts) == 2 && known[folded(parts[0])].field == fLast && known[folded(parts[1])].field == fFirst {
+			slices.Reverse(parts) // a name has its own order, by its language
+		}
 		for i, part := range parts {
 			c := column{field: f}
 			if len(parts) > 1 {
@@ -161,18 +166,56 @@ func knownColumns(more map[string]string) (map[string]column, error) {
 	return known, nil
 }
 
+// whose are the words before a header that say whose column it is.
+var whose = []struct {
+	word string
+	car  bool
+}{{"customer", false}, {"client", false}, {"owner", false}, {"primary", false}, {"客户", false}, {"车主", false}, {"会员", false}, {"vehicle", true}, {"car", true}, {"车辆", true}}
+
+var shortened = strings.NewReplacer("customer", "customer", "cust", "customer", "vehicle", "vehicle", "veh", "vehicle", "svc", "service", "most recent", "last", "最近一次", "最近")
+
+// lookUp finds what a header means; ok says that it is known. Where the whole is not known, usual short forms are written out, and a
+// word in front that says whose column it is does not count.
+func lookUp(known map[string]column, header string) (column, bool) {
+	h := folded(header)
+	c, ok := known[h]
+	if ok || h == "" {
+		return c, ok
+	}
+	h = shortened.Replace(h)
+	if rest, found := strings.CutSuffix(h, "dt"); found {
+		h = rest + "date"
+	}
+	if c, ok = known[h]; ok {
+		return c, true
+	}
+	for _, w := range whose {
+		if rest, found := strings.CutPrefix(h, w.word); found {
+			if c, ok = known[rest]; ok && (c.field >= fVehicle) == w.car {
+				return c, true
+			}
+		}
+	}
+	return column{}, false
+}
+
 func hasID(cells []string, known map[string]column) bool {
-	return slices.ContainsFunc(cells, func(c string) bool { return known[folded(c)].field == fID })
+	return slices.ContainsFunc(cells, func(c string) bool {
+		found, _ := lookUp(known, c)
+		return found.field == fID
+	})
 }
 
 // twoRows reports whether a header goes on in the next row: it has blank cells, and the next row names more columns there.
 func twoRows(header, next []string, known map[string]column) bool {
 	more := 0
 	for i, c := range next {
-		if i >= len(header) || strings.TrimSpace(header[i]) == "" || known[folded(header[i])].field == none {
-			if known[folded(c)].field != none {
-				more++
-			}
+		above := column{}
+		if i < len(header) {
+			above, _ = lookUp(known, header[i])
+		}
+		if below, _ := lookUp(known, c); above.field == none && below.field != none {
+			more++
 		}
 	}
 	return more >= 2

@@ -203,7 +203,7 @@ func TestAgain(t *testing.T) {
 		for id, r := range store {
 			before[id] = string(r)
 		}
-		if _, err := intake.ReadFile(t.Context(), copied(t, "dealership-gb18030.csv"), options(t), store.apply); err != nil {
+		if _, err := readFile(t, copied(t, "dealership-gb18030.csv"), options(t), store.apply); err != nil {
 			t.Fatal(err)
 		}
 		for id, r := range before {
@@ -235,7 +235,7 @@ func TestRejectedFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := copied(t, name)
-			if _, err := intake.ReadFile(t.Context(), file, options(t), records{}.apply); err != nil {
+			if _, err := readFile(t, file, options(t), records{}.apply); err != nil {
 				t.Fatal(err)
 			}
 			raw, err := os.ReadFile(file + ".rejected.csv")
@@ -354,4 +354,14 @@ func BenchmarkSameAgain(b *testing.B) {
 		}
 		i++
 	}
+}
+
+func readFile(t *testing.T, file string, opt intake.Options, apply func([]intake.Patch) error) (*intake.Stats, error) {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return intake.ReadFrom(t.Context(), f, file, opt, apply)
 }

@@ -25,12 +25,16 @@ func TestDocs(t *testing.T) {
 	if !strings.Contains(doc, "```text\n"+columns.String()+"```\n") {
 		t.Error("docs/import.md: the headers are others: put there what carebell import --columns prints")
 	}
-	source, err := os.ReadFile("rows.go")
-	if err != nil {
-		t.Fatal(err)
+	var reasons strings.Builder
+	for _, name := range []string{"rows.go", "cell/doc.go"} {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _, _ := strings.Cut(string(source), "// maxCell is")
+		reasons.WriteString(block)
 	}
-	block, _, _ := strings.Cut(string(source), "// maxCell is")
-	for _, m := range regexp.MustCompile(`(?m)^\t\w+ += "(.+)"$`).FindAllStringSubmatch(block, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\t\w+ += "(.+)"$`).FindAllStringSubmatch(reasons.String(), -1) {
 		if !strings.Contains(doc, "`"+m[1]+"`") {
 			t.Errorf("docs/import.md does not have the reason %q", m[1])
 		}

@@ -119,7 +119,7 @@ func TestVCard(t *testing.T) {
 	tests := map[string]struct{ card, want, reason string }{
 		"whole": {
 			card("UID:C1", "FN:王小明", "N:王;小明;;;", "TEL;TYPE=HOME:021-50000000", "item1.TEL;TYPE=CELL,VOICE:138 0013 8000", "EMAIL;TYPE=INTERNET:wang@example.com", "BDAY:19850220", "GENDER:M", "CATEGORIES:ev,golf"),
-			`{"id":"C1","name":"王小明","salutation":"王先生","email":"wang@example.com","phone":"+8613800138000","birthday":"1985-02-20","tags":["ev","golf"]}`, "",
+			`{"id":"C1","name":"王小明","salutation":"王先生","email":"wang@example.com","phone":"+8613800138000","phone_other":"+862150000000","birthday":"1985-02-20","tags":["ev","golf"]}`, "",
 		},
 		"dashes":        {card("UID:C1", "BDAY:1985-02-20"), `{"id":"C1","birthday":"1985-02-20"}`, ""},
 		"with time":     {card("UID:C1", "BDAY:19850220T000000Z"), `{"id":"C1","birthday":"1985-02-20"}`, ""},
@@ -130,7 +130,7 @@ func TestVCard(t *testing.T) {
 		"a text":        {card("UID:C1", "BDAY;VALUE=text:circa 1800"), `{"id":"C1"}`, ""},
 		"a year only":   {card("UID:C1", "BDAY:1985"), `{"id":"C1"}`, ""},
 		"no such day":   {card("UID:C1", "BDAY:19850230"), "", "no such date"},
-		"no UID":        {card("FN:x"), "", "no customer id"},
+		"no UID":        {card("FN:x"), "", "no customer id: telephones write none, --id-from phone or email makes one"},
 		"own id":        {card("UID:1234", "X-CUSTOMER-ID:C1"), `{"id":"C1"}`, ""},
 		"uuid":          {card("UID:urn:uuid:C1"), `{"id":"C1"}`, ""},
 		"name of parts": {card("UID:C1", "N:Smith;John;;;"), `{"id":"C1","name":"John Smith"}`, ""},

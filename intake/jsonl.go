@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/carebell/carebell/care"
@@ -44,7 +43,7 @@ func (d *reading) jsonl(ctx context.Context, in io.Reader) error {
 		if len(raw) == 0 {
 			continue
 		}
-		patch, rejection := d.record(r, raw)
+		patch, faults := d.record(r, raw)
 		if patch != nil {
 			if err := d.room(ctx, patch.ID); err != nil {
 				return err
@@ -53,11 +52,14 @@ func (d *reading) jsonl(ctx context.Context, in io.Reader) error {
 				return err
 			}
 		}
-		if rejection != nil {
-			if rejection.Line = n; patch != nil {
+		if len(faults) > 0 {
+			if patch != nil {
 				d.stats.Applied++
 			}
-			if err := d.reject([]Rejection{*rejection}, []string{string(raw)}); err != nil {
+			for i := range faults {
+				faults[i].Line = n
+			}
+			if err := d.reject(faults, []string{string(raw)}); err != nil {
 				return err
 			}
 			continue
@@ -67,7 +69,7 @@ func (d *reading) jsonl(ctx context.Context, in io.Reader) error {
 }
 
 // record checks one record and brings its phone, e-mail address, dealer, advisor and makes into the form that rows have.
-func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
+func (d *reading) record(r *rows, line []byte) (*Patch, []Rejection) {
 	c, defects, err := record.Decode(line)
 	switch {
 	case errors.Is(err, care.ErrNoID):
@@ -75,33 +77,39 @@ func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
 			ID string `json:"id"`
 		}
 		if json.Unmarshal(line, &raw) != nil || raw.ID == "" {
-			return nil, &Rejection{Column: "$.id", Reason: noID}
+			return nil, []Rejection{{Column: "$.id", Reason: noID}}
 		}
-		return nil, &Rejection{Customer: raw.ID, Column: "$.id", Reason: badID}
+		return nil, []Rejection{{Customer: raw.ID, Column: "$.id", Reason: badID}}
 	case err != nil:
-		return nil, &Rejection{Reason: err.Error()}
-	}
-	if i := slices.IndexFunc(defects, func(d care.Defect) bool { return d.Message != record.NoBirthday && d.Message != record.NoCarDate }); i >= 0 {
-		return noOf(c, defects), &Rejection{Customer: c.ID, Column: defects[i].Path, Reason: defects[i].Message}
+		return nil, []Rejection{{Reason: err.Error()}}
 	}
 	r.entry, r.faults = entry{}, r.faults[:0]
 	t := &r.entry.text
 	t[fID], t[fDealer], t[fPhone], t[fEmail], t[fZone], t[fAdvisor] = c.ID, c.Dealer, c.Phone, c.Email, c.TimeZone, c.Advisor
-	dealer, known := r.dealer()
-	if !known {
-		return noOf(c, nil), &Rejection{Customer: c.ID, Column: "$.dealer", Reason: noDealer}
-	}
-	p := r.place(dealer)
-	if r.reach(dealer, p); len(r.faults) > 0 {
-		fault := r.faults[0]
-		fault.Column = "$." + fault.Column
-		return noOf(c, nil), &fault
-	}
-	if !c.Birthday.IsZero() {
-		if reason := r.checkBirthday(c.Birthday, p); reason != "" {
-			return noOf(c, nil), &Rejection{Customer: c.ID, Column: "$.birthday", Reason: reason}
+	for _, d := range defects {
+		if d.Message != record.NoBirthday && d.Message != record.NoCarDate {
+			r.failAt(d.Path, d.Message)
 		}
 	}
+	from := len(r.faults)
+	dealer, known := r.dealer()
+	if !known {
+		r.failAt(fieldNames[fDealer], noDealer)
+	}
+	p := r.place(dealer)
+	r.reach(dealer, p)
+	if !c.Birthday.IsZero() {
+		if reason := p.CheckBirthday(c.Birthday); reason != "" {
+			r.failAt(fieldNames[fBirthday], reason)
+		}
+	}
+	for i := range r.faults[from:] {
+		r.faults[from+i].Column = "$." + r.faults[from+i].Column
+	}
+	if len(r.faults) > 0 {
+		return noOf(c, defects), r.faults
+	}
+	d.opt.IDs.add(c.ID)
 	d.seen.add(c.ID, "")
 	for i := range c.Vehicles {
 		d.seen.add(c.ID, c.Vehicles[i].ID)
@@ -109,7 +117,7 @@ func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
 	var m merger
 	all, err := m.members(line)
 	if err != nil {
-		return nil, &Rejection{Customer: c.ID, Reason: err.Error()}
+		return nil, []Rejection{{Customer: c.ID, Reason: err.Error()}}
 	}
 	changed := false
 	for _, f := range []field{fDealer, fPhone, fOther, fEmail, fAdvisor} {
@@ -127,7 +135,7 @@ func (d *reading) record(r *rows, line []byte) (*Patch, *Rejection) {
 	record := append([]byte(nil), line...)
 	if changed {
 		if record, _, err = m.object(nil, all, nil); err != nil {
-			return nil, &Rejection{Customer: c.ID, Reason: err.Error()}
+			return nil, []Rejection{{Customer: c.ID, Reason: err.Error()}}
 		}
 	}
 	return &Patch{ID: c.ID, Record: record, Rows: 1}, nil

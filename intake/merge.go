@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/carebell/carebell/care"
 )
 
 // ErrRecord says that the record that a patch should go into cannot be read: it stays as it is.
@@ -29,7 +31,7 @@ func MergeRecord(old []byte, patch Patch) ([]byte, error) {
 	case patch.whole && bytes.Equal(old, patch.Record):
 		return old, nil // as most rows of a nightly export
 	}
-	m := merger{additive: patch.additive}
+	m := merger{additive: patch.additive, back: !patch.Existing}
 	set, err := m.members(patch.Record)
 	if err != nil {
 		return nil, fmt.Errorf("patch of customer %s: %w", patch.ID, err)
@@ -42,16 +44,46 @@ func MergeRecord(old []byte, patch Patch) ([]byte, error) {
 	if err != nil {
 		return nil, ErrRecord
 	}
+	if m.back && m.notGone(record) {
+		old = nil // it is written anew
+	}
 	merged, changed, err := m.object(old, record, set)
-	if err != nil || !changed {
+	if err != nil || !changed && old != nil {
 		return old, err
 	}
 	return merged, nil
 }
 
+// Gone is the patch that marks a customer as missing from a full export: a hold from that day on.
+func Gone(id string, since care.Date) Patch {
+	record := fmt.Sprintf(`{"holds":[{"reason":%q,"since":%q}]}`, care.Gone, since)
+	return Patch{ID: id, Record: []byte(record), Existing: true, additive: true}
+}
+
+// notGone takes the hold out of a record that Gone put there.
+func (m *merger) notGone(record []member) (changed bool) {
+	at := find(record, "holds")
+	if at < 0 || !bytes.Contains(record[at].value, []byte(`"`+care.Gone+`"`)) {
+		return false
+	}
+	var kept [][]byte
+	for _, hold := range m.elements(record[at].value) {
+		if fields, err := m.members(hold); err == nil && string(word(fields, "reason")) == care.Gone {
+			changed = true
+			continue
+		}
+		kept = append(kept, hold)
+	}
+	if changed {
+		record[at].value = slices.Concat([]byte("["), bytes.Join(kept, []byte(",")), []byte("]"))
+	}
+	return changed
+}
+
 // merger holds the members of all objects that one merge looks into, in few pieces of memory.
 type merger struct {
 	additive bool // holds are added to those that are there
+	back     bool // the customer is in a file: no longer gone
 	dec      jsontext.Decoder
 	raw      bytes.Buffer // what dec reads
 	arena    []member

@@ -34,6 +34,7 @@ type Options struct {
 	Encoding string // one of those that EncodingNamed returns; "" = by evidence
 	Sheet    string // of a workbook, instead of all that are visible
 	IDFrom   string // phone or email: the id of cards without a UID
+	IDs      *IDs   // gets the customers whom the file names; nil: nobody asks
 
 	Columns   map[string]string                              // header → field, beside the known ones; see ReadMap
 	LunarDate func(year, month int, leap bool, day int) bool // whether the lunar year had that day; nil: not checked
@@ -75,7 +76,7 @@ type Stats struct {
 	Rejections []Rejection `json:"rejections,omitempty"` // the first 1000
 	Ignored    []string    `json:"ignored,omitempty"`    // columns that nothing is known about
 	Encoding   string      `json:"encoding,omitempty"`
-	Notes      []Rejection `json:"notes,omitempty"` // what was left out of rows that were taken, the first 1000
+	Notes      []Rejection `json:"notes,omitempty"` // what was left out, and no row with it; the first 1000
 	Noted      int         `json:"noted,omitempty"`
 	Applied    int         `json:"applied,omitempty"` // rejected rows whose no counts all the same
 	Sheets     []string    `json:"sheets,omitempty"`  // of a workbook, that were passed by
@@ -108,14 +109,16 @@ func Read(ctx context.Context, r io.Reader, name string, opt Options, apply func
 	d := &reading{opt: opt, apply: apply, stats: &Stats{}, count: count, seen: newSeen()}
 	d.rejects = &rejects{open: opt.Rejected}
 	var err error
-	switch formatOf(name, in) {
-	case "old":
+	switch format := formatOf(name, in); {
+	case format != "xlsx" && opt.Sheet != "":
+		err = errNoSheets
+	case format == "old":
 		err = errOldWorkbook
-	case "jsonl":
+	case format == "jsonl":
 		err = d.jsonl(ctx, in)
-	case "xlsx":
+	case format == "xlsx":
 		err = d.xlsx(ctx, in)
-	case "vcard":
+	case format == "vcard":
 		err = d.vcard(ctx, in)
 	default:
 		err = d.csv(ctx, in)
@@ -133,18 +136,8 @@ func Read(ctx context.Context, r io.Reader, name string, opt Options, apply func
 	return d.stats, nil
 }
 
-// ReadFile reads a file by name. Its rejected rows go into <file>.rejected.csv beside it, which is only made if there are any.
+// ReadFrom reads a file that is open. Its rejected rows go into <file>.rejected.csv, which is only made if there are any.
 // Options.Rejected, if it is set, is used instead.
-func ReadFile(ctx context.Context, file string, opt Options, apply func([]Patch) error) (*Stats, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	defer f.Close()
-	return ReadFrom(ctx, f, file, opt, apply)
-}
-
-// ReadFrom is ReadFile of what is open already.
 func ReadFrom(ctx context.Context, f io.Reader, file string, opt Options, apply func([]Patch) error) (*Stats, error) {
 	if opt.Rejected != nil {
 		return Read(ctx, f, file, opt, apply)
@@ -193,6 +186,8 @@ func (r *rejectedFiles) close() error {
 	}
 	return first
 }
+
+var errNoSheets = errors.New("only workbooks have sheets: leave --sheet out")
 
 var errOldWorkbook = errors.New("this is an old Excel file, or a web page with its name: open it in Excel and save it as .xlsx")
 
@@ -295,14 +290,21 @@ func (d *reading) row(ctx context.Context, rows *rows, cells []string, line int,
 		return d.reject(faults, raw())
 	}
 	d.stats.Rows++
+	d.opt.IDs.add(e.text[fID])
 	d.seen.add(e.text[fID], e.text[fVehicle])
 	for _, n := range rows.notes {
-		if n.Line = line; len(d.stats.Notes) < maxListed {
-			d.stats.Notes = append(d.stats.Notes, n)
-		}
-		d.stats.Noted++
+		n.Line = line
+		d.note(n)
 	}
 	return nil
+}
+
+// note says what was left out.
+func (d *reading) note(n Rejection) {
+	if len(d.stats.Notes) < maxListed {
+		d.stats.Notes = append(d.stats.Notes, n)
+	}
+	d.stats.Noted++
 }
 
 // room passes on a full batch before a customer who is not in it: rows of one customer that follow each other stay together.
@@ -333,6 +335,7 @@ func (d *reading) flush(ctx context.Context) error {
 func (d *reading) reject(faults []Rejection, cells []string) error {
 	d.stats.Rows++
 	d.stats.Rejected++
+	d.opt.IDs.add(faults[0].Customer)
 	if len(d.stats.Rejections) < maxListed {
 		d.stats.Rejections = append(d.stats.Rejections, faults...)
 	}

@@ -4,45 +4,33 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/contact"
 	caretext "github.com/carebell/carebell/care/text"
+	"github.com/carebell/carebell/intake/cell"
 )
 
 // Why a row is not taken. The reasons are part of what an import promises: they stand in the file of rejected rows.
 const (
-	noID         = "no customer id"
-	braces       = "braces are not allowed in an id"
-	badID        = "not a valid id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -"
-	idLost       = "an id in scientific notation: digits lost"
-	digitsLost   = "phone in scientific notation: digits lost"
-	noPhone      = "not a phone number"
-	noEmail      = "not an e-mail address"
-	noDate       = "no such date"
-	twoWays      = "a date that can be read two ways: set date_format of the dealer in dealers.yaml, or --dates DMY, MDY or YMD"
-	twoYears     = "a year of two digits that can be read two ways: write four"
-	notMidnight  = "a moment that is not midnight at the dealer's: which day is meant?"
-	noLunar      = "no such lunar date"
-	noCalendar   = "no calendar that is known: write 农历 or 公历, lunar or solar"
-	twoCalendars = "the calendar and the words of the date say different things"
-	inFuture     = "in the future"
-	negative     = "negative odometer"
-	noNumber     = "not a whole number"
-	twoNumbers   = "a number that can be read two ways: write it without a mark for thousands"
-	tooFar       = "more than any car has driven"
-	noYear       = "not a model year"
-	noVehicle    = "no vehicle id"
-	noAnswer     = "neither yes nor no"
-	noGender     = "no gender that is known"
-	noZone       = "no such time zone"
-	noDealer     = "no such dealer in the care book"
-	noVisit      = "a mileage without the date of the visit"
-	twoValues    = "two columns say different things"
-	unreadable   = "unreadable characters"
-	tooLong      = "longer than a cell can be"
-	tooMany      = "more cells than columns"
+	noID       = "no customer id"
+	noCardID   = "no customer id: telephones write none, --id-from phone or email makes one"
+	braces     = "braces are not allowed in an id"
+	badID      = "not a valid id: it needs 1 to 64 of A-Z a-z 0-9 . _ : -"
+	idLost     = "an id in scientific notation: digits lost"
+	noEmail    = "not an e-mail address"
+	noCalendar = "no calendar that is known: write 农历 or 公历, lunar or solar"
+	noYear     = "not a model year"
+	noVehicle  = "no vehicle id"
+	noAnswer   = "neither yes nor no"
+	noGender   = "no gender that is known"
+	noZone     = "no such time zone"
+	noDealer   = "no such dealer in the care book"
+	noVisit    = "a mileage without the date of the visit"
+	twoValues  = "two columns say different things"
+	unreadable = "unreadable characters"
+	tooLong    = "longer than a cell can be"
+	tooMany    = "more cells than columns"
 )
 
 // maxCell is more than any field needs, in bytes.
@@ -52,6 +40,7 @@ const maxCell = 4096
 const (
 	leftOut     = "a date that no person or car can have: left out"
 	unknownKind = "a kind of visit that is not known counts as no maintenance: name it in visit_kinds of the dealer"
+	noPerson    = "a card of a group, a firm or a thing: passed by"
 	unknownWord = "a word that is not known says nothing"
 )
 
@@ -63,25 +52,28 @@ type entry struct {
 
 // rows takes the rows of one file.
 type rows struct {
-	opt     *Options
-	header  []string
-	columns []field
-	units   [fields]string
-	joins   map[field][]int // the columns that are joined, in their order
-	at      [fields]int     // the column of each field, for reasons; -1 = none
-	ignored []string
-	zones   map[string]string
-	places  map[*care.Dealer]*place
-	comma   bool // decimals have a comma
-	entry   entry
-	faults  []Rejection
-	notes   []Rejection
+	opt      *Options
+	header   []string
+	columns  []field
+	units    [fields]string
+	lunar    map[int]string  // the calendar that the header of a birthday names
+	joins    map[field][]int // the columns that are joined, in their order
+	at       [fields]int     // the column of each field, for reasons; -1 = none
+	ignored  []string
+	zones    map[string]string
+	places   map[*care.Dealer]*cell.Place
+	comma    bool // decimals have a comma
+	cards    bool // it says how a card gets an id
+	entry    entry
+	calendar string // that the header of the row's birthday names
+	faults   []Rejection
+	notes    []Rejection
 }
 
 func newRows(opt *Options, header []string, known map[string]column) *rows {
 	r := &rows{
-		opt: opt, header: header, columns: make([]field, len(header)), joins: map[field][]int{},
-		zones: map[string]string{}, places: map[*care.Dealer]*place{},
+		opt: opt, header: header, columns: make([]field, len(header)), joins: map[field][]int{}, lunar: map[int]string{},
+		zones: map[string]string{}, places: map[*care.Dealer]*cell.Place{},
 	}
 	for f := range r.at {
 		r.at[f] = -1
@@ -90,13 +82,11 @@ func newRows(opt *Options, header []string, known map[string]column) *rows {
 	for i, h := range header {
 		h = strings.TrimSpace(strings.TrimPrefix(h, "\ufeff"))
 		r.header[i] = h
-		c := known[folded(h)]
+		c, ok := lookUp(known, h)
 		switch {
 		case c.field == none:
-			if h != "" && h != columnHeader && h != reasonHeader {
-				if _, left := known[folded(h)]; !left {
-					r.ignored = append(r.ignored, h)
-				}
+			if h != "" && h != columnHeader && h != reasonHeader && !ok {
+				r.ignored = append(r.ignored, h)
 			}
 			continue
 		case c.join > 0:
@@ -109,6 +99,9 @@ func newRows(opt *Options, header []string, known map[string]column) *rows {
 		}
 		if r.at[c.field] < 0 {
 			r.at[c.field], r.units[c.field] = i, unitOf(h)
+		}
+		if c.field == fBirthday {
+			r.lunar[i] = cell.CalendarIn(h)
 		}
 	}
 	if r.at[fVehicle] < 0 { // what is said of a car is of none
@@ -153,7 +146,7 @@ func (r *rows) note(f field, reason string) {
 
 // take reads one row. The entry is valid until the next call. With faults it has only what counts all the same, and may be nil.
 func (r *rows) take(cells []string) (*entry, []Rejection) {
-	r.entry, r.faults, r.notes = entry{}, r.faults[:0], r.notes[:0]
+	r.entry, r.calendar, r.faults, r.notes = entry{}, "", r.faults[:0], r.notes[:0]
 	if len(cells) > len(r.columns) && strings.Join(cells[len(r.columns):], "") != "" {
 		return nil, []Rejection{{Reason: tooMany}}
 	}
@@ -172,7 +165,7 @@ func (r *rows) take(cells []string) (*entry, []Rejection) {
 		if len(parts) > 0 {
 			whole := strings.Join(parts, " ")
 			if f == fName && len(parts) == 2 {
-				whole = joined(parts[0], parts[1])
+				whole = cell.Joined(parts[0], parts[1])
 			}
 			r.cell(f, at[0], whole)
 		}
@@ -200,7 +193,7 @@ func refuse(f field) string {
 // cell takes one cell of a field.
 func (r *rows) cell(f field, i int, raw string) {
 	e := &r.entry
-	s, ok := clean(raw)
+	s, ok := cell.Clean(raw)
 	switch {
 	case !ok, len(s) > maxCell:
 		reason := unreadable
@@ -211,8 +204,11 @@ func (r *rows) cell(f field, i int, raw string) {
 		if s = ""; isConsent(f) {
 			s = refuse(f)
 		}
-	case isConsent(f) && s == "" && f < fNoSMS && meaning("blank", strings.TrimSpace(raw)) == "nothing":
+	case isConsent(f) && s == "" && f < fNoSMS && cell.Meaning("blank", strings.TrimSpace(raw)) == "nothing":
 		s = "no" // 无 is written, and is no yes
+	}
+	if f == fBirthday && s != "" && r.lunar[i] != "" {
+		r.calendar = r.lunar[i]
 	}
 	switch before := e.text[f]; {
 	case s == "":
@@ -221,7 +217,7 @@ func (r *rows) cell(f field, i int, raw string) {
 	case f == fPhone || f == fOther:
 		e.text[f] = before + ";" + s
 	case isConsent(f):
-		if meaning("answer", before) != meaning("answer", s) {
+		if cell.Meaning("answer", before) != cell.Meaning("answer", s) {
 			r.failAt(r.header[i], twoValues)
 			e.text[f] = refuse(f)
 		}
@@ -254,51 +250,28 @@ func (r *rows) no() *entry {
 	return &r.entry
 }
 
-// clean trims a cell, strips the ' and the ="" by which spreadsheets and our own file of rejected rows keep a cell as a text, and
-// takes what systems write for nothing as a blank. What is invisible is dropped; it fails on control characters and on what the
-// encoding could not say.
-func clean(s string) (string, bool) {
-	s = strings.TrimSpace(s)
-	if s == "" {
-		return "", true
-	}
-	if s[0] == '\'' {
-		s = strings.TrimSpace(s[1:])
-	} else if len(s) > 2 && s[0] == '=' && s[1] == '"' && strings.IndexByte(s[2:], '"') == len(s)-3 {
-		s = strings.TrimSpace(s[2 : len(s)-1])
-	}
-	if !caretext.Readable(s) {
-		return "", false
-	}
-	s = strings.TrimSpace(caretext.Line(s))
-	if s != "" && len(s) <= 16 && blankFirst[s[0]] && meaning("blank", s) != "" {
-		return "", true
-	}
-	return s, true
-}
-
 // place is what is known of the place of a dealer; nil is one that is not known.
-func (r *rows) place(d *care.Dealer) *place {
+func (r *rows) place(d *care.Dealer) *cell.Place {
 	if p := r.places[d]; p != nil {
 		return p
 	}
-	p := &place{country: r.opt.Country, loc: r.opt.Now.Location(), order: r.opt.Dates, serial1904: r.opt.date1904}
+	p := &cell.Place{Country: r.opt.Country, Location: r.opt.Now.Location(), Order: r.opt.Dates, From1904: r.opt.date1904, LunarDate: r.opt.LunarDate}
 	if d != nil {
 		if d.Country != "" {
-			p.country = d.Country
+			p.Country = d.Country
 		}
-		if p.order == "" {
-			p.order = d.DateFormat
+		if p.Order == "" {
+			p.Order = d.DateFormat
 		}
 		if loc, err := time.LoadLocation(d.TimeZone); err == nil && d.TimeZone != "" {
-			p.loc = loc
+			p.Location = loc
 		}
 	}
 	if !r.opt.Now.IsZero() {
-		p.today = care.DateOf(r.opt.Now.In(p.loc))
+		p.Today = care.DateOf(r.opt.Now.In(p.Location))
 	}
-	p.miles = d != nil && (p.country == "US" || p.country == "GB")
-	p.monthFirst = slices.Contains([]string{"CN", "TW", "JP", "KR", "US"}, p.country)
+	p.Miles = d != nil && d.Miles()
+	p.MonthFirst = slices.Contains([]string{"CN", "TW", "JP", "KR", "US"}, p.Country)
 	r.places[d] = p
 	return p
 }
@@ -306,9 +279,11 @@ func (r *rows) place(d *care.Dealer) *place {
 // normalise checks and normalises the entry, in the order of the fields. What is at fault says nothing any more.
 func (r *rows) normalise() {
 	t := &r.entry.text
-	id, ok := exact(strings.Map(narrow, t[fID]))
+	id, ok := cell.Exact(strings.Map(caretext.Narrow, t[fID]))
 	t[fID] = id
 	switch {
+	case id == "" && r.cards:
+		r.fail(fID, noCardID)
 	case id == "":
 		r.fail(fID, noID)
 	case strings.ContainsAny(id, "{}"):
@@ -340,23 +315,23 @@ func (r *rows) columnOf(f field) string {
 }
 
 // person normalises name and birthday.
-func (r *rows) person(p *place) {
+func (r *rows) person(p *cell.Place) {
 	t := &r.entry.text
 	if t[fName] == "" && t[fFirst]+t[fLast] != "" {
-		t[fName] = joined(t[fFirst], t[fLast])
+		t[fName] = cell.Joined(t[fFirst], t[fLast])
 	}
 	if t[fGender] != "" {
-		gender := meaning("gender", t[fGender])
+		gender := cell.Meaning("gender", t[fGender])
 		if gender == "" {
 			r.fail(fGender, noGender)
 		}
 		if t[fSalutation] == "" {
-			t[fSalutation] = salutation(t[fName], t[fLast], gender)
+			t[fSalutation] = cell.Salutation(t[fName], t[fLast], gender)
 		}
 	}
-	calendar := ""
+	calendar := r.calendar
 	if t[fCalendar] != "" {
-		if calendar = meaning("calendar", t[fCalendar]); calendar == "" && !strings.EqualFold(t[fCalendar], "gregorian") {
+		if calendar = cell.Meaning("calendar", t[fCalendar]); calendar == "" || r.calendar != "" && calendar != r.calendar {
 			r.fail(fCalendar, noCalendar)
 			t[fBirthday] = ""
 		}
@@ -364,7 +339,7 @@ func (r *rows) person(p *place) {
 	if t[fBirthday] == "" {
 		return
 	}
-	b, blank, reason := r.birthday(t[fBirthday], calendar, p)
+	b, blank, reason := p.Birthday(t[fBirthday], calendar)
 	switch {
 	case reason != "":
 		r.fail(fBirthday, reason)
@@ -402,9 +377,9 @@ func (r *rows) dealer() (*care.Dealer, bool) {
 }
 
 // reach normalises how the customer is reached, and by whom.
-func (r *rows) reach(d *care.Dealer, p *place) {
+func (r *rows) reach(d *care.Dealer, p *cell.Place) {
 	t := &r.entry.text
-	r.phones(p.country)
+	r.phones(p.Country)
 	if t[fEmail] != "" {
 		if addr, ok := contact.Email(t[fEmail]); ok {
 			t[fEmail] = addr
@@ -437,7 +412,7 @@ func (r *rows) phones(country string) {
 	for _, f := range []field{fPhone, fOther} {
 		raw := t[f]
 		t[f] = ""
-		numbers, reason := numbersOf(raw, country)
+		numbers, reason := cell.Numbers(raw, country)
 		if reason != "" {
 			r.fail(f, reason)
 		}
@@ -457,75 +432,13 @@ func (r *rows) phones(country string) {
 	}
 }
 
-// numbersOf reads a cell with one number or more, each with a note in brackets.
-func numbersOf(raw, country string) (all []string, reason string) {
-	if raw == "" {
-		return nil, ""
+// zone is cell.Zone, asked once for each word.
+func (r *rows) zone(word string) string {
+	name, known := r.zones[word]
+	if !known {
+		name = cell.Zone(word)
+		r.zones[word] = name
 	}
-	if phone, ok := contact.Phone(raw, country); ok {
-		return []string{phone}, ""
-	}
-	if strings.Count(raw, ",") > 1 {
-		if phone, ok := contact.Phone(strings.ReplaceAll(raw, ",", ""), country); ok {
-			return []string{phone}, "" // 13,800,138,008
-		}
-	}
-	for _, part := range strings.FieldsFunc(raw, func(r rune) bool { return strings.ContainsRune("/;,|、；，／", r) }) {
-		if part = withoutWords(part); part == "" {
-			continue
-		}
-		phone, ok := contact.Phone(part, country)
-		switch {
-		case ok:
-			all = append(all, phone)
-		case contact.Scientific(part):
-			return nil, digitsLost
-		default:
-			return nil, noPhone
-		}
-	}
-	if len(all) == 0 {
-		return nil, noPhone
-	}
-	return all, ""
-}
-
-// withoutWords takes notes in brackets, such as (妻), out of a number. Brackets around digits are the number's own.
-func withoutWords(s string) string {
-	s = strings.Map(narrow, s)
-	for {
-		from := strings.IndexByte(s, '(')
-		to := strings.IndexByte(s, ')')
-		if from < 0 || to < from || strings.IndexFunc(s[from:to], unicode.IsLetter) < 0 {
-			return strings.TrimSpace(s)
-		}
-		s = s[:from] + s[to+1:]
-	}
-}
-
-// zone returns the IANA name of a time zone, "" if there is none.
-func (r *rows) zone(z string) string {
-	name, known := r.zones[z]
-	if known {
-		return name
-	}
-	if name = meaning("zone", z); name == "" {
-		name = z
-		if strings.ToLower(z) == z && strings.Contains(z, "/") {
-			up := true
-			name = strings.Map(func(c rune) rune {
-				if up {
-					c = unicode.ToUpper(c)
-				}
-				up = c == '/' || c == '_' || c == '-'
-				return c
-			}, z)
-		}
-	}
-	if _, err := time.LoadLocation(name); err != nil || slices.Contains([]string{"local", "localtime", "factory", "posixrules"}, strings.ToLower(name)) {
-		name = ""
-	}
-	r.zones[z] = name
 	return name
 }
 
@@ -536,7 +449,7 @@ func (r *rows) answers() {
 		if t[f] == "" {
 			continue
 		}
-		answer := meaning("answer", t[f])
+		answer := cell.Meaning("answer", t[f])
 		if answer == "" {
 			r.fail(f, noAnswer)
 			answer = refuse(f)
@@ -544,7 +457,7 @@ func (r *rows) answers() {
 		t[f] = answer
 	}
 	if s := t[fStatus]; s != "" {
-		switch meaning("status", s) {
+		switch cell.Meaning("status", s) {
 		case "dead":
 			t[fDeceased] = "是"
 		case "refuses":
@@ -555,13 +468,13 @@ func (r *rows) answers() {
 	}
 	if s := t[fDeceased]; s != "" {
 		t[fDeceased] = ""
-		switch answer := meaning("answer", s); {
-		case answer == "yes", meaning("status", s) == "dead":
+		switch answer := cell.Meaning("answer", s); {
+		case answer == "yes", cell.Meaning("status", s) == "dead":
 			t[fDeceased] = "yes"
 		case answer == "":
-			if c, reason := r.place(nil).parse(s, false); reason == noDate {
+			if zero, reason := r.place(nil).Zero(s); reason == cell.NoDate {
 				r.fail(fDeceased, noAnswer)
-			} else if !c.zero {
+			} else if !zero {
 				t[fDeceased] = "yes" // the day of death, however it is read
 			}
 		}

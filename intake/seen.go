@@ -3,6 +3,8 @@ package intake
 import (
 	"hash/maphash"
 	"math/bits"
+
+	"github.com/carebell/carebell/care"
 )
 
 // seen counts customers and vehicles once, by a hash of 64 bits: a million of each take some 30 MB.
@@ -21,6 +23,32 @@ func (s *seen) add(customer, vehicle string) {
 	}
 }
 
+// IDs are the customers that files name, in rows that are taken and in others. They are kept as hashes.
+type IDs struct {
+	seed       maphash.Seed
+	set        hashes
+	Unreadable int // rows without an id that can be read
+}
+
+// NewIDs returns an empty set.
+func NewIDs() *IDs { return &IDs{seed: maphash.MakeSeed()} }
+
+func (s *IDs) add(id string) {
+	switch {
+	case s == nil:
+	case care.ValidID(id):
+		s.set.add(maphash.String(s.seed, id))
+	default:
+		s.Unreadable++
+	}
+}
+
+// Has reports whether a file named the customer.
+func (s *IDs) Has(id string) bool { return s.set.has(maphash.String(s.seed, id)) }
+
+// Len is how many customers were named.
+func (s *IDs) Len() int { return s.set.n }
+
 // hashes is a set of random numbers. A map takes twice the memory, and all at once when it grows; this one grows in 256 parts.
 type hashes struct {
 	parts [256]part
@@ -38,6 +66,12 @@ func (s *hashes) add(h uint64) {
 	if s.parts[h&0xff].add(h) {
 		s.n++
 	}
+}
+
+func (s *hashes) has(h uint64) bool {
+	h |= 1 << 8
+	p := &s.parts[h&0xff]
+	return len(p.cells) > 0 && p.cells[p.find(h)] == h
 }
 
 func (p *part) add(h uint64) bool {

@@ -3,6 +3,7 @@ package intake
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +35,8 @@ const window = 64 << 10
 
 // encodings are those that somebody may ask for, by the names that people write.
 var encodings = map[string]string{
-	"utf8": UTF8, "utf16": UTF16Bare, "utf16le": UTF16Bare, "utf16be": UTF16BEBare, "gb18030": GB18030, "gbk": GB18030, "gb2312": GB18030,
-	"cp936": GB18030, "big5": Big5, "cp950": Big5, "windows1252": Windows1252, "cp1252": Windows1252, "latin1": Windows1252, "iso88591": Windows1252, "ansi": Windows1252,
+	"utf8": UTF8, "utf16": UTF16, "utf16le": UTF16Bare, "utf16be": UTF16BEBare, "gb18030": GB18030, "gbk": GB18030, "gb2312": GB18030,
+	"cp936": GB18030, "big5": Big5, "cp950": Big5, "big5hkscs": Big5, "windows1252": Windows1252, "cp1252": Windows1252, "latin1": Windows1252, "iso88591": Windows1252, "ansi": Windows1252,
 }
 
 // codecs read and write the encodings. What is not here is UTF-8.
@@ -86,6 +87,8 @@ func newText(r io.Reader, asked string, longest int) (*text, error) {
 		t.wide(UTF16BE, 2)
 	case asked == UTF16Bare || asked == UTF16BEBare:
 		t.wide(asked, 0)
+	case asked == UTF16:
+		t.wide(cmp.Or(nulls(head), UTF16Bare), 0)
 	case asked != "":
 		t.choose(asked)
 	default:
@@ -207,7 +210,7 @@ func (t *text) decode(raw string) (line, error) {
 	if t.decoder == nil {
 		return line{raw: raw, text: raw}, nil
 	}
-	if utf8.ValidString(raw) && t.encoding != Windows1252 {
+	if t.encoding != Windows1252 && utf8.ValidString(raw) && strings.ContainsFunc(raw, func(r rune) bool { return r >= 0x800 }) {
 		return line{raw: raw, text: strings.Map(func(r rune) rune {
 			if r >= utf8.RuneSelf {
 				return utf8.RuneError // a row of another encoding than the file's: taken for the file's it would be other words

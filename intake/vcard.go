@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime/quotedprintable"
 	"slices"
@@ -37,6 +38,7 @@ func (d *reading) vcard(ctx context.Context, in io.Reader) error {
 		known[folded(h)] = column{field: columns[i]}
 	}
 	r := newRows(&d.opt, slices.Clone(header), known)
+	r.cards = d.opt.IDFrom == ""
 	if err := d.rejects.layout(header, ',', func() string { return UTF8BOM }); err != nil {
 		return err
 	}
@@ -52,6 +54,7 @@ func (d *reading) vcard(ctx context.Context, in io.Reader) error {
 		case p.name == "END" && strings.EqualFold(p.value, "VCARD") && inside:
 			inside = false
 			if notPerson(card) {
+				d.note(Rejection{Line: n, Column: "KIND", Reason: noPerson})
 				continue
 			}
 			if err := d.card(ctx, r, card, header, n); err != nil {
@@ -74,8 +77,15 @@ func (d *reading) vcard(ctx context.Context, in io.Reader) error {
 
 // notPerson reports whether a card is of a group, a firm, a place or a thing (RFC 6350 section 6.1.4).
 func notPerson(card []property) bool {
-	i := slices.IndexFunc(card, func(p property) bool { return p.name == "KIND" || p.name == "X-ADDRESSBOOKSERVER-KIND" })
-	return i >= 0 && !strings.EqualFold(card[i].value, "individual")
+	return slices.ContainsFunc(card, func(p property) bool {
+		switch value := strings.TrimSpace(p.value); p.name {
+		case "KIND", "X-ADDRESSBOOKSERVER-KIND":
+			return value != "" && !strings.EqualFold(value, "individual")
+		case "X-ABSHOWAS":
+			return strings.EqualFold(value, "company")
+		}
+		return false
+	})
 }
 
 // card takes one card. Telephones write cards without a UID: the id may then be made of the number or the mailbox.
@@ -85,8 +95,11 @@ func (d *reading) card(ctx context.Context, r *rows, card []property, header []s
 	if row[0] == "" {
 		row[0] = d.cardID(row)
 	}
+	if row[8] != "" && r.zone(row[8]) == "" {
+		row[8] = "" // any text may stand there
+	}
 	if i := slices.IndexFunc(card, func(p property) bool { return p.name == "BDAY" }); i >= 0 && row[4] != "" && card[i].params["VALUE"] == "TEXT" {
-		if _, _, reason := r.birthday(row[4], "", r.place(nil)); reason != "" {
+		if _, _, reason := r.place(nil).Birthday(row[4], ""); reason != "" {
 			row[4] = "" // words such as circa 1800
 		}
 	}
@@ -102,20 +115,29 @@ func (d *reading) cardID(row []string) string {
 				country = dealer.Country
 			}
 		}
-		if phone, ok := contact.Phone(row[2], country); ok {
+		first, _, _ := strings.Cut(row[2], ";")
+		if phone, ok := contact.Phone(first, country); ok {
 			return "tel:" + phone[1:]
 		}
 	case "email":
 		if addr, ok := contact.Email(row[3]); ok {
-			return "mail:" + strings.Map(func(r rune) rune {
-				if care.ValidID(string(r)) {
-					return r
-				}
-				return '_'
-			}, addr)
+			return "mail:" + mailID(strings.ToLower(addr))
 		}
 	}
 	return ""
+}
+
+// mailID writes an address as a part of an id; two addresses never come to the same.
+func mailID(addr string) string {
+	var b strings.Builder
+	for i := range len(addr) {
+		if c := addr[i]; c != '_' && care.ValidID(addr[i:i+1]) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "_%02x", c)
+		}
+	}
+	return b.String()
 }
 
 // textLines gives the lines of a text as a Scanner does.
@@ -228,7 +250,8 @@ func parseProperty(line string) (property, bool) {
 // cells brings a card into the columns of the header.
 func cells(card []property, header []string) []string {
 	row := make([]string, len(header))
-	rank := make([]int, len(header)) // of what is in the cell: a preferred or mobile number wins
+	rank := make([]int, len(header)) // of what is in the cell: a preferred one wins
+	var phones []property
 	for _, p := range card {
 		name, value, preferred := p.name, unescape(p.value), 1
 		switch name {
@@ -239,17 +262,17 @@ func cells(card []property, header []string) []string {
 		case "N":
 			name, preferred, value = "FN", 0, fullName(p.value)
 		case "TEL":
-			value = strings.TrimPrefix(value, "tel:")
-			value, _, _ = strings.Cut(value, ";")
-			preferred = telRank(p.params["TYPE"])
+			p.value, _, _ = strings.Cut(strings.TrimPrefix(value, "tel:"), ";")
+			phones = append(phones, p)
+			continue
 		case "EMAIL":
 			value = strings.TrimPrefix(value, "mailto:")
 		case "BDAY":
-			if value = birthdate(p); p.params["CALSCALE"] != "" {
-				row[slices.Index(header, "CALSCALE")] = strings.ToLower(p.params["CALSCALE"])
-			}
+			value = birthdate(p)
 		case "DEATHDATE", "X-DEATHDATE", "DEATHPLACE":
-			name, value = "DEATHDATE", "yes"
+			if name = "DEATHDATE"; value != "" {
+				value = "yes"
+			}
 		case "GENDER", "X-GENDER":
 			name = "GENDER"
 			value, _, _ = strings.Cut(p.value, ";")
@@ -258,24 +281,42 @@ func cells(card []property, header []string) []string {
 				continue // an offset is no zone
 			}
 		}
-		if p.params["PREF"] != "" || strings.Contains(p.params["TYPE"], "PREF") {
+		if p.preferred() {
 			preferred += 10
 		}
 		if i := slices.Index(header, name); i >= 0 && value != "" && (row[i] == "" || preferred > rank[i]) {
-			row[i], rank[i] = value, preferred
+			if row[i], rank[i] = value, preferred; name == "BDAY" {
+				row[slices.Index(header, "CALSCALE")] = strings.ToLower(p.params["CALSCALE"])
+			}
 		}
 	}
+	row[slices.Index(header, "TEL")] = numbers(phones)
 	return row
 }
 
-func telRank(kind string) int {
-	switch {
-	case strings.Contains(kind, "FAX"), strings.Contains(kind, "PAGER"):
-		return -1
-	case strings.Contains(kind, "CELL"), strings.Contains(kind, "IPHONE"):
-		return 2
+func (p property) preferred() bool {
+	return p.params["PREF"] != "" || strings.Contains(p.params["TYPE"], "PREF")
+}
+
+// numbers are the numbers of a card in one cell: preferred ones and mobiles first, and no fax or pager.
+func numbers(phones []property) string {
+	rank := func(p property) (n int) {
+		if kind := p.params["TYPE"]; strings.Contains(kind, "CELL") || strings.Contains(kind, "IPHONE") {
+			n = 1
+		}
+		if p.preferred() {
+			n += 2
+		}
+		return n
 	}
-	return 1
+	slices.SortStableFunc(phones, func(a, b property) int { return rank(b) - rank(a) })
+	var all []string
+	for _, p := range phones {
+		if kind := p.params["TYPE"]; !strings.Contains(kind, "FAX") && !strings.Contains(kind, "PAGER") && p.value != "" {
+			all = append(all, p.value)
+		}
+	}
+	return strings.Join(all, ";")
 }
 
 // unescape undoes the backslashes of RFC 6350 section 3.4.
@@ -306,6 +347,9 @@ func fullName(n string) string {
 // out; anything else, a time with an offset too, is for the import to read.
 func birthdate(p property) string {
 	v := strings.TrimSpace(p.value)
+	if strings.HasPrefix(v, "T") {
+		return "" // only a time of day
+	}
 	digits := strings.ReplaceAll(v, "-", "")
 	if strings.Trim(digits, "0123456789") != "" {
 		if i := strings.IndexAny(v, "T"); i > 0 && strings.HasPrefix(v, "--") {

@@ -6,12 +6,14 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/record"
+	caretext "github.com/carebell/carebell/care/text"
+	"github.com/carebell/carebell/intake/cell"
 )
 
 // vehicle normalises the columns of the vehicle.
-func (r *rows) vehicle(d *care.Dealer, p *place) {
+func (r *rows) vehicle(d *care.Dealer, p *cell.Place) {
 	t := &r.entry.text
-	id, ok := exact(strings.Map(narrow, t[fVehicle]))
+	id, ok := cell.Exact(strings.Map(caretext.Narrow, t[fVehicle]))
 	t[fVehicle] = id
 	switch {
 	case id == "":
@@ -34,14 +36,14 @@ func (r *rows) vehicle(d *care.Dealer, p *place) {
 		}
 	}
 	if t[fYear] != "" {
-		s, _ := exact(strings.TrimSuffix(strings.TrimSuffix(strings.Map(narrow, t[fYear]), "款"), "年"))
+		s, _ := cell.Exact(strings.TrimSuffix(strings.TrimSuffix(strings.Map(caretext.Narrow, t[fYear]), "款"), "年"))
 		if y, err := strconv.Atoi(s); err != nil || y < 1900 || y > 2200 {
 			r.fail(fYear, noYear)
 		} else {
 			t[fYear] = strconv.Itoa(y)
 		}
 	}
-	t[fVisitOrder], _ = exact(t[fVisitOrder])
+	t[fVisitOrder], _ = cell.Exact(t[fVisitOrder])
 	r.kind(d)
 	r.dates(p)
 	r.mileages(p)
@@ -68,40 +70,40 @@ func (r *rows) kind(d *care.Dealer) {
 	t[fVisitKind] = kind
 }
 
-func (r *rows) dates(p *place) {
+func (r *rows) dates(p *cell.Place) {
 	t := &r.entry.text
 	for _, f := range []field{fDelivered, fVisitOn, fKMOn, fInsurance, fInspection, fWarranty, fSold} {
 		if t[f] == "" {
 			continue
 		}
-		date, blank, reason := p.date(t[f])
+		date, blank, reason := p.Date(t[f])
 		switch {
 		case reason != "":
 			r.fail(f, reason)
-		case blank, f == fDelivered && !p.today.IsZero() && date.After(p.today.AddMonths(12)):
+		case blank, f == fDelivered && !p.Today.IsZero() && date.After(p.Today.AddMonths(12)):
 			r.note(f, leftOut)
 			if t[f] = ""; f == fVisitOn {
 				t[fVisitKM] = "" // the mileage of a visit nobody knows when
 			}
-		case (f == fVisitOn || f == fKMOn) && !p.today.IsZero() && date.After(p.today):
-			r.fail(f, inFuture)
+		case (f == fVisitOn || f == fKMOn) && !p.Today.IsZero() && date.After(p.Today):
+			r.fail(f, cell.InFuture)
 		default:
 			t[f] = date.String()
 		}
 	}
 }
 
-func (r *rows) mileages(p *place) {
+func (r *rows) mileages(p *cell.Place) {
 	t := &r.entry.text
 	for _, f := range []field{fVisitKM, fKM, fWarrantyKM} {
 		if t[f] == "" {
 			continue
 		}
 		unit := r.units[f]
-		if unit == "" && p.miles {
+		if unit == "" && p.Miles {
 			unit = "mi"
 		}
-		km, reason := kilometres(t[f], r.comma, unit)
+		km, reason := cell.Kilometres(t[f], r.comma, unit)
 		if reason != "" {
 			r.fail(f, reason)
 			continue
@@ -112,6 +114,6 @@ func (r *rows) mileages(p *place) {
 		r.fail(fVisitKM, noVisit)
 	}
 	if t[fKM] != "" && t[fKMOn] == "" {
-		t[fKMOn] = p.today.String()
+		t[fKMOn] = p.Today.String()
 	}
 }

@@ -112,7 +112,7 @@ func (d *reading) xlsx(ctx context.Context, in io.Reader) (err error) {
 	}
 	read := false
 	for _, sheet := range book.GetSheetList() {
-		if d.opt.Sheet != "" && sheet != d.opt.Sheet {
+		if d.opt.Sheet != "" && !strings.EqualFold(strings.TrimSpace(sheet), strings.TrimSpace(d.opt.Sheet)) {
 			continue
 		}
 		if visible, err := book.GetSheetVisible(sheet); err == nil && !visible && d.opt.Sheet == "" {

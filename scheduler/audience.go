@@ -310,7 +310,7 @@ func (r *run) vehicleFacts(i int, on care.Date, t time.Time) vehicleFacts {
 	v := &r.customer.Vehicles[i]
 	out := vehicleFacts{
 		ID: v.ID, Plate: v.Plate, Make: v.Make, Model: v.Model, ModelYear: v.ModelYear, DeliveredOn: v.DeliveredOn.String(),
-		AgeDays: ageOf(v, on), KM: r.odometer(i).newest().KM, Warranty: warrantyFacts{v.Warranty.Until.String(), v.Warranty.KM},
+		AgeDays: ageOf(v, on), KM: r.odometer(i).Newest().KM, Warranty: warrantyFacts{v.Warranty.Until.String(), v.Warranty.KM},
 		InsuranceUntil: v.InsuranceUntil.String(), InspectionDue: v.InspectionDue.String(), Appointment: v.AppointmentAt.After(t),
 	}
 	for _, reading := range v.Odometer {

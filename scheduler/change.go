@@ -107,8 +107,9 @@ func (p *Planner) one(f *care.Facts, rec *care.Record, r Request) *care.Occurren
 	run.request.To = care.Later(r.Now, scheduled).Truncate(time.Hour).Add(25 * time.Hour)
 	run.collect(p.windowFor(r.Now.Truncate(time.Hour), run.request.To))
 	run.reopen(prog, step, d, on, late)
-	run.alone[0] = run
-	party(run.alone[:]).decide()
+	kin := run.party(f, run.request)
+	kin.decide()
+	defer kin.end()
 	for _, c := range run.candidates {
 		if run.focused(c) {
 			return c.occ

@@ -11,8 +11,13 @@ import (
 
 // recordOf is what delivery knows of an occurrence in the queue.
 func recordOf(o *care.Occurrence) *care.Record {
+	var also []string
+	for _, rider := range o.Subject.Also {
+		also = append(also, rider.Key())
+	}
 	return &care.Record{
-		ID: o.ID, Customer: o.Customer, Dealer: o.Dealer, Vehicle: o.Vehicle, Program: o.Program, Step: o.Step, Cycle: o.Cycle, Class: o.Class,
+		Also: also,
+		ID:   o.ID, Customer: o.Customer, Dealer: o.Dealer, Vehicle: o.Vehicle, Program: o.Program, Step: o.Step, Cycle: o.Cycle, Class: o.Class,
 		On: o.On, Release: o.Release, Expires: o.Expires, State: care.StateClaimed, Channel: o.Channel,
 	}
 }

@@ -22,6 +22,12 @@ const (
 	visit           = "visit"
 )
 
+// againAfter is, by trigger, the days within which a date that was corrected is the same round (design A4).
+var againAfter = map[string]int{
+	care.OnDelivery: 30, care.OnAnniversary: 30, care.OnBirthday: 30, care.OnWarrantyEnd: 30, care.OnInsuranceEnd: 30, care.OnInspectionDue: 30,
+	care.OnMaintenanceDue: 7, care.OnLastVisit: 7, care.OnVisit: 3,
+}
+
 // dealer is a dealer made ready.
 type dealer struct {
 	*care.Dealer
@@ -54,6 +60,7 @@ type program struct {
 	news     []*care.Bulletin
 	audience *audience
 	vehicles bool
+	again    int // days within which a step does not go to the same car or customer again; 0 = it may
 }
 
 // event is an owners' event made ready.
@@ -139,6 +146,9 @@ func (c *compiler) program(p *care.Program) *program {
 	out := &program{Program: p, class: p.Class, topic: p.Topic, expiry: p.Expires, vehicles: p.Trigger.PerVehicle()}
 	if out.class == "" {
 		out.class = care.Service
+	}
+	if out.again = againAfter[p.Trigger.On]; p.AgainAfter != nil {
+		out.again = int(*p.AgainAfter)
 	}
 	if !out.class.Known() {
 		c.fault(p.File, "$.class", "class", fmt.Sprintf("%q is no class", p.Class), "write safety, service, care or commercial")

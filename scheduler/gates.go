@@ -29,6 +29,9 @@ type answer struct {
 // expired is the reason of what is not worth sending any more.
 const expired = "expired"
 
+// repeated is the reason of what goes to nobody because the same step went a short while ago, in whatever round.
+const repeated = "again_after"
+
 func stopped() answer { return answer{stop: true} }
 
 // gate is one question about an occurrence at the moment t of its release. One without ask is answered elsewhere, by name: it stops
@@ -60,6 +63,7 @@ var gates = []gate{
 	{"serviced", over, (*run).visited}, // nor does a cycle that a visit has ended
 	{appointment, over, (*run).appointment},
 	{"superseded", over, (*run).superseded},
+	{repeated, over, (*run).repeated},
 	{duplicateHousehold, over, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.sharer != "", detail: c.sharer} }},
 	{"merged", over, func(_ *run, c *candidate, _ time.Time) answer { return answer{stop: c.merged != nil} }},
 	{"erased", over, (*run).erased},
@@ -273,6 +277,51 @@ func (r *run) superseded(c *candidate, t time.Time) answer {
 		}
 	}
 	return answer{}
+}
+
+// repeated stops a step that went to the same car or customer within the program's time: a date that was corrected is the same round.
+func (r *run) repeated(c *candidate, t time.Time) answer {
+	if c.program.again == 0 || len(r.facts.Ledger) == 0 {
+		return answer{}
+	}
+	o, on := c.occ, care.DateOf(t.In(r.location()))
+	for id, e := range r.facts.Ledger {
+		if e.Step != o.Step || e.Program != o.Program || e.Vehicle != o.Vehicle || id == o.ID || !r.went(e) {
+			continue
+		}
+		if days := on.Sub(care.DateOf(e.At.In(r.location()))); days < c.program.again && days > -c.program.again {
+			return answer{stop: true, detail: e.Cycle}
+		}
+	}
+	return answer{}
+}
+
+// went reports whether a message went or may have gone, by itself or with another.
+func (r *run) went(e care.LedgerEntry) bool {
+	return e.State.Counts() || e.Merged != "" && r.facts.Ledger[e.Merged].State.Counts()
+}
+
+// rounds leaves one of the messages of one step that would go to the same car or customer within the program's time: the first.
+func (r *run) rounds() {
+	if !slices.ContainsFunc(r.candidates, func(c *candidate) bool { return c.program.again > 0 }) {
+		return
+	}
+	type step struct{ program, step, vehicle string }
+	list := slices.SortedFunc(slices.Values(r.candidates), func(a, b *candidate) int { return rank(a.occ, b.occ) })
+	last := map[step]care.Date{}
+	for _, c := range list {
+		o := c.occ
+		if c.program.again == 0 || o.Verdict != care.Send {
+			continue
+		}
+		key, on := step{o.Program, o.Step, o.Vehicle}, care.DateOf(o.Release.In(r.location()))
+		before, known := last[key]
+		if known && !c.done && on.Sub(before) < c.program.again {
+			r.apply(c, outcome{at: o.Release, verdict: care.Skip, reason: repeated, over: true})
+			continue
+		}
+		last[key] = on
+	}
 }
 
 // hold stops everything but safety while an open complaint, an accident or mourning lasts; a death stops safety too.

@@ -155,7 +155,7 @@ func checkExplanation(t *testing.T, o *care.Occurrence) {
 			failed = g.Reason
 		}
 	}
-	want := strings.Fields("expired sold serviced appointment superseded duplicate_household merged erased hold paused brake capacity capped " +
+	want := strings.Fields("expired sold serviced appointment superseded again_after duplicate_household merged erased hold paused brake capacity capped " +
 		"not_in_audience topic_off no_consent opted_out suppressed_address no_channel defective_record")
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)

@@ -127,6 +127,52 @@ func TestCaps(t *testing.T) {
 			expect(t, p.Plan(f, november), c.want)
 		}
 	})
+	t.Run("a greeting takes no reminder's place, a reminder takes a greeting's", func(t *testing.T) {
+		t.Parallel()
+		for _, c := range []struct {
+			first, second care.Class
+			want          string
+		}{
+			{care.Care, care.Service, "sms"},
+			{care.Commercial, care.Service, "sms"},
+			{care.Commercial, care.Care, "sms"},
+			{care.Service, care.Service, "sms capped"},
+			{care.Service, care.Care, "sms capped"},
+			{care.Service, care.Commercial, "sms capped"},
+			{care.Care, care.Care, "sms capped"},
+			{care.Care, care.Commercial, "sms capped"},
+			{care.Safety, care.Service, "sms"},
+			{care.Service, care.Safety, "sms"},
+		} {
+			d := capped(map[string]int{"default": 1})
+			d.ConsentDefault.Commercial = new(true)
+			list := newPlanner(t, d, daily("a", 50, c.first, days[0]), daily("b", 50, c.second, days[1])).Plan(facts(t, person+"}"), november)
+			if got := strings.Join(strings.Fields(lines(list)[1])[4:], " "); got != c.want {
+				t.Errorf("%s after %s: %s, want %s", c.second, c.first, got, c.want)
+			}
+			// The same by the ledger of what went.
+			f := facts(t, person+"}")
+			f.Ledger = care.Ledger{list[0].ID: entryOf(list[0], care.StateDelivered)}
+			got := lines(newPlanner(t, d, daily("b", 50, c.second, days[1])).Plan(f, november))
+			if got := strings.Join(strings.Fields(got[0])[4:], " "); got != c.want {
+				t.Errorf("%s after %s went: %s, want %s", c.second, c.first, got, c.want)
+			}
+		}
+	})
+	t.Run("what is not capped counts for none", func(t *testing.T) {
+		t.Parallel()
+		free := daily("b", 90, care.Service, days[1])
+		free.Capped = new(false)
+		p := newPlanner(t, capped(map[string]int{"default": 1}), daily("a", 50, care.Service, days[0]), free, daily("c", 50, care.Service, days[2]))
+		f := facts(t, person+"}")
+		list := p.Plan(f, november)
+		expect(t, list, "2026-11-02 09:00 a/due 2026-11-02 sms", "2026-11-03 09:00 b/due 2026-11-03 sms", "2026-11-09 09:00 c/due 2026-11-04 sms capped")
+		f.Ledger = care.Ledger{list[1].ID: entryOf(list[1], care.StateSent)}
+		expect(t, p.Plan(f, november), lines(list)...)
+		f.Customer.Preferences.MaxPerWeek = new(0)
+		f.Ledger = nil
+		expect(t, p.Plan(f, november)[1:2], "2026-11-03 09:00 b/due 2026-11-03 skip capped") // a customer's own no is no cap
+	})
 	t.Run("a system takes what is too much for a person", func(t *testing.T) {
 		t.Parallel()
 		prog := daily("p", 50, care.Service, days...)

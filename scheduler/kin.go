@@ -21,6 +21,9 @@ func (p *Planner) NewKin() *Kin { return &Kin{kin.New(), p} }
 // Add takes a customer in.
 func (k *Kin) Add(f *care.Facts) { k.Index.Add(f.ID, k.keysOf(f)) }
 
+// Meet takes in what is new of a customer after the record was closed, and returns what Of does.
+func (k *Kin) Meet(f *care.Facts) []string { return k.Index.Meet(f.ID, k.keysOf(f)) }
+
 // Of returns the ids of those who share an address or a car with a customer as the record is now.
 func (k *Kin) Of(f *care.Facts) []string { return k.Index.Of(f.ID, k.keysOf(f)) }
 

@@ -11,10 +11,10 @@ import (
 // party is the customers who are planned together, because they share addresses or cars. The first is the one who is asked about.
 type party []*run
 
-// decide gives every candidate its verdict. Where the one of several who was to get a message for all finds no room under a cap, the
-// next one is asked.
+// decide gives every candidate its verdict. Where the one of several who was to get a message for all, or the message that others were to
+// go with, finds no room under a cap, the next one is asked.
 func (all party) decide() {
-	for range 4 {
+	for round := 1; ; round++ {
 		for _, r := range all {
 			for _, c := range r.candidates {
 				c.run = r
@@ -23,11 +23,12 @@ func (all party) decide() {
 		}
 		all.duplicates()
 		for _, r := range all {
+			r.rounds()
 			r.merge()
 			r.stranded()
 		}
 		all.limit()
-		if len(all) == 1 || !all.bar() {
+		if round == 8 || !all.bar() {
 			break
 		}
 	}
@@ -36,13 +37,17 @@ func (all party) decide() {
 	}
 }
 
-// bar keeps those from being served for others who found no room, and reports whether there are any: then all is decided anew.
+// bar keeps those from being served for others, and from carrying others, who found no room, and reports whether there are any: then all is
+// decided anew.
 func (all party) bar() bool {
 	again := false
 	for _, r := range all {
 		for _, c := range r.candidates {
 			if c.serves && c.capped && !c.barred {
 				c.barred, again = true, true
+			}
+			if c.capped && !c.lost && len(c.occ.Subject.Also) > 0 {
+				c.lost, again = true, true
 			}
 		}
 	}
@@ -61,7 +66,7 @@ func (all party) bar() bool {
 func (c *candidate) reset() {
 	o := c.occ
 	o.Release, o.Verdict, o.Reason, o.Over, o.Expired, o.Subject.Also = o.Scheduled, "", "", false, false, nil
-	*c = candidate{occ: o, program: c.program, step: c.step, vehicle: c.vehicle, due: c.due, barred: c.barred}
+	*c = candidate{occ: o, program: c.program, step: c.step, vehicle: c.vehicle, due: c.due, barred: c.barred, lost: c.lost}
 }
 
 // once names what goes once per address: a calendar or event message, whoever it is for, and a message about one car.
@@ -163,13 +168,18 @@ func (c *candidate) standing() int {
 // sent is a message that counts against caps: of a customer, and of the address that it went to.
 type sent struct {
 	at       time.Time
+	class    int // its rank
 	customer string
 	channel  care.Channel
 	address  string
 }
 
-// counts reports whether it counts against another message's cap: it goes to the same customer, or to the same address.
+// counts reports whether it counts against another message's cap: it is of the same class or a higher one, and goes to the same customer,
+// or to the same address. So a greeting takes no reminder's place.
 func (s *sent) counts(c *candidate) bool {
+	if s.class > c.occ.Class.Rank() {
+		return false
+	}
 	return s.customer == c.occ.Customer || s.address != "" && s.channel == c.occ.Channel && s.address == c.address
 }
 
@@ -178,16 +188,25 @@ func (all party) counted() []sent {
 	var out []sent
 	for _, r := range all {
 		for id, e := range r.facts.Ledger {
-			if e.State.Counts() && e.Class != care.Safety && e.Channel.ToPerson() && (r.focus == nil || r.focus.ID != id) {
-				out = append(out, r.sent(e.At, e.Channel, len(all) > 1))
+			if e.State.Counts() && e.Class != care.Safety && e.Channel.ToPerson() && (r.focus == nil || r.focus.ID != id) && r.p.capped(e.Program) {
+				out = append(out, r.sent(e.At, e.Class, e.Channel, len(all) > 1))
 			}
 		}
 	}
 	return out
 }
 
-func (r *run) sent(at time.Time, ch care.Channel, shared bool) sent {
-	s := sent{at: at, customer: r.customer.ID, channel: ch}
+// capped reports whether a program's messages are under the caps; those of one that is gone were.
+func (p *Planner) capped(name string) bool {
+	prog := p.byName[name]
+	return prog == nil || prog.Capped == nil || *prog.Capped
+}
+
+func (r *run) sent(at time.Time, class care.Class, ch care.Channel, shared bool) sent {
+	s := sent{at: at, class: class.Rank(), customer: r.customer.ID, channel: ch}
+	if !class.Known() {
+		s.class = 0 // it is not known what it was
+	}
 	if shared {
 		s.address, _ = r.address(ch)
 	}
@@ -200,8 +219,11 @@ func (all party) limit() {
 	if len(waiting) == 0 {
 		return
 	}
-	slices.SortFunc(waiting, all[0].served)
 	counted := all.counted()
+	for _, c := range waiting {
+		c.catchUp(counted)
+	}
+	slices.SortFunc(waiting, all[0].served)
 	for len(waiting) > 0 {
 		c := waiting[0]
 		r := c.run
@@ -213,7 +235,7 @@ func (all party) limit() {
 			lifts, ok = room(counted, c, most.Limit, at)
 		}
 		if ok {
-			counted = append(counted, r.sent(at, c.occ.Channel, len(all) > 1))
+			counted = append(counted, r.sent(at, c.occ.Class, c.occ.Channel, len(all) > 1))
 			continue
 		}
 		if r.divert(c) {
@@ -230,37 +252,64 @@ func (all party) limit() {
 			continue
 		}
 		r.apply(c, out)
+		r.leave(c)
 		c.planned = out.at
 		i, _ := slices.BinarySearchFunc(waiting, c, all[0].served)
 		waiting = slices.Insert(waiting, i, c)
 	}
 }
 
-// waiting returns the messages that caps are about. At the moment of sending only what is in the queue competes: what is not was decided
-// otherwise by the sweep, which knows more.
+// catchUp finds when a message that is overdue would have gone, had the sweep asked at each moment: what the cap put off gives way as it
+// did then, whenever it is asked.
+func (c *candidate) catchUp(counted []sent) {
+	r := c.run
+	most, limited := capOf(r.customer.Grade, r.dealer.Dealer, r.prefs.MaxPerWeek)
+	for limited && most.Limit > 0 && c.planned.Before(r.request.Now) {
+		lifts, ok := room(counted, c, most.Limit, c.planned)
+		if ok {
+			return
+		}
+		out := r.pass(c, lifts, "capped")
+		if out.verdict != care.Send {
+			return
+		}
+		c.planned = out.at
+	}
+}
+
+// waiting returns the messages that caps are about; none if there is no cap.
 func (all party) waiting() []*candidate {
 	var out []*candidate
 	limited := false
 	for _, r := range all {
 		_, capped := capOf(r.customer.Grade, r.dealer.Dealer, r.prefs.MaxPerWeek)
 		limited = limited || capped
-		for _, c := range r.candidates {
-			o := c.occ
-			if c.done || c.sending || o.Verdict != care.Send || o.Class == care.Safety || !o.Channel.ToPerson() || o.Release.Before(r.request.From) {
-				continue
-			}
-			if r.focus != nil && !r.focused(c) && !c.queued() {
-				continue
-			}
+		out = append(out, all.competing(r.candidates)...)
+	}
+	if !limited {
+		return nil
+	}
+	return out
+}
+
+// competing returns those of some messages that caps are about. At the moment of sending only what is in the queue competes: what is not
+// was decided otherwise by the sweep, which knows more.
+func (all party) competing(list []*candidate) []*candidate {
+	var out []*candidate
+	for _, c := range list {
+		r, o := c.run, c.occ
+		nothing := r.prefs.MaxPerWeek != nil && *r.prefs.MaxPerWeek == 0 // who wants none at all gets none of any program
+		switch {
+		case c.done || c.sending || o.Verdict != care.Send || o.Release.Before(r.request.From):
+		case o.Class == care.Safety || !o.Channel.ToPerson() || !r.p.capped(o.Program) && !nothing:
+		case all[0].focus != nil && !all[0].focused(c) && !c.queued():
+		default:
 			c.shown = o.Release
 			if len(all) > 1 {
 				c.address, _ = r.address(o.Channel)
 			}
 			out = append(out, c)
 		}
-	}
-	if !limited {
-		return nil
 	}
 	return out
 }

@@ -22,6 +22,8 @@ import (
 type Capabilities struct {
 	// Template reports whether the template can be rendered for the channel in one of the locales, the first that fits.
 	Template func(name string, ch care.Channel, locales []string) bool
+	// Also reports whether the text of a template, in a dealer's words, shows the dues that were merged into a message.
+	Also func(dealer, name string, ch care.Channel, locales []string) bool
 	// Gateway reports whether a configured gateway takes messages for the address. For a webhook the address is "".
 	Gateway func(ch care.Channel, dealer *care.Dealer, address string) bool
 	// HashAddress returns the keyed hash under which a dead address is kept in the overlay.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/scheduler/calendar"
+	"github.com/carebell/carebell/scheduler/odometer"
 )
 
 // run is the planning of one customer. It is reused, so that a customer for whom nothing is due costs no allocation.
@@ -25,9 +26,15 @@ type run struct {
 	seen       *visits // what an audience sees, used again
 	candidates []*candidate
 	spare      []*candidate // to be used again
-	odometers  []*odometer
+	odometers  []*instrument
 	prefs      care.Preferences
 	closed     bool
+}
+
+// instrument is a vehicle's odometer, known once it was read for this run.
+type instrument struct {
+	odometer.Odometer
+	known bool
 }
 
 // reached is where a customer is reached on a channel.
@@ -61,6 +68,7 @@ type candidate struct {
 	sharer  string // who gets it for this customer, too
 	serves  bool   // it goes for others, too
 	barred  bool   // it would, but finds no room under the cap
+	lost    bool   // so does it although others were to go with it
 }
 
 // spareMost is how many candidates a run keeps for the next: a customer rarely has more.
@@ -80,7 +88,7 @@ func (p *Planner) begin(f *care.Facts, r Request) *run {
 	out.closed = f.Customer.Closed
 	out.prefs = Preferences(f)
 	for len(out.odometers) < len(f.Customer.Vehicles) {
-		out.odometers = append(out.odometers, new(odometer))
+		out.odometers = append(out.odometers, new(instrument))
 	}
 	return out
 }
@@ -121,11 +129,11 @@ func Preferences(f *care.Facts) care.Preferences {
 }
 
 // odometer returns what is known of a vehicle's mileage, the customer's own reports included.
-func (r *run) odometer(i int) *odometer {
+func (r *run) odometer(i int) *instrument {
 	o := r.odometers[i]
 	if !o.known {
 		v := &r.customer.Vehicles[i]
-		o.gather(v, Reported(r.facts, v.ID))
+		o.Read(v, Reported(r.facts, v.ID))
 		o.known = true
 	}
 	return o

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/scheduler/calendar"
+	"github.com/carebell/carebell/scheduler/odometer"
 )
 
 // cycle names the round of a trigger that an occurrence belongs to. It is written out only for what is really planned.
@@ -209,7 +210,12 @@ func (r *run) vehicleTriggers(p *program, s *span, i int) {
 		r.appointments(p, s, i)
 	case care.OnBulletin:
 		for _, b := range p.news {
-			if s.has(b.PublishedOn) && matches(r.dealer.Dealer, b, v) {
+			switch {
+			case b.Kind == recall:
+				if !b.PublishedOn.After(s.hi) && matches(r.dealer.Dealer, b, v) {
+					r.recall(p, s, i, b)
+				}
+			case s.has(b.PublishedOn) && matches(r.dealer.Dealer, b, v):
 				r.found(p, s, due{on: b.PublishedOn, cycle: cycle{name: b.Bulletin}, vehicle: i, bulletin: b})
 			}
 		}
@@ -249,17 +255,15 @@ func (r *run) once(p *program, s *span, i int, on care.Date, c cycle) {
 // vehicles need no look at their readings.
 func (r *run) maintenance(p *program, s *span, i int) {
 	v := &r.customer.Vehicles[i]
-	base, ok := baselineOf(v, r.dealer.Dealer)
-	if !ok || base.on.After(s.hi) {
+	base, ok := odometer.BaselineOf(v, r.dealer.Dealer)
+	if !ok || base.On.After(s.hi) {
 		return
 	}
-	if base.interval.Months > 0 && base.on.AddMonths(base.interval.Months).Before(s.lo) {
+	if base.Interval.Months > 0 && base.On.AddMonths(base.Interval.Months).Before(s.lo) {
 		return
 	}
-	o := r.odometer(i)
-	date, km := base.rules(v, o, o.rate(v, r.dealer.Dealer))
-	if on, _ := earlier(date, km, base.on); s.has(on) {
-		r.found(p, s, due{on: on, cycle: cycle{date: base.on}, vehicle: i})
+	if on := r.odometer(i).Due(&base, v, r.dealer.Dealer); s.has(on) {
+		r.found(p, s, due{on: on, cycle: cycle{date: base.On}, vehicle: i})
 	}
 }
 
@@ -273,21 +277,64 @@ func (r *run) warranty(p *program, s *span, i int) {
 	if name.date.IsZero() || !w.Until.IsZero() && w.Until.Before(s.lo) {
 		return
 	}
-	if on := warrantyEnd(v, r.dealer.Dealer, r.odometer(i)); s.has(on) {
+	if on := r.odometer(i).WarrantyEnd(v, r.dealer.Dealer); s.has(on) {
 		r.found(p, s, due{on: on, cycle: name, vehicle: i})
 	}
 }
 
-// visits finds each visit; of several lines of one order the latest counts, so that their order in the record does not matter.
+// visits finds each visit. Orders that were closed within two days of each other are one, dated by the latest; its cycle is the first.
 func (r *run) visits(p *program, s *span, i int) {
 	list := r.customer.Vehicles[i].Visits
-	for j := range list {
-		visit := &list[j]
-		if !s.has(visit.ClosedOn) || replaced(list, j) {
-			continue
-		}
-		r.found(p, s, due{on: visit.ClosedOn, cycle: cycle{name: visit.Order, date: visit.ClosedOn}, vehicle: i, visit: visit})
+	if !slices.ContainsFunc(list, func(v care.Visit) bool { return s.has(v.ClosedOn) }) {
+		return
 	}
+	orders := make([]*care.Visit, 0, len(list))
+	for j := range list {
+		if !replaced(list, j) {
+			orders = append(orders, &list[j])
+		}
+	}
+	slices.SortFunc(orders, func(a, b *care.Visit) int {
+		return cmp.Or(a.ClosedOn.Compare(b.ClosedOn), strings.Compare(a.Order, b.Order), compareVisits(a, b))
+	})
+	for len(orders) > 0 {
+		first, n := orders[0], 1
+		for n < len(orders) && orders[n].ClosedOn.Sub(first.ClosedOn) <= oneVisitDays {
+			n++
+		}
+		if visit := oneVisit(orders[:n]); s.has(visit.ClosedOn) {
+			r.found(p, s, due{on: visit.ClosedOn, cycle: cycle{name: first.Order, date: first.ClosedOn}, vehicle: i, visit: visit})
+		}
+		orders = orders[n:]
+	}
+}
+
+// oneVisitDays is how far apart the orders of one visit are closed at most.
+const oneVisitDays = 2
+
+// oneVisit joins the orders of one visit, which are in their order of time: what one says and another leaves out counts.
+func oneVisit(orders []*care.Visit) *care.Visit {
+	last := orders[len(orders)-1]
+	if len(orders) == 1 {
+		return last
+	}
+	out := *last
+	out.Order, out.Declined = orders[0].Order, nil
+	for _, o := range orders {
+		if moreKM(o.KM, out.KM) {
+			out.KM = o.KM
+		}
+		if o.Maintenance() {
+			out.Kind = o.Kind
+		}
+		out.Technician = cmp.Or(out.Technician, o.Technician)
+		for _, work := range o.Declined {
+			if !slices.Contains(out.Declined, work) {
+				out.Declined = append(out.Declined, work)
+			}
+		}
+	}
+	return &out
 }
 
 // replaced reports whether another visit of the list has the same cycle and counts instead of the j-th.
@@ -320,6 +367,9 @@ func compareVisits(a, b *care.Visit) int {
 		strings.Compare(strings.Join(a.Declined, "\n"), strings.Join(b.Declined, "\n")))
 }
 
+// moreKM prefers, of two visits on one day, the one with the larger mileage, whatever their order in the record.
+func moreKM(a, b *int) bool { return a != nil && (b == nil || *a > *b) }
+
 // LatestVisit returns the vehicle's latest visit, nil if it has none.
 func LatestVisit(v *care.Vehicle) *care.Visit {
 	var last *care.Visit
@@ -344,16 +394,11 @@ func lastVisit(v *care.Vehicle) care.Date {
 func matches(d *care.Dealer, b *care.Bulletin, v *care.Vehicle) bool {
 	for i := range b.Match {
 		m := &b.Match[i]
-		if sameMakeModel(d, m.Make, m.Model, v) && sameYear(m.ModelYears, v.ModelYear) && inRange(m.VIN, v.ID) {
+		if d.Covers(m.Make, m.Model, v) && sameYear(m.ModelYears, v.ModelYear) && inRange(m.VIN, v.ID) {
 			return true
 		}
 	}
 	return false
-}
-
-func sameMakeModel(d *care.Dealer, vehicleMake, model string, v *care.Vehicle) bool {
-	return (vehicleMake == "" || vehicleMake == "*" || d.SameMake(vehicleMake, v.Make)) &&
-		(model == "" || model == "*" || strings.EqualFold(model, v.Model))
 }
 
 func sameYear(years []int, year int) bool {
@@ -413,7 +458,7 @@ func (p *Planner) windowFor(from, to time.Time) *window {
 // span returns the trigger and step dates that can matter for messages that live on at from and leave before to.
 func (p *program) span(from, to time.Time) span {
 	back, ahead := p.longest(), p.ahead()
-	if p.Merge != "" {
+	if p.merging() != "" {
 		back += grouped
 	}
 	var s span
@@ -449,7 +494,9 @@ func (p *program) within(s *span) bool {
 	case care.OnEvent:
 		return slices.ContainsFunc(p.events, func(e *event) bool { return s.has(e.On) })
 	case care.OnBulletin:
-		return slices.ContainsFunc(p.news, func(b *care.Bulletin) bool { return s.has(b.PublishedOn) })
+		return slices.ContainsFunc(p.news, func(b *care.Bulletin) bool {
+			return s.has(b.PublishedOn) || b.Kind == recall && !b.PublishedOn.After(s.hi)
+		})
 	}
 	return true
 }
@@ -457,7 +504,7 @@ func (p *program) within(s *span) bool {
 // ahead is how far after a window the program's messages can still have to do with it: a later due can be the one that carries an
 // earlier one it is merged with.
 func (p *program) ahead() time.Duration {
-	if p.Merge != "" {
+	if p.merging() != "" {
 		return grouped
 	}
 	return 0

@@ -136,70 +136,6 @@ func (r *run) apply(c *candidate, out outcome) {
 	}
 }
 
-// merge lets the dues of one group that leave within 72 hours go as one message, at the earliest of them, by the template of the
-// highest priority (design A5.5). Only what may go by itself is merged: a message must not say what its own gates forbid.
-func (r *run) merge() {
-	var members []*candidate
-	for _, c := range r.candidates {
-		if c.program.Merge != "" && !c.done && c.occ.Verdict == care.Send {
-			members = append(members, c)
-		}
-	}
-	if len(members) < 2 {
-		return
-	}
-	slices.SortFunc(members, func(a, b *candidate) int {
-		return cmp.Or(cmp.Compare(a.program.Merge, b.program.Merge), rank(a.occ, b.occ))
-	})
-	for len(members) > 0 {
-		first := members[0]
-		n := 1
-		for n < len(members) && members[n].program.Merge == first.program.Merge &&
-			members[n].occ.Release.Sub(first.occ.Release) <= grouped {
-			n++
-		}
-		if n > 1 {
-			r.combine(members[:n])
-		}
-		members = members[n:]
-	}
-}
-
-// stranded decides what went with another message, as the ledger has it, when there is no such message any more.
-func (r *run) stranded() {
-	for _, c := range r.candidates {
-		if c.merged == nil && !c.done && !r.focused(c) {
-			if e, ok := r.facts.Ledger[c.occ.ID]; ok && r.riding(e) {
-				r.recorded(c, e)
-			}
-		}
-	}
-}
-
-// combine makes one message of a group, which is ordered by release.
-func (r *run) combine(group []*candidate) {
-	carrier := group[0]
-	for _, c := range group[1:] {
-		if c.program.Priority > carrier.program.Priority {
-			carrier = c
-		}
-	}
-	if earliest := group[0].occ.Release; earliest.Before(carrier.occ.Release) {
-		out := r.pass(carrier, earliest, "")
-		if out.verdict != care.Send {
-			return // it may not go that early: each goes by itself
-		}
-		r.apply(carrier, out)
-	}
-	for _, c := range group {
-		if c != carrier {
-			c.merged = carrier
-			c.occ.Verdict, c.occ.Reason, c.occ.Over = care.Skip, "merged", true
-			carrier.occ.Subject.Also = append(carrier.occ.Subject.Also, c.occ)
-		}
-	}
-}
-
 // served orders messages by who is served first: release, class, priority, program, vehicle, step (design A5.4). What is overdue
 // leaves now, whenever it should have left: there the class comes first and then the release it had; but what is due in the queue was
 // decided, and goes before what was not.
@@ -211,7 +147,7 @@ func (r *run) served(a, b *candidate) int {
 	}
 	return cmp.Or(
 		care.Later(a.occ.Release, now).Compare(care.Later(b.occ.Release, now)), decided, cmp.Compare(a.occ.Class.Rank(), b.occ.Class.Rank()),
-		a.planned.Compare(b.planned), rank(a.occ, b.occ),
+		a.planned.Compare(b.planned), byWeight(a.occ, b.occ),
 	)
 }
 
@@ -225,8 +161,12 @@ func (c *candidate) undecided() int {
 
 // rank orders messages by release, class, priority, program, vehicle, step.
 func rank(a, b *care.Occurrence) int {
+	return cmp.Or(a.Release.Compare(b.Release), byWeight(a, b))
+}
+
+func byWeight(a, b *care.Occurrence) int {
 	return cmp.Or(
-		a.Release.Compare(b.Release), cmp.Compare(a.Class.Rank(), b.Class.Rank()), cmp.Compare(b.Priority, a.Priority),
+		cmp.Compare(a.Class.Rank(), b.Class.Rank()), cmp.Compare(b.Priority, a.Priority),
 		cmp.Compare(a.Program, b.Program), cmp.Compare(a.Vehicle, b.Vehicle), cmp.Compare(a.Step, b.Step), cmp.Compare(a.Cycle, b.Cycle),
 		cmp.Compare(a.Customer, b.Customer),
 	)
@@ -253,8 +193,13 @@ func (r *run) finish(c *candidate) {
 	o, loc := c.occ, r.location()
 	o.Scheduled, o.Release, o.Expires = o.Scheduled.In(loc), o.Release.In(loc), o.Expires.In(loc)
 	if v := o.Subject.Vehicle; v != nil {
-		if f, ok := forecast(v, r.dealer.Dealer, r.odometer(c.vehicle), care.DateOf(o.Release)); ok {
+		if f, ok := r.odometer(c.vehicle).Forecast(v, r.dealer.Dealer, care.DateOf(o.Release)); ok {
 			o.Subject.Forecast = &f
+		}
+	}
+	for _, other := range r.facts.Others {
+		if c.occ.Channel.ToPerson() {
+			o.Kin = append(o.Kin, other.ID)
 		}
 	}
 	if r.request.Explain {

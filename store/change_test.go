@@ -286,7 +286,7 @@ func TestMergedOccurrencesAreOver(t *testing.T) {
 		also := occurrence(customer(0), 7, epoch)
 		o := b.queue(t, 1, func(o *care.Occurrence) { o.Subject.Also = []*care.Occurrence{also} })[0]
 		c := claimOne(t, b.Store, time.Minute)
-		if diff := cmp.Diff([]string{also.ID}, c.Record.Also); diff != "" {
+		if diff := cmp.Diff([]string{also.Key()}, c.Record.Also); diff != "" {
 			t.Errorf("also: %s", diff)
 		}
 		complete(t, b.Store, result(c, care.StateSent, epoch))

@@ -177,8 +177,9 @@ func completeWords(res *care.Result, now time.Time) (words []any, more [][]any, 
 	}
 	if over := r.State.Final() && r.State != care.StateExpired && r.State != care.StateSkipped; over || r.State == care.StateUncertain {
 		for _, also := range r.Also {
-			merged := care.LedgerEntry{State: care.StateSkipped, At: r.UpdatedAt, Class: r.Class, Reason: "merged", Merged: r.ID}
-			more = append(more, []any{"HSETNX", "ledger:" + r.Customer, also, codec.EncodeEntry(merged)})
+			id, merged := care.EntryOfKey(r.Customer, also)
+			merged.State, merged.At, merged.Class, merged.Reason, merged.Merged = care.StateSkipped, r.UpdatedAt, r.Class, "merged", r.ID
+			more = append(more, []any{"HSETNX", "ledger:" + r.Customer, id, codec.EncodeEntry(merged)})
 		}
 	}
 	entry := codec.EncodeEntry(codec.EntryOf(&r, care.DateFromDays(res.Claim.Day), r.UpdatedAt))

@@ -148,7 +148,7 @@ func moved(l *located, o *care.Occurrence, now time.Time) decision {
 	case l.record.State != care.StateDue:
 		return decision{err: errNotWaiting}
 	}
-	r.Class, r.Channel, r.On, r.Release, r.Expires, r.Template, r.Also, r.Ready = plan.Class, plan.Channel, plan.On, plan.Release, plan.Expires, plan.Template, plan.Also, plan.Ready
+	r.Class, r.Channel, r.On, r.Release, r.Expires, r.Template, r.Also, r.Kin, r.Ready = plan.Class, plan.Channel, plan.On, plan.Release, plan.Expires, plan.Template, plan.Also, plan.Kin, plan.Ready
 	r.UpdatedAt = plan.UpdatedAt
 	return decision{record: &r, next: o.Release}
 }
@@ -212,13 +212,13 @@ func recordOf(o *care.Occurrence, now time.Time) care.Record {
 	r := care.Record{
 		ID: o.ID, Customer: o.Customer, Dealer: o.Dealer, Vehicle: o.Vehicle, Program: o.Program, Step: o.Step, Cycle: o.Cycle,
 		Class: o.Class, Template: o.Template, On: o.On, Release: o.Release.UTC(), Expires: o.Expires.UTC(),
-		State: care.StateDue, Channel: o.Channel, Reason: o.Reason, UpdatedAt: now.UTC().Truncate(time.Millisecond),
+		State: care.StateDue, Channel: o.Channel, Reason: o.Reason, Kin: o.Kin, UpdatedAt: now.UTC().Truncate(time.Millisecond),
 	}
 	if now.After(o.Release) {
 		r.Ready = r.UpdatedAt
 	}
 	for _, also := range o.Subject.Also {
-		r.Also = append(r.Also, also.ID)
+		r.Also = append(r.Also, also.Key())
 	}
 	return r
 }

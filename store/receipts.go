@@ -224,6 +224,16 @@ func (s *Store) CountReturned(ctx context.Context, why string) (first bool, err 
 	return told.Val(), err
 }
 
+// CountWarmup counts one more mail to a domain on a day, and returns how many there were with it.
+func (s *Store) CountWarmup(ctx context.Context, day time.Time, domain string) (int, error) {
+	key := s.keys.Global("warmup:" + day.Format(time.DateOnly))
+	pipe := s.client.Pipeline()
+	n := pipe.HIncrBy(ctx, key, domain, 1)
+	pipe.Expire(ctx, key, 3*24*time.Hour)
+	err := run(ctx, pipe)
+	return int(n.Val()), err
+}
+
 // ReturnedMail returns what was counted, by why.
 func (s *Store) ReturnedMail(ctx context.Context) (map[string]string, error) {
 	return s.client.HGetAll(ctx, s.keys.Global("returned")).Result()

@@ -1,6 +1,9 @@
 package store
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestReturnedMailIsCounted(t *testing.T) {
 	t.Parallel()
@@ -12,5 +15,20 @@ func TestReturnedMailIsCounted(t *testing.T) {
 	}
 	if got, err := b.ReturnedMail(t.Context()); err != nil || len(got) != 2 || got["unproven"] != "2" {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestMailsOfADayAreCountedByDomain(t *testing.T) {
+	t.Parallel()
+	b := onRedis(t)
+	day := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	for i, step := range []struct {
+		day    time.Time
+		domain string
+		want   int
+	}{{day, "qq.com", 1}, {day, "qq.com", 2}, {day, "163.com", 1}, {day.AddDate(0, 0, 1), "qq.com", 1}, {day, "qq.com", 3}} {
+		if n, err := b.CountWarmup(t.Context(), step.day, step.domain); err != nil || n != step.want {
+			t.Errorf("%d: %d, want %d; %v", i, n, step.want, err)
+		}
 	}
 }

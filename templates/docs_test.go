@@ -81,7 +81,7 @@ func alsoTable() string {
 
 // examples of the filters; what they come to is rendered.
 var examples = map[string]string{
-	"date": `{{ due.on | date: "%d/%m/%Y" }}`, "date_local": "{{ due.on | date_local }}", "date_short": "{{ due.on | date_short }}", "km": "{{ visit.km | km }}",
+	"date": `{{ due.on | date: "%d/%m/%Y" }}`, "date_local": "{{ due.on | date_local }}", "date_short": "{{ due.on | date_short }}", "km": "{{ visit.km | km }}", "distance": "{{ visit.km | distance }}",
 	"lunar_date": "{{ due.on | lunar_date }}", "mask": "{{ vehicle.plate | mask }}", "money": `{{ 1234.5 | money: "CNY" }}`, "phone": "{{ customer.phone | phone }}",
 	"relative_days": "{{ due.on | relative_days }}", "salutation": "{{ customer.salutation | salutation }}", "weekday": "{{ due.on | weekday }}",
 	"abs": "{{ -3 | abs }}", "append": `{{ vehicle.model | append: "!" }}`, "at_least": "{{ due.days | at_least: 14 }}", "at_most": "{{ due.days | at_most: 7 }}",

@@ -121,6 +121,7 @@ var tradeFilters = map[string]*liquid.Filter{
 	"relative_days": {Usage: "relative_days", Meaning: "a date, or a number of days, as seen from today", Apply: relativeDays},
 	"date":          {Usage: `date: "%Y-%m-%d"`, Meaning: "the date in a form of your own: %Y %m %d %-m %-d %B %b %A %a %y %j", Min: 1, Max: 1, Apply: formatDate},
 	"km":            {Usage: "km", Meaning: "kilometres, with their unit", Apply: kilometres},
+	"distance":      {Usage: "distance", Meaning: "kilometres of a record in the dealer's units, with their unit: km, or miles", Apply: distance},
 	"money":         {Usage: "money", Meaning: `an amount in the dealer's currency, or in that of the argument: money: "USD"`, Max: 1, Apply: money},
 	"mask":          {Usage: "mask", Meaning: "a number plate, e-mail address, phone number or id that strangers cannot read", Apply: liquid.OfText(masked)},
 	"phone":         {Usage: "phone", Meaning: "a phone number as people write it", Apply: liquid.OfText(phone)},
@@ -205,6 +206,20 @@ func kilometres(s *liquid.State, in liquid.Value, _ []liquid.Value) liquid.Value
 		return liquid.Literal(n + "公里")
 	}
 	return liquid.Literal(n + " km")
+}
+
+func distance(s *liquid.State, in liquid.Value, args []liquid.Value) liquid.Value {
+	if d := bound(s).draft.Dealer; d == nil || !d.Miles() {
+		return kilometres(s, in, args)
+	}
+	n := grouped(math.Round(in.Number() / care.KMPerMile))
+	switch {
+	case bound(s).lang.chinese:
+		return liquid.Literal(n + "英里")
+	case n == "1":
+		return liquid.Literal("1 mile")
+	}
+	return liquid.Literal(n + " miles")
 }
 
 var currencySigns = map[string]string{"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "HKD": "HK$", "TWD": "NT$"}

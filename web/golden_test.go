@@ -68,6 +68,14 @@ func pagesOf(t *testing.T) []golden {
 		}},
 		{"odometer-doubt", send(token.Odometer, url.Values{"car": {carKey(t)}, "km": {"3400"}})},
 		{"odometer-thanks", send(token.Odometer, url.Values{"car": {carKey(t)}, "km": {"36,500 km"}})},
+		{"odometer-miles", func(d *memory, h http.Handler) *httptest.ResponseRecorder {
+			d.facts.Miles = true
+			return get(t, h, link(token.Odometer, care.Email))
+		}},
+		{"odometer-miles-doubt", func(d *memory, h http.Handler) *httptest.ResponseRecorder {
+			d.facts.Miles = true
+			return send(token.Odometer, url.Values{"car": {carKey(t)}, "km": {"2,100"}})(d, h)
+		}},
 		{"odometer-sold", send(token.Odometer, url.Values{"car": {carKey(t)}, "do": {"sold"}})},
 		{"not-me", send(token.Odometer, url.Values{"do": {"not_me"}})},
 		{"gone", func(d *memory, h http.Handler) *httptest.ResponseRecorder {

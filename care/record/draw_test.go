@@ -50,6 +50,8 @@ func (d drawer) value(typ reflect.Type, name string) string {
 		return d.of(`"21:00-09:00"`, `"00:00-24:00"`, `"none"`, `""`, `"late"`, `"9-5"`)
 	case reflect.TypeFor[time.Time]():
 		return d.of(`"2026-12-01T10:00:00+08:00"`, `"2026-12-01T10:00:00Z"`, `"2026-12-01T10:00:00.123-03:30"`, `"1999-12-31T23:59:59+00:00"`)
+	case reflect.TypeFor[care.Powertrain]():
+		return d.of(`"petrol"`, `"ev"`, `"EV"`, `"steam"`, `""`)
 	case reflect.TypeFor[care.Channel]():
 		return d.of(`"email"`, `"sms"`, `"webhook"`, `"fax"`, `"SMS"`)
 	}

@@ -120,7 +120,9 @@ var vehicle = fields[care.Vehicle]{
 	{"make", func(r *reader, v *care.Vehicle) { text(r, &v.Make) }},
 	{"model", func(r *reader, v *care.Vehicle) { text(r, &v.Model) }},
 	{"model_year", func(r *reader, v *care.Vehicle) { whole(r, &v.ModelYear) }},
+	{"powertrain", func(r *reader, v *care.Vehicle) { text(r, &v.Powertrain) }},
 	{"delivered_on", func(r *reader, v *care.Vehicle) { date(r, &v.DeliveredOn) }},
+	{"odometer_at_delivery", func(r *reader, v *care.Vehicle) { whole(r, &v.OdometerAtDelivery) }},
 	{"odometer", func(r *reader, v *care.Vehicle) { list(r, &v.Odometer, reading.read) }},
 	{"visits", func(r *reader, v *care.Vehicle) { list(r, &v.Visits, visit.read) }},
 	{"service_interval", func(r *reader, v *care.Vehicle) { interval.read(r, &v.ServiceInterval) }},
@@ -132,6 +134,7 @@ var vehicle = fields[care.Vehicle]{
 		scalar(r, &v.AppointmentAt, (*time.Time).UnmarshalJSON, "should be an RFC 3339 time")
 	}},
 	{"sold_on", func(r *reader, v *care.Vehicle) { date(r, &v.SoldOn) }},
+	{"campaigns_done", func(r *reader, v *care.Vehicle) { list(r, &v.CampaignsDone, text) }},
 }
 
 var reading = fields[care.Reading]{

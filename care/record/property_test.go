@@ -164,6 +164,9 @@ func fill(v reflect.Value, n *int) {
 	case care.Date:
 		v.Set(reflect.ValueOf(care.DateFromDays(20000 + *n)))
 		return
+	case care.Powertrain:
+		v.Set(reflect.ValueOf(care.Powertrains[*n%len(care.Powertrains)]))
+		return
 	case care.Channel:
 		v.Set(reflect.ValueOf(care.Channels[*n%len(care.Channels)]))
 		return

@@ -52,6 +52,8 @@ func formats(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Pattern: windowPattern}
 	case reflect.TypeFor[time.Time]():
 		return &jsonschema.Schema{Type: "string", Format: "date-time"}
+	case reflect.TypeFor[care.Powertrain]():
+		return &jsonschema.Schema{Type: "string", Enum: []any{"petrol", "diesel", "hybrid", "phev", "ev", ""}}
 	case reflect.TypeFor[care.Channel]():
 		return &jsonschema.Schema{Type: "string", Enum: []any{care.Email, care.SMS, care.Webhook}}
 	}
@@ -60,35 +62,37 @@ func formats(t reflect.Type) *jsonschema.Schema {
 
 // meanings are the words for people who write records, by type and field.
 var meanings = map[string]string{
-	"Customer.id":              "the customer's number in your system; part of the Redis key care:customer:ID",
-	"Customer.dealer":          "the dealer's name in the care book; may be left out if the book has one dealer only",
-	"Customer.salutation":      "how the customer is addressed, such as 王先生",
-	"Customer.email":           "one bare address",
-	"Customer.phone":           "E.164 (+8613800138000), or a national number of the dealer's country",
-	"Customer.locale":          "the customer's language, such as zh-CN or en; else the dealer's",
-	"Customer.time_zone":       "an IANA zone such as Asia/Shanghai; else the dealer's",
-	"Customer.grade":           "A, B or C: decides how many messages a week at most",
-	"Customer.advisor":         "the service advisor's id in the care book, or the name",
-	"Customer.household":       "customers with the same household get an invitation once",
-	"Customer.consent":         "what the customer allowed, by channel; what is left out was never asked, and the dealer's default decides",
-	"Customer.holds":           "reasons to send nothing but safety notices for a while",
-	"Preferences.channels":     "in the order the customer likes them",
-	"Preferences.max_per_week": "0 is nothing at all",
-	"Preferences.quiet":        "when the customer is not to be disturbed, on the customer's clock: 21:00-09:00",
-	"Preferences.off":          "programs, topics or classes the customer does not want",
-	"Consent.care":             "follows service unless it is set",
-	"Consent.wording":          "version of the words the customer agreed to",
-	"Hold.reason":              "such as complaint; deceased stops safety notices too",
-	"Hold.since":               "the first day; none: from the beginning",
-	"Hold.until":               "the last day; none: until it is taken out",
-	"Vehicle.id":               "usually the VIN",
-	"Vehicle.appointment_at":   "the next workshop appointment",
-	"Vehicle.sold_on":          "from this day on nothing is sent about the vehicle",
-	"Vehicle.service_interval": "whichever comes first; else the dealer's for the make and model",
-	"Visit.order":              "the repair order's number",
-	"Visit.kind":               "maintenance, repair, …; without one it was a maintenance",
-	"Visit.declined":           "work the customer put off",
-	"Warranty.km":              "ends at this mileage or at until, whichever comes first",
+	"Customer.id":                  "the customer's number in your system; part of the Redis key care:customer:ID",
+	"Customer.dealer":              "the dealer's name in the care book; may be left out if the book has one dealer only",
+	"Customer.salutation":          "how the customer is addressed, such as 王先生",
+	"Customer.email":               "one bare address",
+	"Customer.phone":               "E.164 (+8613800138000), or a national number of the dealer's country",
+	"Customer.locale":              "the customer's language, such as zh-CN or en; else the dealer's",
+	"Customer.time_zone":           "an IANA zone such as Asia/Shanghai; else the dealer's",
+	"Customer.grade":               "A, B or C: decides how many messages a week at most",
+	"Customer.advisor":             "the service advisor's id in the care book, or the name",
+	"Customer.household":           "customers with the same household get an invitation once",
+	"Customer.consent":             "what the customer allowed, by channel; what is left out was never asked, and the dealer's default decides",
+	"Customer.holds":               "reasons to send nothing but safety notices for a while",
+	"Preferences.channels":         "in the order the customer likes them",
+	"Preferences.max_per_week":     "0 is nothing at all",
+	"Preferences.quiet":            "when the customer is not to be disturbed, on the customer's clock: 21:00-09:00",
+	"Preferences.off":              "programs, topics or classes the customer does not want",
+	"Consent.care":                 "follows service unless it is set",
+	"Consent.wording":              "version of the words the customer agreed to",
+	"Hold.reason":                  "such as complaint; deceased stops safety notices too",
+	"Hold.since":                   "the first day; none: from the beginning",
+	"Hold.until":                   "the last day; none: until it is taken out",
+	"Vehicle.id":                   "usually the VIN",
+	"Vehicle.appointment_at":       "the next workshop appointment",
+	"Vehicle.powertrain":           "petrol, diesel, hybrid, phev or ev; a book can have intervals of each",
+	"Vehicle.odometer_at_delivery": "of a used car: the kilometres at its handover",
+	"Vehicle.sold_on":              "from this day on nothing is sent about the vehicle",
+	"Vehicle.service_interval":     "whichever comes first; else the dealer's for the make and model",
+	"Visit.order":                  "the repair order's number",
+	"Visit.kind":                   "maintenance, repair, …; without one it was a maintenance",
+	"Visit.declined":               "work the customer put off",
+	"Warranty.km":                  "ends at this mileage or at until, whichever comes first",
 }
 
 // needed are the fields that must be there.

@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/carebell/carebell/care"
@@ -116,6 +117,16 @@ func (v *validator) vehicle(car *care.Vehicle, at place) bool {
 	v.date(&car.InsuranceUntil, at.to(".insurance_until"))
 	v.date(&car.InspectionDue, at.to(".inspection_due"))
 	v.date(&car.Warranty.Until, at.to(".warranty.until"))
+	v.amount(&car.OdometerAtDelivery, at.to(".odometer_at_delivery"))
+	if car.OdometerAtDelivery > MostKM {
+		car.OdometerAtDelivery = 0
+		v.add(at.to(".odometer_at_delivery").String(), "no car drives that far")
+	}
+	car.Powertrain = care.Powertrain(strings.ToLower(string(car.Powertrain)))
+	if car.Powertrain != "" && !slices.Contains(care.Powertrains, car.Powertrain) {
+		car.Powertrain = ""
+		v.add(at.to(".powertrain").String(), "should be petrol, diesel, hybrid, phev or ev")
+	}
 	v.amount(&car.ServiceInterval.KM, at.to(".service_interval.km"))
 	v.amount(&car.ServiceInterval.Months, at.to(".service_interval.months"))
 	v.amount(&car.FirstService.KM, at.to(".first_service.km"))

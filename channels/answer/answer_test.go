@@ -27,6 +27,11 @@ func TestRealAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	more, err := os.ReadFile("testdata/issues.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw = append(raw, more...)
 	n := 0
 	for line := range strings.Lines(string(raw)) {
 		line = strings.TrimRight(line, "\r\n")

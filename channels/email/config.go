@@ -195,7 +195,9 @@ func (s *Server) option(key, value string) (err error) {
 	return nil
 }
 
-// local reports whether the server is on this machine.
+// Local reports whether the server is on this machine.
+func (s *Server) Local() bool { return s.local() }
+
 func (s *Server) local() bool { return s.Socket != "" || loopback(s.Host) }
 
 func loopback(host string) bool {

@@ -16,6 +16,8 @@ type Question struct {
 	Country string    // of the dealer
 	Dealer  string    // its name
 	At      time.Time // of the attempt
+
+	ProviderID string // what the gateway calls the message; "" = its answer was lost
 }
 
 // ErrUnknown is the answer of a gateway that cannot be asked what became of a message by our id, or that knows nothing of it (yet). It is
@@ -28,7 +30,8 @@ type asker interface {
 }
 
 // Ask asks a gateway what became of a message. The error is ErrUnknown or a *care.Error. Of the gateways that need no file Aliyun alone
-// finds messages by our id: Twilio, Vonage, Tencent Cloud and Kannel ask for theirs, which was lost with their answer.
+// finds messages by our id: Twilio, Vonage, Tencent Cloud and Kannel ask for theirs, which was lost with their answer. A gateway file says
+// how its gateway is asked.
 func (s *Sender) Ask(ctx context.Context, q Question) (care.Receipt, error) {
 	r := s.route(q.Gateway)
 	if q.Gateway == "" {

@@ -95,8 +95,12 @@ func words(a *httpclient.Answer) string {
 		{"Message"},
 		{"msg"},
 		{"errmsg"},
+		{"error"},
 		{"error", "message"},
+		{"errors", "0", "description"},
+		{"requestError", "serviceException", "text"},
 		{"Response", "Error", "Message"},
+		{"ResponseMetadata", "Error", "Message"},
 		{"Response", "SendStatusSet", "0", "Message"},
 		{"messages", "0", "error-text"},
 		{"description"},
@@ -171,14 +175,22 @@ type codes map[string]care.Kind
 
 // kind returns what a code means, KindRetry for one that is not known.
 func (c codes) kind(code string) care.Kind {
-	if k, ok := c[code]; ok {
+	if k, ok := c.find(code); ok {
 		return k
 	}
-	best, kind := -1, care.KindRetry
+	return care.KindRetry
+}
+
+// find returns what a code means, if that is known.
+func (c codes) find(code string) (kind care.Kind, found bool) {
+	if k, ok := c[code]; ok {
+		return k, true
+	}
+	best := -1
 	for pattern, k := range c {
 		if prefix, ok := strings.CutSuffix(pattern, "*"); ok && strings.HasPrefix(code, prefix) && len(prefix) > best {
-			best, kind = len(prefix), k
+			best, kind, found = len(prefix), k, true
 		}
 	}
-	return kind
+	return kind, found
 }

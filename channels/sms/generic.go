@@ -2,18 +2,13 @@ package sms
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/md5"  //nolint:gosec // what a gateway's own scheme asks for
-	"crypto/sha1" //nolint:gosec // what a gateway's own scheme asks for
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"hash"
-	"net/http"
+	"errors"
+	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,25 +22,48 @@ import (
 // generic is a gateway that a file describes.
 type generic struct {
 	provider
-	spec            *Spec
-	url             string
-	code, id, parts pointer
-	meaning         codes
+	spec      *Spec
+	url       string // the operator's, else the file's
+	request   *request
+	pattern   *regexp.Regexp // of text answers
+	code      []pointer      // the first that has something counts
+	id, parts pointer
+	meaning   codes
+	token     *bearer
 }
 
 func newGeneric(p provider, spec *Spec) (gateway, error) {
-	g := &generic{provider: p, spec: spec, url: spec.URL, meaning: spec.Codes.meanings()}
-	if p.URL != "" && !strings.Contains(spec.URL, "{to}") && !strings.Contains(spec.URL, "{text}") {
+	g := &generic{provider: p, spec: spec, url: spec.URL, request: spec.request(), meaning: spec.Codes.meanings(), token: newBearer(spec.Token)}
+	if u, err := url.Parse(p.URL); err == nil && p.URL != "" && (u.Path == "" || u.Path == "/") && u.RawQuery == "" {
+		g.url = origin(p.URL) + strings.TrimPrefix(spec.URL, origin(spec.URL)) // the operator's host, with the file's path
+	} else if p.URL != "" && !strings.Contains(spec.URL, "{to}") && !strings.Contains(spec.URL, "{text}") {
 		g.url = p.URL // the operator's address of the same gateway, e.g. a test system
 	}
-	for to, from := range map[*pointer]string{&g.code: spec.Answer.Code, &g.id: spec.Answer.ID, &g.parts: spec.Answer.Parts} {
-		parsed, err := parsePointer(from)
-		if err != nil {
+	g.request.url = g.url
+	if p.public == "" {
+		g.request.url, g.request.body = withoutCallback(g.url, "form"), withoutCallback(spec.Body, spec.Format)
+	}
+	if spec.Answer.Pattern != "" {
+		var err error
+		if g.pattern, err = regexp.Compile(spec.Answer.Pattern); err != nil {
 			return nil, err
 		}
-		*to = parsed
 	}
-	return g, nil
+	var errs [3]error
+	g.code, errs[0] = parsePointers(spec.Answer.Code)
+	g.id, errs[1] = parsePointer(spec.Answer.ID)
+	g.parts, errs[2] = parsePointer(spec.Answer.Parts)
+	return g, errors.Join(errs[:]...)
+}
+
+// codeOf is the code of an answer that could be read.
+func (g *generic) codeOf(doc any) string {
+	for _, p := range g.code {
+		if code := p.text(doc); code != "" {
+			return code
+		}
+	}
+	return ""
 }
 
 func (g *generic) plain() bool { return !g.spec.Templates }
@@ -55,19 +73,19 @@ func (g *generic) values(m *care.Message, to, text string) map[string]string {
 	if g.spec.Signature == "none" && g.plain() {
 		text = Compose(WithNotice(string(m.Text), m.Class, StyleFor(m.Country)), "", StyleFor(m.Country))
 	}
-	v := map[string]string{
-		"to": to, "text": text, "id": m.WireID(), "from": g.From, "signature": channels.OneLine(m.Signature), "country": m.Country,
-		"user": g.User, "password": g.Password, "timestamp": strconv.FormatInt(g.clock().Unix(), 10),
-	}
-	v["coding"], v["unicode"] = "0", "0"
-	if _, gsm := gsmLength(text); !gsm {
-		v["coding"], v["unicode"] = "8", "1"
-	}
+	v := g.account()
+	v["to"], v["text"], v["id"], v["signature"], v["country"] = to, text, m.WireID(), channels.OneLine(m.Signature), m.Country
+	v["callback"] = g.callbackURL(url.Values{"token": {g.provider.token()}, "carebell": {m.WireID()}}.Encode())
 	wide := make([]byte, 0, 2*len(text))
 	for _, unit := range utf16.Encode([]rune(text)) {
 		wide = binary.BigEndian.AppendUint16(wide, unit)
 	}
 	v["hex"] = hex.EncodeToString(wide)
+	if gsm, ok := gsmBytes(text); ok {
+		v["coding"], v["unicode"], v["smpp_hex"] = "0", "0", hex.EncodeToString(gsm)
+	} else {
+		v["coding"], v["unicode"], v["smpp_hex"] = "8", "1", v["hex"]
+	}
 	if t := g.template(m); t.Template != "" {
 		v["template"] = t.Template
 		for name, value := range t.Params {
@@ -75,6 +93,13 @@ func (g *generic) values(m *care.Message, to, text string) map[string]string {
 		}
 		if params, err := json.Marshal(t.Params); err == nil {
 			v["params"] = string(params)
+		}
+		list := []string{}
+		for _, name := range t.Order {
+			list = append(list, t.Params[name])
+		}
+		if params, err := json.Marshal(list); err == nil {
+			v["params_list"] = string(params)
 		}
 	}
 	return v
@@ -85,91 +110,36 @@ func (g *generic) send(ctx context.Context, m *care.Message, text string) (outco
 	if err != nil {
 		return outcome{}, err
 	}
-	values := g.values(m, to, text)
-	header := http.Header{"User-Agent": {"carebell"}}
-	for name, value := range g.spec.Headers {
-		header.Set(name, value)
-	}
-	escape := escapes[g.spec.Format]
-	var body []byte
-	if g.spec.Body != "" {
-		body = []byte(fill(g.spec.Body, func(name string) string {
-			if name == "params" && g.spec.Format == "json" {
-				return values[name]
-			}
-			return escape(values[name])
-		}))
-		if header.Get("Content-Type") == "" {
-			header.Set("Content-Type", map[string]string{
-				"json": "application/json", "form": "application/x-www-form-urlencoded", "xml": "text/xml; charset=utf-8", "text": "text/plain; charset=utf-8",
-			}[g.spec.Format])
-		}
-	}
+	r := *g.request
 	if g.spec.Idempotency != "" {
-		header.Set(g.spec.Idempotency, m.WireID())
+		r.headers = maps.Clone(r.headers)
+		if r.headers == nil {
+			r.headers = map[string]string{}
+		}
+		r.headers[g.spec.Idempotency] = m.WireID()
 	}
-	target := fill(g.url, func(name string) string { return escapeURL(values[name]) })
-	g.authorize(header, target, body, values)
-	a, err := g.client.Do(ctx, &httpclient.Request{Method: g.spec.Method, URL: target, Header: header, Body: body})
+	a, err := g.call(ctx, &r, g.values(m, to, text))
 	if err != nil {
 		return outcome{}, err
 	}
 	return g.read(a)
 }
 
-var algorithms = map[string]func() hash.Hash{"sha256": sha256.New, "sha1": sha1.New, "sha512": sha512.New, "md5": md5.New}
-
-func (g *generic) authorize(header http.Header, target string, body []byte, values map[string]string) {
-	auth := g.spec.Auth
-	switch auth.Kind {
-	case "bearer":
-		header.Set("Authorization", "Bearer "+g.Password)
-	case "basic":
-		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(g.User+":"+g.Password)))
-	case "header":
-		header.Set(auth.Header, auth.Prefix+g.Password)
-	case "hmac":
-		text := fill(auth.Text, func(name string) string {
-			switch name {
-			case "body":
-				return string(body)
-			case "method":
-				return g.spec.Method
-			case "path":
-				if u, err := url.Parse(target); err == nil {
-					return u.RequestURI()
-				}
-			}
-			return values[name]
-		})
-		mac := hmac.New(algorithms[auth.Algorithm], []byte(g.Password))
-		mac.Write([]byte(text))
-		sum := mac.Sum(nil)
-		signed := hex.EncodeToString(sum)
-		if auth.Encoding == "base64" {
-			signed = base64.StdEncoding.EncodeToString(sum)
-		}
-		header.Set(auth.Header, auth.Prefix+signed)
-		if strings.Contains(auth.Text, "{timestamp}") && header.Get("X-Timestamp") == "" {
-			header.Set("X-Timestamp", values["timestamp"])
-		}
-	}
-}
-
 // read classes an answer: by its code if the file says where that is, else by the HTTP status.
 func (g *generic) read(a *httpclient.Answer) (outcome, error) {
 	status := "http " + strconv.Itoa(a.Status)
 	yes := slices.Contains(g.spec.Answer.Status, a.Status)
-	doc, err := decode(a.Body)
+	doc, err := document(a.Body, g.spec.Answer.Format, g.pattern)
 	code := ""
-	if err == nil && g.code != nil {
-		code = g.code.text(doc)
+	if err == nil {
+		code = g.codeOf(doc)
 	}
 	if kind, listed := g.meaning[status]; listed && code == "" {
 		return outcome{}, g.refusal(kind, status, a)
 	}
+	_, silent := g.meaning[""] // an answer without a code is a yes
 	switch {
-	case g.code == nil && yes:
+	case g.code == nil && yes, silent && code == "" && yes && err == nil:
 	case g.code == nil:
 		return outcome{}, statusError(a, g.clock())
 	case code == "" && a.Status >= 200 && a.Status < 300:
@@ -177,7 +147,7 @@ func (g *generic) read(a *httpclient.Answer) (outcome, error) {
 	case code == "":
 		return outcome{}, statusError(a, g.clock())
 	default:
-		kind, listed := g.meaning[code]
+		kind, listed := g.meaning.find(code)
 		if !listed && a.Status >= 300 {
 			e := statusError(a, g.clock())
 			e.Code = short(code)

@@ -17,7 +17,7 @@ func (g *generic) callback(in *inbound) (*Callback, error) {
 	c := &Callback{ContentType: "text/plain; charset=utf-8"}
 	if spec := g.spec.Receipts; spec != nil {
 		for _, entry := range entries(in, spec.Format, spec.List) {
-			if r, ok := g.readReceipt(spec, entry); ok {
+			if r, ok := g.readReceipt(spec, entry); ok && r.ID+r.ProviderID != "" {
 				c.Receipts = append(c.Receipts, r)
 			}
 		}
@@ -50,21 +50,32 @@ func at(where string, entry any) string {
 	return p.text(entry)
 }
 
-// entries returns the reports of a callback, each as JSON would hold it.
+// entries returns the reports of a callback, each as JSON would hold it. What our own URL says stands in every form.
 func entries(in *inbound, format, list string) []any {
 	switch format {
 	case "form":
-		return fields(in.form())
+		posted := in.form()
+		for name, values := range in.query {
+			if _, there := posted[name]; !there && len(posted) > 0 {
+				posted[name] = values
+			}
+		}
+		return fields(posted)
 	case "query":
 		return fields(in.query)
 	}
 	if in.Method != http.MethodPost {
 		return nil
 	}
-	doc, err := decode(in.body)
+	doc, err := document(in.body, format, nil)
 	if err != nil {
 		return nil
 	}
+	return listed(doc, list)
+}
+
+// listed returns the entries at a pointer: those of the array there, or what is there.
+func listed(doc any, list string) []any {
 	p, err := parsePointer(list)
 	if err != nil {
 		return nil
@@ -96,22 +107,22 @@ func (g *generic) readReceipt(spec *ReceiptSpec, entry any) (care.Receipt, bool)
 	r.Parts = number(at(spec.Parts, entry))
 	r.Code = short(at(spec.Code, entry))
 	switch {
-	case r.ID == "" && r.ProviderID == "":
+	case status == "":
 		return r, false
 	case slices.Contains(spec.Delivered, status):
 		r.State = care.StateDelivered
-	case slices.Contains(spec.Failed, status):
+	case slices.Contains(spec.Pending, status):
+		r.State = care.StateSent
+	case slices.Contains(spec.Failed, status), slices.Contains(spec.Failed, "*"): // any other
 		r.State = care.StateUndelivered
 		if r.Code == "" {
 			r.Code = short(status)
 		}
-		kind, listed := g.meaning[r.Code]
+		kind, listed := g.meaning.find(r.Code)
 		if !listed || kind == "" {
 			kind = carrierCodes.kind(r.Code)
 		}
 		r.Kind = kind
-	case slices.Contains(spec.Pending, status):
-		r.State = care.StateSent
 	default:
 		return r, false
 	}

@@ -52,6 +52,32 @@ var septets = func() map[rune]int {
 	return m
 }()
 
+// gsmCodes are the characters of the alphabet in the order of their codes, with the escape at 0x1b, and what stands behind an escape.
+var gsmCodes, gsmBehindEscape = func() (map[rune]byte, map[rune]byte) {
+	basic := map[rune]byte{}
+	for i, r := range []rune(gsmBasic) {
+		if i >= 0x1b {
+			i++
+		}
+		basic[r] = byte(i)
+	}
+	return basic, map[rune]byte{'\f': 0x0a, '^': 0x14, '{': 0x28, '}': 0x29, '\\': 0x2f, '[': 0x3c, '~': 0x3d, ']': 0x3e, '|': 0x40, '€': 0x65}
+}()
+
+// gsmBytes writes a text in the GSM alphabet, one septet a byte as SMPP has it; false = a character is not in it.
+func gsmBytes(text string) (out []byte, ok bool) {
+	for _, r := range text {
+		if b, basic := gsmCodes[r]; basic {
+			out = append(out, b)
+		} else if b, extended := gsmBehindEscape[r]; extended {
+			out = append(out, 0x1b, b)
+		} else {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
 // StyleFor returns how messages to a country (ISO 3166-1 alpha-2; "" = China) are counted.
 func StyleFor(country string) Style {
 	switch strings.ToUpper(country) {

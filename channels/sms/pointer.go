@@ -29,6 +29,20 @@ func parsePointer(s string) (pointer, error) {
 	return p, nil
 }
 
+// parsePointers reads pointers that stand in for each other: "/a || /b".
+func parsePointers(s string) (all []pointer, err error) {
+	for _, one := range strings.Split(s, " || ") {
+		p, err := parsePointer(one)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
 // find returns the value at a pointer.
 func (p pointer) find(doc any) (any, bool) {
 	for _, token := range p {

@@ -121,8 +121,8 @@ func (s *Sender) driver(p provider) (gateway, error) {
 	if driver := drivers[p.Driver]; driver != nil {
 		return driver(p)
 	}
-	if s.cfg.Files == nil || s.cfg.Decode == nil {
-		return nil, errors.New("there is no such gateway; there are kannel, twilio, vonage, aliyun, tencent and the files of the book's gateways folder")
+	if s.cfg.Decode == nil {
+		return nil, errors.New("there is no such gateway; there are " + known())
 	}
 	spec, err := ReadGateway(s.cfg.Files, s.cfg.Decode, p.Driver)
 	if err != nil {

@@ -1,15 +1,15 @@
 package sms
 
 import (
+	"embed" // the shipped files
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,7 +18,7 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// Spec is a gateway file of the care book. The package comment describes its fields.
+// Spec is a gateway file. docs/gateways.md describes its fields.
 type Spec struct {
 	Method      string            `yaml:"method"`
 	URL         string            `yaml:"url"`
@@ -34,6 +34,9 @@ type Spec struct {
 	Codes       CodeSets          `yaml:"codes"`
 	Receipts    *ReceiptSpec      `yaml:"receipts"`
 	Replies     *ReplySpec        `yaml:"replies"`
+	Status      *StatusSpec       `yaml:"status"`
+	Balance     *BalanceSpec      `yaml:"balance"`
+	Token       *TokenSpec        `yaml:"token"`
 }
 
 // Auth is how a gateway wants to know us.
@@ -44,14 +47,19 @@ type Auth struct {
 	Algorithm string `yaml:"algorithm"`
 	Encoding  string `yaml:"encoding"`
 	Prefix    string `yaml:"prefix"`
+
+	Values  []Step            `yaml:"values"`  // placeholders that are computed, each from those before it
+	Headers map[string]string `yaml:"headers"` // of kind signed: texts with placeholders
 }
 
 // AnswerSpec says where things are in a gateway's answer.
 type AnswerSpec struct {
-	Status []int  `yaml:"status"`
-	Code   string `yaml:"code"`
-	ID     string `yaml:"id"`
-	Parts  string `yaml:"parts"`
+	Status  []int  `yaml:"status"`
+	Format  string `yaml:"format"`  // json, xml, form or text
+	Pattern string `yaml:"pattern"` // of a text: its named groups are its fields
+	Code    string `yaml:"code"`
+	ID      string `yaml:"id"`
+	Parts   string `yaml:"parts"`
 }
 
 // CodeSets lists codes by what they mean.
@@ -96,15 +104,42 @@ var gatewayName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 // BuiltIn reports whether a gateway is part of this package. A file must not take its name.
 func BuiltIn(name string) bool { return drivers[name] != nil }
 
-// ReadGateway reads gateways/<name>.yaml of a care book. An error names the field, and for YAML the line and column.
+// shipped are gateway files that need no book. A file of the book with the same name takes its place.
+//
+//go:embed gateways/*.yaml
+var shipped embed.FS
+
+// gatewayFile reads the file that describes a gateway: the book's, else the one that is shipped.
+func gatewayFile(files fs.FS, file string) (raw []byte, err error) {
+	err = fs.ErrNotExist
+	if files != nil {
+		raw, err = fs.ReadFile(files, file)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		raw, err = shipped.ReadFile(file)
+	}
+	return raw, err
+}
+
+// known names the gateways that need no file of the book.
+func known() string {
+	names := slices.Sorted(maps.Keys(drivers))
+	for _, file := range gatewayFiles(shipped) {
+		names = append(names, strings.TrimSuffix(path.Base(file), ".yaml"))
+	}
+	return strings.Join(names, ", ") + " and the files of the book's gateways folder"
+}
+
+// ReadGateway reads gateways/<name>.yaml of a care book, or the one that is shipped. An error names the field, and for YAML the line and
+// column.
 func ReadGateway(files fs.FS, decode care.FileDecoder, name string) (*Spec, error) {
 	if !gatewayName.MatchString(name) || BuiltIn(name) {
 		return nil, errors.New("a gateway file is named with small letters, digits and hyphens, and not like a gateway that is built in")
 	}
 	file := gatewaysFolder + "/" + name + ".yaml"
-	raw, err := fs.ReadFile(files, file)
+	raw, err := gatewayFile(files, file)
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read; there are kannel, twilio, vonage, aliyun, tencent and the files of the book's gateways folder", file)
+		return nil, fmt.Errorf("%s cannot be read; there are %s", file, known())
 	}
 	var s Spec
 	if _, problems := decode(file, raw, &s); len(problems) > 0 {
@@ -122,172 +157,16 @@ func ReadGateway(files fs.FS, decode care.FileDecoder, name string) (*Spec, erro
 
 var placeholder = regexp.MustCompile(`\{([a-z_]+(?::[^{}]{1,64})?)\}`)
 
-var placeholders = []string{
-	"to", "text", "id", "from", "signature", "country", "user", "password", "timestamp", "template", "params", "body", "method", "path",
-	"hex", "coding", "unicode",
-}
-
-// defect is something in a gateway file that could not work.
-type defect struct {
-	field string // as a path: auth.kind
-	what  string
-}
-
-// defects gathers what could not work, all of it.
-type defects []defect
-
-func (d *defects) add(field, format string, args ...any) {
-	*d = append(*d, defect{field, fmt.Sprintf(format, args...)})
-}
-
-func (d *defects) oneOf(field, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		d.add(field, "%q is none of %s", value, strings.TrimPrefix(strings.Join(allowed, ", "), ", "))
+// Placeholders by where they may stand: those of the account and the moment everywhere, those of a message in the request that sends it,
+// and those of a written request where it is signed.
+var (
+	ofAccount = []string{"user", "password", "from", "timestamp", "date", "datetime", "utc", "nonce"}
+	ofMessage = []string{
+		"to", "text", "id", "signature", "country", "template", "params", "params_list", "hex", "smpp_hex", "coding", "unicode", "callback",
 	}
-}
-
-// pointers checks JSON pointers, by their fields.
-func (d *defects) pointers(where string, all map[string]string) {
-	for _, field := range slices.Sorted(maps.Keys(all)) {
-		if _, err := parsePointer(all[field]); err != nil {
-			d.add(where+"."+field, "%v", err)
-		}
-	}
-}
-
-// err joins the defects of a file.
-func (d defects) err() error {
-	all := make([]error, len(d))
-	for i, one := range d {
-		all[i] = errors.New(one.field + ": " + one.what)
-	}
-	return errors.Join(all...)
-}
-
-// check fills in the defaults and finds what could not work.
-func (s *Spec) check() defects {
-	var d defects
-	s.defaults()
-	u, err := url.Parse(placeholder.ReplaceAllString(s.URL, "x"))
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		d.add("url", "write a whole http(s) URL")
-	} else if i := strings.IndexByte(s.URL, '{'); i >= 0 && !strings.Contains(s.URL[strings.Index(s.URL, "://")+3:max(i, strings.Index(s.URL, "://")+3)], "/") {
-		d.add("url", "no placeholder may stand in the host")
-	}
-	d.oneOf("method", s.Method, http.MethodGet, http.MethodPost, http.MethodPut)
-	d.oneOf("format", s.Format, "json", "form", "xml", "text")
-	d.oneOf("number", s.Number, "e164", "digits", "national")
-	d.oneOf("signature", s.Signature, "add", "none")
-	d.oneOf("auth.kind", s.Auth.Kind, "", "bearer", "basic", "header", "hmac")
-	d.oneOf("auth.algorithm", s.Auth.Algorithm, "sha256", "sha1", "sha512", "md5")
-	d.oneOf("auth.encoding", s.Auth.Encoding, "hex", "base64")
-	s.checkTexts(&d)
-	s.checkHeaders(&d)
-	s.checkAnswer(&d)
-	if s.Receipts != nil {
-		s.Receipts.check(&d)
-	}
-	if s.Replies != nil {
-		s.Replies.check(&d)
-	}
-	return d
-}
-
-func (s *Spec) defaults() {
-	set := func(p *string, v string) {
-		if *p == "" {
-			*p = v
-		}
-	}
-	s.Method = strings.ToUpper(s.Method)
-	if s.Body == "" {
-		set(&s.Method, http.MethodGet)
-	}
-	set(&s.Method, http.MethodPost)
-	set(&s.Format, "json")
-	set(&s.Number, "e164")
-	set(&s.Signature, "add")
-	set(&s.Auth.Algorithm, "sha256")
-	set(&s.Auth.Encoding, "hex")
-	if len(s.Answer.Status) == 0 {
-		s.Answer.Status = []int{200, 201, 202}
-	}
-}
-
-// checkTexts knows every placeholder, and tries the body with hostile values.
-func (s *Spec) checkTexts(d *defects) {
-	for _, one := range []struct{ field, text string }{{"url", s.URL}, {"body", s.Body}, {"auth.text", s.Auth.Text}} {
-		for _, found := range placeholder.FindAllStringSubmatch(one.text, -1) {
-			name, _, param := strings.Cut(found[1], ":")
-			signing := name == "body" || name == "method" || name == "path"
-			template := name == "template" || name == "params" || param
-			switch {
-			case (!slices.Contains(placeholders, name) && (!param || name != "param")) || (signing && one.field != "auth.text"):
-				d.add(one.field, "unknown placeholder {%s}", found[1])
-			case template && !s.Templates:
-				d.add(one.field, "{%s} is empty in a gateway that takes plain text: write templates: true, or leave it out", found[1])
-			}
-		}
-	}
-	whole := s.URL + s.Body
-	if !strings.Contains(whole, "{to}") {
-		d.add("body", "the recipient {to} is missing")
-	}
-	if !s.Templates && !strings.Contains(whole, "{text}") && !strings.Contains(whole, "{hex}") {
-		d.add("body", "the text {text} is missing; a gateway of approved templates says templates: true")
-	}
-	if s.Templates && !strings.Contains(whole, "{template}") {
-		d.add("body", "the code of the approved template, {template}, is missing")
-	}
-	if s.Body != "" && s.Method == http.MethodGet {
-		d.add("method", "a GET has no body; put the placeholders into the url")
-	}
-	if s.Body != "" {
-		s.checkBody(d)
-	}
-}
-
-// checkBody tries a body with hostile values.
-func (s *Spec) checkBody(d *defects) {
-	filled := func(value string) string {
-		return fill(s.Body, func(name string) string {
-			if name == "params" && s.Format == "json" {
-				return `{"a":"b"}`
-			}
-			return escapes[s.Format](value)
-		})
-	}
-	looksXML := strings.HasPrefix(strings.TrimSpace(s.Body), "<")
-	for name, value := range s.Headers {
-		looksXML = looksXML || strings.EqualFold(name, "Content-Type") && strings.Contains(strings.ToLower(value), "xml")
-	}
-	switch {
-	case s.Format == "json" && !json.Valid([]byte(filled("\"}\n\\"))):
-		d.add("body", "this is no JSON with the placeholders inside of quotes ({params} without)")
-	case s.Format == "text" && looksXML:
-		d.add("format", "write xml: in a text nothing is escaped, and a name with < could add a recipient")
-	case s.Format == "xml" && (strings.Contains(s.Body, "<![CDATA[") || strings.Contains(s.Body, "<!--") || elements(filled(`</x>"'&`)) == 0 || elements(filled(`</x>"'&`)) != elements(filled("x"))):
-		d.add("body", "this is no XML with the placeholders in elements or quoted attributes (without CDATA and comments)")
-	}
-}
-
-// elements counts the elements of a document, 0 if it is none.
-func elements(doc string) (n int) {
-	in := xml.NewDecoder(strings.NewReader(doc))
-	in.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
-	for {
-		switch token, err := in.Token(); {
-		case errors.Is(err, io.EOF):
-			return n
-		case err != nil:
-			return 0
-		default:
-			if _, ok := token.(xml.StartElement); ok {
-				n++
-			}
-		}
-	}
-}
+	ofQuestion = []string{"to", "id", "provider_id", "country"}
+	ofRequest  = []string{"body", "method", "path", "host"}
+)
 
 // params are the parameters that the file asks of every approved template by name.
 func (s *Spec) params() []string {
@@ -298,56 +177,6 @@ func (s *Spec) params() []string {
 		}
 	}
 	return all
-}
-
-func (s *Spec) checkHeaders(d *defects) {
-	check := func(field, name string) {
-		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" || name == "" {
-			d.add(field, "%q is no header name", name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
-		check("headers", name)
-		if strings.ContainsAny(s.Headers[name], "\r\n\x00") {
-			d.add("headers."+name, "the value has a line end")
-		}
-	}
-	if s.Idempotency != "" {
-		check("idempotency_header", s.Idempotency)
-	}
-	if s.Auth.Header != "" {
-		check("auth.header", s.Auth.Header)
-	}
-	if (s.Auth.Kind == "header" || s.Auth.Kind == "hmac") && s.Auth.Header == "" {
-		d.add("auth.header", "name the header")
-	}
-	if s.Auth.Kind == "hmac" && s.Auth.Text == "" {
-		d.add("auth.text", "say what is signed, e.g. \"{timestamp}.{body}\"")
-	}
-}
-
-func (s *Spec) checkAnswer(d *defects) {
-	for _, status := range s.Answer.Status {
-		if status < 200 || status > 299 {
-			d.add("answer.status", "%d is no success; codes has room for \"http %d\"", status, status)
-		}
-	}
-	d.pointers("answer", map[string]string{"code": s.Answer.Code, "id": s.Answer.ID, "parts": s.Answer.Parts})
-	if s.Answer.Code != "" && len(s.Codes.Success) == 0 {
-		d.add("codes.success", "name the codes that mean yes")
-	}
-	if s.Answer.Code == "" && len(s.Codes.Success) > 0 {
-		d.add("answer.code", "say where the code is")
-	}
-	seen := map[string]bool{}
-	for _, set := range s.Codes.sets() {
-		for _, code := range set.codes {
-			if seen[code] {
-				d.add("codes."+set.name, "%q is there twice", code)
-			}
-			seen[code] = true
-		}
-	}
 }
 
 type codeSet struct {
@@ -377,31 +206,6 @@ func (c *CodeSets) meanings() codes {
 		}
 	}
 	return out
-}
-
-func (r *ReceiptSpec) check(d *defects) {
-	if r.Format == "" {
-		r.Format = "json"
-	}
-	d.oneOf("receipts.format", r.Format, "json", "form", "query")
-	if r.ID == "" && r.ProviderID == "" {
-		d.add("receipts.id", "say where the message's id is, or the gateway's as provider_id")
-	}
-	if r.Status == "" || len(r.Delivered) == 0 || len(r.Failed) == 0 {
-		d.add("receipts.status", "say where the status is, and which ones mean delivered and failed")
-	}
-	d.pointers("receipts", map[string]string{"list": r.List, "id": r.ID, "provider_id": r.ProviderID, "status": r.Status, "code": r.Code, "parts": r.Parts})
-}
-
-func (r *ReplySpec) check(d *defects) {
-	if r.Format == "" {
-		r.Format = "json"
-	}
-	d.oneOf("replies.format", r.Format, "json", "form", "query")
-	if r.From == "" || r.Text == "" {
-		d.add("replies.from", "say where the number and the text are")
-	}
-	d.pointers("replies", map[string]string{"list": r.List, "from": r.From, "to": r.To, "text": r.Text, "id": r.ID})
 }
 
 // fill replaces the placeholders of a text.

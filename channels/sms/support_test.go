@@ -2,6 +2,7 @@ package sms_test
 
 import (
 	"crypto/hmac"
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
@@ -25,4 +26,9 @@ func twilioSign(token, target string, form url.Values) string {
 		mac.Write([]byte(k + form.Get(k)))
 	}
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+func md5Hex(text string) string {
+	sum := md5.Sum([]byte(text))
+	return hex.EncodeToString(sum[:])
 }

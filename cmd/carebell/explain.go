@@ -225,6 +225,10 @@ func (t *teller) vehicles() error {
 		t.T("explain.column.readings"), t.T("explain.column.baseline"), t.T("explain.column.by_date"), t.T("explain.column.by_km"),
 		t.T("explain.column.service_due"), "10–90 %",
 	}
+	per := 1.0
+	if t.x.Miles {
+		header[3], per = t.T("explain.column.mi_a_day"), care.KMPerMile
+	}
 	var cells [][]string
 	for _, v := range t.x.Vehicles {
 		row := []string{strings.TrimSpace(v.ID + " " + v.Model), or(v.DeliveredOn.String()), or(v.LastVisit.String())}
@@ -234,7 +238,7 @@ func (t *teller) vehicles() error {
 		if f := v.Forecast; f == nil {
 			row = append(row, "–", "–", "–", "–", "–", t.T("explain.car.no_forecast"), "–")
 		} else {
-			row = append(row, strconv.FormatFloat(f.Rate, 'f', 1, 64), t.readings(f), f.Baseline.String(), or(f.DateRuleOn.String()), or(f.KMRuleOn.String()),
+			row = append(row, strconv.FormatFloat(f.Rate/per, 'f', 1, 64), t.readings(f), f.Baseline.String(), or(f.DateRuleOn.String()), or(f.KMRuleOn.String()),
 				t.due(f), span(f.Low, f.High))
 		}
 		if !v.Appointment.IsZero() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/daemon"
 	"github.com/carebell/carebell/service/feedback"
 	"github.com/carebell/carebell/service/operate"
@@ -56,6 +57,9 @@ func (s *session) examine(ctx context.Context, tell func(store.Finding)) {
 	cancel()
 	doctor := operate.Doctor{
 		Settings: s.env.Settings, Now: s.env.Now, Store: s.store, StoreErr: err, Gateways: s.env.Gateways, Senders: s.env.OpenSenders,
+	}
+	if tag, err := language(""); err == nil {
+		doctor.Words = texts.For(tag)
 	}
 	doctor.Run(ctx, tell)
 	for _, c := range feedback.Callbacks(s.env.Settings) {

@@ -18,10 +18,11 @@ import (
 
 // session is what a command works with: the settings, the care book, and Redis for those who need it.
 type session struct {
-	env   *daemon.Env
-	book  func() (*carebook.Compiled, error) // read when it is first asked for
-	store *store.Store                       // nil until connect
-	who   care.Principal
+	env      *daemon.Env
+	book     func() (*carebook.Compiled, error) // read when it is first asked for
+	readBook func() (*carebook.Compiled, error) // anew
+	store    *store.Store                       // nil until connect
+	who      care.Principal
 }
 
 // start reads the settings. dir is the folder of --book; "" is CARE_BOOK, else the default book.
@@ -34,12 +35,10 @@ func start(cmd *cobra.Command, dir string) (*session, error) {
 		dir = settings.Book
 	}
 	env := &daemon.Env{Settings: settings, Log: newLog(cmd, settings), Now: time.Now, Version: version}
-	return &session{
-		env: env, who: care.CommandLine(),
-		book: sync.OnceValues(func() (*carebook.Compiled, error) {
-			return carebook.Open(carebook.FromSettings(settings, dir, time.Now))
-		}),
-	}, nil
+	read := func() (*carebook.Compiled, error) {
+		return carebook.Open(carebook.FromSettings(settings, dir, time.Now))
+	}
+	return &session{env: env, who: care.CommandLine(), book: sync.OnceValues(read), readBook: read}, nil
 }
 
 // connect opens Redis. A command changes a little and is watched by a person, so it does not refuse a Redis that the daemon would: doctor

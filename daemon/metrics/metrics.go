@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler/sweep"
 	"github.com/carebell/carebell/store"
@@ -49,6 +50,8 @@ type Metrics struct {
 	paused         *prometheus.GaugeVec
 	brake          *prometheus.GaugeVec
 	EventsDropped  prometheus.Counter
+	balance        *prometheus.GaugeVec
+	balanceLow     *prometheus.GaugeVec
 
 	shown                sync.Mutex
 	pausedNow, brakesNow map[string]float64
@@ -111,7 +114,7 @@ func New(version string) *Metrics {
 		gateways:       counters("carebell_gateway_attempts_total", "Tries by gateway; kind is accepted, or why not.", "channel", "gateway", "kind"),
 		fenced:         counter("carebell_outcomes_fenced_total", "Outcomes refused because another replica had taken the message over."),
 		dropped:        counter("carebell_outcomes_dropped_total", "Outcomes that could not be recorded before the daemon ended."),
-		deferred:       counters("carebell_gateway_deferred_total", "Messages that went back to the queue for a while; why is full, resting or domain.", "channel", "gateway", "why"),
+		deferred:       counters("carebell_gateway_deferred_total", "Messages that went back to the queue for a while; why is full, resting, domain or warmup.", "channel", "gateway", "why"),
 		sendSeconds:    histograms("carebell_send_seconds", "How long one attempt took.", prometheus.ExponentialBuckets(0.001, 2.5, 12), "channel"),
 		lagSeconds:     histograms("carebell_lag_seconds", "From when a message could first have gone to the provider's yes.", prometheus.ExponentialBuckets(0.01, 4, 12), "channel"),
 		queue:          gauges("carebell_queue_messages", "Messages in the queue.", "lane", "state"),
@@ -129,6 +132,8 @@ func New(version string) *Metrics {
 		reloadOK:       gauge("carebell_book_last_reload_successful", "1 if the care book was taken when it was last read, 0 if an older one goes on."),
 		paused:         gauges("carebell_paused", "1 while a pause stands.", "scope"),
 		brake:          gauges("carebell_brake_engaged", "1 while the brake holds back a surge until an operator says go.", "dealer", "program"),
+		balance:        gauges("carebell_gateway_balance", "What an SMS account is worth, where its gateway can be asked; on the leader.", "gateway"),
+		balanceLow:     gauges("carebell_gateway_balance_low", "Below what an SMS account's balance somebody should act.", "gateway"),
 		EventsDropped:  counter("carebell_webhook_events_dropped_total", "Events for CARE_WEBHOOK_URL that were given up."),
 	}
 	signals := counters("carebell_signals_total", "Signals of other systems; result is taken, again (the same one as before), or why not.", "result")
@@ -307,6 +312,16 @@ func (m *Metrics) Deferred(ch care.Channel, gateway, why string) {
 	m.deferred.WithLabelValues(string(ch), gateway, why).Inc()
 }
 
+// Balances shows what accounts are worth, and nothing of those that are not named.
+func (m *Metrics) Balances(all []sms.Balance) {
+	m.balance.Reset()
+	m.balanceLow.Reset()
+	for _, b := range all {
+		m.balance.WithLabelValues(b.Gateway).Set(b.Value)
+		m.balanceLow.WithLabelValues(b.Gateway).Set(b.Low)
+	}
+}
+
 // GatewaysOf makes the series of the gateways exist.
 func (m *Metrics) GatewaysOf(all map[care.Channel][]delivery.Gateway) {
 	for ch, gateways := range all {
@@ -314,7 +329,7 @@ func (m *Metrics) GatewaysOf(all map[care.Channel][]delivery.Gateway) {
 			for _, kind := range kinds {
 				m.gateways.WithLabelValues(string(ch), g.Name, kindName(kind))
 			}
-			for _, why := range []string{delivery.WhyFull, delivery.WhyResting, delivery.WhyDomain} {
+			for _, why := range []string{delivery.WhyFull, delivery.WhyResting, delivery.WhyDomain, delivery.WhyWarmup} {
 				m.deferred.WithLabelValues(string(ch), g.Name, why)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/delivery"
 )
 
@@ -34,6 +35,7 @@ func TestMetricsAreThoseOfTheList(t *testing.T) {
 	m := New("test")
 	m.messages.WithLabelValues("p", "email", "sent")
 	m.brake.WithLabelValues("d", "p")
+	m.Balances([]sms.Balance{{Gateway: "infobip", Value: 9.5, Low: 10}})
 	m.GatewaysOf(map[care.Channel][]delivery.Gateway{care.SMS: {{Name: "kannel"}}})
 	families, err := m.registry.Gather()
 	if err != nil {

@@ -6,6 +6,7 @@ package brake
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -55,14 +56,17 @@ type Tally struct {
 	usual     map[Program]float64
 }
 
-// NewTally returns one that knows what was announced.
-func NewTally(list []care.Announcement) *Tally {
+// NewTally returns one that knows what was announced, and goes on from what an earlier one counted (nil: from nothing).
+func NewTally(list []care.Announcement, before *Tally) *Tally {
 	t := &Tally{
 		days: map[programDay]int{}, announced: map[programDay][]care.Announcement{}, usual: map[Program]float64{}, Surges: map[Program]*care.Surge{},
 	}
 	for _, a := range list {
 		key := programDay{Program{a.Dealer, a.Program}, a.Day}
 		t.announced[key] = append(t.announced[key], a)
+	}
+	if before != nil {
+		maps.Copy(t.days, before.days)
 	}
 	return t
 }
@@ -99,6 +103,13 @@ func (t *Tally) Admit(ctx context.Context, b Store, o *care.Occurrence, day care
 	}
 	t.days[at] = n
 	return true, nil
+}
+
+// Recount returns a tally with the surges of this one and the counts of another.
+func (t *Tally) Recount(counted *Tally) *Tally {
+	out := *t
+	out.days = counted.days
+	return &out
 }
 
 func (t *Tally) hold(key Program, o *care.Occurrence, day care.Date, planned, allowed int) {

@@ -113,12 +113,20 @@ func (k *Index) Close() {
 	}
 }
 
-func (k *Index) name(i uint32) string {
+func (k *Index) name(i uint32) string { return string(k.bytes(i)) }
+
+func (k *Index) bytes(i uint32) []byte {
 	from := uint32(0)
 	if i > 0 {
 		from = k.ends[i-1]
 	}
-	return string(k.names[from:k.ends[i]])
+	return k.names[from:k.ends[i]]
+}
+
+// first returns the place of a key, or where it would be.
+func (k *Index) first(key uint64) int {
+	at, _ := slices.BinarySearch(k.keys, key)
+	return at
 }
 
 // In reports whether a customer belongs to a group.
@@ -136,18 +144,57 @@ func (k *Index) Groups() [][]string {
 	return out
 }
 
+// Stale reports whether so much was added since the index was closed that it is worth being built anew.
+func (k *Index) Stale() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.recent) > 1000+len(k.keys)/8
+}
+
+// Meet takes a customer into a closed index, as far as it does not know the keys as this one's, and returns what Of does.
+func (k *Index) Meet(id string, keys []uint64) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	shared := k.groups[id] != nil
+	for _, key := range keys {
+		mine, others := slices.Contains(k.recent[key], id), len(k.recent[key])
+		for i := k.first(key); i < len(k.keys) && k.keys[i] == key && others <= mostSharers; i++ {
+			mine = mine || string(k.bytes(k.who[i])) == id
+			others++
+		}
+		if !mine && others <= mostSharers {
+			k.recent[key] = append(k.recent[key], id)
+			others++
+		}
+		shared = shared || others > 1
+	}
+	if !shared {
+		return nil
+	}
+	return k.of(id, keys)
+}
+
 // Of returns the ids of those who share an address or a car with a customer as the record is now.
 func (k *Index) Of(id string, keys []uint64) []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.of(id, keys)
+}
+
+// sharers returns who has a key.
+func (k *Index) sharers(key uint64) []string {
+	var ids []string
+	from := k.first(key)
+	for i := from; i < len(k.keys) && k.keys[i] == key && i-from <= mostSharers; i++ {
+		ids = append(ids, k.name(k.who[i]))
+	}
+	return append(ids, k.recent[key]...)
+}
+
+func (k *Index) of(id string, keys []uint64) []string {
 	out := slices.Clone(k.groups[id])
 	for _, key := range keys {
-		var ids []string
-		from := sort.Search(len(k.keys), func(i int) bool { return k.keys[i] >= key })
-		for i := from; i < len(k.keys) && k.keys[i] == key && i-from <= mostSharers; i++ {
-			ids = append(ids, k.name(k.who[i]))
-		}
-		if ids = append(ids, k.recent[key]...); len(ids) <= mostSharers {
+		if ids := k.sharers(key); len(ids) <= mostSharers {
 			out = append(out, ids...)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 const announceFor = 14 * 24 * time.Hour // how far ahead the leader looks each night
 
 // seed counts what is in the queue already, or went.
-func (j *job) seed(f *care.Facts) {
+func (j *job) seed(tally *brake.Tally, f *care.Facts) {
 	p, now := j.planner, j.request.Now
 	for _, e := range f.Ledger {
 		when := care.Later(e.At, now)
@@ -24,7 +24,7 @@ func (j *job) seed(f *care.Facts) {
 			continue
 		}
 		if when.After(now.Add(-scheduler.Horizon)) && f.Customer != nil {
-			j.tally.Count(p.DealerName(f.Customer), e.Program, care.DateOf(when.In(p.Location(f.Customer))))
+			tally.Count(p.DealerName(f.Customer), e.Program, care.DateOf(when.In(p.Location(f.Customer))))
 		}
 	}
 }
@@ -47,8 +47,11 @@ func (j *job) brake(ctx context.Context, batch []*care.Facts, plans [][]*care.Oc
 				if err != nil {
 					return err
 				}
-				if counted[o.ID] = ok; !ok {
+				switch counted[o.ID] = ok; {
+				case !ok:
 					j.request.Held[o.ID], again = true, true
+				case j.counted != nil:
+					j.counted.Count(o.Dealer, o.Program, j.day(f, o))
 				}
 			}
 		}
@@ -97,6 +100,9 @@ func (s *Sweeper) announce(ctx context.Context, j *job) error {
 		return nil
 	}
 	ahead := &job{s: s, planner: j.planner, request: j.request}
+	if j.request.Peers == nil && !j.planner.NeedsPeers(now, now.Add(announceFor)) {
+		ahead.kin = j.kin
+	}
 	ahead.request.To, ahead.request.Held = now.Add(announceFor), map[string]bool{}
 	count := brake.Announcements{}
 	err := ahead.walk(ctx, func(batch []*care.Facts, plans [][]*care.Occurrence) error {

@@ -136,6 +136,7 @@ func (s *Sweeper) sweepAll(ctx context.Context, began time.Time) (*job, error) {
 	if err != nil {
 		return job, err
 	}
+	job.goOn(s.last)
 	err = job.walk(ctx, func(batch []*care.Facts, plans [][]*care.Occurrence) error {
 		if err := job.apply(ctx, batch, plans); err != nil {
 			return err
@@ -159,7 +160,7 @@ func (s *Sweeper) sweepAll(ctx context.Context, began time.Time) (*job, error) {
 // newJob prepares a sweep as of now, with what is stopped and what was announced.
 func (s *Sweeper) newJob(ctx context.Context) (*job, error) {
 	now, planner := s.cfg.Now(), s.cfg.Planner()
-	j := &job{s: s, planner: planner, tally: brake.NewTally(nil), progress: Progress{Began: now}}
+	j := &job{s: s, planner: planner, tally: brake.NewTally(nil, nil), progress: Progress{Began: now}}
 	op, err := s.cfg.Operators.Operator(ctx)
 	if err != nil {
 		return j, fmt.Errorf("read the operator's stops: %w", err)
@@ -173,46 +174,52 @@ func (s *Sweeper) newJob(ctx context.Context) (*job, error) {
 		if err != nil {
 			return j, fmt.Errorf("read what was announced: %w", err)
 		}
-		j.noted = noted
-		j.tally = brake.NewTally(list)
+		j.list, j.noted = list, noted
+		j.tally = brake.NewTally(list, nil)
 	}
 	return j, nil
 }
 
-// walk plans every customer and calls visit with them in batches. What messages of one customer depend on others is found in a pass
-// before.
-func (j *job) walk(ctx context.Context, visit func([]*care.Facts, [][]*care.Occurrence) error) error {
-	s := j.s
+// goOn takes over what the last sweep learnt of all customers, if that still holds: then one pass is enough.
+func (j *job) goOn(last *job) {
+	peers := j.planner.NeedsPeers(j.request.Now, j.request.To)
+	if last == nil || last.planner != j.planner || peers || last.kin == nil || last.kin.Stale() {
+		return
+	}
+	j.kin, j.tally, j.counted = last.kin, brake.NewTally(j.list, last.tally), brake.NewTally(nil, nil)
+}
+
+// visit is called with customers and their plans, in batches.
+type visit func([]*care.Facts, [][]*care.Occurrence) error
+
+// walk plans every customer. What messages of one customer depend on others is known from the last sweep, or is found in a pass before.
+func (j *job) walk(ctx context.Context, visit visit) error {
+	if j.kin != nil {
+		return j.once(ctx, visit)
+	}
 	if j.planner.NeedsPeers(j.request.Now, j.request.To) {
 		j.request.Peers = j.planner.NewPeers()
 	}
 	j.kin = j.planner.NewKin()
-	err := s.cfg.Source.Scan(ctx, func(batch []*care.Facts) error {
+	err := j.s.cfg.Source.Scan(ctx, func(batch []*care.Facts) error {
 		for _, f := range batch {
-			s.guard(f, func() { j.meet(f) })
+			j.s.guard(f, func() { j.meet(f) })
 		}
-		return s.rest(ctx, len(batch))
+		return j.s.rest(ctx, len(batch))
 	})
 	if err != nil {
 		return fmt.Errorf("look at households and capacity: %w", err)
 	}
 	j.kin.Close()
-	each := func(batch []*care.Facts) error {
-		plans := make([][]*care.Occurrence, len(batch))
-		j.plan(batch, plans)
-		if err := visit(batch, plans); err != nil {
-			return err
-		}
-		return s.rest(ctx, len(batch))
-	}
-	err = s.cfg.Source.Scan(ctx, func(batch []*care.Facts) error {
-		return each(slices.DeleteFunc(batch, func(f *care.Facts) bool { return j.kin.In(f.ID) }))
+	err = j.s.cfg.Source.Scan(ctx, func(batch []*care.Facts) error {
+		single := slices.DeleteFunc(batch, func(f *care.Facts) bool { return j.kin.In(f.ID) })
+		return j.each(ctx, single, len(single), visit)
 	})
 	if err != nil {
 		return err
 	}
 	for some := range slices.Chunk(j.kin.Groups(), 100) { // many in a trip, most are of two or three
-		facts, err := s.cfg.Source.Facts(ctx, slices.Concat(some...))
+		facts, err := j.s.cfg.Source.Facts(ctx, slices.Concat(some...))
 		if err != nil {
 			return fmt.Errorf("read households: %w", err)
 		}
@@ -221,11 +228,71 @@ func (j *job) walk(ctx context.Context, visit func([]*care.Facts, [][]*care.Occu
 			scheduler.Together(rest[:len(group)])
 			rest = rest[len(group):]
 		}
-		if err := each(facts); err != nil {
+		if err := j.each(ctx, facts, len(facts), visit); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// once reads everybody once. Those who share an address or a car, as the last sweep and the changes since know and as this one finds, are
+// planned together at the end; that changes what was planned of one before the other was met.
+func (j *job) once(ctx context.Context, visit visit) error {
+	var shared []string
+	err := j.s.cfg.Source.Scan(ctx, func(batch []*care.Facts) error {
+		single := batch[:0]
+		for _, f := range batch {
+			var others []string
+			j.s.guard(f, func() {
+				if j.counted != nil {
+					j.seed(j.counted, f)
+				}
+				others = j.kin.Meet(f)
+			})
+			if len(others) == 0 {
+				single = append(single, f)
+				continue
+			}
+			shared = append(shared, f.ID)
+		}
+		return j.each(ctx, single, len(single), visit)
+	})
+	if err != nil {
+		return err
+	}
+	for ids := range slices.Chunk(shared, replannedOnce) {
+		facts, err := j.s.cfg.Source.Facts(ctx, ids)
+		if err != nil {
+			return fmt.Errorf("read households: %w", err)
+		}
+		all, err := j.join(ctx, facts)
+		if err != nil {
+			return err
+		}
+		if err := j.each(ctx, all, len(facts), visit); err != nil {
+			return err
+		}
+	}
+	if j.counted != nil {
+		j.tally = j.tally.Recount(j.counted)
+	}
+	return nil
+}
+
+// each plans a batch, of which the first n were not counted yet.
+func (j *job) each(ctx context.Context, batch []*care.Facts, n int, visit visit) error {
+	for _, f := range batch[:n] {
+		j.progress.Customers++
+		if f.Err != nil || len(f.Defects) > 0 || len(j.planner.Defects(f)) > 0 {
+			j.progress.Defective++
+		}
+	}
+	plans := make([][]*care.Occurrence, len(batch))
+	j.plan(batch, plans)
+	if err := visit(batch, plans); err != nil {
+		return err
+	}
+	return j.s.rest(ctx, len(batch))
 }
 
 // meet takes in a customer before anybody is planned for good.
@@ -235,7 +302,7 @@ func (j *job) meet(f *care.Facts) {
 	}
 	j.kin.Add(f)
 	if j.tally != nil {
-		j.seed(f)
+		j.seed(j.tally, f)
 	}
 }
 
@@ -253,7 +320,9 @@ type job struct {
 	s        *Sweeper
 	planner  *scheduler.Planner
 	request  scheduler.Request
+	list     []care.Announcement
 	tally    *brake.Tally
+	counted  *brake.Tally   // what this sweep finds, where tally goes on from the last one's; nil else
 	noted    time.Time      // when the leader last announced the coming days
 	kin      *scheduler.Kin // who shares an address or a car with whom
 	progress Progress
@@ -266,10 +335,6 @@ func (j *job) apply(ctx context.Context, batch []*care.Facts, plans [][]*care.Oc
 	}
 	changes := make([]care.Change, 0, len(batch))
 	for i, f := range batch {
-		j.progress.Customers++
-		if f.Err != nil || len(f.Defects) > 0 || len(j.planner.Defects(f)) > 0 {
-			j.progress.Defective++
-		}
 		var change care.Change
 		j.s.guard(f, func() { change = j.planner.Changes(f, plans[i], j.request) })
 		if !change.Empty() {

@@ -93,7 +93,7 @@ func Check(opt Options) (*Compiled, []problem.Problem, error) {
 	}
 	can := scheduler.Capabilities{Address: Address, HashAddress: func(a string) string { return contact.Hash(opt.HashKey(), a) }}
 	if set != nil {
-		can.Template = set.Has
+		can.Template, can.Also = set.Has, set.ShowsAlso
 		problems = append(problems, set.Lint(templates.LintOptions{Parts: smsParts, Gateways: sms.Approvals(book.Files, book.Decode)})...)
 	}
 	can.Gateway = func(ch care.Channel, dealer *care.Dealer, address string) bool {

@@ -2,6 +2,7 @@ package feedback
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,13 +144,24 @@ func (s *Service) Kept(ctx context.Context, about *Subject, car *care.Vehicle) e
 
 const mostKM = 2_000_000
 
-// ReadKM reads a mileage as people write it: 35000, 35,000 km, 35.000, 3.5万公里, full-width digits too. It reports whether there is
-// one number and nothing else.
-func ReadKM(text string) (km int, ok bool) {
+// ReadKM reads a mileage as people write it: 35000, 35,000 km, 35.000, 3.5万公里, 20,000 miles, full-width digits too. miles says what a
+// number without a unit is. It reports whether there is one number and nothing else.
+func ReadKM(text string, miles bool) (km int, ok bool) {
 	s := strings.ToLower(strings.Join(strings.Fields(width.Fold.String(text)), ""))
-	for _, unit := range []string{"公里", "千米", "kms", "km", "kilometres", "kilometers"} {
-		s = strings.TrimSuffix(s, unit)
+	for _, unit := range []string{"公里", "千米", "kms", "km", "kilometres", "kilometers", "英里", "哩", "miles", "mile", "mi"} {
+		if rest, found := strings.CutSuffix(s, unit); found {
+			s, miles = rest, strings.HasPrefix(unit, "mi") || unit == "英里" || unit == "哩"
+			break
+		}
 	}
+	n, ok := readNumber(s)
+	if miles {
+		n = int(math.Round(float64(n) * care.KMPerMile))
+	}
+	return n, ok && n <= mostKM
+}
+
+func readNumber(s string) (n int, ok bool) {
 	s, tenThousands := strings.CutSuffix(s, "万")
 	if s == "" || len(s) > 12 || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsDigit(r) && r != '.' && r != ',' && r != '\'' }) {
 		return 0, false
@@ -196,6 +208,19 @@ func Newest(f *CustomerFacts, v *care.Vehicle) (last care.Reading, known bool) {
 		}
 	}
 	return last, known
+}
+
+// Read reads what a customer says that a car shows, in the dealer's units or with its own. Miles that the newest reading comes to are
+// that reading: they are a little less than its km, or more.
+func (f *CustomerFacts) Read(v *care.Vehicle, text string) (km int, ok bool) {
+	km, ok = ReadKM(text, f.Miles)
+	if v == nil || !f.Miles || !ok {
+		return km, ok
+	}
+	if last, known := Newest(f, v); known && last.KM > km && last.KM-km < 2 {
+		return last.KM, true
+	}
+	return km, true
 }
 
 // Plausible reports whether the planner would believe a reading of today.

@@ -3,6 +3,7 @@ package feedback
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -59,6 +60,24 @@ func (d Directory) Lookup(ctx context.Context, customer, occurrence string) (Cus
 	return out, nil
 }
 
+// Link remembers whose numbers texts are about to go to, so that a reply finds its customer: before the first text leaves, because an
+// opt-out that finds nobody would be lost. One batch costs two trips whatever its size.
+func (d Directory) Link(ctx context.Context, batch []*care.Message) error {
+	var links []store.AddressLink
+	for _, m := range batch {
+		if m.Channel == care.SMS {
+			links = append(links, store.AddressLink{Hash: contact.Hash(d.HashKey, m.To), Customer: m.Customer})
+		}
+	}
+	if len(links) == 0 {
+		return nil
+	}
+	if err := d.Store.Link(ctx, links); err != nil {
+		return fmt.Errorf("link numbers: %w", err)
+	}
+	return nil
+}
+
 // customerFacts is what is known of a customer without a message.
 func customerFacts(c *carebook.Compiled, f *care.Facts, dealer *care.Dealer, key []byte) CustomerFacts {
 	locale := f.Customer.Locale
@@ -66,7 +85,7 @@ func customerFacts(c *carebook.Compiled, f *care.Facts, dealer *care.Dealer, key
 		locale = dealer.Locale
 	}
 	out := CustomerFacts{
-		Locale: locale, DealerID: dealer.Dealer, Dealer: dealer.Name.In(locale, dealer.Locale), DealerPhone: dealer.Phone,
+		Locale: locale, DealerID: dealer.Dealer, Dealer: dealer.Name.In(locale, dealer.Locale), DealerPhone: dealer.Phone, Miles: dealer.Miles(),
 		Location: c.Planner.Location(f.Customer), DealerZone: c.Planner.Location(&care.Customer{Dealer: dealer.Dealer}),
 		Topics: topics(c, locale, dealer.Locale), Consent: f.Customer.Consent, ConsentDefault: dealer.ConsentDefault,
 		Preferences: f.Customer.Preferences, Overlay: f.Overlay, AddressHash: map[care.Channel]string{},

@@ -52,6 +52,7 @@ type CustomerFacts struct {
 	Dealer      string // name in Locale
 	DealerPhone string // E.164; "" = none
 	Advisor     string // name of who looks after the customer; "" = nobody
+	Miles       bool   // distances are shown and read in miles
 	Location    *time.Location
 	DealerZone  *time.Location // in which an event's hours are meant
 

@@ -190,7 +190,7 @@ func (s *Service) understand(ctx context.Context, about *Subject, asks string, r
 			return KindSurvey, err
 		}
 	case KindOdometer:
-		if km, ok := ReadKM(text); ok {
+		if km, ok := ReadKM(text, about.Facts.Miles); ok {
 			return KindOdometer, s.texted(ctx, about, km)
 		}
 	case KindRSVP:

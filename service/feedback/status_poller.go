@@ -9,13 +9,15 @@ import (
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/store"
 )
 
 const (
 	askEvery  = 30 * time.Second    // between looks at what is uncertain
 	askFirst  = time.Minute         // after the attempt: a receipt mostly comes by then
 	askMost   = time.Hour           // the longest pause between two questions about one message
-	askWorth  = 30 * 24 * time.Hour // providers forget what is older
+	askFor    = 24 * time.Hour      // after that nobody will know better
+	askWorth  = 30 * 24 * time.Hour // what is older than askFor is asked about once, after a start; providers forget what is older
 	askAtOnce = 50                  // questions in one look
 )
 
@@ -28,8 +30,8 @@ type StatusPoller struct {
 
 // StatusPollerConfig is what a status poller works with.
 type StatusPollerConfig struct {
-	Uncertain func(ctx context.Context) ([]care.Record, error) // messages whose outcome nobody knows
-	Facts     func(ctx context.Context, ids []string) ([]*care.Facts, error)
+	Messages func(ctx context.Context, f store.Filter) ([]care.Record, error)
+	Facts    func(ctx context.Context, ids []string) ([]*care.Facts, error)
 	// Question names a message as its gateway knows it; false = it cannot be asked about (Questions.Of).
 	Question func(f *care.Facts, r *care.Record) (sms.Question, bool)
 	// Ask asks a gateway, within its rate; the error is sms.ErrUnknown if it does not know either.
@@ -77,7 +79,7 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 
 // look asks about the messages whose turn it is.
 func (p *StatusPoller) look(ctx context.Context) error {
-	records, err := p.Uncertain(ctx)
+	records, err := p.Messages(ctx, store.Filter{State: care.StateUncertain, Channel: care.SMS})
 	if err != nil {
 		return err
 	}
@@ -128,7 +130,7 @@ func (p *StatusPoller) due(records []care.Record) []care.Record {
 		if !known {
 			t = turn{r.UpdatedAt.Add(askFirst), askFirst}
 		}
-		if !t.at.After(now) && len(out) < askAtOnce {
+		if over := known && now.Sub(r.UpdatedAt) > askFor; !over && !t.at.After(now) && len(out) < askAtOnce {
 			out = append(out, r)
 			t = turn{now.Add(t.wait), min(2*t.wait, askMost)}
 		}
@@ -158,5 +160,5 @@ func (q Questions) Of(f *care.Facts, r *care.Record) (sms.Question, bool) {
 		to, ok = redirected, true
 	}
 	last := r.Attempts[len(r.Attempts)-1]
-	return sms.Question{ID: r.ID, Gateway: last.Gateway, To: to, Country: dealer.Country, Dealer: dealer.Dealer, At: last.At}, ok
+	return sms.Question{ID: r.ID, Gateway: last.Gateway, To: to, Country: dealer.Country, Dealer: dealer.Dealer, At: last.At, ProviderID: last.Provider}, ok
 }

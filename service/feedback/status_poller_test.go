@@ -11,6 +11,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/sms"
+	"github.com/carebell/carebell/store"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -31,7 +32,7 @@ func TestUncertainTextsAreAskedAbout(t *testing.T) {
 		failures := 1
 		var leads atomic.Bool
 		i := NewStatusPoller(StatusPollerConfig{
-			Uncertain: func(context.Context) ([]care.Record, error) { return records, nil },
+			Messages: func(context.Context, store.Filter) ([]care.Record, error) { return records, nil },
 			Facts: func(_ context.Context, ids []string) ([]*care.Facts, error) {
 				out := make([]*care.Facts, len(ids))
 				for j, id := range ids {
@@ -88,8 +89,27 @@ func TestUncertainTextsAreAskedAbout(t *testing.T) {
 
 func TestAFailedLookIsNoEnd(t *testing.T) {
 	t.Parallel()
-	i := NewStatusPoller(StatusPollerConfig{Uncertain: func(context.Context) ([]care.Record, error) { return nil, errors.New("redis is away") }, Now: time.Now})
+	i := NewStatusPoller(StatusPollerConfig{Messages: func(context.Context, store.Filter) ([]care.Record, error) { return nil, errors.New("redis is away") }, Now: time.Now})
 	if err := i.look(t.Context()); err == nil {
 		t.Error("no error")
+	}
+}
+
+// After a day nobody asks on; a poller that has just begun asks once about what is older.
+func TestAQuestionIsAskedForADay(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
+	p := NewStatusPoller(StatusPollerConfig{Now: func() time.Time { return now }})
+	records := []care.Record{{ID: "a", Channel: care.SMS, UpdatedAt: now.Add(-3 * time.Minute)}, {ID: "old", Channel: care.SMS, UpdatedAt: now.Add(-3 * 24 * time.Hour)}}
+	asked := map[string]int{}
+	last := now
+	for end := now.Add(5 * 24 * time.Hour); now.Before(end); now = now.Add(askEvery) {
+		for _, r := range p.due(records) {
+			asked[r.ID]++
+			last = now
+		}
+	}
+	if asked["old"] != 1 || asked["a"] < 25 || asked["a"] > 35 || last.Sub(records[0].UpdatedAt) > 24*time.Hour {
+		t.Errorf("asked %v, the last time %v after the attempt", asked, last.Sub(records[0].UpdatedAt))
 	}
 }

@@ -1,10 +1,14 @@
 package feedback
 
 import (
+	"math"
+	"strconv"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/carebell/carebell/care"
 )
 
 func TestReadKM(t *testing.T) {
@@ -13,12 +17,12 @@ func TestReadKM(t *testing.T) {
 		"35000": 35000, "35,000 km": 35000, "35.000": 35000, "1'234'567": 1234567, "3.5万公里": 35000, "３５０００": 35000, "35000.4": 35000, "35000,4 KM": 35000,
 		"0": 0, "": -1, "km": -1, "-5": -1, "35k": -1, "1,23,4": -1, "2000001": -1, "1e9": -1, "201万": -1, "٣٥": -1, "5 stars": -1, ".": -1,
 	} {
-		if got, ok := ReadKM(text); ok != (want >= 0) || ok && got != want {
+		if got, ok := ReadKM(text, false); ok != (want >= 0) || ok && got != want {
 			t.Errorf("%q: %d %v", text, got, ok)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		if n, ok := ReadKM(rapid.String().Draw(t, "text")); ok && (n < 0 || n > 2_000_000) {
+		if n, ok := ReadKM(rapid.String().Draw(t, "text"), rapid.Bool().Draw(t, "miles")); ok && (n < 0 || n > 2_000_000) {
 			t.Fatalf("%d", n)
 		}
 	})
@@ -46,4 +50,29 @@ func TestComplaintWords(t *testing.T) {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
+}
+
+// TestReadMiles: a number without a unit is of the dealer's, one with a unit of its own.
+func TestReadMiles(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{
+		"20000": 32187, "20,000": 32187, "20.000": 32187, "20,000 miles": 32187, "20000mi": 32187, "2万英里": 32187, "20000 km": 20000, "2万公里": 20000, "1 mile": 2, "1300000": -1, "x": -1,
+	} {
+		if got, ok := ReadKM(text, true); ok != (want >= 0) || ok && got != want {
+			t.Errorf("%q: got %d, %v, want %d", text, got, ok, want)
+		}
+	}
+	if got, ok := ReadKM("20,000 miles", false); !ok || got != 32187 {
+		t.Errorf("miles at a dealer's who shows km: got %d, %v", got, ok)
+	}
+	// What was shown in miles is never less than it was: nobody may be told that their odometer went back.
+	rapid.Check(t, func(t *rapid.T) {
+		last := care.Reading{On: care.NewDate(2026, 5, 2), KM: rapid.IntRange(0, 1_000_000).Draw(t, "km")}
+		f := &CustomerFacts{Miles: true}
+		v := &care.Vehicle{ID: "V1", Odometer: []care.Reading{last}}
+		shown := strconv.Itoa(int(math.Round(float64(last.KM) / care.KMPerMile)))
+		if km, ok := f.Read(v, shown); !ok || km < last.KM || km > last.KM+2 {
+			t.Errorf("%d km are shown as %s miles and read as %d km", last.KM, shown, km)
+		}
+	})
 }

@@ -10,7 +10,9 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/texts"
+	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/scheduler/odometer"
 	"github.com/carebell/carebell/service/carebook"
 	"github.com/carebell/carebell/store"
 )
@@ -30,6 +32,7 @@ type ExplainOptions struct {
 type Explanation struct {
 	Customer    string           `json:"customer"`
 	Dealer      string           `json:"dealer"`
+	Miles       bool             `json:"miles,omitempty"`   // distances are for people who think in miles; all figures here are km
 	Problem     string           `json:"problem,omitempty"` // why the customer is not planned at all
 	TimeZone    string           `json:"time_zone"`
 	Locale      string           `json:"locale"`
@@ -47,10 +50,11 @@ type Explanation struct {
 	Channels    []ChannelFacts   `json:"channels"`
 	Vehicles    []VehicleFacts   `json:"vehicles"`
 
-	Ledger   bool              `json:"ledger"` // whether what went before is known
-	Past     []care.EventEntry `json:"-"`
-	Said     map[string]string `json:"-"` // what the provider said last, by the message's id
-	Programs []ProgramFacts    `json:"-"`
+	Ledger   bool                 `json:"ledger"` // whether what went before is known
+	Past     []care.EventEntry    `json:"-"`
+	Said     map[string]string    `json:"-"` // what the provider said last, by the message's id
+	waits    map[string]time.Time // until when the warm-up of a sender holds a message back
+	Programs []ProgramFacts       `json:"-"`
 }
 
 // ChannelFacts is whether a channel reaches the customer.
@@ -139,7 +143,7 @@ func (s *Service) Explain(ctx context.Context, who care.Principal, opt ExplainOp
 		x.At = opt.On.At(0, 0, loc)
 	}
 	x.gather(scan.book, f, dealer)
-	if x.Said, err = scan.said(ctx, f.ID); err != nil {
+	if x.Said, x.waits, err = scan.said(ctx, f.ID); err != nil {
 		return nil, err
 	}
 	return x, scan.programs(ctx, x, f, opt)
@@ -172,22 +176,25 @@ func (s *scan) customer(ctx context.Context, opt ExplainOptions) (*care.Facts, [
 	return f, past, nil
 }
 
-// said returns what providers said of a customer's messages at their last attempts.
-func (s *scan) said(ctx context.Context, customer string) (map[string]string, error) {
+// said returns what providers said of a customer's messages at their last attempts, and until when the warm-up holds messages back.
+func (s *scan) said(ctx context.Context, customer string) (said map[string]string, waits map[string]time.Time, err error) {
 	if s.store == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	records, err := s.store.Messages(ctx, store.Filter{Customer: customer})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	said := map[string]string{}
+	said, waits = map[string]string{}, map[string]time.Time{}
 	for i := range records {
 		if words := records[i].LastWords(); words != "" {
 			said[records[i].ID] = words
 		}
+		if records[i].Reason == delivery.ReasonWarmup && !records[i].State.Final() {
+			waits[records[i].ID] = records[i].Ready
+		}
 	}
-	return said, nil
+	return said, waits, nil
 }
 
 var errFound = errors.New("found")
@@ -213,7 +220,7 @@ func findCustomer(ctx context.Context, from source, id string) (*care.Facts, err
 // gather fills in what is known of the customer.
 func (x *Explanation) gather(book *carebook.Compiled, f *care.Facts, d *care.Dealer) {
 	c := f.Customer
-	x.Dealer, x.TimeZone, x.Locale = d.Dealer, x.At.Location().String(), cmp.Or(c.Locale, d.Locale)
+	x.Dealer, x.Miles, x.TimeZone, x.Locale = d.Dealer, d.Miles(), x.At.Location().String(), cmp.Or(c.Locale, d.Locale)
 	x.Grade, x.Advisor, x.Birthday, x.SafetyOnly = c.Grade, c.Advisor, c.Birthday, c.Closed
 	x.Defects = append(slices.Clone(f.Defects), book.Planner.Defects(f)...)
 	if limit, ok := scheduler.CapOf(f, d); ok {
@@ -278,7 +285,7 @@ func vehicleFacts(f *care.Facts, v *care.Vehicle, d *care.Dealer, today care.Dat
 	if last := scheduler.LatestVisit(v); last != nil {
 		out.LastVisit = last.ClosedOn
 	}
-	if forecast, ok := scheduler.Forecast(v, d, today, scheduler.Reported(f, v.ID)...); ok {
+	if forecast, ok := odometer.Forecast(v, d, today, scheduler.Reported(f, v.ID)...); ok {
 		out.Forecast = &forecast
 	}
 	return out
@@ -311,6 +318,9 @@ func (s *scan) programs(ctx context.Context, x *Explanation, f *care.Facts, opt 
 		}
 		if !s.who.All() {
 			nameNobody(n.Gates)
+		}
+		if until, waits := x.waits[o.ID]; waits {
+			n.Gates = append(n.Gates, care.GateAnswer{Gate: delivery.ReasonWarmup, Channel: care.Email, Detail: until.In(x.At.Location()).Format(time.DateTime)})
 		}
 		next[o.Program] = append(next[o.Program], n)
 	}

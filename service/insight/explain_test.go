@@ -332,28 +332,3 @@ func TestHygieneFindsWhatIsWrong(t *testing.T) {
 		}
 	}
 }
-
-func TestBackwards(t *testing.T) {
-	t.Parallel()
-	day := func(n, km int) care.Reading {
-		return care.Reading{On: care.NewDate(2024, 1, 1).AddDays(100 * n), KM: km}
-	}
-	for _, tc := range []struct {
-		name     string
-		readings []care.Reading
-		want     string
-	}{
-		{"none", nil, ""},
-		{"rising", []care.Reading{day(0, 10), day(1, 20), day(2, 20)}, ""},
-		{"unordered in the record", []care.Reading{day(2, 30), day(0, 10), day(1, 20)}, ""},
-		{"same day, the larger counts", []care.Reading{day(0, 10), day(1, 20), day(1, 12), day(2, 20)}, ""},
-		{"one low", []care.Reading{day(0, 10000), day(1, 2000), day(2, 12000)}, foundRollback},
-		{"low at the end", []care.Reading{day(0, 10000), day(1, 2000)}, foundRollback},
-		{"low and rising ever after", []care.Reading{day(0, 10000), day(1, 200), day(2, 2000)}, foundReplaced},
-		{"low and falling again", []care.Reading{day(0, 10000), day(1, 2000), day(2, 1000)}, foundRollback},
-	} {
-		if got, _ := backwards(&care.Vehicle{Odometer: tc.readings}, nil); got != tc.want {
-			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
-		}
-	}
-}

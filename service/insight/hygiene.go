@@ -14,6 +14,7 @@ import (
 	"github.com/carebell/carebell/care/record"
 	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/scheduler"
+	"github.com/carebell/carebell/scheduler/odometer"
 	"github.com/carebell/carebell/service/carebook"
 )
 
@@ -208,7 +209,7 @@ func (i *inspection) vehicle(f *care.Facts, v *care.Vehicle, d *care.Dealer, tod
 	}
 	base.Path = path + ".odometer"
 	told := scheduler.Reported(f, v.ID)
-	forecast, ok := scheduler.Forecast(v, d, today, told...)
+	forecast, ok := odometer.Forecast(v, d, today, told...)
 	// A new car has no reading yet, and needs none.
 	if ok && forecast.Stale && today.Sub(v.DeliveredOn) > staleAfter {
 		base.Kind, base.Detail = foundStale, "never read"
@@ -217,8 +218,11 @@ func (i *inspection) vehicle(f *care.Facts, v *care.Vehicle, d *care.Dealer, tod
 		}
 		i.add(base)
 	}
-	if kind, on := backwards(v, told); kind != "" {
-		base.Kind, base.Detail = kind, "on "+on.String()
+	for _, doubt := range odometer.Doubts(v, told) {
+		base.Kind, base.Detail = foundRollback, "check the reading of "+doubt.On.String()+": it does not count"
+		if doubt.Replaced {
+			base.Kind, base.Detail = foundReplaced, "on "+doubt.On.String()
+		}
 		i.add(base)
 	}
 	return true
@@ -226,32 +230,6 @@ func (i *inspection) vehicle(f *care.Facts, v *care.Vehicle, d *care.Dealer, tod
 
 // staleAfter is how many days an odometer reading is good for (design A4).
 const staleAfter = 180
-
-// backwards looks for an odometer that shows less than before, and says which: the first reading that does. Where all readings
-// from then on, two or more, stay below and rise, a new instrument is likelier than a mistake in typing.
-func backwards(v *care.Vehicle, told []care.Reading) (kind string, on care.Date) {
-	all := append(slices.Clone(v.Odometer), told...)
-	for j := range v.Visits {
-		if km := v.Visits[j].KM; km != nil {
-			all = append(all, care.Reading{On: v.Visits[j].ClosedOn, KM: *km})
-		}
-	}
-	slices.SortFunc(all, func(a, b care.Reading) int { return cmp.Or(a.On.Compare(b.On), b.KM-a.KM) })
-	all = slices.CompactFunc(all, func(a, b care.Reading) bool { return a.On == b.On })
-	for j := 1; j < len(all); j++ {
-		before := all[j-1].KM
-		if all[j].KM >= before {
-			continue
-		}
-		rest := all[j:]
-		rising := slices.IsSortedFunc(rest, func(a, b care.Reading) int { return cmp.Compare(a.KM, b.KM) })
-		if len(rest) >= 2 && rising && rest[len(rest)-1].KM < before {
-			return foundReplaced, all[j].On
-		}
-		return foundRollback, all[j].On
-	}
-	return "", care.Date{}
-}
 
 // forgotten finds customers with a car of more than a year whom neither a message of ours nor a visit has met for twelve months.
 func (i *inspection) forgotten(f *care.Facts, today care.Date, base Flaw) {

@@ -7,12 +7,15 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/carebell/carebell/care"
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/channels/email"
 	"github.com/carebell/carebell/channels/email/mailbox"
+	"github.com/carebell/carebell/channels/email/records"
 	"github.com/carebell/carebell/channels/httpclient"
 	"github.com/carebell/carebell/channels/sms"
 	"github.com/carebell/carebell/config"
@@ -29,6 +32,22 @@ type Doctor struct {
 	StoreErr error // why there is no store
 	Gateways func() ([]sms.Gateway, error)
 	Senders  OpenSenders
+	Words    *texts.Language  // of what is said of mail and balances; nil = English
+	Resolver records.Resolver // of DNS; nil = the machine's
+}
+
+func (d *Doctor) resolver() records.Resolver {
+	if d.Resolver == nil {
+		return net.DefaultResolver
+	}
+	return d.Resolver
+}
+
+func (d *Doctor) words() *texts.Language {
+	if d.Words == nil {
+		return texts.For("")
+	}
+	return d.Words
 }
 
 // DialTimeout is how long a doctor waits for a server to take a connection.
@@ -145,13 +164,12 @@ func (d *Doctor) channels(ctx context.Context, book *carebook.Compiled, tell fun
 	if len(set.SMTP.URL) == 0 && set.SMS.Gateway == "" && set.SMS.Accounts.IsZero() && set.Webhook.URL.IsZero() {
 		tell(store.Finding{What: "no channel is set up", Remedy: "set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL"})
 	}
+	var servers []email.Server
 	if len(set.SMTP.URL) > 0 {
-		servers, err := email.ParseServers(strings.Join(revealed(set.SMTP.URL), ","))
+		var err error
+		servers, err = email.ParseServers(strings.Join(revealed(set.SMTP.URL), ","))
 		if err != nil {
 			tell(store.Finding{What: "CARE_SMTP_URL: " + err.Error(), Remedy: "write smtp://user:password@host:587"}) //nolint:gosec // an example, no password
-		}
-		for _, s := range servers {
-			tell(reach(ctx, "mail server", s.Network(), s.Address()))
 		}
 	}
 	d.mailbox(ctx, tell)
@@ -170,7 +188,7 @@ func (d *Doctor) channels(ctx context.Context, book *carebook.Compiled, tell fun
 	if !set.Webhook.URL.IsZero() {
 		tell(reachURL(ctx, "webhook endpoint", set.Webhook.URL.Reveal()))
 	}
-	d.senders(book, len(gateways) > 0, tell)
+	d.senders(ctx, book, servers, len(gateways) > 0, tell)
 	for _, to := range []struct {
 		ch   care.Channel
 		name string
@@ -210,8 +228,9 @@ func some(all []string, n int) string {
 }
 
 // senders sets the channels up as serve would, and takes them down again. Without a book the gateways' files are not known.
-func (d *Doctor) senders(book *carebook.Compiled, gateways bool, tell func(store.Finding)) {
+func (d *Doctor) senders(ctx context.Context, book *carebook.Compiled, servers []email.Server, gateways bool, tell func(store.Finding)) {
 	if book == nil && gateways {
+		d.reach(ctx, servers, tell)
 		return
 	}
 	var files fs.FS
@@ -220,10 +239,35 @@ func (d *Doctor) senders(book *carebook.Compiled, gateways bool, tell func(store
 	}
 	s, err := d.Senders(files)
 	if err == nil {
+		if mails, ok := s.ByChannel[care.Email].(*email.Sender); ok && book != nil {
+			d.mail(ctx, book, mails, servers, tell)
+		} else {
+			d.reach(ctx, servers, tell)
+		}
+		if texts, ok := s.ByChannel[care.SMS].(*sms.Sender); ok {
+			d.balances(ctx, texts, tell)
+		}
 		err = s.Close()
 	}
 	if err != nil {
 		tell(store.Finding{What: err.Error(), Remedy: "mend the setting it names"})
+	}
+}
+
+// balances says what SMS accounts are worth, where their gateways can be asked.
+func (d *Doctor) balances(ctx context.Context, s *sms.Sender, tell func(store.Finding)) {
+	ctx, cancel := context.WithTimeout(ctx, 2*DialTimeout)
+	defer cancel()
+	for _, b := range s.Balances(ctx) {
+		worth := strconv.FormatFloat(b.Value, 'f', -1, 64)
+		switch {
+		case b.Err != nil:
+			tell(store.Finding{What: d.words().T("doctor.balance.unknown", "gateway", b.Gateway, "why", b.Err), Remedy: d.words().T("doctor.balance.unknown.remedy")})
+		case b.Value < b.Low:
+			tell(store.Finding{What: d.words().T("doctor.balance.low", "gateway", b.Gateway, "value", worth, "low", b.Low), Remedy: d.words().T("doctor.balance.low.remedy")})
+		default:
+			tell(store.Finding{OK: true, What: d.words().T("doctor.balance.ok", "gateway", b.Gateway, "value", worth)})
+		}
 	}
 }
 
@@ -283,15 +327,19 @@ func reachURL(ctx context.Context, what, raw string) store.Finding {
 	return store.Finding{OK: true, What: what + " answers through the proxy " + via}
 }
 
-func reach(ctx context.Context, what, network, address string) store.Finding {
-	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
-	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	if err != nil {
-		return store.Finding{What: fmt.Sprintf("%s %s does not answer", what, address), Remedy: "check the address, the port and the firewall"}
+// reach opens a connection to each mail server, where no dialogue can be tried.
+func (d *Doctor) reach(ctx context.Context, servers []email.Server, tell func(store.Finding)) {
+	for _, s := range servers {
+		ctx, cancel := context.WithTimeout(ctx, DialTimeout)
+		conn, err := (&net.Dialer{}).DialContext(ctx, s.Network(), s.Address())
+		cancel()
+		if err != nil {
+			tell(store.Finding{What: fmt.Sprintf("mail server %s does not answer", s.Address()), Remedy: "check the address, the port and the firewall"})
+			continue
+		}
+		_ = conn.Close()
+		tell(store.Finding{OK: true, What: "mail server " + s.Address() + " answers"})
 	}
-	_ = conn.Close()
-	return store.Finding{OK: true, What: what + " " + address + " answers"}
 }
 
 func (d *Doctor) links(tell func(store.Finding)) {

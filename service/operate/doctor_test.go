@@ -2,14 +2,20 @@ package operate_test
 
 import (
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/carebell/carebell/care/texts"
 	"github.com/carebell/carebell/channels/channeltest"
 	"github.com/carebell/carebell/config"
 	"github.com/carebell/carebell/daemon"
@@ -105,6 +111,37 @@ func TestDoctorNamesTheMailboxByItsSetting(t *testing.T) {
 		doctor.Mailbox(t.Context(), func(f store.Finding) { told = append(told, fmt.Sprint(f)) })
 		if len(told) != 1 || !strings.Contains(told[0], want) || strings.Contains(told[0], "canary") {
 			t.Errorf("%s: doctor says %q", raw, told)
+		}
+	}
+}
+
+// What an SMS account is worth is said in the reader's language; one that runs empty is a fault.
+func TestDoctorSaysWhatAccountsAreWorth(t *testing.T) {
+	t.Parallel()
+	worth := `{"balance": 7.5}`
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, worth) }))
+	t.Cleanup(srv.Close)
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "gateways"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := "url: " + srv.URL + "/send?to={to}&text={text}\nbalance: {url: /balance, value: /balance, low: 10}\n"
+	if err := os.WriteFile(filepath.Join(dir, "gateways", "acme.yaml"), []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := &daemon.Env{Settings: &config.Settings{SMS: config.SMS{Gateway: "acme"}}, Now: time.Now}
+	for _, tt := range []struct{ answer, locale, want string }{
+		{`{"balance": 7.5}`, "en", "false SMS gateway acme: the account is worth 7.5, less than 10"},
+		{`{"balance": 70}`, "zh-CN", "true 短信网关 acme：账户余额 70"},
+		{`{}`, "zh-CN", "false 短信网关 acme 没有给出账户余额：the answer has no balance at /balance"},
+	} {
+		worth = tt.answer
+		doctor := operate.Doctor{Settings: env.Settings, Now: env.Now, Gateways: env.Gateways, Words: texts.For(tt.locale)}
+		doctor.Senders = func(fs.FS) (*operate.Senders, error) { return env.OpenSenders(os.DirFS(dir)) }
+		var told []string
+		doctor.SendersOf(t.Context(), func(f store.Finding) { told = append(told, fmt.Sprint(f.OK, " ", f.What)) })
+		if diff := cmp.Diff([]string{tt.want}, told); diff != "" {
+			t.Error(diff)
 		}
 	}
 }

@@ -14,3 +14,8 @@ func (d *Doctor) Channels(ctx context.Context, book *carebook.Compiled, tell fun
 
 // Mailbox is the part of Run that looks at the mailbox of returned mail.
 func (d *Doctor) Mailbox(ctx context.Context, tell func(store.Finding)) { d.mailbox(ctx, tell) }
+
+// SendersOf is senders, of a doctor without a book.
+func (d *Doctor) SendersOf(ctx context.Context, tell func(store.Finding)) {
+	d.senders(ctx, nil, nil, false, tell)
+}

@@ -32,18 +32,56 @@ type ImportOptions struct {
 	Stdin    io.Reader // the file - is read from here
 	DryRun   bool
 	Progress insight.Progress
+
+	Full          bool    // the files are all customers of their dealers: say who is missing
+	RemoveMissing bool    // and mark them as gone,
+	MostMissing   float64 // unless more than so many in a hundred of a dealer's are missing
+	Beside        string  // the folder for rejected rows; "" = that of each file
+}
+
+// Check says what is wrong with the options themselves.
+func (o *ImportOptions) Check() error {
+	_, err := intake.EncodingNamed(o.Encoding)
+	switch {
+	case err != nil:
+		return err
+	case !slices.Contains([]string{"", "DMY", "MDY", "YMD"}, strings.ToUpper(o.Dates)):
+		return fmt.Errorf("%q is no order of day, month and year: write DMY, MDY or YMD", o.Dates)
+	case !slices.Contains([]string{"", "phone", "email"}, o.IDFrom):
+		return fmt.Errorf("an id cannot be made of %q: write phone or email", o.IDFrom)
+	case o.RemoveMissing && !o.Full:
+		return errors.New("--remove-missing needs --full: only a full export says who is missing")
+	case o.MostMissing < 0 || o.MostMissing > 100:
+		return fmt.Errorf("--most-missing %g: write a share from 0 to 100", o.MostMissing)
+	}
+	return nil
+}
+
+// beside is the name from which those of a file's rejected rows follow.
+func (o *ImportOptions) beside(file string) string {
+	switch {
+	case file == "-":
+		return "stdin"
+	case o.Beside != "":
+		return filepath.Join(o.Beside, filepath.Base(file))
+	}
+	return file
 }
 
 // ImportReport says what became of the files, one by one.
 type ImportReport struct {
-	DryRun bool
-	Files  []FileReport
+	DryRun, Full bool
+	Files        []FileReport
+	Missing      []*Missing // from a full export
+	MissingFile  string     // that lists them
+	Marked       int        // as gone
 }
 
 // FileReport says what became of one file.
 type FileReport struct {
-	File  string
-	Stats *intake.Stats
+	File     string
+	Rejected string // the beginning of the names of the files of rejected rows
+	Stats    *intake.Stats
 	counts
 }
 
@@ -73,7 +111,7 @@ func (r *ImportReport) Print(w io.Writer) error {
 		if f.Stats.Rejected == 0 {
 			continue
 		}
-		where := ": " + f.File + ".rejected.csv has them with the reasons"
+		where := ": " + f.Rejected + ".rejected.csv has them with the reasons"
 		if r.DryRun {
 			where = ""
 		}
@@ -83,6 +121,7 @@ func (r *ImportReport) Print(w io.Writer) error {
 			fmt.Fprintf(w, "  %d of them say no, or that a car is sold or a customer dead: that counts all the same\n", f.Stats.Applied)
 		}
 	}
+	r.printMissing(w)
 	return nil
 }
 
@@ -113,7 +152,7 @@ func (f *FileReport) printStats(w io.Writer) {
 		fmt.Fprintf(w, "  %d customers are not yours to change and were left as they are\n", f.Refused)
 	}
 	if s.Noted > 0 {
-		fmt.Fprintf(w, "  %d cells were left out of rows that were taken\n", s.Noted)
+		fmt.Fprintf(w, "  %d things were left out that cost no row\n", s.Noted)
 		printLines(w, s.Notes)
 	}
 }
@@ -138,14 +177,12 @@ func (s *Service) Import(ctx context.Context, who care.Principal, opt ImportOpti
 	if opt.Dealer != "" && (book.Book.Dealer(opt.Dealer) == nil || !who.Sees(opt.Dealer)) {
 		return nil, noDealer(opt.Dealer)
 	}
-	encoding, err := intake.EncodingNamed(opt.Encoding)
-	switch {
-	case err != nil:
+	if err := opt.Check(); err != nil {
 		return nil, err
-	case !slices.Contains([]string{"", "DMY", "MDY", "YMD"}, strings.ToUpper(opt.Dates)):
-		return nil, fmt.Errorf("%q is no order of day, month and year: write DMY, MDY or YMD", opt.Dates)
-	case !slices.Contains([]string{"", "phone", "email"}, opt.IDFrom):
-		return nil, fmt.Errorf("an id cannot be made of %q: write phone or email", opt.IDFrom)
+	}
+	encoding, err := intake.EncodingNamed(opt.Encoding)
+	if err != nil {
+		return nil, err
 	}
 	in := intake.Options{
 		Dates: strings.ToUpper(opt.Dates), Encoding: encoding, Sheet: opt.Sheet, IDFrom: opt.IDFrom,
@@ -156,23 +193,39 @@ func (s *Service) Import(ctx context.Context, who care.Principal, opt ImportOpti
 			return nil, err
 		}
 	}
-	if s.Store == nil && !opt.DryRun {
+	if s.Store == nil && (!opt.DryRun || opt.Full) {
 		return nil, errors.New("there is no store to import into")
 	}
+	if opt.Full {
+		in.IDs = intake.NewIDs()
+	}
 	into := &merger{store: s.Store, book: book, who: who, dry: opt.DryRun}
-	report := &ImportReport{DryRun: opt.DryRun}
+	report := &ImportReport{DryRun: opt.DryRun, Full: opt.Full}
+	var failed error // a file that cannot be read costs no other file
 	for _, file := range opt.Files {
 		f, err := importFile(ctx, into, file, in, opt)
 		if err != nil {
-			return report, fmt.Errorf("%s: %w", file, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", file, err))
+			if _, stop := errors.AsType[*StoreError](err); stop || ctx.Err() != nil {
+				break
+			}
+			continue
 		}
 		report.Files = append(report.Files, *f)
 	}
-	return report, nil
+	if failed == nil && opt.Full {
+		failed = s.full(ctx, into, in.IDs, opt, report)
+	}
+	return report, failed
 }
 
+// StoreError is a failure of Redis, not of a file.
+type StoreError struct{ error }
+
+func (e *StoreError) Unwrap() error { return e.error }
+
 func importFile(ctx context.Context, into *merger, file string, in intake.Options, opt ImportOptions) (*FileReport, error) {
-	report := &FileReport{File: file}
+	report := &FileReport{File: file, Rejected: opt.beside(file)}
 	size := int64(0)
 	if file != "-" {
 		info, err := os.Stat(file)
@@ -193,10 +246,14 @@ func importFile(ctx context.Context, into *merger, file string, in intake.Option
 		report.File = "stdin"
 		report.Stats, err = intake.ReadFrom(ctx, opt.Stdin, report.File, in, merges.begin)
 	} else {
-		report.Stats, err = intake.ReadFile(ctx, file, in, merges.begin)
+		var f *os.File
+		if f, err = os.Open(file); err == nil {
+			report.Stats, err = intake.ReadFrom(ctx, f, opt.beside(file), in, merges.begin)
+			_ = f.Close() // it was only read
+		}
 	}
-	if failed := merges.wait(); err == nil {
-		err = failed
+	if failed := merges.wait(); failed != nil {
+		err = &StoreError{failed}
 	}
 	report.counts = merges.sum
 	if err != nil {

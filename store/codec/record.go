@@ -39,6 +39,7 @@ type storedRecord struct {
 	Crashes  int             `json:"b,omitzero"`
 	Parts    int             `json:"q,omitzero"`
 	Also     []string        `json:"z,omitempty"`
+	Kin      []string        `json:"i,omitempty"` // only while it waits
 	Reopened bool            `json:"j,omitzero"`
 	Attempts []storedAttempt `json:"a,omitempty"`
 }
@@ -87,12 +88,9 @@ func EncodeRecord(r *care.Record) string {
 	w.number("n", int64(r.Repeats), r.Repeats != 0)
 	w.number("b", int64(r.Crashes), r.Crashes != 0)
 	w.number("q", int64(r.Parts), r.Parts != 0)
-	if len(r.Also) > 0 {
-		w.name("z")
-		for i, id := range r.Also {
-			w.quoted(id, listMark(i))
-		}
-		w.b = append(w.b, ']')
+	w.list("z", r.Also)
+	if r.State.Pending() {
+		w.list("i", r.Kin)
 	}
 	if r.Reopened {
 		w.name("j")
@@ -177,6 +175,17 @@ func (w *writer) some(name, s string) {
 	}
 }
 
+func (w *writer) list(name string, texts []string) {
+	if len(texts) == 0 {
+		return
+	}
+	w.name(name)
+	for i, s := range texts {
+		w.quoted(s, listMark(i))
+	}
+	w.b = append(w.b, ']')
+}
+
 // number writes a number if there is one.
 func (w *writer) number(name string, n int64, there bool) {
 	if there {
@@ -197,7 +206,7 @@ func DecodeRecord(id, raw string) (care.Record, error) {
 		ID: id, State: fromLetter(letterStates, in.State), Customer: in.Customer, Dealer: in.Dealer, Vehicle: in.Vehicle, Program: in.Program,
 		Step: in.Step, Cycle: in.Cycle, Class: fromLetter(letterClasses, in.Class), Channel: fromLetter(letterChannels, in.Channel),
 		Template: in.Program, Locale: in.Locale, Release: fromMillis(in.Release), Reason: in.Reason,
-		Repeats: in.Repeats, Crashes: in.Crashes, Parts: in.Parts, Also: in.Also, Reopened: in.Reopened, UpdatedAt: fromMillis(in.Updated),
+		Repeats: in.Repeats, Crashes: in.Crashes, Parts: in.Parts, Also: in.Also, Kin: in.Kin, Reopened: in.Reopened, UpdatedAt: fromMillis(in.Updated),
 	}
 	if r.State == "" || r.Channel == "" || r.Customer == "" {
 		return care.Record{}, errRecord

@@ -41,7 +41,10 @@ func drawRecord(t *rapid.T) care.Record {
 			Code: text.Draw(t, "code"), Took: time.Duration(rapid.Int64Range(0, 1<<45).Draw(t, "took")), Provider: text.Draw(t, "provider"), Said: text.Draw(t, "said"),
 		})
 		r.Tried = append(r.Tried, channel.Draw(t, "tried"))
-		r.Also = append(r.Also, "baaaaaaaaaaaaaaaaaaaaaaaaa")
+		r.Also = append(r.Also, "insurance V1 due RO 7")
+		if r.State.Pending() {
+			r.Kin = append(r.Kin, text.Draw(t, "kin"))
+		}
 	}
 	return r
 }

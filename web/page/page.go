@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -85,8 +86,13 @@ func (s *Set) Accepted(r *http.Request) *Locale {
 // Channel names a channel.
 func (l *Locale) Channel(ch care.Channel) string { return l.Word("channel", string(ch)) }
 
-// KM writes a mileage.
-func (l *Locale) KM(n int) string { return l.T("unit.km", "number", n) }
+// Distance writes a mileage, in miles or in km.
+func (l *Locale) Distance(km int, miles bool) string {
+	if miles {
+		return l.T("unit.mi", "number", int(math.Round(float64(km)/care.KMPerMile)))
+	}
+	return l.T("unit.km", "number", km)
+}
 
 // tel makes a link that phones dial. Only digits and a plus get through, so it is safe as a URL.
 func tel(phone string) template.URL {

@@ -24,6 +24,7 @@ type odometerView struct {
 	Chosen  string
 	KM      string
 	KMWords string
+	Field   string // what is asked for
 	Error   string
 	Confirm bool
 	Undo    bool
@@ -52,20 +53,25 @@ func (p *Pages) showOdometer(w http.ResponseWriter, _ *http.Request, v *visit) {
 
 // odometer begins the page with the cars that the customer still has.
 func (v *visit) odometer() odometerView {
-	shown := odometerView{Others: true, View: v.view(v.t.T("odometer.title"),
+	shown := odometerView{Others: true, Field: v.t.T("odometer.field"), View: v.view(v.t.T("odometer.title"),
 		v.t.T("odometer.lead"), "")}
+	if v.Facts.Miles {
+		shown.Field, shown.Title = v.t.T("odometer.field.miles"), v.t.T("odometer.title.miles")
+	}
 	for _, car := range v.Facts.Cars() {
 		if feedback.SaidSold(v.Facts.Said(), car.ID) {
 			continue
 		}
 		c := carView{Key: carKey(&car), Vehicle: &car}
 		if last, ok := feedback.Newest(&v.Facts, &car); ok && last.KM > 0 {
-			c.Last = v.t.T("odometer.last", "reading", v.t.KM(last.KM))
+			c.Last = v.t.T("odometer.last", "reading", v.distance(last.KM))
 		}
 		shown.Cars = append(shown.Cars, c)
 	}
 	return shown
 }
+
+func (v *visit) distance(km int) string { return v.t.Distance(km, v.Facts.Miles) }
 
 // car finds the car of a form.
 func (v *visit) car(key string) *care.Vehicle {
@@ -99,7 +105,7 @@ func (p *Pages) takeOdometer(w http.ResponseWriter, r *http.Request, v *visit) {
 func (p *Pages) report(w http.ResponseWriter, r *http.Request, v *visit, car *care.Vehicle) {
 	shown := v.odometer()
 	shown.KM = feedback.Clean(r.PostForm.Get("km"), 20)
-	km, ok := feedback.ReadKM(shown.KM)
+	km, ok := v.Facts.Read(car, shown.KM)
 	switch {
 	case car == nil:
 		shown.Error = v.t.T("odometer.which.missing")
@@ -114,11 +120,15 @@ func (p *Pages) report(w http.ResponseWriter, r *http.Request, v *visit, car *ca
 		return
 	}
 	doubted := !feedback.Plausible(&v.Facts, car, km, v.Facts.Today(v.Now))
-	if doubted && r.PostForm.Get("sure") != strconv.Itoa(km) {
+	said := strconv.Itoa(km)
+	if v.Facts.Miles {
+		said += " km"
+	}
+	if doubted && r.PostForm.Get("sure") != said {
 		last, _ := feedback.Newest(&v.Facts, car)
-		shown.KM, shown.KMWords, shown.Confirm, shown.Others = strconv.Itoa(km), v.t.KM(km), true, false
-		shown.Title = v.t.T("odometer.doubt.title", "reading", v.t.KM(km))
-		shown.Lead = v.t.T("odometer.doubt.lead", "date", v.t.Date(last.On), "reading", v.t.KM(last.KM))
+		shown.KM, shown.KMWords, shown.Confirm, shown.Others = said, v.distance(km), true, false
+		shown.Title = v.t.T("odometer.doubt.title", "reading", v.distance(km))
+		shown.Lead = v.t.T("odometer.doubt.lead", "date", v.t.Date(last.On), "reading", v.distance(last.KM))
 		if last.On.IsZero() {
 			shown.Lead = v.t.T("odometer.doubt.far")
 		}
@@ -129,7 +139,7 @@ func (p *Pages) report(w http.ResponseWriter, r *http.Request, v *visit, car *ca
 		p.failed(w, v, feedback.KindOdometer, err)
 		return
 	}
-	p.note(w, v, http.StatusOK, v.view(v.t.T("odometer.thanks.title", "reading", v.t.KM(km)),
+	p.note(w, v, http.StatusOK, v.view(v.t.T("odometer.thanks.title", "reading", v.distance(km)),
 		v.t.T("odometer.thanks.lead"), "ok"))
 }
 

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -179,7 +180,7 @@ func postmark(raw []byte) ([]event, error) {
 		return nil, err
 	}
 	e := event{said: m.Details, to: m.Email, at: m.BouncedAt, texts: texts(raw)}
-	switch m.RecordType {
+	switch cmp.Or(m.RecordType, "Bounce") { // older webhooks have bounces only, and do not say so
 	case "SpamComplaint":
 		e.what = complained
 	case "Delivery":

@@ -127,9 +127,15 @@ type swept struct {
 	customers        int
 }
 
-// sweep goes through all customers once as the daemon does.
-func (w *world) sweep(ctx context.Context) (out swept, err error) {
-	s, err := sweep.New(sweep.Config{
+// leader is kept for the runs.
+type leader struct {
+	sweeper *sweep.Sweeper
+	first   swept
+}
+
+// sweeper is one that leads, and knows what the sweeps before have learnt.
+func (w *world) sweeper() (*sweep.Sweeper, error) {
+	return sweep.New(sweep.Config{
 		Planner: func() *scheduler.Planner { return w.checked.Planner }, Source: w.store, Operators: w.store, Leader: w.store,
 		Queue: sweep.QueueFunc(func(ctx context.Context, changes []care.Change) error {
 			_, err := w.store.Apply(ctx, changes)
@@ -140,9 +146,10 @@ func (w *world) sweep(ctx context.Context) (out swept, err error) {
 			w.opt.Progress("sweep: customers", int64(p.Customers), int64(w.opt.Customers))
 		}},
 	})
-	if err != nil {
-		return out, err
-	}
+}
+
+// sweep goes through all customers once as the daemon does.
+func (w *world) sweep(ctx context.Context, s *sweep.Sweeper) (out swept, err error) {
 	redisBefore, err := w.redis.cpu(ctx)
 	if err != nil {
 		return out, err
@@ -162,7 +169,12 @@ func prepareSweep(ctx context.Context, w *world) error {
 	if err := w.load(ctx, w.opt.Customers, ""); err != nil {
 		return err
 	}
-	_, err := w.sweep(ctx) // queues what is due; those after it find it queued, as nearly all sweeps do
+	s, err := w.sweeper()
+	if err != nil {
+		return err
+	}
+	first, err := w.sweep(ctx, s) // queues what is due, and learns who shares what; those after it find that, as nearly all sweeps do
+	w.extra = &leader{s, first}
 	return err
 }
 
@@ -170,7 +182,8 @@ func prepareSweep(ctx context.Context, w *world) error {
 func measureSweep(ctx context.Context, w *world) (run, error) {
 	cores := runtime.GOMAXPROCS(1)
 	defer runtime.GOMAXPROCS(cores)
-	s, err := w.sweep(ctx)
+	lead := w.extra.(*leader)
+	s, err := w.sweep(ctx, lead.sweeper)
 	if err != nil {
 		return run{}, err
 	}
@@ -181,7 +194,8 @@ func measureSweep(ctx context.Context, w *world) (run, error) {
 	million := func(d time.Duration) float64 { return d.Seconds() * 1e6 / float64(s.customers) }
 	return run{
 		ours: million(s.wall), limit: 1e6 / rate, score: million(s.wall),
-		note: fmt.Sprintf("%d customers with GOMAXPROCS=1; of a million: daemon %.1f s of processor time, Redis %.1f s; beside it, a million bare GETs", s.customers, million(s.cpu), million(s.redis)),
+		note: fmt.Sprintf("%d customers with GOMAXPROCS=1; of a million: daemon %.1f s of processor time, Redis %.1f s (%.1f and %.1f the first time, on all cores); beside it, a million bare GETs",
+			s.customers, million(s.cpu), million(s.redis), million(lead.first.cpu), million(lead.first.redis)),
 	}, nil
 }
 

@@ -1,14 +1,16 @@
-package intake
+package cell
 
 import (
 	"strings"
 	"unicode"
+
+	caretext "github.com/carebell/carebell/care/text"
 )
 
-// salutation makes 王先生 of 王小明 and a man, 欧阳女士 of 欧阳超 and a woman, "Mr. Smith" of John Smith. "" if the gender is not
+// Salutation makes 王先生 of 王小明 and a man, 欧阳女士 of 欧阳超 and a woman, "Mr. Smith" of John Smith. "" if the gender is not
 // known, the name is a firm's, or it is in doubt what the surname is. last is the surname if the file has it in a column of its own.
-func salutation(name, last, gender string) string {
-	name = strings.TrimSpace(withoutNote(strings.Map(narrow, name)))
+func Salutation(name, last, gender string) string {
+	name = strings.TrimSpace(withoutNote(strings.Map(caretext.Narrow, name)))
 	if name == "" || gender != "man" && gender != "woman" || strings.ContainsAny(name, "0123456789/;、&+@#*") {
 		return ""
 	}
@@ -29,7 +31,7 @@ func salutation(name, last, gender string) string {
 	case latin > 0:
 		return latinSalutation(name, last, gender)
 	}
-	return hanSalutation([]rune(fold(name)), []rune(strings.Map(narrow, name)), gender)
+	return hanSalutation([]rune(Fold(name)), []rune(strings.Join(strings.Fields(name), "")), gender)
 }
 
 // hanSalutation takes a name in simplified characters, by which words are known, and as it is written.
@@ -47,13 +49,15 @@ func hanSalutation(simple, name []rune, gender string) string {
 			}
 		}
 	}
-	if meaning("gender", string(simple)) != "" {
+	if Meaning("gender", string(simple)) != "" {
 		return ""
 	}
 	surname := string(name[:1])
 	switch {
 	case len(name) >= 2 && len(simple) >= 2 && vocabulary["surname"][string(simple[:2])] == "han":
 		surname = string(name[:2])
+	case len(name) == 4 && !strings.ContainsAny(string(name), "·•"):
+		return "" // 山田太郎: where the surname ends is in doubt
 	case len(name) > 4 || strings.ContainsAny(string(name), "·•"):
 		surname = string(name) // a name of another tradition, such as 阿依古丽·买买提: it has no surname to cut off
 	}
@@ -68,7 +72,8 @@ func latinSalutation(name, last, gender string) string {
 	if gender == "man" {
 		title = "Mr. "
 	}
-	bare := func(w string) string { return strings.ToLower(strings.Trim(w, ".,")) }
+	bare := func(w string) string { return strings.ToLower(strings.Trim(strings.ReplaceAll(w, ".", ""), ",")) }
+	kept, titled := false, false
 	if family, given, found := strings.Cut(name, ","); found && last == "" && vocabulary["title"][bare(strings.TrimSpace(given))] != "suffix" {
 		last = family
 		name = given + " " + family
@@ -80,10 +85,13 @@ func latinSalutation(name, last, gender string) string {
 		}
 	}
 	for len(words) > 0 && (vocabulary["title"][bare(words[0])] == "prefix" || vocabulary["title"][bare(words[0])] == "keep") {
-		if title = words[0] + " "; len(words[0]) < 4 || strings.EqualFold(words[0], "prof") {
-			title = strings.TrimSuffix(words[0], ".") + ". "
+		keep := vocabulary["title"][bare(words[0])] == "keep"
+		if w := strings.TrimSuffix(words[0], "."); !kept && (keep || len(words) > 1) {
+			if title = w + " "; len(w) < 4 || keep {
+				title = w + ". "
+			}
 		}
-		words = words[1:]
+		kept, titled, words = kept || keep, true, words[1:]
 	}
 	if last != "" {
 		words = strings.Fields(strings.ReplaceAll(last, ",", " "))
@@ -97,8 +105,10 @@ func latinSalutation(name, last, gender string) string {
 		return ""
 	case last != "":
 		return title + strings.Join(words, " ")
-	case n > 1 && vocabulary["surname"][bare(words[0])] == "pinyin":
+	case n > 1 && vocabulary["surname"][bare(words[0])] == "first":
 		return "" // WANG XIAOMING: which is the surname?
+	case n == 1 && !titled:
+		return "" // John, or Smith?
 	}
 	from := n - 1
 	for i := n - 2; i > 0 && vocabulary["particle"][bare(words[i])] != ""; i-- {
@@ -107,8 +117,8 @@ func latinSalutation(name, last, gender string) string {
 	return title + strings.Join(words[from:], " ")
 }
 
-// joined makes one name of two columns: given name first, but not in Chinese.
-func joined(first, last string) string {
+// Joined makes one name of two columns: given name first, but not in Chinese.
+func Joined(first, last string) string {
 	for _, r := range last {
 		if unicode.Is(unicode.Han, r) {
 			return last + first

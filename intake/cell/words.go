@@ -1,4 +1,4 @@
-package intake
+package cell
 
 import (
 	_ "embed"
@@ -46,12 +46,12 @@ func readWords() (all map[string]map[string]string, simple map[rune]rune) {
 	return all, simple
 }
 
-// fold writes a word as it is compared: small letters, simplified characters, no blanks, no full-width forms.
-func fold(s string) string { return foldWith(s, traditional) }
+// Fold writes a word as it is compared: small letters, simplified characters, no blanks, no full-width forms.
+func Fold(s string) string { return foldWith(s, traditional) }
 
 func foldWith(s string, simple map[rune]rune) string {
 	return strings.Map(func(r rune) rune {
-		if r = narrow(r); unicode.IsSpace(r) {
+		if r = caretext.Narrow(r); unicode.IsSpace(r) {
 			return -1
 		}
 		if to, ok := simple[r]; ok {
@@ -61,14 +61,25 @@ func foldWith(s string, simple map[rune]rune) string {
 	}, s)
 }
 
-// narrow turns a full-width form into its plain character.
-func narrow(r rune) rune { return caretext.Narrow(r) }
+// simple writes a text in simplified characters, as far as words need it.
+func simple(s string) string {
+	return strings.Map(func(r rune) rune {
+		if to, ok := traditional[r]; ok {
+			return to
+		}
+		return r
+	}, s)
+}
 
-// meaning returns what a word of a kind means, "" if it is not known.
-func meaning(kind, s string) string {
+// Meaning returns what a word of a kind means, "" if it is not known.
+func Meaning(kind, s string) string {
 	words := vocabulary[kind]
 	if v, ok := words[s]; ok {
 		return v // as it is written nearly always
 	}
-	return words[fold(s)]
+	s = Fold(s)
+	if v, ok := words[s]; ok {
+		return v
+	}
+	return words[strings.Trim(s, ".。!✓\ufe0f")]
 }

@@ -1,4 +1,4 @@
-package intake
+package cell
 
 import (
 	"math"
@@ -6,23 +6,23 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/record"
+	caretext "github.com/carebell/carebell/care/text"
 )
-
-const kmPerMile = 1.609344
 
 // units are the words behind a mileage.
 var units = []struct{ word, unit string }{
-	{"公里", "km"}, {"千米", "km"}, {"kms", "km"}, {"km", "km"}, {"英里", "mi"}, {"哩", "mi"}, {"miles", "mi"}, {"mile", "mi"}, {"mi", "mi"}, {"里", "km"},
+	{"公里", "km"}, {"千米", "km"}, {"kms", "km"}, {"km", "km"}, {"kilometers", "km"}, {"kilometres", "km"}, {"kilometer", "km"}, {"kilomètres", "km"}, {"英里", "mi"}, {"哩", "mi"}, {"miles", "mi"}, {"mile", "mi"}, {"mi", "mi"}, {"里", "km"},
 }
 
-// kilometres reads 32158, 32,158, 32 158, 32158.0, 3.2万 and 19,000 mi. comma says that the file writes decimals with a comma; unit is what
+// Kilometres reads 32158, 32,158, 32 158, 32158.0, 3.2万 and 19,000 mi. comma says that the file writes decimals with a comma; unit is what
 // the header says, and a unit behind the number wins.
-func kilometres(s string, comma bool, unit string) (km, reason string) {
+func Kilometres(s string, comma bool, unit string) (km, reason string) {
 	if len(s) <= 6 && isDigits(s) && unit != "mi" && s[0] != '0' {
 		return s, "" // as nearly always
 	}
-	s = strings.ToLower(strings.TrimSpace(strings.Map(narrow, s)))
+	s = strings.TrimRight(strings.ToLower(strings.TrimSpace(strings.Map(caretext.Narrow, s))), ".")
 	for _, u := range units {
 		if rest, found := strings.CutSuffix(s, u.word); found {
 			s, unit = strings.TrimSpace(rest), u.unit
@@ -30,10 +30,8 @@ func kilometres(s string, comma bool, unit string) (km, reason string) {
 		}
 	}
 	times := 1.0
-	if rest, found := strings.CutSuffix(s, "万"); found {
-		s, times = rest, 10000
-	} else if rest, found := strings.CutSuffix(s, "萬"); found {
-		s, times = rest, 10000
+	if rest, found := strings.CutSuffix(simple(s), "万"); found {
+		s, times = strings.TrimSpace(rest), 10000
 	}
 	minus := strings.HasPrefix(s, "-") || strings.HasPrefix(s, "\u2212")
 	digits, reason := plainNumber(strings.TrimLeft(s, "-\u2212"), comma, times > 1)
@@ -42,17 +40,17 @@ func kilometres(s string, comma bool, unit string) (km, reason string) {
 	}
 	n, err := strconv.ParseFloat(digits, 64)
 	if err != nil {
-		return "", noNumber
+		return "", NoNumber
 	}
 	n *= times
 	if unit == "mi" {
-		n = math.Round(n * kmPerMile)
+		n = math.Round(n * care.KMPerMile)
 	}
 	switch {
 	case minus && n > 0:
-		return "", negative
+		return "", Negative
 	case n > record.MostKM:
-		return "", tooFar
+		return "", TooFar
 	}
 	return strconv.Itoa(int(n + 1e-6)), ""
 }
@@ -70,13 +68,13 @@ func plainNumber(s string, comma, short bool) (digits, reason string) {
 		case unicode.IsSpace(r):
 			separators, parts = append(separators, ' '), append(parts, "")
 		default:
-			return "", noNumber
+			return "", NoNumber
 		}
 	}
 	last := len(parts) - 1
 	for i, p := range parts {
 		if p == "" && (i < last || last == 0) {
-			return "", noNumber
+			return "", NoNumber
 		}
 	}
 	if last == 0 {
@@ -97,22 +95,22 @@ func plainNumber(s string, comma, short bool) (digits, reason string) {
 	case last > 1 && end != separators[0] && grouped && (end == '.' || end == ','): // 31.000,50
 		return whole + "." + parts[last], ""
 	case last > 1:
-		return "", noNumber
+		return "", NoNumber
 	case end == ' ' || end == '\'' || end == '\u2019':
 		if grouped && len(parts[1]) == 3 {
 			return whole + parts[1], ""
 		}
-		return "", noNumber
+		return "", NoNumber
 	case end == decimal && (len(parts[1]) != 3 || !grouped || short):
 		return whole + "." + parts[1], ""
 	case end != decimal && grouped && len(parts[1]) == 3:
 		return whole + parts[1], ""
 	}
-	return "", twoNumbers
+	return "", TwoNumbers
 }
 
-// exact takes the .0 off a number that a system wrote as one with decimals: 100001.0. It fails on 1.0E+05, whose digits are lost.
-func exact(s string) (string, bool) {
+// Exact takes the .0 off a number that a system wrote as one with decimals: 100001.0. It fails on 1.0E+05, whose digits are lost.
+func Exact(s string) (string, bool) {
 	if s == "" || s[0] < '0' || s[0] > '9' {
 		return s, true
 	}

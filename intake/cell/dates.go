@@ -1,4 +1,4 @@
-package intake
+package cell
 
 import (
 	"strings"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/record"
+	caretext "github.com/carebell/carebell/care/text"
 )
 
 // excelEpoch is day 0 of the serials of spreadsheets from 1 March 1900 on: 30 December 1899, because they count a 29 February
@@ -23,28 +24,29 @@ type civil struct {
 	timed   bool // it came of a moment that is not midnight at the dealer's
 }
 
-// place is what a dealer's place says about the dates and numbers of its files.
-type place struct {
-	order      string // DMY, MDY, YMD or ""
-	country    string
-	loc        *time.Location
-	today      care.Date
-	miles      bool
-	monthFirst bool // dates without a year are written month and day
-	serial1904 bool
+// Place is what a dealer's place says about the dates and numbers of its files.
+type Place struct {
+	Order      string // DMY, MDY, YMD or ""
+	Country    string
+	Location   *time.Location
+	Today      care.Date
+	Miles      bool
+	MonthFirst bool                                           // dates without a year are written month and day
+	From1904   bool                                           // serials of dates count from 1904: the workbook says so
+	LunarDate  func(year, month int, leap bool, day int) bool // whether the lunar year had that day; nil: not checked
 }
 
 // parse reads a date as people and systems write it. birthday tells which two-digit years are plausible. The reason is "" if it could.
-func (p *place) parse(s string, birthday bool) (c civil, reason string) {
+func (p *Place) parse(s string, birthday bool) (c civil, reason string) {
 	if len(s) == 10 && s[4] == '-' && s[7] == '-' {
 		if d, err := care.ParseDate(s); err == nil {
 			return civil{y: d.Year(), m: int(d.Month()), d: d.Day()}, ""
 		}
 	}
-	s = strings.TrimSpace(strings.Map(narrow, s))
+	s = strings.TrimSpace(strings.Map(caretext.Narrow, s))
 	if t, ok := moment(s); ok {
-		if h, m, sec := t.Clock(); h+m+sec != 0 && p.loc != nil {
-			t = t.In(p.loc)
+		if h, m, sec := t.Clock(); h+m+sec != 0 && p.Location != nil {
+			t = t.In(p.Location)
 		}
 		h, m, sec := t.Clock()
 		y, mon, d := t.Date()
@@ -58,20 +60,13 @@ func (p *place) parse(s string, birthday bool) (c civil, reason string) {
 		return p.serial(whole), ""
 	}
 	roc := false
-	s = strings.Map(func(r rune) rune {
-		if to, ok := traditional[r]; ok {
-			return to
-		}
-		return unicode.ToLower(r)
-	}, s)
-	for _, prefix := range []string{"中华民国", "民国"} {
-		if rest, found := strings.CutPrefix(s, prefix); found {
-			s, roc = strings.Replace(rest, "元年", "1年", 1), true
-		}
+	s = strings.ToLower(simple(s))
+	if rest := afterROC(s); rest != s {
+		s, roc = strings.Replace(rest, "元年", "1年", 1), true
 	}
 	nums, month, at, ok := tokens(s)
 	if !ok {
-		return c, noDate
+		return c, NoDate
 	}
 	if month > 0 {
 		return p.named(nums, month, at, birthday)
@@ -79,11 +74,21 @@ func (p *place) parse(s string, birthday bool) (c civil, reason string) {
 	return p.numeric(nums, roc, birthday)
 }
 
+// afterROC cuts off the words before a year of Taiwan's calendar.
+func afterROC(s string) string {
+	for _, prefix := range []string{"中华民国", "民国", "民", "roc"} {
+		if rest, found := strings.CutPrefix(s, prefix); found {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return s
+}
+
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-func (p *place) serial(digits string) civil {
+func (p *Place) serial(digits string) civil {
 	n := value(digits)
-	if p.serial1904 {
+	if p.From1904 {
 		n += days1904
 	}
 	d := excelEpoch.AddDays(n)
@@ -114,13 +119,13 @@ func tokens(s string) (nums []string, month, at int, ok bool) {
 				n = len(s)
 			}
 			word := s[:n]
-			if m := value(meaning("month", word)); m > 0 && month == 0 {
+			if m := value(Meaning("month", word)); m > 0 && month == 0 {
 				month, at = m, len(nums)
-			} else if meaning("noise", word) == "" {
+			} else if Meaning("noise", word) == "" {
 				return nil, 0, 0, false
 			}
 			s = s[n:]
-		case strings.ContainsRune(" -/.,'\u2019", r):
+		case strings.ContainsRune(" -/.,'\u2019_\\、—–", r):
 			s = s[len(string(r)):]
 		default:
 			return nil, 0, 0, false
@@ -130,38 +135,38 @@ func tokens(s string) (nums []string, month, at int, ok bool) {
 }
 
 // named puts together a date whose month is a word.
-func (p *place) named(nums []string, month, at int, birthday bool) (civil, string) {
+func (p *Place) named(nums []string, month, at int, birthday bool) (civil, string) {
 	switch {
 	case len(nums) == 1 && len(nums[0]) <= 2:
 		return civil{m: month, d: value(nums[0])}, ""
 	case len(nums) != 2:
-		return civil{}, noDate
+		return civil{}, NoDate
 	case len(nums[0]) == 4:
 		return civil{y: value(nums[0]), m: month, d: value(nums[1])}, ""
 	case len(nums[1]) == 4:
 		return civil{y: value(nums[1]), m: month, d: value(nums[0])}, ""
 	}
 	year, day := nums[1], nums[0]
-	if p.order == "YMD" && at == 1 {
+	if p.Order == "YMD" && at == 1 {
 		year, day = day, year
 	}
 	return p.short(year, month, value(day), birthday)
 }
 
 // numeric puts together a date of numbers alone.
-func (p *place) numeric(nums []string, roc, birthday bool) (civil, string) {
-	taiwan := roc || p.country == "TW" && p.order == ""
+func (p *Place) numeric(nums []string, roc, birthday bool) (civil, string) {
+	taiwan := roc || p.Country == "TW" && (p.Order == "" || p.Order == "YMD")
 	n := nums
 	switch {
 	case len(n) == 1:
 		return p.compact(n[0], taiwan)
 	case len(n) == 2:
 		if len(n[0]) > 2 || len(n[1]) > 2 {
-			return civil{}, noDate
+			return civil{}, NoDate
 		}
-		return p.dayAndMonth(civil{}, value(n[0]), value(n[1]), p.monthFirst)
+		return p.dayAndMonth(civil{}, value(n[0]), value(n[1]), p.MonthFirst)
 	case len(n[1]) > 2:
-		return civil{}, noDate
+		return civil{}, NoDate
 	case len(n[0]) == 4 && len(n[2]) <= 2:
 		return civil{y: value(n[0]), m: value(n[1]), d: value(n[2])}, ""
 	case len(n[2]) == 4 && len(n[0]) <= 2:
@@ -169,11 +174,11 @@ func (p *place) numeric(nums []string, roc, birthday bool) (civil, string) {
 	case taiwan && len(n[0]) <= 3 && len(n[2]) <= 2:
 		return civil{y: value(n[0]) + 1911, m: value(n[1]), d: value(n[2])}, ""
 	case len(n[0]) > 2 || len(n[2]) > 2:
-		return civil{}, noDate
-	case p.order == "YMD":
+		return civil{}, NoDate
+	case p.Order == "YMD":
 		return p.short(n[0], value(n[1]), value(n[2]), birthday)
-	case p.order == "":
-		return civil{}, twoWays
+	case p.Order == "":
+		return civil{}, TwoWays
 	}
 	c, reason := p.dayAndMonth(civil{}, value(n[0]), value(n[1]), false)
 	if reason != "" {
@@ -183,7 +188,7 @@ func (p *place) numeric(nums []string, roc, birthday bool) (civil, string) {
 }
 
 // compact reads 20260102, with a time of day behind that does not count, and 1130301 of Taiwan's calendar.
-func (p *place) compact(s string, taiwan bool) (civil, string) {
+func (p *Place) compact(s string, taiwan bool) (civil, string) {
 	n := len(s)
 	switch {
 	case n == 14 || n == 12:
@@ -192,45 +197,45 @@ func (p *place) compact(s string, taiwan bool) (civil, string) {
 		return civil{y: value(s[:3]) + 1911, m: value(s[3:5]), d: value(s[5:])}, ""
 	}
 	if n != 8 {
-		return civil{}, noDate
+		return civil{}, NoDate
 	}
 	c := civil{y: value(s[:4]), m: value(s[4:6]), d: value(s[6:8])}
-	if p.order == "" || p.order == "YMD" || !care.NewDate(c.y, time.Month(c.m), c.d).IsZero() && c.y > 1900 && c.y < 2100 {
+	if p.Order == "" || p.Order == "YMD" || !care.NewDate(c.y, time.Month(c.m), c.d).IsZero() && c.y > 1900 && c.y < 2100 {
 		return c, ""
 	}
 	return p.dayAndMonth(civil{y: value(s[4:8])}, value(s[:2]), value(s[2:4]), false)
 }
 
 // dayAndMonth puts two numbers in their places: by the order that is known, else only if they can be read in one way.
-func (p *place) dayAndMonth(c civil, a, b int, monthFirst bool) (civil, string) {
+func (p *Place) dayAndMonth(c civil, a, b int, monthFirst bool) (civil, string) {
 	dmy, mdy := a >= 1 && a <= 31 && b >= 1 && b <= 12, b >= 1 && b <= 31 && a >= 1 && a <= 12
 	switch {
-	case p.order == "DMY":
+	case p.Order == "DMY":
 		mdy = false
-	case p.order == "MDY" || monthFirst:
+	case p.Order == "MDY" || monthFirst:
 		dmy = false
 	}
 	switch {
 	case dmy && mdy && a != b:
-		return c, twoWays
+		return c, TwoWays
 	case mdy:
 		c.m, c.d = a, b
 	case dmy:
 		c.m, c.d = b, a
 	default:
-		return c, noDate
+		return c, NoDate
 	}
 	return c, ""
 }
 
 // short finds the century of a year of two digits: the one that is plausible, if there is one only.
-func (p *place) short(year string, m, d int, birthday bool) (civil, string) {
+func (p *Place) short(year string, m, d int, birthday bool) (civil, string) {
 	if len(year) != 2 {
-		return civil{}, noDate
+		return civil{}, NoDate
 	}
-	now := p.today.Year()
+	now := p.Today.Year()
 	if now == 0 {
-		return civil{}, twoYears
+		return civil{}, TwoYears
 	}
 	from, to := 1960, now+30
 	if birthday {
@@ -239,13 +244,13 @@ func (p *place) short(year string, m, d int, birthday bool) (civil, string) {
 	old, young := 1900+value(year), 2000+value(year)
 	switch o, y := old >= from && old <= to, young >= from && young <= to; {
 	case o && y:
-		return civil{}, twoYears
+		return civil{}, TwoYears
 	case o:
 		return civil{y: old, m: m, d: d}, ""
 	case y:
 		return civil{y: young, m: m, d: d}, ""
 	}
-	return civil{}, noDate
+	return civil{}, NoDate
 }
 
 // moment reads a time with an offset.
@@ -296,9 +301,18 @@ func withoutTime(s string) string {
 	return strings.TrimRight(before, ",")
 }
 
-// date reads a date of a car. blank says that it stands for none.
-func (p *place) date(s string) (d care.Date, blank bool, reason string) {
+// Zero reports whether a date is nothing but zeros.
+func (p *Place) Zero(s string) (zero bool, reason string) {
 	c, reason := p.parse(s, false)
+	return c.zero, reason
+}
+
+// Date reads a date of a car. blank says that it stands for none.
+func (p *Place) Date(s string) (d care.Date, blank bool, reason string) {
+	c, reason := p.parse(s, false)
+	if h, ok := hanWords(s); ok && reason != "" && !h.lunar && h.b.Year > 0 {
+		c, reason = civil{y: int(h.b.Year), m: int(h.b.Month), d: int(h.b.Day)}, ""
+	}
 	switch {
 	case reason != "":
 		return d, false, reason
@@ -310,7 +324,7 @@ func (p *place) date(s string) (d care.Date, blank bool, reason string) {
 	d = care.NewDate(c.y, time.Month(c.m), c.d)
 	switch {
 	case d.IsZero():
-		return d, false, noDate
+		return d, false, NoDate
 	case !record.OfCar(d), d.Year() >= 2999:
 		return d, true, ""
 	}

@@ -1,4 +1,4 @@
-package intake
+package cell
 
 import (
 	"strings"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/record"
+	caretext "github.com/carebell/carebell/care/text"
 )
 
 // hanNumbers are the numerals of months and days.
@@ -26,15 +27,21 @@ var (
 // hanDate is a date in Chinese words.
 type hanDate struct {
 	b            care.Birthday
-	lunar, solar bool // what the words themselves say
+	lunar, solar bool // what the words themselves say; neither: a lunar birthday, by custom
 	odd          bool // words of a month or day that no calendar has
 }
 
 // hanWords reads 1999年四月廿八, 一九九九年闰四月初一, 腊月三十, 二月二十日 and 除夕. The form says which calendar is meant: 初 and 廿, 正月, 冬月,
 // 腊月 and 闰 are lunar; 日 or 号 behind, and days to ten without 初, are solar; other days without 日 are lunar.
 func hanWords(s string) (h hanDate, ok bool) {
-	s = strings.TrimSpace(s)
-	if year, rest, found := strings.Cut(s, "年"); found {
+	s = strings.TrimSpace(simple(withoutNote(strings.Map(caretext.Narrow, s))))
+	if !strings.ContainsAny(s, "一二三四五六七八九十初廿卅正冬腊〇零夕") {
+		return h, false
+	}
+	if rest, found := strings.CutPrefix(s, "大年初"); found {
+		s = "正月初" + rest
+	}
+	if year, rest, found := strings.Cut(s, "年"); found && year != "大" {
 		y, isYear := hanYear(year)
 		if !isYear {
 			return h, false
@@ -73,7 +80,6 @@ func hanWords(s string) (h hanDate, ok bool) {
 		}
 	}
 	h.solar = !h.lunar && (bare != day || d <= 10)
-	h.lunar = !h.solar
 	h.b.Month, h.b.Day = uint8(min(m, 13)), uint8(min(d, 32))
 	return h, true
 }
@@ -81,6 +87,10 @@ func hanWords(s string) (h hanDate, ok bool) {
 func hanYear(s string) (int, bool) {
 	if len(s) == 4 && isDigits(s) {
 		return value(s), true
+	}
+	if rest := afterROC(s); rest != s {
+		n := hanCount(rest)
+		return n + 1911, n > 0
 	}
 	n, digits := 0, 0
 	for _, r := range s {
@@ -93,30 +103,48 @@ func hanYear(s string) (int, bool) {
 	return n, digits == 4
 }
 
-// birthday reads a birthday. calendar is what another column says: lunar, solar or "". blank says that it stands for none.
-func (r *rows) birthday(s, calendar string, p *place) (b care.Birthday, blank bool, reason string) {
+// hanCount reads 七十四, 一百一十三, 一一三, 元 and 74; 0 is none.
+func hanCount(s string) (n int) {
+	if isDigits(s) {
+		return value(s)
+	}
+	one, tens := 0, 0
+	for _, r := range s {
+		d, ok := hanDigits[r]
+		switch {
+		case ok:
+			one = one*10 + d
+		case r == '十':
+			tens, one = tens+10*max(one, 1), 0
+		case r == '百':
+			tens, one = 100*max(one, 1), 0
+		case r == '元':
+			one = 1
+		default:
+			return 0
+		}
+	}
+	return tens + one
+}
+
+// Birthday reads a birthday. calendar is what another column says: lunar, solar or "". blank says that it stands for none.
+func (p *Place) Birthday(s, calendar string) (b care.Birthday, blank bool, reason string) {
 	if strings.HasPrefix(s, "--") || strings.HasPrefix(s, "lunar:") {
 		if b, err := care.ParseBirthday(s); err == nil {
-			return b, false, r.checkBirthday(b, p)
+			if b.Lunar && calendar == "solar" {
+				return b, false, TwoCalendars
+			}
+			b.Lunar = b.Lunar || calendar == "lunar"
+			return b, false, p.CheckBirthday(b)
 		}
-		return b, false, noDate
+		return b, false, NoDate
 	}
 	s, calendar, ok := calendarWords(s, calendar)
 	if !ok {
-		return b, false, twoCalendars
+		return b, false, TwoCalendars
 	}
-	if strings.ContainsAny(s, "年月日号夕十三廿") || strings.ContainsAny(s, "閏臘號") {
-		simple := strings.Map(func(r rune) rune {
-			if to, ok := traditional[r]; ok {
-				return to
-			}
-			return r
-		}, withoutNote(s))
-		if strings.ContainsAny(simple, "一二三四五六七八九十初廿卅正冬腊〇零夕") {
-			if h, ok := hanWords(simple); ok {
-				return r.ofWords(h, calendar, p)
-			}
-		}
+	if h, ok := hanWords(s); ok {
+		return p.ofWords(h, calendar)
 	}
 	c, reason := p.parse(s, true)
 	switch {
@@ -125,64 +153,75 @@ func (r *rows) birthday(s, calendar string, p *place) (b care.Birthday, blank bo
 	case c.zero:
 		return b, true, ""
 	case c.timed:
-		return b, false, notMidnight
+		return b, false, NotMidnight
 	case c.y == 1900 && c.d == 0:
 		return b, true, ""
 	}
 	b = care.Birthday{Lunar: calendar == "lunar", Year: int16(min(c.y, 9999)), Month: uint8(min(c.m, 99)), Day: uint8(min(c.d, 99))}
-	return r.orPlaceholder(b, p)
+	return p.orPlaceholder(b)
 }
 
-func (r *rows) ofWords(h hanDate, calendar string, p *place) (b care.Birthday, blank bool, reason string) {
+func (p *Place) ofWords(h hanDate, calendar string) (b care.Birthday, blank bool, reason string) {
 	switch {
 	case calendar == "solar" && (h.b.Leap || h.b.Eve || h.odd):
-		return b, false, twoCalendars
+		return b, false, TwoCalendars
 	case calendar == "solar", calendar == "" && h.solar:
 	default:
 		h.b.Lunar = true
 	}
-	return r.orPlaceholder(h.b, p)
+	return p.orPlaceholder(h.b)
 }
 
 // orPlaceholder checks a birthday; a day that nobody who drives was born on stands for none.
-func (r *rows) orPlaceholder(b care.Birthday, p *place) (care.Birthday, bool, string) {
-	reason := r.checkBirthday(b, p)
-	if reason == "" || reason == inFuture {
-		if b.Year >= 2999 || reason == "" && !record.Born(b, p.today) {
+func (p *Place) orPlaceholder(b care.Birthday) (care.Birthday, bool, string) {
+	reason := p.CheckBirthday(b)
+	if reason == "" || reason == InFuture {
+		if b.Year >= 2999 || reason == "" && !record.Born(b, p.Today) {
 			return care.Birthday{}, true, ""
 		}
 	}
 	return b, false, reason
 }
 
-// calendarWords takes the words for a calendar out of a birthday; they must not say another one than the column does.
+// calendarNames are the words for a calendar inside a birthday or a header.
+var calendarNames = []string{"农历", "阴历", "旧历", "古历", "夏历", "老历", "公历", "阳历", "新历", "国历", "西历", "lunar", "solar"}
+
+// CalendarIn returns the calendar that a header names: lunar, solar or "".
+func CalendarIn(header string) string {
+	header = Fold(header)
+	for _, name := range calendarNames {
+		if strings.Contains(header, name) {
+			return Meaning("calendar", name)
+		}
+	}
+	return ""
+}
+
+// calendarWords takes the word for a calendar out of a birthday; it must not say another one than the column does.
 func calendarWords(s, calendar string) (rest, both string, ok bool) {
-	for i, r := range s {
-		if r < 0x80 && r != '(' && r != '[' {
+	s = strings.Map(caretext.Narrow, simple(s))
+	for _, name := range calendarNames {
+		before, behind, found := strings.Cut(s, name)
+		if !found {
 			continue
 		}
-		word := strings.Trim(strings.SplitN(s[i:], " ", 2)[0], "()[]（）【】:：")
-		for _, name := range []string{"农历", "農曆", "农曆", "農历", "阴历", "陰曆", "陰历", "旧历", "舊曆", "古历", "公历", "公曆", "阳历", "陽曆", "新历", "新曆", "国历", "國曆", "西历", "西曆", "lunar", "solar"} {
-			if !strings.HasPrefix(word, name) {
-				continue
-			}
-			said := meaning("calendar", name)
-			rest = s[:i] + strings.TrimLeft(strings.TrimPrefix(strings.TrimLeft(s[i:], "([（【"), name), ")]）】:： ")
-			return strings.TrimSpace(rest), said, calendar == "" || calendar == said
-		}
+		said := Meaning("calendar", name)
+		rest = strings.TrimRight(before, "([【 ") + strings.TrimLeft(behind, ")]】: ")
+		return strings.TrimSpace(rest), said, calendar == "" || calendar == said
 	}
 	return s, calendar, true
 }
 
-func (r *rows) checkBirthday(b care.Birthday, p *place) string {
+// CheckBirthday says why a birthday cannot be, "" if it can.
+func (p *Place) CheckBirthday(b care.Birthday) string {
 	if b.Lunar {
 		switch {
 		case !b.Eve && (b.Month < 1 || b.Month > 12 || b.Day < 1 || b.Day > 30):
-			return noLunar
-		case b.Year > 0 && int(b.Year) > p.today.Year() && !p.today.IsZero():
-			return inFuture
-		case b.Year > 0 && !b.Eve && r.opt.LunarDate != nil && b.Year > 1900 && b.Year <= 2100 && !r.opt.LunarDate(int(b.Year), int(b.Month), b.Leap, int(b.Day)):
-			return noLunar
+			return NoLunar
+		case b.Year > 0 && int(b.Year) > p.Today.Year() && !p.Today.IsZero():
+			return InFuture
+		case b.Year > 0 && !b.Eve && p.LunarDate != nil && b.Year > 1900 && b.Year <= 2100 && !p.LunarDate(int(b.Year), int(b.Month), b.Leap, int(b.Day)):
+			return NoLunar
 		}
 		return ""
 	}
@@ -193,9 +232,9 @@ func (r *rows) checkBirthday(b care.Birthday, p *place) string {
 	date := care.NewDate(year, time.Month(b.Month), int(b.Day))
 	switch {
 	case date.IsZero():
-		return noDate
-	case b.Year > 0 && !p.today.IsZero() && date.After(p.today):
-		return inFuture
+		return NoDate
+	case b.Year > 0 && !p.Today.IsZero() && date.After(p.Today):
+		return InFuture
 	}
 	return ""
 }
