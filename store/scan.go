@@ -35,6 +35,9 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 		if err := s.prune(ctx, old); err != nil {
 			return err
 		}
+		if err := s.endSignals(ctx, facts); err != nil {
+			return err
+		}
 		one.Lock()
 		defer one.Unlock()
 		if err := context.Cause(ctx); err != nil {
@@ -63,6 +66,24 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 		}
 		return visit(f)
 	})
+}
+
+// endSignals takes the signals of which nothing can come any more out of customers' overlays.
+func (s *Store) endSignals(ctx context.Context, facts []*care.Facts) error {
+	now := s.clock()
+	for _, f := range facts {
+		if s.opts.Reader || f.Overlay == nil || len(f.Overlay.Signals) == 0 || !f.Overlay.EndSignals(now) {
+			continue
+		}
+		err := s.UpdateOverlay(ctx, f.ID, func(o *care.Overlay) error {
+			o.EndSignals(now)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ahead reads the batches of customers that list finds and hands them to visit, in order; it reads one ahead of what visit works on.
