@@ -379,7 +379,7 @@ type Bulletin struct {
 	Title       Text    `yaml:"title"`
 	PublishedOn Date    `yaml:"published_on"`
 	Repeat      *Days   `yaml:"repeat"` // recall: told again so long after, while it is open; nil = 90d, 0d = never
-	Match       []Match `yaml:"match"` // any of them
+	Match       []Match `yaml:"match"`  // any of them
 	Summary     Text    `yaml:"summary"`
 	Risk        Text    `yaml:"risk"`
 	Remedy      Text    `yaml:"remedy"`
