@@ -380,6 +380,44 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// TestHeadersThatSayMore: a header may name the order of its dates, or the unit of its mileages.
+func TestHeadersThatSayMore(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]string{
+		"DOB (MM/DD/YYYY)": "1985-05-04", "Birthday [dd.mm.yyyy]": "1985-04-05", "生日（MM/DD/YYYY）": "1985-05-04", "Birthday": "", "Birthday (format)": "",
+	} {
+		got, stats, _ := read(t, "x.csv", "id,"+header+"\nC1,05/04/1985\n")
+		if want != "" && got["C1"] != `{"id":"C1","birthday":"`+want+`"}` || want == "" && stats.Rejected != 1 {
+			t.Errorf("%s: got %v, %s", header, got, why(stats))
+		}
+	}
+	got, stats, _ := read(t, "x.csv", "id,Birthday (DD/MM/YYYY)\nC1,05/04/1985\n", func(o *intake.Options) { o.Dates = "MDY" })
+	if got["C1"] != `{"id":"C1","birthday":"1985-05-04"}` {
+		t.Errorf("--dates wins: got %v, %s", got, why(stats))
+	}
+	for header, want := range map[string]string{
+		"OdometerMiles": "32187", "Odometer Miles": "32187", "Current Mileage (Miles)": "32187", "里程KM": "20000", "行驶里程公里": "20000", "OdometerKM": "20000", "Mileage (KM)": "20000", "Odometer (mi)": "32187",
+	} {
+		got, stats, _ := read(t, "x.csv", "id,vin,"+header+"\nC1,V1,20000\n")
+		if !strings.Contains(got["C1"], `"km":`+want+`}`) {
+			t.Errorf("%s: got %v, %s, %v", header, got, why(stats), stats.Ignored)
+		}
+	}
+}
+
+// TestTitlesAlone: a column of salutations that has titles only says what a gender says.
+func TestTitlesAlone(t *testing.T) {
+	t.Parallel()
+	for row, want := range map[string]string{
+		"王小明,先生": "王先生", "李红,女士": "李女士", "John Smith,Mr.": "Mr. Smith", "Ann Smith,Ms": "Ms. Smith", "欧阳超,小姐": "欧阳女士", "王小明,王总": "王总", "上海有限公司,先生": "",
+	} {
+		got, stats, _ := read(t, "x.csv", "id,name,称谓\nC1,"+row+"\n")
+		if want != "" && !strings.Contains(got["C1"], `"salutation":"`+want+`"`) || want == "" && strings.Contains(got["C1"], "salutation") {
+			t.Errorf("%s: got %v, %s", row, got, why(stats))
+		}
+	}
+}
+
 // TestMaps: a map joins columns in its own order; of first and last names, in that of the language.
 func TestMaps(t *testing.T) {
 	t.Parallel()

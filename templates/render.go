@@ -12,6 +12,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/templates/liquid"
+	"github.com/carebell/carebell/templates/mail"
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -130,8 +131,7 @@ func (r *rendering) email(t *template, m *care.Message) error {
 	if out, err = r.render(t.text); err != nil {
 		return err
 	}
-	out = bytes.TrimSpace(out)
-	m.Text = append(append(make([]byte, 0, len(out)+1), out...), '\n')
+	m.Text = mail.Fold(out)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -11,74 +12,92 @@ import (
 )
 
 // Text makes the text alternative of a composed page, with the same placeholders. colon stands between the words of a button and its
-// address: ": ", or "：" where brackets are full-width as well. Line breaks are written as late as possible, so that they
-// fall into the block of the text they belong to and vanish with it.
+// address: ": ", or "：" where brackets are full-width as well. Which blocks a message has is known only when it is written, so their
+// edges are marks, of which Fold makes line breaks.
 func Text(page, colon string, t *liquid.Tags) (string, error) {
 	doc, err := html.Parse(strings.NewReader(protectAll(page, t)))
 	if err != nil {
 		return "", err
 	}
-	w := &textWriter{tags: t, colon: colon, pending: -1}
+	w := &textWriter{tags: t, colon: colon}
 	w.node(doc)
-	return strings.TrimSpace(w.b.String()), nil
+	return w.b.String(), nil
 }
 
 type textWriter struct {
-	b       strings.Builder
-	tags    *liquid.Tags
-	colon   string
-	pending int // line breaks owed before the next text; -1 at the very beginning
-	space   bool
-	indent  string
-	lists   []int // number of the next item; 0 = not numbered
-	inLoop  bool  // the list that follows is made by a loop: its empty line is written already
+	b      strings.Builder
+	tags   *liquid.Tags
+	colon  string
+	indent string
+	lists  []int // number of the next item; 0 = not numbered
 }
 
-func (w *textWriter) breaks(n int) {
-	if w.pending >= 0 {
-		w.pending = max(w.pending, n)
-	}
-	w.space = false
+// A mark is markOpen, what it does, the indent of the lines from there on, and markClose. Several in a row are one edge: the widest
+// counts, and the last indent.
+const (
+	markOpen  = '\x1d'
+	markClose = '\x1e'
+	breakLine = '+' // one line break more
+	nextLine  = '1' // one line break at least
+	emptyLine = '2' // an empty line at least
+	noBreak   = '-' // what follows stands right behind a bullet
+	endOfItem = 'e' // a new line even behind a bullet
+)
+
+func (w *textWriter) mark(what rune) {
+	w.b.WriteString(string(markOpen) + string(what) + w.indent + string(markClose))
 }
 
-// flush writes what is owed.
-func (w *textWriter) flush() {
-	if w.pending > 0 {
-		w.b.WriteString(strings.Repeat("\n", w.pending) + w.indent)
-	} else if w.space && w.pending == 0 {
-		w.b.WriteByte(' ')
+// Fold writes the line breaks of a text that Text made and that has its values now. Spaces in a row become one.
+func Fold(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	breaks, behindBullet, space := 0, false, false
+	var indent []byte
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case markOpen:
+			end := i + bytes.IndexByte(text[i:], markClose)
+			indent = text[i+2 : end]
+			switch text[i+1] {
+			case breakLine:
+				breaks++
+			case nextLine:
+				breaks = max(breaks, 1)
+			case emptyLine:
+				breaks = max(breaks, 2)
+			case noBreak:
+				behindBullet = true
+			case endOfItem:
+				breaks, behindBullet = max(breaks, 1), false
+			}
+			i = end
+		case ' ', '\n', '\t', '\r':
+			space = true
+		default:
+			switch {
+			case behindBullet:
+				out = append(out, ' ')
+			case len(out) == 0:
+				out = append(out, indent...)
+			case breaks > 0:
+				out = append(append(out, "\n\n\n\n"[:min(breaks, 4)]...), indent...)
+			case space:
+				out = append(out, ' ')
+			}
+			out = append(out, c)
+			breaks, behindBullet, space = 0, false, false
+		}
 	}
-	w.pending, w.space = 0, false
+	return append(out, '\n')
 }
 
 func (w *textWriter) words(s string) {
-	for _, r := range s {
-		switch {
-		case liquid.IsPlaceholder(r) && w.tags.Of(r).Control:
-			w.control(r)
-		case r == ' ' || r == '\n' || r == '\t' || r == '\r':
-			w.space = w.pending == 0
-		default:
-			w.flush()
-			w.b.WriteRune(r)
+	w.b.WriteString(strings.Map(func(r rune) rune {
+		if r == markOpen || r == markClose {
+			return -1
 		}
-	}
-}
-
-// control writes a control tag without what is owed. A tag made around a loop's list takes the empty line before the list with it.
-func (w *textWriter) control(r rune) {
-	t := w.tags.Of(r)
-	if t.Made && t.Args == "forloop.first" && w.pending > 1 {
-		w.b.WriteRune(r)
-		w.b.WriteString("\n")
-		w.pending, w.inLoop = 1, true
-		return
-	}
-	if w.space && w.pending == 0 && !strings.HasPrefix(t.Name, "end") {
-		w.b.WriteByte(' ')
-		w.space = false
-	}
-	w.b.WriteRune(r)
+		return r
+	}, s))
 }
 
 func (w *textWriter) children(n *html.Node) {
@@ -109,31 +128,29 @@ func (w *textWriter) element(n *html.Node) {
 	switch n.DataAtom {
 	case atom.Head, atom.Style, atom.Script, atom.Title:
 	case atom.Br:
-		w.pending = max(w.pending, 0) + 1
-		w.space = false
+		w.mark(breakLine)
 	case atom.Hr:
-		w.breaks(2)
-		w.flush()
+		w.mark(emptyLine)
 		w.b.WriteString("---")
-		w.breaks(2)
+		w.mark(emptyLine)
 	case atom.P, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Table, atom.Pre, atom.Header, atom.Footer, atom.Main:
-		w.breaks(2)
+		w.mark(emptyLine)
 		w.children(n)
-		w.breaks(2)
+		w.mark(emptyLine)
 	case atom.Div, atom.Tr, atom.Section, atom.Article:
-		w.breaks(1)
+		w.mark(nextLine)
 		w.children(n)
-		w.breaks(1)
+		w.mark(nextLine)
 	case atom.Td, atom.Th:
 		w.children(n)
-		w.space = w.pending == 0
+		w.b.WriteByte(' ')
 	case atom.Blockquote:
-		w.breaks(2)
 		before := w.indent
 		w.indent += "> "
+		w.mark(emptyLine)
 		w.children(n)
 		w.indent = before
-		w.breaks(2)
+		w.mark(emptyLine)
 	case atom.Ul, atom.Ol:
 		w.list(n)
 	case atom.Li:
@@ -148,14 +165,11 @@ func (w *textWriter) element(n *html.Node) {
 }
 
 func (w *textWriter) list(n *html.Node) {
-	gap := 2
+	gap := emptyLine
 	if len(w.lists) > 0 {
-		gap = 1
+		gap = nextLine
 	}
-	if !w.inLoop {
-		w.breaks(gap)
-	}
-	w.inLoop = false
+	w.mark(gap)
 	first := 0
 	if n.DataAtom == atom.Ol {
 		first = 1
@@ -166,26 +180,24 @@ func (w *textWriter) list(n *html.Node) {
 	w.lists = append(w.lists, first)
 	w.children(n)
 	w.lists = w.lists[:len(w.lists)-1]
-	w.breaks(gap)
+	w.mark(gap)
 }
 
 func (w *textWriter) item(n *html.Node) {
-	w.breaks(1)
-	before, bullet := w.indent, "- "
+	w.mark(nextLine)
+	before, bullet := w.indent, "-"
 	if len(w.lists) > 0 {
 		if number := &w.lists[len(w.lists)-1]; *number > 0 {
-			bullet = strconv.Itoa(*number) + ". "
+			bullet = strconv.Itoa(*number) + "."
 			*number++
 		}
 	}
-	w.flush()
 	w.b.WriteString(bullet)
-	w.indent += strings.Repeat(" ", len(bullet))
-	w.pending = -1 // a paragraph within begins right behind the bullet
+	w.indent += strings.Repeat(" ", len(bullet)+1)
+	w.mark(noBreak)
 	w.children(n)
-	w.pending = max(w.pending, 0)
 	w.indent = before
-	w.breaks(1)
+	w.mark(endOfItem)
 }
 
 // link shows where a link leads, unless its words say so already.
@@ -208,7 +220,7 @@ func (w *textWriter) link(n *html.Node) {
 	if w.colon == "：" {
 		w.b.WriteString("（")
 		w.words(href)
-		w.b.WriteString("）")
+		w.b.WriteString(" ）") // the space ends the address: some mail programs read a full-width bracket into it
 		return
 	}
 	w.b.WriteString(" (")
