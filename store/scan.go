@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -69,21 +70,15 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 }
 
 // endSignals takes the signals of which nothing can come any more out of customers' overlays.
-func (s *Store) endSignals(ctx context.Context, facts []*care.Facts) error {
+func (s *Store) endSignals(ctx context.Context, facts []*care.Facts) (err error) {
 	now := s.clock()
+	end := func(o *care.Overlay) error { o.EndSignals(now); return nil }
 	for _, f := range facts {
-		if s.opts.Reader || f.Overlay == nil || len(f.Overlay.Signals) == 0 || !f.Overlay.EndSignals(now) {
-			continue
-		}
-		err := s.UpdateOverlay(ctx, f.ID, func(o *care.Overlay) error {
-			o.EndSignals(now)
-			return nil
-		})
-		if err != nil {
-			return err
+		if f.Overlay != nil && f.Overlay.EndSignals(now) && !s.opts.Reader {
+			err = errors.Join(err, s.UpdateOverlay(ctx, f.ID, end))
 		}
 	}
-	return nil
+	return err
 }
 
 // ahead reads the batches of customers that list finds and hands them to visit, in order; it reads one ahead of what visit works on.

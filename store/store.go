@@ -75,7 +75,7 @@ type Store struct {
 	*operator.Decisions      // stops, brakes and announcements
 	*inbox.Inbox             // what other systems say
 
-	looks      [1 << 6]remembered // by set of care.Lanes
+	looks      [1 << 8]remembered // by set of care.Lanes
 	watermarks watermarks
 	walking    sync.Mutex // one Repair at a time
 	walks      [care.Shards]walk
