@@ -134,7 +134,7 @@ func TestABrokenCharacter(t *testing.T) {
 // TestSheets: all visible sheets with a header are read, and --sheet picks one, a hidden one too; the others are named.
 func TestSheets(t *testing.T) {
 	t.Parallel()
-	make := func(f *excelize.File) {
+	fill := func(f *excelize.File) {
 		for i, name := range []string{"一店", "二店", "旧数据", "深藏", "说明"} {
 			if _, err := f.NewSheet(name); err != nil {
 				t.Fatal(err)
@@ -169,7 +169,7 @@ func TestSheets(t *testing.T) {
 	} {
 		opt, store := options(t), records{}
 		opt.Sheet = sheet
-		stats, err := intake.Read(t.Context(), workbook(t, make), "x.xlsx", opt, store.apply)
+		stats, err := intake.Read(t.Context(), workbook(t, fill), "x.xlsx", opt, store.apply)
 		if want.err != "" {
 			if err == nil || !strings.Contains(err.Error(), want.err) {
 				t.Errorf("%q: got %v, want %s", sheet, err, want.err)

@@ -196,6 +196,8 @@ func (p *Place) numeric(nums []string, roc, birthday bool) (civil, string) {
 		return civil{}, NoDate
 	case len(n[0]) == 4 && len(n[2]) <= 2:
 		return civil{y: value(n[0]), m: value(n[1]), d: value(n[2])}, ""
+	case n[2] == "1900" && value(n[0])+value(n[1]) == 1:
+		return civil{zero: true}, "" // 1/0/1900: day 0 of spreadsheets
 	case len(n[2]) == 4 && len(n[0]) <= 2:
 		return p.dayAndMonth(civil{y: value(n[2])}, value(n[0]), value(n[1]), false)
 	case taiwan && len(n[0]) <= 3 && len(n[2]) <= 2:

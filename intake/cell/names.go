@@ -49,6 +49,8 @@ func hanSalutation(simple, name []rune, gender string) string {
 	}
 	surname := string(name[:1])
 	switch {
+	case len(name) <= 3 && strings.ContainsAny(surname, "小老阿"):
+		return "" // 小王, 老李: by what they are called
 	case len(name) >= 2 && len(simple) >= 2 && surnames[string(simple[:2])] == "han":
 		surname = string(name[:2])
 	case len(name) == 4 && !strings.ContainsAny(string(name), "·•"):
