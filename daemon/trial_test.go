@@ -19,9 +19,9 @@ func TestARedirectHoldsTheOtherChannels(t *testing.T) {
 	}{
 		"no trial":            {config.Settings{}, map[care.Channel]bool{care.SMS: true}},
 		"a dry run":           {config.Settings{DryRun: true, RedirectEmail: "me@dealer.example"}, map[care.Channel]bool{care.SMS: true}},
-		"e-mail is tried out": {config.Settings{RedirectEmail: "me@dealer.example"}, map[care.Channel]bool{care.SMS: true, care.Webhook: true}},
-		"texts are tried out": {config.Settings{RedirectPhone: "+12125550100"}, map[care.Channel]bool{care.Email: true, care.SMS: true, care.Webhook: true}},
-		"both are tried out":  {config.Settings{RedirectEmail: "me@dealer.example", RedirectPhone: "+12125550100"}, map[care.Channel]bool{care.SMS: true, care.Webhook: true}},
+		"e-mail is tried out": {config.Settings{RedirectEmail: "me@dealer.example"}, map[care.Channel]bool{care.SMS: true, care.Webhook: true, care.Task: true}},
+		"texts are tried out": {config.Settings{RedirectPhone: "+12125550100"}, map[care.Channel]bool{care.Email: true, care.SMS: true, care.Webhook: true, care.Task: true}},
+		"both are tried out":  {config.Settings{RedirectEmail: "me@dealer.example", RedirectPhone: "+12125550100"}, map[care.Channel]bool{care.SMS: true, care.Webhook: true, care.Task: true}},
 	} {
 		kept := &care.Operator{Channels: map[care.Channel]bool{care.SMS: true}} // an operator stopped one
 		env := &Env{Settings: &c.set}

@@ -268,7 +268,7 @@ func TestAPI(t *testing.T) {
 		}
 	}
 	var status operate.Status
-	if read("/api/v1/status", &status); status.Uncertain != 2 || len(status.Lanes) != 6 {
+	if read("/api/v1/status", &status); status.Uncertain != 2 || len(status.Lanes) != 8 {
 		t.Errorf("%+v", status)
 	}
 	var file struct {

@@ -129,9 +129,14 @@ func TestSignalsOfTheStream(t *testing.T) {
 	w.say(t, "signal", "car_ready", "customer", "C1", "key", "RO-900", "order", "RO-900")
 	w.say(t, "signal", "car_ready", "customer", "C1", "key", "RO-900", "order", "RO-900")
 	for _, words := range [][]string{
-		{"signal", "car_redy", "customer", "C1"}, {"signal", "car_ready", "customer", "C2"}, {"signal", "car_ready"}, {"customer", "C1"},
-		{"signal", "car_ready", "customer", "C1", "Order", "x"}, {"signal", "car_ready", "customer", "C1", "order", strings.Repeat("x", 501)},
-		{"signal", "car_ready", "customer", "C1", "key", "a b"}, {"signal", "car_ready", "customer", "C1", "order", "\xff"},
+		{"signal", "car_redy", "customer", "C1"},
+		{"signal", "car_ready", "customer", "C2"},
+		{"signal", "car_ready"},
+		{"customer", "C1"},
+		{"signal", "car_ready", "customer", "C1", "Order", "x"},
+		{"signal", "car_ready", "customer", "C1", "order", strings.Repeat("x", 501)},
+		{"signal", "car_ready", "customer", "C1", "key", "a b"},
+		{"signal", "car_ready", "customer", "C1", "order", "\xff"},
 	} {
 		w.say(t, words...)
 	}
