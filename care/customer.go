@@ -103,6 +103,9 @@ type Vehicle struct {
 	SoldOn          Date      `json:"sold_on,omitzero"`
 }
 
+// UsedAbove is the mileage at its handover above which a car is not new.
+const UsedAbove = 1000
+
 // Powertrain is what drives a car.
 type Powertrain string
 
