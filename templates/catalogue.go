@@ -9,7 +9,9 @@ import (
 )
 
 var catalogue = []Variable{
-	{Name: "customer.salutation", Type: "text", Meaning: "how to address the customer: the record's salutation, else the name (赵六车主)", Zh: "王先生", En: "Ms. Smith", Maybe: "the record has neither", get: customerOf(func(s *bindings, c *care.Customer) liquid.Value { return s.readable("customer.salutation", s.salutation(c)) })},
+	{Name: "customer.salutation", Type: "text", Meaning: "how to address the customer: the record's salutation, else the name (赵六车主)", Zh: "王先生", En: "Ms. Smith", Maybe: "the record has neither", get: customerOf(func(s *bindings, c *care.Customer) liquid.Value {
+		return s.readable("customer.salutation", s.salutation(c))
+	})},
 	{Name: "customer.name", Type: "text", Meaning: "the full name", Zh: "王小明", En: "Mary Smith", Maybe: "the record has none", get: customerOf(func(_ *bindings, c *care.Customer) liquid.Value { return liquid.Text(c.Name) })},
 	{Name: "customer.surname", Type: "text", Meaning: "the surname, also one of two characters (欧阳)", Zh: "王", En: "Smith", Maybe: "the record has no name", get: customerOf(func(_ *bindings, c *care.Customer) liquid.Value { return liquid.Text(surnameOf(c.Name)) })},
 	{Name: "customer.id", Type: "text", Meaning: "the id in your system", Zh: "C100001", En: "C100001", get: customerOf(func(_ *bindings, c *care.Customer) liquid.Value { return liquid.Text(c.ID) })},
@@ -96,10 +98,10 @@ var catalogue = []Variable{
 	{Name: "also", Type: "list", Meaning: "dues that were merged into this message; each has program, title, on and vehicle", Zh: "", En: "", get: alsoValue},
 
 	{Name: "links.booking", Type: "text", Meaning: "the customer's booking page, else the dealer's", Zh: "https://pudong.example/book", En: "https://pudong.example/book", Maybe: "the dealer has no booking page", get: bookingLink},
-	{Name: "links.survey", Type: "text", Meaning: "a survey of a few questions", Zh: "https://care.example/s/sample", En: "https://care.example/s/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Survey) }},
-	{Name: "links.rsvp", Type: "text", Meaning: "the answer to an invitation", Zh: "https://care.example/e/sample", En: "https://care.example/e/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.RSVP) }},
-	{Name: "links.odometer", Type: "text", Meaning: "a page to tell the mileage", Zh: "https://care.example/o/sample", En: "https://care.example/o/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Odometer) }},
-	{Name: "links.unsubscribe", Type: "text", Meaning: "unsubscribe and preferences", Zh: "https://care.example/u/sample", En: "https://care.example/u/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Unsubscribe) }},
+	{Name: "links.survey", Type: "text", Meaning: "a survey of a few questions", Zh: sampleLink + "s" + sampleToken, En: sampleLink + "s" + sampleToken, Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Survey) }},
+	{Name: "links.rsvp", Type: "text", Meaning: "the answer to an invitation", Zh: sampleLink + "e" + sampleToken, En: sampleLink + "e" + sampleToken, Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.RSVP) }},
+	{Name: "links.odometer", Type: "text", Meaning: "a page to tell the mileage", Zh: sampleLink + "o" + sampleToken, En: sampleLink + "o" + sampleToken, Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Odometer) }},
+	{Name: "links.unsubscribe", Type: "text", Meaning: "unsubscribe and preferences", Zh: sampleLink + "u" + sampleToken, En: sampleLink + "u" + sampleToken, Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Unsubscribe) }},
 
 	{Name: "locale", Type: "text", Meaning: "the language of the template that is used", Zh: "zh-CN", En: "en", get: func(s *bindings) liquid.Value { return liquid.Text(s.lang.locale) }},
 	{Name: "subject", Type: "text", Meaning: "the mail's subject, for layouts", Zh: "", En: "", get: func(s *bindings) liquid.Value { return liquid.Text(s.subject) }},
