@@ -41,7 +41,7 @@ func TestPreviewShowsEveryBranchWithItsPrice(t *testing.T) {
 	Describe(&b, preview(t, opt))
 	out := b.String()
 	for _, want := range []string{
-		"── 2 part(s), ucs-2, 0.09 CNY\n", "── 1 part(s), ucs-2, 0.045 CNY\n", "【示例汽车】王先生", "sms.txt:6:54 none of the branches\n", "sms.txt:6:233 {% else %}\n",
+		"── 2 part(s), ucs-2, 0.09 CNY\n", "── 1 part(s), ucs-2, 0.045 CNY\n", "【示例汽车】王先生", "sms.txt:6:54 none of the branches\n", "sms.txt:6:184 {% else %}\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in:\n%s", want, out)
