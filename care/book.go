@@ -385,7 +385,8 @@ type Bulletin struct {
 	Kind        string  `yaml:"kind"` // recall, policy, how_to
 	Title       Text    `yaml:"title"`
 	PublishedOn Date    `yaml:"published_on"`
-	Match       []Match `yaml:"match"` // any of them
+	Repeat      *Days   `yaml:"repeat"` // recall: told again so long after, while it is open; nil = 90d, 0d = never
+	Match       []Match `yaml:"match"`  // any of them
 	Summary     Text    `yaml:"summary"`
 	Risk        Text    `yaml:"risk"`
 	Remedy      Text    `yaml:"remedy"`

@@ -101,6 +101,7 @@ type Vehicle struct {
 	InspectionDue   Date      `json:"inspection_due,omitzero"`
 	AppointmentAt   time.Time `json:"appointment_at,omitzero"`
 	SoldOn          Date      `json:"sold_on,omitzero"`
+	CampaignsDone   []string  `json:"campaigns_done,omitempty"` // bulletins that this car has had
 }
 
 // UsedAbove is the mileage at its handover above which a car is not new.

@@ -207,5 +207,6 @@ type EventEntry struct {
 	Reason   string    `json:"reason,omitempty"`
 	Kind     string    `json:"kind,omitempty"`
 	Value    string    `json:"value,omitempty"`
-	By       string    `json:"by,omitempty"` // who did it, of what operators do
+	By       string    `json:"by,omitempty"`     // who did it, of what operators do
+	Script   string    `json:"script,omitempty"` // of a call: what to say; it is for the advisor alone, and never in care:events
 }

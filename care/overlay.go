@@ -1,6 +1,9 @@
 package care
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Overlay is what the daemon knows of a customer beside the record. A stop in it wins over a true in the record until the
 // customer opts in again.
@@ -28,6 +31,13 @@ type Signal struct {
 	At       time.Time         `json:"at"`
 	Fields   map[string]string `json:"fields,omitempty"` // for templates
 	Until    time.Time         `json:"until"`            // nothing can come of it any more
+}
+
+// EndSignals forgets the signals of which nothing can come any more, and reports whether there were any.
+func (o *Overlay) EndSignals(now time.Time) bool {
+	n := len(o.Signals)
+	o.Signals = slices.DeleteFunc(o.Signals, func(s Signal) bool { return !s.Until.After(now) })
+	return len(o.Signals) < n
 }
 
 // Stop records that a customer opted out (or, among Grants, in) and how we know.

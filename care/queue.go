@@ -8,8 +8,8 @@ type Lane struct {
 	Urgent  bool
 }
 
-// Lanes lists all lanes, the urgent ones first.
-var Lanes = []Lane{{Email, true}, {SMS, true}, {Webhook, true}, {Email, false}, {SMS, false}, {Webhook, false}}
+// Lanes lists all lanes, of each channel the urgent one first.
+var Lanes = []Lane{{Email, true}, {SMS, true}, {Webhook, true}, {Email, false}, {SMS, false}, {Webhook, false}, {Task, true}, {Task, false}}
 
 // LaneOf returns the lane of a message.
 func LaneOf(ch Channel, class Class) Lane { return Lane{ch, class == Safety || class == Service} }

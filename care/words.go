@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Channel is a way to reach a customer (e-mail, SMS) or a system (webhook).
+// Channel is a way to reach a customer (e-mail, SMS), a system (webhook), or an advisor who calls the customer (task).
 type Channel string
 
 // The channels.
@@ -14,16 +14,17 @@ const (
 	Email   Channel = "email"
 	SMS     Channel = "sms"
 	Webhook Channel = "webhook"
+	Task    Channel = "task"
 )
 
 // Channels lists every channel, in the order of the queue's lanes.
-var Channels = []Channel{Email, SMS, Webhook}
+var Channels = []Channel{Email, SMS, Webhook, Task}
 
 // Known reports whether c is one of the channels.
 func (c Channel) Known() bool { return slices.Contains(Channels, c) }
 
-// ToPerson reports whether consent, quiet hours, caps and suppression apply: webhooks go to systems.
-func (c Channel) ToPerson() bool { return c != Webhook }
+// ToPerson reports whether quiet hours, caps and suppression apply: webhooks go to systems, and of a task a person decides when to call.
+func (c Channel) ToPerson() bool { return c != Webhook && c != Task }
 
 // Class is what a program is for; it decides which gates apply and who goes first.
 type Class string

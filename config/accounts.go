@@ -79,7 +79,7 @@ var (
 
 func (a *Account) check() error {
 	if !accountName.MatchString(a.Gateway) {
-		return errors.New("gateway: write kannel, twilio, vonage, aliyun, tencent, or the name of a file in the book's gateways/")
+		return errors.New("gateway: write kannel, twilio, vonage, aliyun, tencent, a shipped file (docs/gateways.md), or a file of the book's gateways/")
 	}
 	if a.Name != "" && !accountName.MatchString(a.Name) {
 		return errors.New("name: write small letters, digits and hyphens, such as twilio-us")

@@ -237,6 +237,7 @@ func (r *reader) checkBulletins() {
 		if b.Kind != "" {
 			c.known(b.Kind, "$.kind", "kind of bulletin", kinds)
 		}
+		c.bad(b.Repeat == nil || b.Kind == "recall", "$.repeat", "only a recall is told again", "leave it out, or write kind: recall")
 		c.bad(b.URL == "" || isURL(b.URL), "$.url", "this is no address of a page", "write https://…, or leave it out")
 		c.missing(len(b.Match) > 0, "match", `write which cars it is about: [{make: Buick, model: "*"}]`)
 		for i, m := range b.Match {

@@ -281,8 +281,8 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
-	if n != 62 {
-		t.Errorf("usage shows %d settings, want 62:\n%s", n, b.String())
+	if n != 63 {
+		t.Errorf("usage shows %d settings, want 63:\n%s", n, b.String())
 	}
 	folded := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{"CARE_LEASE 30s ", "CARE_SMS_GATEWAY - ", "CARE_SMTP_URL_FILE", "CARE_RETENTION 180d "} {

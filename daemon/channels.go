@@ -59,7 +59,7 @@ func (s *senders) reaches(ch care.Channel, dealer *care.Dealer, address string) 
 	if ch == care.SMS && s.sms != nil {
 		return s.sms.Accepts(address, dealer.Country, dealer.Dealer)
 	}
-	return s.has(ch)
+	return ch == care.Task || s.has(ch)
 }
 
 // newSenders builds the channels. book is where gateway files are.

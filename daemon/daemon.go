@@ -23,6 +23,7 @@ import (
 	"github.com/carebell/carebell/delivery"
 	"github.com/carebell/carebell/scheduler/sweep"
 	"github.com/carebell/carebell/service/carebook"
+	"github.com/carebell/carebell/service/events"
 	"github.com/carebell/carebell/service/feedback"
 	"github.com/carebell/carebell/store"
 	"github.com/carebell/carebell/web/httpx"
@@ -184,6 +185,7 @@ func (d *Daemon) openChannels(context.Context) error {
 	if len(set.byChannel) == 0 && !d.env.Settings.DryRun {
 		return errors.New("no channel is set up: set CARE_SMTP_URL, CARE_SMS_GATEWAY or CARE_WEBHOOK_URL")
 	}
+	set.byChannel[care.Task] = events.Caller{Note: d.store.Note}
 	d.channels.Store(set)
 	d.metrics.GatewaysOf(set.gateways)
 	d.later("channels", func(context.Context) error { return d.channels.Load().close() })

@@ -100,10 +100,12 @@ func (d *Daemon) ask(ctx context.Context, q sms.Question) (care.Receipt, error) 
 	return d.texts().Ask(ctx, q)
 }
 
-// startEvents has the leader add tasks, and post what CARE_WEBHOOK_URL wants to know.
+// startEvents has the leader add tasks, take signals, and post what CARE_WEBHOOK_URL wants to know.
 func (d *Daemon) startEvents() {
 	tasks := events.NewTaskMaker(d.store, d.leads.Load, d.env.Now, d.log)
 	d.loop("tasks", tasks.Run)
+	signals := feedback.Signals{Store: d.store, Events: d.feedback().Events, Book: d.book.Load, Leads: d.leads.Load, Count: d.metrics.Signal, Now: d.env.Now, Log: d.log, Idle: events.Idle}
+	d.loop("signals", signals.Run)
 	sender, ok := d.channels.Load().byChannel[care.Webhook].(*webhook.Sender)
 	if !ok || d.env.Settings.Webhook.URL.IsZero() {
 		return

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -40,10 +41,7 @@ func (s *sweepState) current(now time.Time) bool {
 func (d *Daemon) Swept(now time.Time) bool { return d.sweeps.current(now) }
 
 func (d *Daemon) newSweeper() (*sweep.Sweeper, error) {
-	spec := d.env.Settings.Sweep
-	if spec == "" {
-		spec = "@every 15m"
-	}
+	spec := cmp.Or(d.env.Settings.Sweep, "@every 15m")
 	schedule, err := sweep.ParseSchedule(spec)
 	if err != nil {
 		return nil, err

@@ -93,6 +93,24 @@ func TestDatesAsTheyAre(t *testing.T) {
 	}
 }
 
+// TestMorePlaceholders: zeros as systems of other countries write them.
+func TestMorePlaceholders(t *testing.T) {
+	t.Parallel()
+	for _, date := range []string{
+		"1/0/1900", "01/00/1900", "0/1/1900", "1/1/1900", "01/01/0001", "31.12.1899", "12/30/1899", "1970-01-01T00:00:00Z", "1970-01-01 08:00:00", "1969-12-31T16:00:00Z",
+		"1970年1月1日", "19700101", "00000000", "0", "0000/00/00 00:00:00", "99991231", "31/12/9999", "25569",
+	} {
+		got, stats, _ := read(t, "x.csv", "id,name,生日\nC1,王,"+date+"\n", dealers("CN", "Asia/Shanghai", ""))
+		if got["C1"] != `{"id":"C1","name":"王"}` || stats.Noted != 1 || stats.Rejected > 0 {
+			t.Errorf("birthday %s: got %s, %s", date, got["C1"], why(stats))
+		}
+		got, stats, _ = read(t, "x.csv", "id,vin,交车日期\nC1,V1,"+date+"\n", dealers("CN", "Asia/Shanghai", ""))
+		if got["C1"] != `{"id":"C1","vehicles":[{"id":"V1"}]}` || stats.Noted != 1 || stats.Rejected > 0 {
+			t.Errorf("delivery %s: got %s, %s", date, got["C1"], why(stats))
+		}
+	}
+}
+
 // TestDatesOfCars: dates of cars are read as birthdays are, in solar words too.
 func TestDatesOfCars(t *testing.T) {
 	t.Parallel()
@@ -312,7 +330,7 @@ func TestNamesAsTheyAre(t *testing.T) {
 		"王小明先生": "王小明先生", "王 小明": "王先生", "王小明（已换车）": "王先生", "李总": "李总", "张经理": "张经理", "陳太太": "陳太太", "王师傅": "王师傅",
 		"上官婉儿": "上官先生", "司徒": "司徒先生", "夏侯惇": "夏侯先生", "端木": "端木先生", "诸葛亮": "诸葛先生", "諸葛亮": "諸葛先生", "阿依古丽·买买提": "阿依古丽·买买提先生",
 		"北京天安有限公司": "", "浦东新区人民医院": "", "顺丰物流": "", "个体户": "", "先生": "", "女士": "", "未知": "", "客户": "", "王小明/李红": "", "王小明13800138000": "",
-		"某某": "", "山田太郎": "", "김철수": "", "李": "李先生", "测试": "", "东方红拖拉机厂": "",
+		"某某": "", "小王": "", "老李": "", "阿明": "", "王某某": "", "山田太郎": "", "김철수": "", "李": "李先生", "测试": "", "东方红拖拉机厂": "",
 	} {
 		got, _, _ := read(t, "x.csv", "id,name,gender\nC1,\""+name+"\",M\n")
 		if !strings.Contains(got["C1"], `"salutation":"`+want+`"`) && want != "" || want == "" && strings.Contains(got["C1"], "salutation") {
@@ -377,6 +395,44 @@ func TestHeaders(t *testing.T) {
 	_, stats, _ := read(t, "x.csv", "id,vin,Sold Date,Opt In,State\n")
 	if len(stats.Ignored) != 3 {
 		t.Errorf("taken for known: only %v are left out", stats.Ignored)
+	}
+}
+
+// TestHeadersThatSayMore: a header may name the order of its dates, or the unit of its mileages.
+func TestHeadersThatSayMore(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]string{
+		"DOB (MM/DD/YYYY)": "1985-05-04", "Birthday [dd.mm.yyyy]": "1985-04-05", "生日（MM/DD/YYYY）": "1985-05-04", "Birthday": "", "Birthday (format)": "",
+	} {
+		got, stats, _ := read(t, "x.csv", "id,"+header+"\nC1,05/04/1985\n")
+		if want != "" && got["C1"] != `{"id":"C1","birthday":"`+want+`"}` || want == "" && stats.Rejected != 1 {
+			t.Errorf("%s: got %v, %s", header, got, why(stats))
+		}
+	}
+	got, stats, _ := read(t, "x.csv", "id,Birthday (DD/MM/YYYY)\nC1,05/04/1985\n", func(o *intake.Options) { o.Dates = "MDY" })
+	if got["C1"] != `{"id":"C1","birthday":"1985-05-04"}` {
+		t.Errorf("--dates wins: got %v, %s", got, why(stats))
+	}
+	for header, want := range map[string]string{
+		"OdometerMiles": "32187", "Odometer Miles": "32187", "Current Mileage (Miles)": "32187", "里程KM": "20000", "行驶里程公里": "20000", "OdometerKM": "20000", "Mileage (KM)": "20000", "Odometer (mi)": "32187",
+	} {
+		got, stats, _ := read(t, "x.csv", "id,vin,"+header+"\nC1,V1,20000\n")
+		if !strings.Contains(got["C1"], `"km":`+want+`}`) {
+			t.Errorf("%s: got %v, %s, %v", header, got, why(stats), stats.Ignored)
+		}
+	}
+}
+
+// TestTitlesAlone: a column of salutations that has titles only says what a gender says.
+func TestTitlesAlone(t *testing.T) {
+	t.Parallel()
+	for row, want := range map[string]string{
+		"王小明,先生": "王先生", "李红,女士": "李女士", "John Smith,Mr.": "Mr. Smith", "Ann Smith,Ms": "Ms. Smith", "欧阳超,小姐": "欧阳女士", "王小明,王总": "王总", "上海有限公司,先生": "",
+	} {
+		got, stats, _ := read(t, "x.csv", "id,name,称谓\nC1,"+row+"\n")
+		if want != "" && !strings.Contains(got["C1"], `"salutation":"`+want+`"`) || want == "" && strings.Contains(got["C1"], "salutation") {
+			t.Errorf("%s: got %v, %s", row, got, why(stats))
+		}
 	}
 }
 

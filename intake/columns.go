@@ -121,9 +121,9 @@ func unitOf(header string) string {
 	s := strings.ToLower(header)
 	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) }) {
 		switch {
-		case word == "mi" || word == "mile" || word == "miles" || strings.Contains(word, "英里"), strings.Contains(word, "哩"):
+		case strings.HasSuffix(word, "miles"), word == "mi" || word == "mile" || word == "miles" || strings.Contains(word, "英里"), strings.Contains(word, "哩"):
 			return "mi"
-		case word == "km" || word == "kms" || strings.HasPrefix(word, "kilom") || strings.Contains(word, "公里"), strings.Contains(word, "千米"):
+		case strings.HasSuffix(word, "km"), word == "kms" || strings.HasPrefix(word, "kilom") || strings.Contains(word, "公里"), strings.Contains(word, "千米"):
 			return "km"
 		}
 	}
@@ -188,6 +188,13 @@ func lookUp(known map[string]column, header string) (column, bool) {
 	}
 	if c, ok = known[h]; ok {
 		return c, true
+	}
+	for _, unit := range []string{"miles", "km", "公里", "英里"} {
+		if rest, found := strings.CutSuffix(h, unit); found {
+			if c, ok = known[rest]; ok && (c.field == fKM || c.field == fVisitKM || c.field == fWarrantyKM) {
+				return c, true
+			}
+		}
 	}
 	for _, w := range whose {
 		if rest, found := strings.CutPrefix(h, w.word); found {

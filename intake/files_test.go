@@ -118,10 +118,23 @@ func TestRowsInTwoEncodings(t *testing.T) {
 	}
 }
 
+// TestABrokenCharacter: one broken character costs its row, and makes no other encoding of the file.
+func TestABrokenCharacter(t *testing.T) {
+	t.Parallel()
+	rows := "客户编号,姓名\nC0,王\xe5\x8f\n"
+	for i := range 20 {
+		rows += fmt.Sprintf("C%d,王小明\n", i+1)
+	}
+	got, stats, _ := read(t, "x.csv", rows)
+	if len(got) != 20 || stats.Rejected != 1 || stats.Encoding != intake.UTF8 || got["C1"] != `{"id":"C1","name":"王小明"}` {
+		t.Errorf("got %d, %s in %s", len(got), why(stats), stats.Encoding)
+	}
+}
+
 // TestSheets: all visible sheets with a header are read, and --sheet picks one, a hidden one too; the others are named.
 func TestSheets(t *testing.T) {
 	t.Parallel()
-	make := func(f *excelize.File) {
+	fill := func(f *excelize.File) {
 		for i, name := range []string{"一店", "二店", "旧数据", "深藏", "说明"} {
 			if _, err := f.NewSheet(name); err != nil {
 				t.Fatal(err)
@@ -156,7 +169,7 @@ func TestSheets(t *testing.T) {
 	} {
 		opt, store := options(t), records{}
 		opt.Sheet = sheet
-		stats, err := intake.Read(t.Context(), workbook(t, make), "x.xlsx", opt, store.apply)
+		stats, err := intake.Read(t.Context(), workbook(t, fill), "x.xlsx", opt, store.apply)
 		if want.err != "" {
 			if err == nil || !strings.Contains(err.Error(), want.err) {
 				t.Errorf("%q: got %v, want %s", sheet, err, want.err)

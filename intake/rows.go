@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -56,6 +57,7 @@ type rows struct {
 	header   []string
 	columns  []field
 	units    [fields]string
+	orders   [fields]string  // of day, month and year, that a header names
 	lunar    map[int]string  // the calendar that the header of a birthday names
 	joins    map[field][]int // the columns that are joined, in their order
 	at       [fields]int     // the column of each field, for reasons; -1 = none
@@ -99,6 +101,9 @@ func newRows(opt *Options, header []string, known map[string]column) *rows {
 		}
 		if r.at[c.field] < 0 {
 			r.at[c.field], r.units[c.field] = i, unitOf(h)
+			if opt.Dates == "" {
+				r.orders[c.field] = cell.OrderIn(h)
+			}
 		}
 		if c.field == fBirthday {
 			r.lunar[i] = cell.CalendarIn(h)
@@ -320,14 +325,16 @@ func (r *rows) person(p *cell.Place) {
 	if t[fName] == "" && t[fFirst]+t[fLast] != "" {
 		t[fName] = cell.Joined(t[fFirst], t[fLast])
 	}
-	if t[fGender] != "" {
-		gender := cell.Meaning("gender", t[fGender])
-		if gender == "" {
-			r.fail(fGender, noGender)
-		}
-		if t[fSalutation] == "" {
-			t[fSalutation] = cell.Salutation(t[fName], t[fLast], gender)
-		}
+	gender := cell.Meaning("gender", t[fGender])
+	if t[fGender] != "" && gender == "" {
+		r.fail(fGender, noGender)
+	}
+	if title := cell.Meaning("gender", t[fSalutation]); title != "" {
+		t[fSalutation] = "" // 先生 alone greets nobody
+		gender = cmp.Or(gender, title)
+	}
+	if gender != "" && t[fSalutation] == "" {
+		t[fSalutation] = cell.Salutation(t[fName], t[fLast], gender)
 	}
 	calendar := r.calendar
 	if t[fCalendar] != "" {
@@ -339,14 +346,14 @@ func (r *rows) person(p *cell.Place) {
 	if t[fBirthday] == "" {
 		return
 	}
-	b, blank, reason := p.Birthday(t[fBirthday], calendar)
+	b, blank, reason := p.Ordered(r.orders[fBirthday]).Birthday(t[fBirthday], calendar)
 	switch {
 	case reason != "":
 		r.fail(fBirthday, reason)
 	case blank:
 		r.note(fBirthday, leftOut)
 		t[fBirthday] = ""
-	default:
+	case b.Lunar || len(t[fBirthday]) != 10 || t[fBirthday][4] != '-':
 		t[fBirthday] = b.String()
 	}
 }

@@ -234,6 +234,9 @@ func evidence(sample string) (string, error) {
 	if utf8.ValidString(cut) {
 		return UTF8, nil
 	}
+	if utf8Share(sample) > 0.9 {
+		return UTF8, nil // a few bytes of it are broken: that costs their rows
+	}
 	names := []string{GB18030, Big5, Windows1252}
 	scores := []float64{doubleScore(sample, gbWeight), doubleScore(sample, big5Weight), singleScore(sample)}
 	best := 0
@@ -259,6 +262,20 @@ func evidence(sample string) (string, error) {
 		return fmt.Sprintf("%s reads %q", name, s)
 	}
 	return "", fmt.Errorf("the encoding is in doubt: %s, %s: say which with --encoding, or save the file as UTF-8", reading(names[best]), reading(names[second]))
+}
+
+// utf8Share is how many of the bytes beyond ASCII are of whole characters in UTF-8.
+func utf8Share(s string) float64 {
+	good, all := 0, 0
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if i += n; s[i-n] >= utf8.RuneSelf {
+			if all += n; r != utf8.RuneError {
+				good += n
+			}
+		}
+	}
+	return float64(good) / float64(max(all, 1))
 }
 
 // doubleScore is how much a text looks like one of two bytes a character: the share of pairs that such a text often has.

@@ -76,7 +76,7 @@ func (r *rows) dates(p *cell.Place) {
 		if t[f] == "" {
 			continue
 		}
-		date, blank, reason := p.Date(t[f])
+		date, blank, reason := p.Ordered(r.orders[f]).Date(t[f])
 		switch {
 		case reason != "":
 			r.fail(f, reason)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/care/problem"
-	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
@@ -26,7 +25,7 @@ type audience struct {
 }
 
 // named says which words an expression names, of those that cost something to answer.
-type named struct{ customer, vehicles bool }
+type named struct{ customer, vehicles, makes, loops bool }
 
 // Visit implements ast.Visitor.
 func (n *named) Visit(node *ast.Node) {
@@ -39,6 +38,10 @@ func (n *named) Visit(node *ast.Node) {
 		n.customer = true
 	case "vehicle", "vehicles":
 		n.vehicles = true
+	case makeWord:
+		n.makes = true
+	case stepWord:
+		n.loops = true
 	case "$env": // expr's own word for all of them
 		n.customer, n.vehicles = true, true
 	}
@@ -65,7 +68,7 @@ func audienceOf(vehicles, visit bool) audienceKind {
 // unknownDays stands for an age or a distance that nobody knows: no "younger than" and no "less than" fits it.
 const unknownDays = 99999
 
-// The words of an audience. Dates are texts, YYYY-MM-DD, which compare as dates do; "" is none.
+// The words of an audience. Dates are texts, YYYY-MM-DD, which compare as dates do; "" is none, and neither before nor after another.
 type (
 	people struct {
 		Customer  customerFacts  `expr:"customer"`
@@ -76,6 +79,10 @@ type (
 		SinceDays int            `expr:"days_since_visit"` // over all cars; of one that never came: since its delivery
 		Messages  int            `expr:"messages_last_30d"`
 		RSVP      string         `expr:"rsvp"` // the customer's answer to the event: yes, no, or "" as yet
+		Tags      []string       `expr:"tags"` // the customer's
+
+		Step func() bool                    `expr:"_step"`
+		Make func(name string, of any) bool `expr:"_make"`
 	}
 	cars struct {
 		people
@@ -106,6 +113,7 @@ type (
 		Make           string         `expr:"make"`
 		Model          string         `expr:"model"`
 		ModelYear      int            `expr:"model_year"`
+		Powertrain     string         `expr:"powertrain"`
 		DeliveredOn    string         `expr:"delivered_on"`
 		AgeDays        int            `expr:"age_days"`
 		KM             int            `expr:"km"` // the newest reading that was kept
@@ -146,7 +154,7 @@ func compileAudience(book *care.Book, name, source string, kind audienceKind) (*
 		return nil, nil
 	}
 	env := map[audienceKind]any{ofCustomer: people{}, ofVehicle: cars{}, ofVisit: visits{}}[kind]
-	program, err := expr.Compile(source, expr.Env(env), expr.AsBool())
+	program, err := compileRules(source, env)
 	if err == nil {
 		a := &audience{program: program, kind: kind}
 		tree := program.Node()
@@ -154,7 +162,7 @@ func compileAudience(book *care.Book, name, source string, kind audienceKind) (*
 		return a, nil
 	}
 	found := problem.Problem{
-		Severity: problem.Fault, Rule: "audience", File: name, Message: "the audience cannot be understood: " + err.Error(),
+		Severity: problem.Fault, Rule: "audience", File: name, Message: "the audience cannot be understood: " + plainly(err.Error(), env),
 		Remedy: `write a question about customer, vehicles, dealer, grade, age_days, days_since_visit or messages_last_30d, such as grade in ["A", "B"]`,
 	}
 	if kind != ofCustomer {
@@ -162,8 +170,8 @@ func compileAudience(book *care.Book, name, source string, kind audienceKind) (*
 	}
 	var at *file.Error
 	if errors.As(err, &at) {
-		found.Message = "the audience cannot be understood: " + at.Message
-		if kind == ofCustomer && strings.Contains(at.Message, "unknown name vehicle") {
+		found.Message = "the audience cannot be understood: " + plainly(at.Message, env)
+		if kind == ofCustomer && strings.HasPrefix(at.Message, "unknown name vehicle") {
 			found.Remedy = "this trigger is about the customer, not about one car: ask vehicles, such as any(vehicles, .make == \"Buick\")"
 		}
 	}
@@ -225,6 +233,7 @@ func (a *audience) fits(env any) (fits bool, reason string) {
 		return true, ""
 	}
 	machine := machines.Get().(*vm.VM)
+	machine.MemoryBudget = maxSteps
 	defer machines.Put(machine)
 	answer, err := machine.Run(a.program, env)
 	if err != nil {
@@ -240,6 +249,7 @@ func (a *audience) fits(env any) (fits bool, reason string) {
 // fits answers an audience as of a release.
 func (r *run) fits(c *candidate, a *audience, t time.Time) (fits bool, reason string) {
 	env := r.environment(c, a, t)
+	r.turns = 0
 	defer func() { *r.seen = visits{} }() // it holds the customer
 	return a.fits(env)
 }
@@ -251,7 +261,13 @@ func (r *run) environment(c *candidate, a *audience, t time.Time) any {
 		r.seen = new(visits)
 	}
 	env := r.seen
-	env.Grade = r.customer.Grade
+	env.Grade, env.Tags = r.customer.Grade, r.customer.Tags
+	if a.named.loops {
+		env.Step = r.step
+	}
+	if a.named.makes {
+		env.Make = r.sameMake
+	}
 	env.Dealer = dealerFacts{r.dealer.Dealer.Dealer, r.dealer.Country, r.dealer.Locale, r.dealer.TimeZone}
 	env.AgeDays, env.SinceDays, env.Messages = unknownDays, unknownDays, r.messages(t)
 	if a.named.customer {
@@ -259,15 +275,19 @@ func (r *run) environment(c *candidate, a *audience, t time.Time) any {
 	}
 	for i := range r.customer.Vehicles {
 		v := &r.customer.Vehicles[i]
-		env.AgeDays = min(env.AgeDays, ageOf(v, on))
+		if !r.sold(v, on) {
+			env.AgeDays = min(env.AgeDays, ageOf(v, on))
+		}
 		if last := lastVisit(v); !last.IsZero() {
 			env.SinceDays = min(env.SinceDays, max(0, on.Sub(last)))
 		}
 	}
 	if a.named.vehicles {
-		env.Vehicles = make([]vehicleFacts, len(r.customer.Vehicles))
-		for i := range env.Vehicles {
-			env.Vehicles[i] = r.vehicleFacts(i, on, t)
+		env.Vehicles = make([]vehicleFacts, 0, len(r.customer.Vehicles))
+		for i := range r.customer.Vehicles {
+			if !r.sold(&r.customer.Vehicles[i], on) {
+				env.Vehicles = append(env.Vehicles, r.vehicleFacts(i, on, t))
+			}
 		}
 	}
 	if c.occ.Subject.Event != nil {
@@ -279,7 +299,7 @@ func (r *run) environment(c *candidate, a *audience, t time.Time) any {
 	if c.vehicle >= 0 {
 		env.AgeDays = ageOf(&r.customer.Vehicles[c.vehicle], on)
 		if a.named.vehicles {
-			env.Vehicle = env.Vehicles[c.vehicle]
+			env.Vehicle = r.vehicleFacts(c.vehicle, on, t)
 		}
 	}
 	if v := c.occ.Subject.Visit; v != nil && a.kind == ofVisit {
@@ -289,6 +309,12 @@ func (r *run) environment(c *candidate, a *audience, t time.Time) any {
 		return &env.cars
 	}
 	return env
+}
+
+// sold reports whether a car was sold by a day: then it is none of the customer's.
+func (r *run) sold(v *care.Vehicle, on care.Date) bool {
+	sold := SoldOn(r.facts, v)
+	return !sold.IsZero() && !on.Before(sold)
 }
 
 // ageOf returns the days since a vehicle's delivery.
@@ -309,7 +335,7 @@ func customerOf(c *care.Customer) customerFacts {
 func (r *run) vehicleFacts(i int, on care.Date, t time.Time) vehicleFacts {
 	v := &r.customer.Vehicles[i]
 	out := vehicleFacts{
-		ID: v.ID, Plate: v.Plate, Make: v.Make, Model: v.Model, ModelYear: v.ModelYear, DeliveredOn: v.DeliveredOn.String(),
+		ID: v.ID, Plate: v.Plate, Make: v.Make, Model: v.Model, ModelYear: v.ModelYear, Powertrain: string(v.Powertrain), DeliveredOn: v.DeliveredOn.String(),
 		AgeDays: ageOf(v, on), KM: r.odometer(i).Newest().KM, Warranty: warrantyFacts{v.Warranty.Until.String(), v.Warranty.KM},
 		InsuranceUntil: v.InsuranceUntil.String(), InspectionDue: v.InspectionDue.String(), Appointment: v.AppointmentAt.After(t),
 	}

@@ -201,7 +201,7 @@ func (c *compiler) channels(p *care.Program, out *program) {
 		case name == preferred:
 			out.prefer = true
 		case !ch.Known():
-			c.fault(p.File, fmt.Sprintf("$.channels[%d]", i), "channel", fmt.Sprintf("%q is no channel", name), "write preferred, email, sms or webhook")
+			c.fault(p.File, fmt.Sprintf("$.channels[%d]", i), "channel", fmt.Sprintf("%q is no channel", name), "write preferred, email, sms, webhook or task")
 		case out.prefer:
 			out.after = append(out.after, ch)
 		default:

@@ -110,12 +110,12 @@ func TestAudienceMistakesAreShownWhereTheyAre(t *testing.T) {
 		wantColumn     int
 		caret, message string
 	}{
-		{`audience: grad == "A"`, 11, care.OnDelivery, 11, "          ^", "unknown name grad"},
-		{`audience: 'grade == "A" and vehicle.mak == "Buick"'`, 11, care.OnDelivery, 37, strings.Repeat(" ", 36) + "^", "has no field mak"},
-		{`audience: 'vehicle.make == "别克" && age > 3'`, 11, care.OnDelivery, 36, strings.Repeat(" ", 37) + "^", "unknown name age"},
-		{`audience: 'vehicle.make == "Buick"'`, 11, care.OnBirthday, 12, strings.Repeat(" ", 11) + "^", "unknown name vehicle"},
-		{`audience: grade == 3`, 11, care.OnBirthday, 17, strings.Repeat(" ", 16) + "^", "mismatched types string and int"},
-		{`audience: age_days + 1`, 11, care.OnBirthday, 11, "", "expected bool, but got int"},
+		{`audience: grad == "A"`, 11, care.OnDelivery, 11, "          ^", "there is no word grad; did you mean grade?"},
+		{`audience: 'grade == "A" and vehicle.mak == "Buick"'`, 11, care.OnDelivery, 37, strings.Repeat(" ", 36) + "^", "vehicle has no mak; did you mean make?"},
+		{`audience: 'vehicle.make == "别克" && age > 3'`, 11, care.OnDelivery, 36, strings.Repeat(" ", 37) + "^", "there is no word age"},
+		{`audience: 'vehicle.make == "Buick"'`, 11, care.OnBirthday, 12, strings.Repeat(" ", 11) + "^", "there is no word vehicle"},
+		{`audience: grade == 3`, 11, care.OnBirthday, 17, strings.Repeat(" ", 16) + "^", "== does not go with a text and a number"},
+		{`audience: age_days + 1`, 11, care.OnBirthday, 11, "", "the answer must be yes or no, and this is a number"},
 	} {
 		prog := testProgram("p", c.on)
 		prog.Audience = strings.Trim(strings.TrimPrefix(c.line, "audience: "), "'")

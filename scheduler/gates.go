@@ -405,7 +405,7 @@ func (r *run) erased(*candidate, time.Time) answer {
 // a topic or program.
 func (r *run) optedOut(c *candidate, ch care.Channel) bool {
 	switch o := c.occ; {
-	case !ch.ToPerson():
+	case ch == care.Webhook:
 		return false
 	case o.Class == care.Safety:
 		return r.facts.Overlay.Stopped(ch, o.Class, "", "")

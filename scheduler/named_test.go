@@ -29,7 +29,7 @@ func TestAudienceSeesTheWordsItNames(t *testing.T) {
 				t.Fatalf("%s: %v", source, problem)
 			}
 			all := *some
-			all.named = named{customer: true, vehicles: true}
+			all.named = named{customer: true, vehicles: true, makes: true, loops: true}
 			c := &candidate{vehicle: vehicle, occ: &care.Occurrence{}}
 			got, failure := run.fits(c, some, now)
 			want, wanted := run.fits(c, &all, now)

@@ -24,6 +24,7 @@ type run struct {
 
 	alone      [1]*run // the party of one
 	seen       *visits // what an audience sees, used again
+	turns      int     // of the loops of an audience
 	candidates []*candidate
 	spare      []*candidate // to be used again
 	odometers  []*instrument

@@ -210,7 +210,12 @@ func (r *run) vehicleTriggers(p *program, s *span, i int) {
 		r.appointments(p, s, i)
 	case care.OnBulletin:
 		for _, b := range p.news {
-			if s.has(b.PublishedOn) && matches(r.dealer.Dealer, b, v) {
+			switch {
+			case b.Kind == recall:
+				if !b.PublishedOn.After(s.hi) && matches(r.dealer.Dealer, b, v) {
+					r.recall(p, s, i, b)
+				}
+			case s.has(b.PublishedOn) && matches(r.dealer.Dealer, b, v):
 				r.found(p, s, due{on: b.PublishedOn, cycle: cycle{name: b.Bulletin}, vehicle: i, bulletin: b})
 			}
 		}
@@ -489,7 +494,9 @@ func (p *program) within(s *span) bool {
 	case care.OnEvent:
 		return slices.ContainsFunc(p.events, func(e *event) bool { return s.has(e.On) })
 	case care.OnBulletin:
-		return slices.ContainsFunc(p.news, func(b *care.Bulletin) bool { return s.has(b.PublishedOn) })
+		return slices.ContainsFunc(p.news, func(b *care.Bulletin) bool {
+			return s.has(b.PublishedOn) || b.Kind == recall && !b.PublishedOn.After(s.hi)
+		})
 	}
 	return true
 }

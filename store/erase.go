@@ -49,15 +49,17 @@ func (s *Store) Erase(ctx context.Context, customer string, hashes []string, rec
 			return fmt.Errorf("erase %s: %w", customer, err)
 		}
 	}
+	if err := s.EraseSignals(ctx, customer); err != nil {
+		return fmt.Errorf("erase %s: %w", customer, err)
+	}
 	if !record {
 		return nil
 	}
 	if err := s.client.Del(ctx, keyspace.Customer(customer)).Err(); err != nil {
 		return fmt.Errorf("erase %s: its record: %w", customer, err)
 	}
-	err := s.client.XAdd(ctx, &redis.XAddArgs{Stream: keyspace.Changes, MaxLen: changesKept, Approx: true, Values: []any{"id", customer}}).Err()
-	if err != nil {
-		return fmt.Errorf("erase %s: write %s: %w", customer, keyspace.Changes, err)
+	if err := s.Changed(ctx, customer); err != nil {
+		return fmt.Errorf("erase %s: %w", customer, err)
 	}
 	return nil
 }

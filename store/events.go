@@ -14,11 +14,8 @@ import (
 	"github.com/carebell/carebell/store/keyspace"
 )
 
-// Lengths to which the streams are trimmed, about.
-const (
-	eventsKept  = 100_000
-	changesKept = 1_000_000
-)
+// eventsKept is the length to which care:events is trimmed, about.
+const eventsKept = 100_000
 
 // publishAtOnce limits the entries of one trip, or of one script, which stops its Redis meanwhile.
 const publishAtOnce = 256

@@ -183,7 +183,7 @@ func (m *merging) create(ctx context.Context, wave []int, keys []string, fresh, 
 		entry := &redis.XAddArgs{Stream: keyspace.Changes, Values: []any{"id", m.ids[wave[j]]}}
 		if n == len(told)-1 {
 			// Once is enough: the stream is longer than its bound for a moment only.
-			entry.MaxLen, entry.Approx = changesKept, true
+			entry.MaxLen, entry.Approx = keyspace.ChangesKept, true
 		}
 		pipe.XAdd(ctx, entry)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -35,6 +36,9 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 		if err := s.prune(ctx, old); err != nil {
 			return err
 		}
+		if err := s.endSignals(ctx, facts); err != nil {
+			return err
+		}
 		one.Lock()
 		defer one.Unlock()
 		if err := context.Cause(ctx); err != nil {
@@ -63,6 +67,18 @@ func (s *Store) Scan(ctx context.Context, fn func([]*care.Facts) error) error {
 		}
 		return visit(f)
 	})
+}
+
+// endSignals takes the signals of which nothing can come any more out of customers' overlays.
+func (s *Store) endSignals(ctx context.Context, facts []*care.Facts) (err error) {
+	now := s.clock()
+	end := func(o *care.Overlay) error { o.EndSignals(now); return nil }
+	for _, f := range facts {
+		if f.Overlay != nil && f.Overlay.EndSignals(now) && !s.opts.Reader {
+			err = errors.Join(err, s.UpdateOverlay(ctx, f.ID, end))
+		}
+	}
+	return err
 }
 
 // ahead reads the batches of customers that list finds and hands them to visit, in order; it reads one ahead of what visit works on.

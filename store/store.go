@@ -15,6 +15,7 @@ import (
 
 	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/store/addresses"
+	"github.com/carebell/carebell/store/inbox"
 	"github.com/carebell/carebell/store/keyspace"
 	"github.com/carebell/carebell/store/lua"
 	"github.com/carebell/carebell/store/migrate"
@@ -72,8 +73,9 @@ type Store struct {
 	failsOver           bool // Sentinel or Cluster: a server that is no master will soon be left for one
 	*addresses.Index         // of what is known of addresses
 	*operator.Decisions      // stops, brakes and announcements
+	*inbox.Inbox             // what other systems say
 
-	looks      [1 << 6]remembered // by set of care.Lanes
+	looks      [1 << 8]remembered // by set of care.Lanes
 	watermarks watermarks
 	walking    sync.Mutex // one Repair at a time
 	walks      [care.Shards]walk
@@ -115,7 +117,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.connect(o); err != nil {
 		return nil, err
 	}
-	s.Index, s.Decisions = s.indexAddresses(), operator.New(s.client, s.keys, s.clock)
+	s.Index, s.Decisions, s.Inbox = s.indexAddresses(), operator.New(s.client, s.keys, s.clock), inbox.New(s.client, s.clock)
 	var err error
 	if s.lua, err = lua.New(s.single, s.cluster, o.Embedded); err == nil {
 		err = s.check(ctx)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,12 +29,16 @@ const (
 const (
 	TaskNotReached = "not_reached" // every channel has failed: somebody should call
 	TaskUncertain  = "uncertain"   // nobody knows whether it arrived: look it up, then resolve it
+	TaskCall       = "call"        // a call that a program has due: it is open until somebody says what came of it
 )
 
 // taskStates are the states of the messages that keep their tasks open.
-var taskStates = map[string]care.State{TaskNotReached: care.StateFailed, TaskUncertain: care.StateUncertain}
+var taskStates = map[string][]care.State{
+	TaskNotReached: {care.StateFailed}, TaskUncertain: {care.StateUncertain},
+	TaskCall: {care.StateSending, care.StateClaimed, care.StateRetry, care.StateSent, care.StateUncertain},
+}
 
-// Task is what a person has to do about a customer. Value is never set: what the customer said stands on their timeline.
+// Task is what a person has to do about a customer. Value is set of calls only: what the customer said stands on their timeline.
 type Task struct {
 	Key string // names it to TaskDone; 32 hexadecimal digits
 	care.EventEntry
@@ -44,7 +49,10 @@ type Task struct {
 // taskMember is a task as it is stored: without what the customer said. The same task is the same member.
 func taskMember(e *care.EventEntry) (string, error) {
 	t := *e
-	t.At, t.State, t.Kind, t.Value = e.At.UTC(), "", "", ""
+	t.At, t.State, t.Kind = e.At.UTC(), "", ""
+	if t.Reason != TaskCall { // of a call it says that there is no number
+		t.Value = ""
+	}
 	raw, err := json.Marshal(&t)
 	return string(raw), err
 }
@@ -96,6 +104,11 @@ func (s *Store) Tasks(ctx context.Context, dealer string, limit int) (tasks []Ta
 // TaskDone takes a task off the list and notes task_done on the customer's timeline and in care:events. It returns false if the list
 // has no such task, or has it no more: of two who tick it off at once one is told so.
 func (s *Store) TaskDone(ctx context.Context, key string) (bool, error) {
+	return s.CloseTask(ctx, key, "", "")
+}
+
+// CloseTask is TaskDone with what came of it, in a word, and who says so.
+func (s *Store) CloseTask(ctx context.Context, key, outcome, by string) (bool, error) {
 	members, err := s.client.ZRange(ctx, s.keys.Tasks(), 0, -1).Result()
 	if err != nil {
 		return false, fmt.Errorf("tick a task off: %w", err)
@@ -119,7 +132,7 @@ func (s *Store) TaskDone(ctx context.Context, key string) (bool, error) {
 			return false, err
 		}
 		e := done.EventEntry
-		e.At, e.Kind = s.clock().UTC(), care.KindTaskDone
+		e.At, e.Kind, e.Value, e.By, e.Script = s.clock().UTC(), care.KindTaskDone, outcome, by, ""
 		return true, s.Note(ctx, []care.EventEntry{e})
 	}
 	return false, nil
@@ -159,7 +172,7 @@ func (s *Store) readTasks(ctx context.Context) (open []Task, over []any, err err
 	still := open[:0]
 	for i := range open {
 		// A message that the ledger no longer knows says nothing against its task.
-		if e := entries[i]; e != nil && e.Val() != "" && codec.EntryState(e.Val()) != taskStates[open[i].Reason] {
+		if e := entries[i]; e != nil && e.Val() != "" && !slices.Contains(taskStates[open[i].Reason], codec.EntryState(e.Val())) {
 			over = append(over, open[i].member)
 			continue
 		}

@@ -99,7 +99,7 @@ func (s *Store) Trim(ctx context.Context) error {
 		return fmt.Errorf("trim the tasks: %w", err)
 	}
 	pipe := s.client.Pipeline()
-	pipe.XTrimMaxLenApprox(ctx, keyspace.Changes, changesKept, 0)
+	pipe.XTrimMaxLenApprox(ctx, keyspace.Changes, keyspace.ChangesKept, 0)
 	pipe.XTrimMaxLenApprox(ctx, s.keys.Events(), eventsKept, 0)
 	oldest := s.clock().Add(-s.retention)
 	type day struct {

@@ -57,7 +57,7 @@ func (c *compiler) run() *template {
 	switch c.t.channel {
 	case care.Email:
 		c.email()
-	case care.SMS:
+	case care.SMS, care.Task:
 		c.sms()
 	default:
 		c.webhook()

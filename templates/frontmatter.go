@@ -41,6 +41,7 @@ var allowedFront = map[care.Channel][]string{
 	care.Email:   {"subject", "preheader", "layout", "defaults", "skip", "locked"},
 	care.SMS:     {"defaults", "skip", "gateway", "asks"},
 	care.Webhook: {"defaults", "method", "headers"},
+	care.Task:    {"defaults", "skip"},
 }
 
 // source is a template file as it was read.

@@ -23,7 +23,7 @@ type Options struct {
 }
 
 // files maps each channel to its file in a template's folder.
-var files = map[care.Channel]string{care.Email: "email.md", care.SMS: "sms.txt", care.Webhook: "webhook.json"}
+var files = map[care.Channel]string{care.Email: "email.md", care.SMS: "sms.txt", care.Webhook: "webhook.json", care.Task: "task.txt"}
 
 // environment is what all templates of a book share.
 type environment struct {
@@ -185,7 +185,7 @@ func (l *loader) folder(name string) []func() (*template, *report) {
 			ch := channelOf(f.Name())
 			if ch == "" {
 				if !strings.HasPrefix(f.Name(), ".") {
-					l.report.Warn(liquid.Position{File: file}, "stray-file", "call it email.md, sms.txt or webhook.json", "nothing reads this file")
+					l.report.Warn(liquid.Position{File: file}, "stray-file", "call it email.md, sms.txt, webhook.json or task.txt", "nothing reads this file")
 				}
 				continue
 			}

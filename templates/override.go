@@ -116,7 +116,7 @@ func (l *loader) dealers() []func() (*template, *report) {
 		at := liquid.Position{File: file}
 		ch := channelOf(e.Name())
 		if len(parts) != 4 || ch == "" {
-			l.report.Warn(at, "stray-file", "put it into "+dealersFolder+"/<dealer>/<template>/<locale>/ and call it email.md, sms.txt or webhook.json", "nothing reads this file")
+			l.report.Warn(at, "stray-file", "put it into "+dealersFolder+"/<dealer>/<template>/<locale>/ and call it email.md, sms.txt, webhook.json or task.txt", "nothing reads this file")
 			return nil
 		}
 		base := path.Join(folder, parts[1], parts[2], e.Name())

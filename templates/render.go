@@ -53,6 +53,8 @@ func (s *Set) render(d *care.Draft, seen func(liquid.Choice), forced map[liquid.
 		err = r.email(t, m)
 	case care.SMS:
 		err = r.sms(t, m)
+	case care.Task:
+		err = r.task(t, m)
 	default:
 		err = r.webhook(t, m)
 	}
@@ -142,6 +144,18 @@ func optOut(l language) string {
 		return "，拒收请回复R"
 	}
 	return " Reply STOP to opt out"
+}
+
+// task writes what the advisor is to say.
+func (r *rendering) task(t *template, m *care.Message) error {
+	out, err := r.render(t.text)
+	if err != nil {
+		return err
+	}
+	if m.Text = bytes.Clone(bytes.TrimSpace(out)); len(m.Text) == 0 {
+		return contentError(liquid.CodeRender, "the script of the call came out empty")
+	}
+	return nil
 }
 
 func (r *rendering) sms(t *template, m *care.Message) error {

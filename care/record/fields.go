@@ -134,6 +134,7 @@ var vehicle = fields[care.Vehicle]{
 		scalar(r, &v.AppointmentAt, (*time.Time).UnmarshalJSON, "should be an RFC 3339 time")
 	}},
 	{"sold_on", func(r *reader, v *care.Vehicle) { date(r, &v.SoldOn) }},
+	{"campaigns_done", func(r *reader, v *care.Vehicle) { list(r, &v.CampaignsDone, text) }},
 }
 
 var reading = fields[care.Reading]{

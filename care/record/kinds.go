@@ -2,6 +2,7 @@ package record
 
 import (
 	_ "embed"
+	"regexp"
 	"strings"
 )
 
@@ -36,5 +37,11 @@ func Kind(word string) (kind string, known bool) {
 	if kind, known = kinds[word]; !known {
 		kind, known = kinds[foldKind(word)]
 	}
+	if !known {
+		kind, known = kinds[foldKind(counted.ReplaceAllString(word, ""))]
+	}
 	return kind, known
 }
+
+// counted finds what stands around the word in 5000公里保养, 第3次保养, 12 months service and 保养(小).
+var counted = regexp.MustCompile(`(?i)^第?[0-9][0-9.,]*\s*[万千]?\s*(?:公里|千米|km|miles?|英里|次|个月|months?)\s*|[(（\[][^)）\]]*[)）\]]`)

@@ -59,6 +59,8 @@ func TestKinds(t *testing.T) {
 	t.Parallel()
 	for word, want := range map[string]string{
 		"": "", "maintenance": "maintenance", "Maintenance": "maintenance", "保养": "maintenance", "首保": "maintenance", "首次保养": "maintenance", "定期保养": "maintenance",
+		"5000公里保养": "maintenance", "1万公里保养": "maintenance", "60,000 mile service": "maintenance", "12个月保养": "maintenance", "第3次保养": "maintenance",
+		"保养（小）": "maintenance", "保养(5000公里)": "maintenance", "A保养": "maintenance", "更换机油机滤": "maintenance", "2次喷漆": "bodywork", "5000": "5000", "(保养)": "(保养)",
 		"常规保养": "maintenance", "小保养": "maintenance", "大 保养": "maintenance", "大保養": "maintenance", "PM": "maintenance", "pm": "maintenance", "Oil Change": "maintenance",
 		"oil-change": "maintenance", "SERVICE": "maintenance", "Lube, Oil & Filter": "maintenance", "30K service": "30K service", "维修": "repair", "事故维修": "bodywork",
 		"Body Shop": "bodywork", "召回": "recall", "repair": "repair", "Wartung": "maintenance", "别的": "别的",

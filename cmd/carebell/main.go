@@ -79,7 +79,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &misuse{err} })
 	root.AddCommand(
-		newServe(), newDemo(), newInit(), newLint(), newImport(), newPlan(), newForecast(), newExplain(), newHygiene(), newCustomer(), newToken(), newPreview(), newSend(), newMessages(),
+		newServe(), newDemo(), newInit(), newLint(), newImport(), newPlan(), newForecast(), newExplain(), newHygiene(), newCustomer(), newToken(), newPreview(), newSend(), newMessages(), newTasks(),
 		newPause(), newResume(), newDoctor(), newHealthcheck(), newVersion(),
 	)
 	for _, c := range root.Commands() {

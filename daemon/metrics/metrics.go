@@ -44,6 +44,7 @@ type Metrics struct {
 	RedisUp        prometheus.Gauge
 	Ready          prometheus.Gauge
 	ClockOffset    prometheus.Gauge
+	Signal         func(result string) // counts a signal of another system
 	halted         *prometheus.GaugeVec
 	reloadOK       prometheus.Gauge
 	paused         *prometheus.GaugeVec
@@ -135,6 +136,9 @@ func New(version string) *Metrics {
 		balanceLow:     gauges("carebell_gateway_balance_low", "Below what an SMS account's balance somebody should act.", "gateway"),
 		EventsDropped:  counter("carebell_webhook_events_dropped_total", "Events for CARE_WEBHOOK_URL that were given up."),
 	}
+	signals := counters("carebell_signals_total", "Signals of other systems; result is taken, again (the same one as before), or why not.", "result")
+	signals.WithLabelValues("taken")
+	m.Signal = func(result string) { signals.WithLabelValues(result).Inc() }
 	m.sweepSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "carebell_sweep_seconds", Help: "How long a sweep over all customers took.", Buckets: prometheus.ExponentialBuckets(0.01, 3, 12),
 	})

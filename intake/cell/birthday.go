@@ -129,6 +129,11 @@ func hanCount(s string) (n int) {
 
 // Birthday reads a birthday. calendar is what another column says: lunar, solar or "". blank says that it stands for none.
 func (p *Place) Birthday(s, calendar string) (b care.Birthday, blank bool, reason string) {
+	if len(s) == 10 && s[4] == '-' && s[7] == '-' { // as nearly always
+		if d, err := care.ParseDate(s); err == nil {
+			return p.orPlaceholder(care.Birthday{Lunar: calendar == "lunar", Year: int16(d.Year()), Month: uint8(d.Month()), Day: uint8(d.Day())})
+		}
+	}
 	if strings.HasPrefix(s, "--") || strings.HasPrefix(s, "lunar:") {
 		if b, err := care.ParseBirthday(s); err == nil {
 			if b.Lunar && calendar == "solar" {

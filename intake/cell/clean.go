@@ -26,7 +26,7 @@ func Clean(s string) (string, bool) {
 		return "", false
 	}
 	s = strings.TrimSpace(caretext.Line(s))
-	if s != "" && len(s) <= 16 && blankFirst[s[0]] && Meaning("blank", s) != "" {
+	if s != "" && len(s) <= 16 && beginsBlank(s) && Meaning("blank", s) != "" {
 		return "", true
 	}
 	return s, true

@@ -1,6 +1,8 @@
 package cell
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -34,6 +36,31 @@ type Place struct {
 	MonthFirst bool                                           // dates without a year are written month and day
 	From1904   bool                                           // serials of dates count from 1904: the workbook says so
 	LunarDate  func(year, month int, leap bool, day int) bool // whether the lunar year had that day; nil: not checked
+}
+
+// Ordered is the place with another order of day, month and year, if one is given.
+func (p *Place) Ordered(order string) *Place {
+	if order == "" {
+		return p
+	}
+	q := *p
+	q.Order = order
+	return &q
+}
+
+var orderWords = regexp.MustCompile(`(?i)\b(dd?|mm?|yy(?:yy)?)[ /.-]?(dd?|mm?|yy(?:yy)?)[ /.-]?(dd?|mm?|yy(?:yy)?)\b`)
+
+// OrderIn returns the order that a header names, as in DOB (MM/DD/YYYY); "" if it names none.
+func OrderIn(header string) string {
+	m := orderWords.FindStringSubmatch(strings.Map(caretext.Narrow, header))
+	if m == nil {
+		return ""
+	}
+	order := strings.ToUpper(m[1][:1] + m[2][:1] + m[3][:1])
+	if !slices.Contains([]string{"DMY", "MDY", "YMD"}, order) {
+		return ""
+	}
+	return order
 }
 
 // parse reads a date as people and systems write it. birthday tells which two-digit years are plausible. The reason is "" if it could.
@@ -169,6 +196,8 @@ func (p *Place) numeric(nums []string, roc, birthday bool) (civil, string) {
 		return civil{}, NoDate
 	case len(n[0]) == 4 && len(n[2]) <= 2:
 		return civil{y: value(n[0]), m: value(n[1]), d: value(n[2])}, ""
+	case n[2] == "1900" && value(n[0])+value(n[1]) == 1:
+		return civil{zero: true}, "" // 1/0/1900: day 0 of spreadsheets
 	case len(n[2]) == 4 && len(n[0]) <= 2:
 		return p.dayAndMonth(civil{y: value(n[2])}, value(n[0]), value(n[1]), false)
 	case taiwan && len(n[0]) <= 3 && len(n[2]) <= 2:
@@ -310,8 +339,10 @@ func (p *Place) Zero(s string) (zero bool, reason string) {
 // Date reads a date of a car. blank says that it stands for none.
 func (p *Place) Date(s string) (d care.Date, blank bool, reason string) {
 	c, reason := p.parse(s, false)
-	if h, ok := hanWords(s); ok && reason != "" && !h.lunar && h.b.Year > 0 {
-		c, reason = civil{y: int(h.b.Year), m: int(h.b.Month), d: int(h.b.Day)}, ""
+	if reason != "" {
+		if h, ok := hanWords(s); ok && !h.lunar && h.b.Year > 0 {
+			c, reason = civil{y: int(h.b.Year), m: int(h.b.Month), d: int(h.b.Day)}, ""
+		}
 	}
 	switch {
 	case reason != "":

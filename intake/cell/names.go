@@ -36,25 +36,22 @@ func Salutation(name, last, gender string) string {
 
 // hanSalutation takes a name in simplified characters, by which words are known, and as it is written.
 func hanSalutation(simple, name []rune, gender string) string {
-	for word := range vocabulary["firm"] {
-		kind := vocabulary["firm"][word]
-		if kind == "han" && strings.Contains(string(simple), word) || kind == "end" && len(simple) > 3 && strings.HasSuffix(string(simple), word) {
-			return ""
-		}
-	}
-	for word, kind := range vocabulary["title"] {
-		if rest, found := strings.CutSuffix(string(simple), word); kind == "han" && found {
-			if n := len([]rune(rest)); n == 1 || n > 1 && vocabulary["surname"][rest] == "han" || n > 1 && n <= 3 && len([]rune(word)) > 1 {
-				return string(name) // the title is there already
-			}
-		}
-	}
-	if Meaning("gender", string(simple)) != "" {
+	known := string(simple)
+	if vocabulary["gender"][known] != "" || isFirm(known, len(simple)) {
 		return ""
+	}
+	titles, surnames := vocabulary["title"], vocabulary["surname"]
+	for n := 1; n < len(simple) && n <= 4; n++ { // the longest title
+		rest, title := string(simple[:len(simple)-n]), string(simple[len(simple)-n:])
+		if titles[title] == "han" && (len(simple)-n == 1 || surnames[rest] == "han" || len(simple)-n <= 3 && n > 1) {
+			return string(name) // the title is there already
+		}
 	}
 	surname := string(name[:1])
 	switch {
-	case len(name) >= 2 && len(simple) >= 2 && vocabulary["surname"][string(simple[:2])] == "han":
+	case len(name) <= 3 && strings.ContainsAny(surname, "小老阿"):
+		return "" // 小王, 老李: by what they are called
+	case len(name) >= 2 && len(simple) >= 2 && surnames[string(simple[:2])] == "han":
 		surname = string(name[:2])
 	case len(name) == 4 && !strings.ContainsAny(string(name), "·•"):
 		return "" // 山田太郎: where the surname ends is in doubt
@@ -65,6 +62,23 @@ func hanSalutation(simple, name []rune, gender string) string {
 		return surname + "先生"
 	}
 	return surname + "女士"
+}
+
+// isFirm reports whether a word for a firm stands in a name of so many characters.
+func isFirm(name string, characters int) bool {
+	firms := vocabulary["firm"]
+	for from := range name {
+		for to := range name[from:] {
+			if kind := firms[name[from:from+to]]; kind == "han" {
+				return true
+			}
+		}
+		switch kind := firms[name[from:]]; {
+		case kind == "han", kind == "end" && characters > 3:
+			return true
+		}
+	}
+	return false
 }
 
 func latinSalutation(name, last, gender string) string {

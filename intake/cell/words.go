@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	caretext "github.com/carebell/carebell/care/text"
 )
@@ -14,14 +15,30 @@ var wordsText string
 // vocabulary has the words of words.txt: kind → word → value.
 var vocabulary, traditional = readWords()
 
-// blankFirst has the first bytes of the words for nothing: most cells begin with none of them.
-var blankFirst = func() (first [256]bool) {
+// blankFirst has the first characters of the words for nothing, in all the forms that Fold makes one of: most cells begin with none.
+var blankFirst, blankASCII = func() (first map[rune]bool, ascii [utf8.RuneSelf]bool) {
+	first = map[rune]bool{}
 	for w := range vocabulary["blank"] {
-		first[w[0]], first[strings.ToUpper(w)[0]] = true, true
+		r, _ := utf8.DecodeRuneInString(w)
+		first[r] = true
+		if r < utf8.RuneSelf {
+			ascii[r], ascii[unicode.ToUpper(r)] = true, true
+			first[r+0xfee0], first[unicode.ToUpper(r)+0xfee0] = true, true // full-width forms
+		}
 	}
-	first["\uff0d"[0]] = true // full-width forms
-	return first
+	for from, to := range traditional {
+		first[from] = first[from] || first[to]
+	}
+	return first, ascii
 }()
+
+func beginsBlank(s string) bool {
+	if s[0] < utf8.RuneSelf {
+		return blankASCII[s[0]]
+	}
+	r, _ := utf8.DecodeRuneInString(s)
+	return blankFirst[r]
+}
 
 func readWords() (all map[string]map[string]string, simple map[rune]rune) {
 	all, simple = map[string]map[string]string{}, map[rune]rune{}
@@ -78,7 +95,7 @@ func Meaning(kind, s string) string {
 		return v // as it is written nearly always
 	}
 	s = Fold(s)
-	if v, ok := words[s]; ok {
+	if v, ok := words[s]; ok || s == "" {
 		return v
 	}
 	return words[strings.Trim(s, ".。!✓\ufe0f")]

@@ -135,6 +135,8 @@ func Address(ch care.Channel, c *care.Customer, d *care.Dealer) (string, bool) {
 		return contact.Phone(c.Phone, d.Country)
 	case care.Webhook:
 		return d.Webhook, true // "" is the endpoint of CARE_WEBHOOK_URL
+	case care.Task:
+		return c.Phone, true // whoever calls sees whether there is a number
 	}
 	return "", false
 }

@@ -295,6 +295,7 @@ type data struct {
 	Kind     string       `json:"kind,omitempty"`
 	Value    string       `json:"value,omitempty"`
 	By       string       `json:"by,omitempty"`
+	Script   string       `json:"-"`
 }
 
 // eventOf names an entry for the world. An entry that was written twice (an outcome that was recorded twice, a crash) has the same id both times.

@@ -199,6 +199,7 @@ func (c *Console) Tasks(ctx context.Context, who care.Principal, f TaskFilter) (
 		out.Tasks = append(out.Tasks, Task{
 			Key: t.Key, At: t.At, ID: t.ID, Customer: t.Customer, Dealer: t.Dealer, Advisor: advisors[t.Customer], Vehicle: t.Vehicle,
 			Program: t.Program, Step: t.Step, Channel: t.Channel, Reason: t.Reason,
+			Script: t.Script, NoNumber: t.Reason == store.TaskCall && t.Value != "",
 			Location: book.Planner.Location(&care.Customer{Dealer: t.Dealer}),
 		})
 	}
@@ -228,6 +229,12 @@ func (c *Console) advisors(ctx context.Context, book *carebook.Compiled, tasks [
 		}
 	}
 	return names, nil
+}
+
+// CloseCall closes a call with what came of it, one of CallOutcomes; false = there is none of that key (any more) that the principal sees.
+func (c *Console) CloseCall(ctx context.Context, who care.Principal, key, outcome string) (bool, error) {
+	s := Service{Store: c.Store, Book: func() (*carebook.Compiled, error) { return c.Book(), nil }, Now: c.Now}
+	return s.CloseCall(ctx, who, key, outcome)
 }
 
 // TaskDone ticks a task off; false = there is none of that key (any more), or none that the principal sees.

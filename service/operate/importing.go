@@ -70,7 +70,7 @@ func (o *ImportOptions) beside(file string) string {
 
 // ImportReport says what became of the files, one by one.
 type ImportReport struct {
-	DryRun, Full bool
+	DryRun, Full bool // Full: it was looked who is missing
 	Files        []FileReport
 	Missing      []*Missing // from a full export
 	MissingFile  string     // that lists them
@@ -200,7 +200,7 @@ func (s *Service) Import(ctx context.Context, who care.Principal, opt ImportOpti
 		in.IDs = intake.NewIDs()
 	}
 	into := &merger{store: s.Store, book: book, who: who, dry: opt.DryRun}
-	report := &ImportReport{DryRun: opt.DryRun, Full: opt.Full}
+	report := &ImportReport{DryRun: opt.DryRun}
 	var failed error // a file that cannot be read costs no other file
 	for _, file := range opt.Files {
 		f, err := importFile(ctx, into, file, in, opt)

@@ -75,6 +75,7 @@ func (s *Service) missing(ctx context.Context, who care.Principal, book *careboo
 
 // full says who is missing from the files of an import, and marks them if that was asked for and is safe.
 func (s *Service) full(ctx context.Context, into *merger, ids *intake.IDs, opt ImportOptions, report *ImportReport) (err error) {
+	report.Full = true
 	if report.Missing, err = s.missing(ctx, into.who, into.book, ids); err != nil || len(report.Missing) == 0 {
 		return err
 	}

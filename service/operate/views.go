@@ -71,6 +71,8 @@ type Task struct {
 	Step     string       `json:"step,omitempty"`
 	Channel  care.Channel `json:"channel,omitempty"`
 	Reason   string       `json:"reason"`
+	Script   string       `json:"script,omitempty"`    // of a call: what to say
+	NoNumber bool         `json:"no_number,omitempty"` // of a call: the record has none
 
 	Location *time.Location `json:"-"` // in which At is shown; nil = UTC
 }

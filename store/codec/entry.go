@@ -30,7 +30,7 @@ var stateLetters = map[care.State]byte{
 
 var (
 	classLetters   = map[care.Class]byte{care.Safety: 'S', care.Service: 'V', care.Care: 'C', care.Commercial: 'M'}
-	channelLetters = map[care.Channel]byte{care.Email: 'e', care.SMS: 's', care.Webhook: 'w'}
+	channelLetters = map[care.Channel]byte{care.Email: 'e', care.SMS: 's', care.Webhook: 'w', care.Task: 't'}
 
 	letterStates   = invert(stateLetters)
 	letterClasses  = invert(classLetters)

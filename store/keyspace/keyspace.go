@@ -16,6 +16,9 @@ var tags = [care.Shards]string{
 const (
 	CustomerPrefix = "care:customer:" // and the id: a customer's record
 	Changes        = "care:changes"   // stream of ids of customers whose record changed
+	Signals        = "care:signals"   // stream of what other systems say of customers
+
+	ChangesKept = 1_000_000 // the length to which Changes is trimmed, about
 )
 
 // Customer is the key of a customer's record.

@@ -69,6 +69,7 @@ var promises = map[int]promise{
 	44: {"the secret key changed: in front, then alone; the address key kept apart", "to a stopped number 0 under any id; no callback refused; without the addresses' key no start"},
 	45: {"Redis away, loading or failing over at the start, up to a minute", "waits: alive, not ready with the reason, SIGTERM within 2 s; goes on within 5 s of Redis' return"},
 	46: {"a year of two stores, one in Chinese and one in English, some customers with one number, on a fast clock", "what was planned beforehand arrives once; missing 0, unplanned 0"},
+	47: {"a mail server that breaks off, refuses or stalls at 15 % of the verbs, for 30 s or 20 min", "lost 0; duplicates only as recorded; memory and descriptors flat"},
 }
 
 // result is what a row gave.
