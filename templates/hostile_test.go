@@ -246,7 +246,7 @@ func TestLargeValues(t *testing.T) {
 	t.Parallel()
 	set := load(t, map[string]string{
 		"x/en/email.md": "---\nsubject: x\n---\n{{ customer.name }}{{ customer.name }}", "x/en/sms.txt": "{{ customer.name | append: customer.name }}",
-		"x/en/task.txt": "{{ customer.name | append: customer.name }}",
+		"x/en/task.txt":     "{{ customer.name | append: customer.name }}",
 		"x/en/webhook.json": "{\"a\": {{ customer.name }}, \"b\": \"{{ customer.name }}\"}",
 	})
 	for _, ch := range care.Channels {
