@@ -3,6 +3,8 @@ package care
 import (
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,11 +108,16 @@ type IntervalRule struct {
 // Advisor is a service advisor; messages are signed by the customer's own.
 type Advisor struct {
 	Advisor string `yaml:"advisor"`
-	Name    string `yaml:"name"`
+	Name    Text   `yaml:"name"`
 	Phone   string `yaml:"phone"`
 	Email   string `yaml:"email"`
 	Left    bool   `yaml:"left"`
 	StandIn string `yaml:"stand_in"`
+}
+
+// Called reports whether this is the advisor's id, or the name in one of the languages.
+func (a *Advisor) Called(id string) bool {
+	return a.Advisor == id || slices.Contains(slices.Collect(maps.Values(a.Name)), id)
 }
 
 // AdvisorFor returns the advisor with this id or name or, when they left, whoever stands in; nil if there is none.
@@ -118,7 +125,7 @@ func (d *Dealer) AdvisorFor(id string) *Advisor {
 	for range len(d.Advisors) {
 		var found *Advisor
 		for i := range d.Advisors {
-			if a := &d.Advisors[i]; a.Advisor == id || a.Name == id {
+			if a := &d.Advisors[i]; a.Called(id) {
 				found = a
 				break
 			}

@@ -104,6 +104,9 @@ type Vehicle struct {
 	CampaignsDone   []string  `json:"campaigns_done,omitempty"` // bulletins that this car has had
 }
 
+// UsedAbove is the mileage at its handover above which a car is not new.
+const UsedAbove = 1000
+
 // Powertrain is what drives a car.
 type Powertrain string
 

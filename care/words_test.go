@@ -198,14 +198,14 @@ func TestStopped(t *testing.T) {
 func TestAdvisorFor(t *testing.T) {
 	t.Parallel()
 	d := &care.Dealer{Advisors: []care.Advisor{
-		{Advisor: "chen", Name: "陈志强", Left: true, StandIn: "lin"},
-		{Advisor: "lin", Name: "林晓燕", Left: true, StandIn: "zhou"},
-		{Advisor: "zhou", Name: "周凯"},
-		{Advisor: "a", Name: "A", Left: true, StandIn: "b"},
-		{Advisor: "b", Name: "B", Left: true, StandIn: "a"},
-		{Advisor: "gone", Name: "G", Left: true},
+		{Advisor: "chen", Name: care.Text{"": "陈志强"}, Left: true, StandIn: "lin"},
+		{Advisor: "lin", Name: care.Text{"": "林晓燕"}, Left: true, StandIn: "zhou"},
+		{Advisor: "zhou", Name: care.Text{"zh-CN": "周凯", "en": "Kai Zhou"}},
+		{Advisor: "a", Name: care.Text{"": "A"}, Left: true, StandIn: "b"},
+		{Advisor: "b", Name: care.Text{"": "B"}, Left: true, StandIn: "a"},
+		{Advisor: "gone", Name: care.Text{"": "G"}, Left: true},
 	}}
-	for id, want := range map[string]string{"chen": "zhou", "陈志强": "zhou", "zhou": "zhou", "周凯": "zhou", "a": "", "gone": "", "nobody": "", "": ""} {
+	for id, want := range map[string]string{"chen": "zhou", "陈志强": "zhou", "zhou": "zhou", "周凯": "zhou", "Kai Zhou": "zhou", "a": "", "gone": "", "nobody": "", "": ""} {
 		got := ""
 		if a := d.AdvisorFor(id); a != nil {
 			got = a.Advisor

@@ -68,8 +68,8 @@ func TestGoodBook(t *testing.T) {
 		ConsentDefault: care.Consent{Service: &yes, Commercial: &no}, LeapDay: "feb28", DefaultKMPerDay: 40,
 		Intervals: []care.IntervalRule{{Make: "Buick", Model: "*", ServiceInterval: care.Interval{KM: 10000, Months: 12}, FirstService: care.Interval{KM: 5000, Months: 6}}},
 		Advisors: []care.Advisor{
-			{Advisor: "chen", Name: "陈志强", Phone: "+8613900000000", Email: "chen@pudong.example", Left: true, StandIn: "lin"},
-			{Advisor: "lin", Name: "林晓燕", Phone: "139-0000-0001"},
+			{Advisor: "chen", Name: care.Text{"": "陈志强"}, Phone: "+8613900000000", Email: "chen@pudong.example", Left: true, StandIn: "lin"},
+			{Advisor: "lin", Name: care.Text{"": "林晓燕"}, Phone: "139-0000-0001"},
 		},
 		MakeAliases: map[string]string{"别克": "Buick"},
 	}

@@ -146,7 +146,7 @@ func (c dealerCheck) advisors() {
 		at := yaml.Index("advisors", i)
 		advisor := dealerCheck{c.reader, c.d, c.at + "." + at}
 		advisor.id(a.Advisor, "advisor", seen)
-		advisor.missing(a.Name != "", "name", "write the name that messages are signed with")
+		advisor.missing(len(a.Name) > 0, "name", "write the name that messages are signed with")
 		advisor.bad(a.Phone == "" || isPhoneOf(a.Phone, c.d.Country) || isShort(a.Phone), "phone",
 			"this is no phone number", `write it in quotes with + and the country code: "+8613900000000"`)
 		advisor.bad(a.Email == "" || isEmail(a.Email), "email", "this is no e-mail address", "write one bare address such as chen@dealer.example")

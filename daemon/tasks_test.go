@@ -41,7 +41,7 @@ func TestATaskIsListedAndTickedOff(t *testing.T) {
 		return list.Open
 	}
 	await(t, soon, "both tasks are listed", func() bool { return read("") == 2 })
-	if got := list.Tasks[0]; got.ID != id || got.Customer != "C1" || got.Advisor != advisor.Name || got.Reason != store.TaskNotReached {
+	if got := list.Tasks[0]; got.ID != id || got.Customer != "C1" || got.Advisor != advisor.Name.In(dealer.Locale) || got.Reason != store.TaskNotReached {
 		t.Errorf("%+v", got)
 	}
 	if got := list.Tasks[1]; got.Customer != "GONE" || got.Advisor != "" {
@@ -50,7 +50,7 @@ func TestATaskIsListedAndTickedOff(t *testing.T) {
 	if n := read("?dealer=" + dealer.Dealer); n != 1 {
 		t.Errorf("%d tasks of the dealer", n)
 	}
-	if code, body := get(t, d, "/tasks"); code != http.StatusOK || !strings.Contains(body, advisor.Name) || !strings.Contains(body, "GONE") {
+	if code, body := get(t, d, "/tasks"); code != http.StatusOK || !strings.Contains(body, advisor.Name.In(dealer.Locale)) || !strings.Contains(body, "GONE") {
 		t.Errorf("%d %s", code, body)
 	}
 	if code, body := get(t, d, "/api/v1/status"); code != http.StatusOK || !strings.Contains(body, `"tasks":2`) {

@@ -56,7 +56,7 @@ var noon = time.Date(2026, time.November, 22, 12, 0, 0, 0, time.UTC)
 func book() *care.Book {
 	return &care.Book{Dealers: []*care.Dealer{{
 		Dealer: "sh-pudong", Name: care.Text{"zh-CN": "浦东别克"}, Country: "CN", MakeAliases: map[string]string{"别克": "Buick"},
-		Advisors: []care.Advisor{{Advisor: "chen", Name: "陈志强"}},
+		Advisors: []care.Advisor{{Advisor: "chen", Name: care.Text{"": "陈志强"}}},
 	}}}
 }
 

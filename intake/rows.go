@@ -400,7 +400,7 @@ func (r *rows) reach(d *care.Dealer, p *cell.Place) {
 		}
 	}
 	if d != nil && t[fAdvisor] != "" {
-		if i := slices.IndexFunc(d.Advisors, func(a care.Advisor) bool { return a.Name == t[fAdvisor] }); i >= 0 {
+		if i := slices.IndexFunc(d.Advisors, func(a care.Advisor) bool { return a.Called(t[fAdvisor]) }); i >= 0 {
 			t[fAdvisor] = d.Advisors[i].Advisor
 		}
 	}

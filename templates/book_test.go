@@ -44,7 +44,7 @@ func draft(template string, ch care.Channel, locale string) *care.Draft {
 			Address: care.Text{"": "上海市浦东新区世纪大道1号"}, BookingURL: "https://pudong.example/book?from=mail&x=1", SMSSignature: care.Text{"": "浦东别克"},
 			From: care.Sender{Name: care.Text{"zh-CN": "浦东别克"}, Email: "care@pudong.example"}, Currency: "CNY",
 		},
-		Advisor:  &care.Advisor{Advisor: "chen", Name: "陈志强", Phone: "+8613900000000", Email: "chen@pudong.example"},
+		Advisor:  &care.Advisor{Advisor: "chen", Name: care.Text{"": "陈志强"}, Phone: "+8613900000000", Email: "chen@pudong.example"},
 		Channel:  ch,
 		Locale:   locale,
 		Location: now.Location(),

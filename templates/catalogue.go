@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"slices"
 	"time"
 
 	"github.com/carebell/carebell/care"
@@ -8,7 +9,9 @@ import (
 )
 
 var catalogue = []Variable{
-	{Name: "customer.salutation", Type: "text", Meaning: "how to address the customer: the record's salutation, else the name", Zh: "王先生", En: "Ms. Smith", Maybe: "the record has neither", get: customerOf(func(_ *bindings, c *care.Customer) liquid.Value { return liquid.Text(salutationOf(c)) })},
+	{Name: "customer.salutation", Type: "text", Meaning: "how to address the customer: the record's salutation, else the name (赵六车主)", Zh: "王先生", En: "Ms. Smith", Maybe: "the record has neither", get: customerOf(func(s *bindings, c *care.Customer) liquid.Value {
+		return s.readable("customer.salutation", s.salutation(c))
+	})},
 	{Name: "customer.name", Type: "text", Meaning: "the full name", Zh: "王小明", En: "Mary Smith", Maybe: "the record has none", get: customerOf(func(_ *bindings, c *care.Customer) liquid.Value { return liquid.Text(c.Name) })},
 	{Name: "customer.surname", Type: "text", Meaning: "the surname, also one of two characters (欧阳)", Zh: "王", En: "Smith", Maybe: "the record has no name", get: customerOf(func(_ *bindings, c *care.Customer) liquid.Value { return liquid.Text(surnameOf(c.Name)) })},
 	{Name: "customer.id", Type: "text", Meaning: "the id in your system", Zh: "C100001", En: "C100001", get: customerOf(func(_ *bindings, c *care.Customer) liquid.Value { return liquid.Text(c.ID) })},
@@ -17,18 +20,18 @@ var catalogue = []Variable{
 	{Name: "customer.email", Type: "text", Meaning: "the e-mail address", Zh: "wang@example.com", En: "mary@example.com", Maybe: "the record has none", get: customerOf(func(_ *bindings, c *care.Customer) liquid.Value { return liquid.Text(c.Email) })},
 	{Name: "customer.phone", Type: "text", Meaning: "the phone number; show it with the filter phone", Zh: "+8613800138000", En: "+12125550123", Maybe: "the record has none", get: customerOf(func(_ *bindings, c *care.Customer) liquid.Value { return liquid.Text(c.Phone) })},
 
-	{Name: "vehicle.model", Type: "text", Meaning: "the model", Zh: "君威", En: "Regal", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return liquid.Text(v.Model) })},
-	{Name: "vehicle.make", Type: "text", Meaning: "the make", Zh: "别克", En: "Buick", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return liquid.Text(v.Make) })},
-	{Name: "vehicle.model_year", Type: "number", Meaning: "the model year", Zh: "2024", En: "2024", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return liquid.Count(v.ModelYear) })},
-	{Name: "vehicle.plate", Type: "text", Meaning: "the number plate; show it with the filter mask", Zh: "沪A12345", En: "KTR4821", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return liquid.Text(v.Plate) })},
-	{Name: "vehicle.id", Type: "text", Meaning: "the vehicle's id, usually the VIN", Zh: "LSGHXRT911E8RM77M", En: "LSGHXRT911E8RM77M", On: perVehicle, get: vehicleOf(func(v *care.Vehicle) liquid.Value { return liquid.Text(v.ID) })},
-	{Name: "vehicle.delivered_on", Type: "date", Meaning: "the day of delivery", Zh: "2024-03-01", En: "2024-03-01", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return dateValue(v.DeliveredOn) })},
-	{Name: "vehicle.insurance_until", Type: "date", Meaning: "the last day of the insurance", Zh: "2027-02-28", En: "2027-02-28", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return dateValue(v.InsuranceUntil) })},
-	{Name: "vehicle.inspection_due", Type: "date", Meaning: "the day of the next inspection", Zh: "2030-03-31", En: "2030-03-31", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return dateValue(v.InspectionDue) })},
-	{Name: "vehicle.warranty.until", Type: "date", Meaning: "the last day of the warranty", Zh: "2027-03-01", En: "2027-03-01", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return dateValue(v.Warranty.Until) })},
-	{Name: "vehicle.warranty.km", Type: "number", Meaning: "the mileage at which the warranty ends", Zh: "60000", En: "60000", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return liquid.Count(v.Warranty.KM) })},
-	{Name: "vehicle.service_interval.km", Type: "number", Meaning: "kilometres between two services", Zh: "10000", En: "10000", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return liquid.Count(v.ServiceInterval.KM) })},
-	{Name: "vehicle.service_interval.months", Type: "number", Meaning: "months between two services", Zh: "12", En: "12", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(v *care.Vehicle) liquid.Value { return liquid.Count(v.ServiceInterval.Months) })},
+	{Name: "vehicle.model", Type: "text", Meaning: "the model", Zh: "君威", En: "Regal", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(s *bindings, v *care.Vehicle) liquid.Value { return s.readable("vehicle.model", v.Model) })},
+	{Name: "vehicle.make", Type: "text", Meaning: "the make", Zh: "别克", En: "Buick", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return liquid.Text(v.Make) })},
+	{Name: "vehicle.model_year", Type: "number", Meaning: "the model year", Zh: "2024", En: "2024", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return liquid.Count(v.ModelYear) })},
+	{Name: "vehicle.plate", Type: "text", Meaning: "the number plate; show it with the filter mask", Zh: "沪A12345", En: "KTR4821", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return liquid.Text(v.Plate) })},
+	{Name: "vehicle.id", Type: "text", Meaning: "the vehicle's id, usually the VIN", Zh: "LSGHXRT911E8RM77M", En: "LSGHXRT911E8RM77M", On: perVehicle, get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return liquid.Text(v.ID) })},
+	{Name: "vehicle.delivered_on", Type: "date", Meaning: "the day of delivery", Zh: "2024-03-01", En: "2024-03-01", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return dateValue(v.DeliveredOn) })},
+	{Name: "vehicle.insurance_until", Type: "date", Meaning: "the last day of the insurance", Zh: "2027-02-28", En: "2027-02-28", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return dateValue(v.InsuranceUntil) })},
+	{Name: "vehicle.inspection_due", Type: "date", Meaning: "the day of the next inspection", Zh: "2030-03-31", En: "2030-03-31", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return dateValue(v.InspectionDue) })},
+	{Name: "vehicle.warranty.until", Type: "date", Meaning: "the last day of the warranty", Zh: "2027-03-01", En: "2027-03-01", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return dateValue(v.Warranty.Until) })},
+	{Name: "vehicle.warranty.km", Type: "number", Meaning: "the mileage at which the warranty ends", Zh: "60000", En: "60000", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return liquid.Count(v.Warranty.KM) })},
+	{Name: "vehicle.service_interval.km", Type: "number", Meaning: "kilometres between two services", Zh: "10000", En: "10000", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return liquid.Count(v.ServiceInterval.KM) })},
+	{Name: "vehicle.service_interval.months", Type: "number", Meaning: "months between two services", Zh: "12", En: "12", On: perVehicle, Maybe: "the record has none", get: vehicleOf(func(_ *bindings, v *care.Vehicle) liquid.Value { return liquid.Count(v.ServiceInterval.Months) })},
 	{Name: "vehicle.odometer", Type: "number", Meaning: "the newest odometer reading of the record, in km", Zh: "31000", En: "31000", On: perVehicle, Maybe: "the record has none", get: vehicleOf(newestReading)},
 
 	{Name: "appointment.on", Type: "date", Meaning: "the day of the appointment", Zh: "2026-12-02", En: "2026-12-02", On: onAppointment, get: appointmentOf(func(at time.Time) liquid.Value { return dateValue(care.DateOf(at)) })},
@@ -42,20 +45,20 @@ var catalogue = []Variable{
 	{Name: "dealer.booking_url", Type: "text", Meaning: "its booking page; links.booking is the better choice", Zh: "https://pudong.example/book", En: "https://pudong.example/book", Maybe: "dealers.yaml has none", get: dealerOf(func(_ *bindings, d *care.Dealer) liquid.Value { return liquid.Text(d.BookingURL) })},
 	{Name: "dealer.dealer", Type: "text", Meaning: "its id in the book", Zh: "sh-pudong", En: "sh-pudong", get: dealerOf(func(_ *bindings, d *care.Dealer) liquid.Value { return liquid.Text(d.Dealer) })},
 
-	{Name: "advisor.name", Type: "text", Meaning: "the customer's service advisor, or who stands in", Zh: "陈志强", En: "Chris Chen", Maybe: "the customer has none", get: advisorOf(func(a *care.Advisor) string { return a.Name })},
-	{Name: "advisor.phone", Type: "text", Meaning: "the advisor's phone number; show it with the filter phone", Zh: "+8613900000000", En: "+8613900000000", Maybe: "the customer has no advisor, or the advisor no number", get: advisorOf(func(a *care.Advisor) string { return a.Phone })},
-	{Name: "advisor.email", Type: "text", Meaning: "the advisor's address; replies go there by themselves", Zh: "chen@pudong.example", En: "chen@pudong.example", Maybe: "the customer has no advisor, or the advisor no address", get: advisorOf(func(a *care.Advisor) string { return a.Email })},
+	{Name: "advisor.name", Type: "text", Meaning: "the customer's service advisor, or who stands in", Zh: "陈志强", En: "Chris Chen", Maybe: "the customer has none", get: advisorOf(func(s *bindings, a *care.Advisor) liquid.Value { return s.in(a.Name) })},
+	{Name: "advisor.phone", Type: "text", Meaning: "the advisor's phone number; show it with the filter phone", Zh: "+8613900000000", En: "+8613900000000", Maybe: "the customer has no advisor, or the advisor no number", get: advisorOf(func(_ *bindings, a *care.Advisor) liquid.Value { return liquid.Text(a.Phone) })},
+	{Name: "advisor.email", Type: "text", Meaning: "the advisor's address; replies go there by themselves", Zh: "chen@pudong.example", En: "chen@pudong.example", Maybe: "the customer has no advisor, or the advisor no address", get: advisorOf(func(_ *bindings, a *care.Advisor) liquid.Value { return liquid.Text(a.Email) })},
 
 	{Name: "due.on", Type: "date", Meaning: "the day the message is about: due, birthday, visit, event …", Zh: "2026-12-02", En: "2026-12-02", get: func(s *bindings) liquid.Value { return dateValue(s.draft.Occurrence.Due) }},
 	{Name: "due.days", Type: "number", Meaning: "days from today to due.on; negative when it is past", Zh: "10", En: "10", get: dueDays},
 	{Name: "years", Type: "number", Meaning: "years since the delivery, on an anniversary", Zh: "2", En: "2", On: []string{care.OnAnniversary}, get: yearsOf},
 
-	{Name: "visit.order", Type: "text", Meaning: "the repair order", Zh: "RO-889", En: "RO-889", On: onVisit, Maybe: "the record has none, or there was no visit", get: visitOf(func(v *care.Visit) liquid.Value { return liquid.Text(v.Order) })},
-	{Name: "visit.closed_on", Type: "date", Meaning: "the day of the visit", Zh: "2026-11-19", En: "2026-11-19", On: onVisit, Maybe: "there was no visit", get: visitOf(func(v *care.Visit) liquid.Value { return dateValue(v.ClosedOn) })},
+	{Name: "visit.order", Type: "text", Meaning: "the repair order", Zh: "RO-889", En: "RO-889", On: onVisit, Maybe: "the record has none, or there was no visit", get: visitOf(func(_ *bindings, v *care.Visit) liquid.Value { return liquid.Text(v.Order) })},
+	{Name: "visit.closed_on", Type: "date", Meaning: "the day of the visit", Zh: "2026-11-19", En: "2026-11-19", On: onVisit, Maybe: "there was no visit", get: visitOf(func(_ *bindings, v *care.Visit) liquid.Value { return dateValue(v.ClosedOn) })},
 	{Name: "visit.km", Type: "number", Meaning: "the mileage at the visit", Zh: "31000", En: "31000", On: onVisit, Maybe: "the record has none", get: visitOf(visitKM)},
-	{Name: "visit.kind", Type: "text", Meaning: "maintenance, repair …", Zh: "maintenance", En: "maintenance", On: onVisit, Maybe: "the record has none", get: visitOf(func(v *care.Visit) liquid.Value { return liquid.Text(v.Kind) })},
-	{Name: "visit.technician", Type: "text", Meaning: "who worked on the car", Zh: "李师傅", En: "Lee", On: onVisit, Maybe: "the record has none", get: visitOf(func(v *care.Visit) liquid.Value { return liquid.Text(v.Technician) })},
-	{Name: "visit.declined", Type: "list", Meaning: "work that the customer put off", Zh: "刹车片", En: "brake pads", On: onVisit, Maybe: "nothing was put off", get: visitOf(func(v *care.Visit) liquid.Value { return textsValue(v.Declined) })},
+	{Name: "visit.kind", Type: "text", Meaning: "maintenance, repair …", Zh: "maintenance", En: "maintenance", On: onVisit, Maybe: "the record has none", get: visitOf(func(_ *bindings, v *care.Visit) liquid.Value { return liquid.Text(v.Kind) })},
+	{Name: "visit.technician", Type: "text", Meaning: "who worked on the car", Zh: "李师傅", En: "Lee", On: onVisit, Maybe: "the record has none", get: visitOf(func(s *bindings, v *care.Visit) liquid.Value { return s.readable("visit.technician", v.Technician) })},
+	{Name: "visit.declined", Type: "list", Meaning: "work that the customer put off", Zh: "刹车片", En: "brake pads", On: onVisit, Maybe: "nothing was put off", get: visitOf(func(_ *bindings, v *care.Visit) liquid.Value { return textsValue(v.Declined) })},
 
 	{Name: "forecast.due", Type: "date", Meaning: "the day the forecast comes to", Zh: "2026-12-02", En: "2026-12-02", On: onForecast, Maybe: "there is no forecast", get: forecastOf(func(f *care.Forecast) liquid.Value { return dateValue(f.Due) })},
 	{Name: "forecast.date", Type: "date", Meaning: "the same as forecast.due", Zh: "2026-12-02", En: "2026-12-02", On: onForecast, Maybe: "there is no forecast", get: forecastOf(func(f *care.Forecast) liquid.Value { return dateValue(f.Due) })},
@@ -67,6 +70,8 @@ var catalogue = []Variable{
 	{Name: "forecast.low", Type: "date", Meaning: "the earliest likely day", Zh: "2026-11-25", En: "2026-11-25", On: onForecast, Maybe: "there are too few readings", get: forecastOf(func(f *care.Forecast) liquid.Value { return dateValue(f.Low) })},
 	{Name: "forecast.high", Type: "date", Meaning: "the latest likely day", Zh: "2026-12-14", En: "2026-12-14", On: onForecast, Maybe: "there are too few readings", get: forecastOf(func(f *care.Forecast) liquid.Value { return dateValue(f.High) })},
 	{Name: "forecast.stale", Type: "yes/no", Meaning: "the newest reading is older than 180 days: ask for the mileage", Zh: "false", En: "false", On: onForecast, Maybe: "there is no forecast", get: forecastOf(func(f *care.Forecast) liquid.Value { return liquid.Bool(f.Stale) })},
+
+	{Name: "service.first", Type: "yes/no", Meaning: "this is the car's first service: it came new and none was done yet", Zh: "false", En: "false", On: []string{care.OnMaintenanceDue}, get: firstService},
 
 	{Name: "event.title", Type: "text", Meaning: "the event's title", Zh: "冬季车主交流会", En: "Winter owners' day", On: onEvent, get: eventOf(func(s *bindings, e *care.Event) liquid.Value { return s.in(e.Title) })},
 	{Name: "event.on", Type: "date", Meaning: "its day", Zh: "2026-12-12", En: "2026-12-12", On: onEvent, get: eventOf(func(_ *bindings, e *care.Event) liquid.Value { return dateValue(e.On) })},
@@ -93,10 +98,10 @@ var catalogue = []Variable{
 	{Name: "also", Type: "list", Meaning: "dues that were merged into this message; each has program, title, on and vehicle", Zh: "", En: "", get: alsoValue},
 
 	{Name: "links.booking", Type: "text", Meaning: "the customer's booking page, else the dealer's", Zh: "https://pudong.example/book", En: "https://pudong.example/book", Maybe: "the dealer has no booking page", get: bookingLink},
-	{Name: "links.survey", Type: "text", Meaning: "a survey of a few questions", Zh: "https://care.example/s/sample", En: "https://care.example/s/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Survey) }},
-	{Name: "links.rsvp", Type: "text", Meaning: "the answer to an invitation", Zh: "https://care.example/e/sample", En: "https://care.example/e/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.RSVP) }},
-	{Name: "links.odometer", Type: "text", Meaning: "a page to tell the mileage", Zh: "https://care.example/o/sample", En: "https://care.example/o/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Odometer) }},
-	{Name: "links.unsubscribe", Type: "text", Meaning: "unsubscribe and preferences", Zh: "https://care.example/u/sample", En: "https://care.example/u/sample", Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Unsubscribe) }},
+	{Name: "links.survey", Type: "text", Meaning: "a survey of a few questions", Zh: sampleLink + "s" + sampleTail, En: sampleLink + "s" + sampleTail, Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Survey) }},
+	{Name: "links.rsvp", Type: "text", Meaning: "the answer to an invitation", Zh: sampleLink + "e" + sampleTail, En: sampleLink + "e" + sampleTail, Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.RSVP) }},
+	{Name: "links.odometer", Type: "text", Meaning: "a page to tell the mileage", Zh: sampleLink + "o" + sampleTail, En: sampleLink + "o" + sampleTail, Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Odometer) }},
+	{Name: "links.unsubscribe", Type: "text", Meaning: "unsubscribe and preferences", Zh: sampleLink + "u" + sampleTail, En: sampleLink + "u" + sampleTail, Maybe: "customers' pages are not set up (CARE_PUBLIC_URL)", get: func(s *bindings) liquid.Value { return liquid.Text(s.draft.Links.Unsubscribe) }},
 
 	{Name: "locale", Type: "text", Meaning: "the language of the template that is used", Zh: "zh-CN", En: "en", get: func(s *bindings) liquid.Value { return liquid.Text(s.lang.locale) }},
 	{Name: "subject", Type: "text", Meaning: "the mail's subject, for layouts", Zh: "", En: "", get: func(s *bindings) liquid.Value { return liquid.Text(s.subject) }},
@@ -108,14 +113,24 @@ var catalogue = []Variable{
 	{Name: "message.on", Type: "date", Meaning: "the step's date, for webhooks", Zh: "2026-11-22", En: "2026-11-22", get: func(s *bindings) liquid.Value { return dateValue(s.draft.Occurrence.On) }},
 }
 
-func visitKM(v *care.Visit) liquid.Value {
+func visitKM(_ *bindings, v *care.Visit) liquid.Value {
 	if v.KM == nil {
 		return liquid.Value{}
 	}
 	return liquid.Number(float64(*v.KM))
 }
 
-func newestReading(v *care.Vehicle) liquid.Value {
+// firstService is true for a car that came new and that no visit of its record serviced.
+func firstService(s *bindings) liquid.Value {
+	v := s.draft.Occurrence.Subject.Vehicle
+	if v == nil || s.draft.Dealer == nil || s.draft.Occurrence.Subject.Forecast == nil {
+		return liquid.Value{}
+	}
+	serviced := func(visit care.Visit) bool { return s.draft.Dealer.Serviced(&visit) }
+	return liquid.Bool(v.OdometerAtDelivery <= care.UsedAbove && !slices.ContainsFunc(v.Visits, serviced))
+}
+
+func newestReading(_ *bindings, v *care.Vehicle) liquid.Value {
 	var newest care.Reading
 	for _, r := range v.Odometer {
 		if r.On.After(newest.On) || r.On == newest.On && r.KM > newest.KM {

@@ -42,7 +42,7 @@ func (c *compiler) run() *template {
 	c.parser = &liquid.Parser{
 		Language: dialect, Report: &c.report, Partial: c.partial, Defaults: map[string]*liquid.Template{}, Named: map[string]bool{},
 	}
-	c.t.tags = c.parser.Tags()
+	c.t.tags, c.t.defaults = c.parser.Tags(), c.parser.Defaults
 	c.over = map[string]bool{}
 	var own *override
 	if c.override != "" {

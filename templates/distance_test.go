@@ -10,8 +10,14 @@ import (
 func TestDistance(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ units, country, locale, text, want string }{
-		{"", "CN", "zh-CN", "31000", "31,000公里"}, {"", "CN", "en", "31000", "31,000 km"}, {"", "US", "en", "31000", "19,263 miles"}, {"", "GB", "en", "38.5", "24 miles"},
-		{"km", "US", "en", "31000", "31,000 km"}, {"mi", "CN", "en", "31000", "19,263 miles"}, {"mi", "US", "zh-CN", "31000", "19,263英里"}, {"mi", "US", "en", "2", "1 mile"},
+		{"", "CN", "zh-CN", "31000", "31,000公里"},
+		{"", "CN", "en", "31000", "31,000 km"},
+		{"", "US", "en", "31000", "19,263 miles"},
+		{"", "GB", "en", "38.5", "24 miles"},
+		{"km", "US", "en", "31000", "31,000 km"},
+		{"mi", "CN", "en", "31000", "19,263 miles"},
+		{"mi", "US", "zh-CN", "31000", "19,263英里"},
+		{"mi", "US", "en", "2", "1 mile"},
 	} {
 		set := load(t, map[string]string{"x/" + tt.locale + "/sms.txt": "{{ " + tt.text + " | distance }}"})
 		d := draft("x", care.SMS, tt.locale)

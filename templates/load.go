@@ -67,6 +67,8 @@ type template struct {
 	src     source
 	tags    *liquid.Tags
 
+	defaults map[string]*liquid.Template // by variable
+
 	subject, preheader *liquid.Template
 	html, text         *liquid.Template // text: also SMS and webhook
 	page               string           // with placeholders, for lint

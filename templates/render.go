@@ -35,7 +35,7 @@ func (s *Set) render(d *care.Draft, seen func(liquid.Choice), forced map[liquid.
 	}
 	r, _ := renderings.Get().(*rendering)
 	defer r.release()
-	r.bindings = bindings{draft: d, env: s.env, lang: t.lang}
+	r.bindings = bindings{draft: d, env: s.env, lang: t.lang, defaults: t.defaults}
 	if d.Location != nil && !d.Now.IsZero() {
 		r.today = care.DateOf(d.Now.In(d.Location))
 	} else if !d.Now.IsZero() {
@@ -108,7 +108,7 @@ func (r *rendering) email(t *template, m *care.Message) error {
 		m.From.Name = liquid.Clean(m.From.Name, false)
 	}
 	if a := r.draft.Advisor; a != nil && a.Email != "" {
-		m.ReplyTo = care.Mailbox{Name: liquid.Clean(a.Name, false), Address: a.Email}
+		m.ReplyTo = care.Mailbox{Name: liquid.Clean(r.in(a.Name).String(), false), Address: a.Email}
 	}
 	out, err := r.render(t.subject)
 	if err != nil {

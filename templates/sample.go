@@ -12,6 +12,12 @@ import (
 // sampleNow is the moment at which samples are written: 09:00 in Shanghai on 2026-11-22.
 var sampleNow = time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC)
 
+// A sample's personal links are as long as true ones, or a text would take more parts than its preview.
+const (
+	sampleLink = "https://care.example/"
+	sampleTail = "/c2FtcGxlAEMxMDAwMDEAYWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eTIAc21zAHNhbXBsZXNhbXA" //nolint:gosec // no credential: it signs nothing
+)
+
 // Sample returns a draft in which every variable of the catalogue has a value, with the book's first dealer and advisor. Whoever
 // calls it sets Occurrence.Template and Channel.
 func (s *Set) Sample(locale string) *care.Draft {
@@ -27,11 +33,11 @@ func (s *Set) Sample(locale string) *care.Draft {
 		ID: "LSGHXRT911E8RM77M", Plate: pick("沪A12345", "KTR4821"), Make: pick("别克", "Buick"), Model: pick("君威", "Regal"), ModelYear: 2024,
 		DeliveredOn: care.NewDate(2024, 3, 1), InsuranceUntil: care.NewDate(2027, 2, 28), InspectionDue: care.NewDate(2030, 3, 31),
 		Warranty: care.Warranty{Until: care.NewDate(2027, 3, 1), KM: 60000}, ServiceInterval: care.Interval{KM: 10000, Months: 12},
-		Odometer: []care.Reading{{On: care.NewDate(2026, 11, 19), KM: km}}, AppointmentAt: time.Date(2026, 12, 2, 2, 0, 0, 0, time.UTC),
+		Odometer: []care.Reading{{On: care.NewDate(2026, 11, 19), KM: km}}, Visits: []care.Visit{{ClosedOn: care.NewDate(2026, 5, 2), Kind: "maintenance"}}, AppointmentAt: time.Date(2026, 12, 2, 2, 0, 0, 0, time.UTC),
 	}
 	// The due that was merged in is of a program of the book: its title is shown.
 	other := &care.Vehicle{ID: "LSGJA52U2AS123456", Plate: pick("沪B67890", "KTS9044"), Make: pick("别克", "Buick"), Model: pick("昂科威", "Envision")}
-	dealer, advisor := s.sampleDealer(zh)
+	dealer, advisor := s.sampleDealer()
 	event, bulletin := s.sampleNews()
 	due := care.NewDate(2026, 12, 2)
 	d := &care.Draft{
@@ -58,8 +64,8 @@ func (s *Set) Sample(locale string) *care.Draft {
 		},
 		Dealer: dealer, Advisor: advisor, Channel: care.Email, Locale: locale, Location: time.FixedZone("CST", 8*3600), Now: sampleNow,
 		Links: care.Links{
-			Unsubscribe: "https://care.example/u/sample", Survey: "https://care.example/s/sample", RSVP: "https://care.example/e/sample",
-			Odometer: "https://care.example/o/sample", Booking: cmp.Or(dealer.BookingURL, "https://pudong.example/book"),
+			Unsubscribe: sampleLink + "u" + sampleTail, Survey: sampleLink + "s" + sampleTail, RSVP: sampleLink + "e" + sampleTail,
+			Odometer: sampleLink + "o" + sampleTail, Booking: cmp.Or(dealer.BookingURL, "https://pudong.example/book"),
 		},
 	}
 	also := d.Occurrence.Subject.Also
@@ -82,7 +88,7 @@ func (e *environment) programs() []*care.Program {
 }
 
 // sampleDealer is the book's first dealer with what it lacks added, and its first advisor.
-func (s *Set) sampleDealer(zh bool) (*care.Dealer, *care.Advisor) {
+func (s *Set) sampleDealer() (*care.Dealer, *care.Advisor) {
 	dealer := care.Dealer{}
 	if s.env.book != nil && len(s.env.book.Dealers) > 0 {
 		dealer = *s.env.book.Dealers[0]
@@ -107,14 +113,10 @@ func (s *Set) sampleDealer(zh bool) (*care.Dealer, *care.Advisor) {
 			*one.text = care.Text{"zh-CN": one.zh, "en": one.en}
 		}
 	}
-	name := "Chris Chen"
-	if zh {
-		name = "陈志强"
-	}
-	advisor := care.Advisor{Advisor: "chen", Name: name, Phone: "+8613900000000", Email: "chen@pudong.example"}
+	advisor := care.Advisor{Advisor: "chen", Name: care.Text{"zh-CN": "陈志强", "en": "Chris Chen"}, Phone: "+8613900000000", Email: "chen@pudong.example"}
 	for i := range dealer.Advisors {
 		if a := dealer.AdvisorFor(dealer.Advisors[i].Advisor); a != nil {
-			advisor = care.Advisor{Advisor: a.Advisor, Name: cmp.Or(a.Name, advisor.Name), Phone: cmp.Or(a.Phone, advisor.Phone), Email: cmp.Or(a.Email, advisor.Email)}
+			advisor = care.Advisor{Advisor: a.Advisor, Name: a.Name, Phone: cmp.Or(a.Phone, advisor.Phone), Email: cmp.Or(a.Email, advisor.Email)}
 			break
 		}
 	}

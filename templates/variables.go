@@ -76,6 +76,7 @@ type bindings struct {
 	draft     *care.Draft
 	env       *environment
 	lang      language
+	defaults  map[string]*liquid.Template // of the template, by variable
 	today     care.Date
 	subject   string
 	preheader string
@@ -142,10 +143,10 @@ func customerOf(f func(s *bindings, c *care.Customer) liquid.Value) func(*bindin
 	}
 }
 
-func vehicleOf(f func(v *care.Vehicle) liquid.Value) func(*bindings) liquid.Value {
+func vehicleOf(f func(s *bindings, v *care.Vehicle) liquid.Value) func(*bindings) liquid.Value {
 	return func(s *bindings) liquid.Value {
 		if v := s.draft.Occurrence.Subject.Vehicle; v != nil {
-			return f(v)
+			return f(s, v)
 		}
 		return liquid.Value{}
 	}
@@ -176,10 +177,10 @@ func signalValue(s *bindings) liquid.Value {
 	})
 }
 
-func visitOf(f func(v *care.Visit) liquid.Value) func(*bindings) liquid.Value {
+func visitOf(f func(s *bindings, v *care.Visit) liquid.Value) func(*bindings) liquid.Value {
 	return func(s *bindings) liquid.Value {
 		if v := s.draft.Occurrence.Subject.Visit; v != nil {
-			return f(v)
+			return f(s, v)
 		}
 		return liquid.Value{}
 	}
@@ -194,12 +195,12 @@ func dealerOf(f func(s *bindings, d *care.Dealer) liquid.Value) func(*bindings) 
 	}
 }
 
-func advisorOf(f func(a *care.Advisor) string) func(*bindings) liquid.Value {
+func advisorOf(f func(s *bindings, a *care.Advisor) liquid.Value) func(*bindings) liquid.Value {
 	return func(s *bindings) liquid.Value {
 		if s.draft.Advisor == nil {
 			return liquid.Value{}
 		}
-		return liquid.Text(f(s.draft.Advisor))
+		return f(s, s.draft.Advisor)
 	}
 }
 
@@ -296,12 +297,25 @@ func shortVehicle(v *care.Vehicle) liquid.Value {
 	})
 }
 
-// salutationOf is the record's salutation, else the name as it is: a guess at Mr or Ms would be wrong for half of the customers.
-func salutationOf(c *care.Customer) string {
-	if s := strings.TrimSpace(c.Salutation); s != "" {
-		return s
+// salutation is the record's salutation, else the name: a guess at Mr or Ms would be wrong for half of the customers. A bare Chinese name
+// is curt in Chinese, and a Chinese salutation is none in another language.
+func (s *bindings) salutation(c *care.Customer) string {
+	said, name := strings.TrimSpace(c.Salutation), strings.TrimSpace(c.Name)
+	switch {
+	case said != "" && (s.lang.han() || !hasHan(said) || hasHan(name)) || name == "":
+		return said
+	case s.lang.chinese && hasHan(name):
+		return name + "车主"
 	}
-	return strings.TrimSpace(c.Name)
+	return name
+}
+
+// readable is a text of a record, missing if readers of the template's language cannot read it and the template has a default for it.
+func (s *bindings) readable(name, text string) liquid.Value {
+	if s.defaults[name] != nil && !s.lang.han() && hasHan(text) {
+		return liquid.Value{}
+	}
+	return liquid.Text(text)
 }
 
 // compound lists the surnames of two characters that are in use today (百家姓 and the name reports of the Ministry of Public Security).

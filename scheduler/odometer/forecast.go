@@ -7,7 +7,6 @@ import (
 )
 
 const (
-	usedAbove     = 1000 // km at delivery: such a car is not new
 	staleAfter    = 180  // days
 	ceilTolerance = 1e-9 // keeps a quotient that is whole but for rounding from becoming a day more
 )
@@ -87,7 +86,7 @@ func BaselineOf(v *care.Vehicle, d *care.Dealer) (Baseline, bool) {
 		return Baseline{On: last.ClosedOn, Interval: service, km: *last.KM, known: true, read: true}, !service.IsZero()
 	case last != nil:
 		return Baseline{On: last.ClosedOn, Interval: service}, !service.IsZero()
-	case first.IsZero() || v.OdometerAtDelivery > usedAbove:
+	case first.IsZero() || v.OdometerAtDelivery > care.UsedAbove:
 		first = service
 	}
 	return Baseline{On: v.DeliveredOn, Interval: first, km: v.OdometerAtDelivery, known: true}, !first.IsZero() && !v.DeliveredOn.IsZero()

@@ -37,11 +37,11 @@ func preview(t *testing.T, opt PreviewOptions) []Preview {
 func TestPreviewShowsEveryBranchWithItsPrice(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	opt := PreviewOptions{Template: "service-followup", Locale: "zh-CN", Channel: care.SMS, Branches: true}
+	opt := PreviewOptions{Template: "how-to", Locale: "zh-CN", Channel: care.SMS, Branches: true}
 	Describe(&b, preview(t, opt))
 	out := b.String()
 	for _, want := range []string{
-		"── 2 part(s), ucs-2, 0.09 CNY\n", "── 1 part(s), ucs-2, 0.045 CNY\n", "【示例汽车】王先生", "sms.txt:6:74 none of the branches\n", "sms.txt:6:197 {% else %}\n",
+		"── 2 part(s), ucs-2, 0.09 CNY\n", "── 1 part(s), ucs-2, 0.045 CNY\n", "【示例汽车】王先生", "sms.txt:6:54 none of the branches\n", "sms.txt:6:184 {% else %}\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in:\n%s", want, out)

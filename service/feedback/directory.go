@@ -91,7 +91,7 @@ func customerFacts(c *carebook.Compiled, f *care.Facts, dealer *care.Dealer, key
 		Preferences: f.Customer.Preferences, Overlay: f.Overlay, AddressHash: map[care.Channel]string{},
 	}
 	if a := dealer.AdvisorFor(f.Customer.Advisor); a != nil {
-		out.Advisor = a.Name
+		out.Advisor = a.Name.In(locale, dealer.Locale)
 	}
 	for _, v := range f.Customer.Vehicles {
 		if v.SoldOn.IsZero() {

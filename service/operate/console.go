@@ -224,7 +224,7 @@ func (c *Console) advisors(ctx context.Context, book *carebook.Compiled, tasks [
 		}
 		if dealer := book.Planner.Dealer(known.Customer); dealer != nil {
 			if a := dealer.AdvisorFor(known.Customer.Advisor); a != nil {
-				names[known.Customer.ID] = a.Name
+				names[known.Customer.ID] = a.Name.In(dealer.Locale)
 			}
 		}
 	}

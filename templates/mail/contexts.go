@@ -163,6 +163,9 @@ var protected = regexp.MustCompile(protectedOpen + `([\x{F0000}-\x{FFFFD}])` + p
 
 func unprotect(s string) string { return protected.ReplaceAllString(s, "$1") }
 
+// unbroken are values that a line should not end in: browsers part 2026年12月2日 behind 年.
+var unbroken = regexp.MustCompile(`\|\s*(date_local|date_short|phone)\b`)
+
 // protect returns the HTML with the control tags of its text as comments. What an author wrote (own) must not have refused elements.
 func protect(src string, own bool, t *liquid.Tags, report liquid.Reporter) (string, bool) {
 	r := newReader(src, t, report)
@@ -178,9 +181,12 @@ func protect(src string, own bool, t *liquid.Tags, report liquid.Reporter) (stri
 			continue
 		}
 		for _, c := range r.raw {
-			if liquid.IsPlaceholder(c) && t.Of(c).Control {
+			switch {
+			case liquid.IsPlaceholder(c) && t.Of(c).Control:
 				b.WriteString(protectedOpen + string(c) + protectedClose)
-			} else {
+			case own && liquid.IsPlaceholder(c) && unbroken.MatchString(t.Of(c).Args):
+				b.WriteString(`<span style="white-space:nowrap">` + string(c) + "</span>")
+			default:
 				b.WriteRune(c)
 			}
 		}
