@@ -29,14 +29,20 @@ func people(from, to int, opt Options, today care.Date) []*care.Customer {
 	return out
 }
 
-// share gives some customers the number of another.
+// share gives some customers the number of another, as in a household: the first ones in New York up to three, later ones two.
 func share(c *care.Customer, i int) {
 	switch {
-	case c.Dealer == "newyork":
+	case c.Dealer == "newyork" && i < 300:
 		c.Phone = "+1212555" + c.Phone[len(c.Phone)-4:]
-	case i%24 == 6:
+	case i%24 == 6 && c.Dealer == "shanghai":
 		c.Phone = fmt.Sprintf("+861380000%04d", i-2)
+	case i%24 == 7 && c.Dealer == "newyork":
+		c.Phone = newYorkPhone(i - 2)
 	}
+}
+
+func newYorkPhone(i int) string {
+	return fmt.Sprintf("+1%d555%04d", areas[i/100%len(areas)], 100+i%100)
 }
 
 // rush is what makes an import a surprise: a third of the customers were in the workshop the day before.
@@ -80,7 +86,7 @@ func shanghai(r *rand.Rand, i int, today care.Date) *care.Customer {
 func newYork(r *rand.Rand, i int, today care.Date) *care.Customer {
 	c := &care.Customer{
 		ID: fmt.Sprintf("NY%04d", i), Dealer: "newyork", Name: pick(r, givenEN) + " " + pick(r, familyEN),
-		Email: fmt.Sprintf("ny%04d@example.com", i), Phone: fmt.Sprintf("+1%d555%04d", areas[i/100%len(areas)], 100+i%100), Locale: "en",
+		Email: fmt.Sprintf("ny%04d@example.com", i), Phone: newYorkPhone(i), Locale: "en",
 		Grade: pick(r, []string{"A", "B", "B", "C"}), Advisor: pick(r, []string{"rivera", "stone"}),
 	}
 	if i%25 == 7 {

@@ -20,6 +20,7 @@ type wave struct {
 	stage     stage
 	at        time.Time // when the customers come; then, when the brake was seen
 	told      time.Time // on the machine's clock: when the daemon was given something to see
+	looked    time.Time // when it was last looked whether it has seen it
 	braked    []string  // dealer/program, all that were
 }
 
@@ -35,6 +36,7 @@ const (
 const (
 	letGoAfter = 6 * time.Hour   // on the demo's clock
 	seenWithin = 5 * time.Minute // on the machine's
+	lookEvery  = 500 * time.Millisecond
 )
 
 // pass brings the wave forward and reports whether the clock may go on.
@@ -49,7 +51,10 @@ func (d *demo) pass(ctx context.Context, now time.Time) (bool, error) {
 	case w.stage == held:
 		w.stage, w.told = changed, time.Now()
 		return false, d.letGo(ctx, now)
+	case w.stage == changed && time.Since(w.looked) < lookEvery:
+		return false, nil
 	case w.stage == changed:
+		w.looked = time.Now()
 		seen, err := d.queued(ctx, now)
 		if err != nil || !seen {
 			if err == nil && time.Since(w.told) > seenWithin {
