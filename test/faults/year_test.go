@@ -17,7 +17,7 @@ import (
 func TestRow46AYearsReplay(t *testing.T) {
 	t.Parallel()
 	t.Cleanup(func() { measured.end(t) })
-	runs := map[string][]string{"both stores, an import half way": {"--import", fmt.Sprint(pick(600, 2000))}}
+	runs := map[string][]string{"both stores, an import half way": {"--import", fmt.Sprint(pick(1000, 2000))}}
 	if long {
 		runs["both stores"] = nil
 		runs["in Chinese, no number shared"] = []string{"--stores", "zh", "--households=false"}
@@ -51,7 +51,7 @@ type figures struct {
 func replay(t *testing.T, flags []string) (f figures) {
 	t.Helper()
 	report := filepath.Join(t.TempDir(), "report.json")
-	args := []string{"demo", "--days", fmt.Sprint(pick(40, 365)), "--speed", "10d/s", "--exit", "--listen", "127.0.0.1:0", "--report", report}
+	args := []string{"demo", "--days", fmt.Sprint(pick(16, 365)), "--speed", "10d/s", "--exit", "--listen", "127.0.0.1:0", "--report", report}
 	cmd := exec.CommandContext(t.Context(), binary, append(args, flags...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
 	if out, err := cmd.CombinedOutput(); err != nil {
