@@ -19,7 +19,7 @@ const (
 	maxBytes  = 1 << 20
 	maxValues = 100_000 // the parser needs some 220 bytes for each
 	// maxSpent bounds what a file comes to, with what stands behind an alias counted for each use.
-	maxSpent = maxValues * 3 / 2
+	maxSpent = maxValues * 6 / 5
 	maxDepth = 64
 	// maxFaults bounds what is reported of one file: whoever corrects a hundred faults reads it anew.
 	maxFaults = 100
