@@ -62,11 +62,13 @@ func TestANewSenderIsWarmedUp(t *testing.T) {
 				t.Errorf("day %d: %d and %d, want %d and 8", day, qq, netease, want)
 			}
 			if day == 0 {
+				first.mu.Lock()
 				for _, r := range first.records {
 					if r.State == care.StateDue && r.Reason != ReasonWarmup && !strings.Contains(r.ID, "163") {
 						t.Errorf("%s waits for %q", r.ID, r.Reason)
 					}
 				}
+				first.mu.Unlock()
 			}
 			time.Sleep(24 * time.Hour)
 		}
