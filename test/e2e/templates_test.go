@@ -89,8 +89,8 @@ func pages(t *testing.T) []page {
 }
 
 // What a mail must do and a page must not: styles on the elements and tables with the attributes of old, and comments for Outlook, for the
-// programs that read nothing else.
-var forMailPrograms = []string{"no-inline-style", "no-deprecated-attr", "no-conditional-comment"}
+// programs that read nothing else. Telephone numbers stand in a span that does not wrap, which keeps the blanks that people copy.
+var forMailPrograms = []string{"no-inline-style", "no-deprecated-attr", "no-conditional-comment", "tel-non-breaking"}
 
 // Every mail of the default book in both languages, every page that a customer sees, and those of the console, is sound HTML and can be used by everybody, in
 // the light and in the dark.
