@@ -42,7 +42,7 @@ func TestRow1KillsUnderEmail(t *testing.T) {
 	h.release()
 	h.killing(kills, every)
 	h.sink.Set(sink.Faults{})
-	h.awaitDrained(pick(2*time.Minute, 30*time.Minute))
+	h.awaitDrained(pick(5*time.Minute, 30*time.Minute)) // a message that failed three times waits up to 144 s
 	f := h.judge("1", fmt.Sprintf("kills %d", kills))
 	if inFlight := kills * 32; f.Duplicates > inFlight {
 		t.Errorf("%d duplicates, but at most %d were in flight", f.Duplicates, inFlight)
