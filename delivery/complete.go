@@ -156,7 +156,7 @@ func (c *completer) record(ctx context.Context, results []care.Result) (ours []b
 			return ours, nil
 		}
 		c.cfg.Log.Warn("outcomes could not be recorded yet", slog.Any("error", err), slog.Int("messages", len(results)))
-		sleep(ctx, pause)
+		care.Sleep(ctx, pause)
 	}
 	if err == nil {
 		err = context.Cause(ctx)
@@ -191,13 +191,3 @@ func (c *completer) submit(o *outcome) {
 
 // close lets run end after the last outcome. No submit may follow.
 func (c *completer) close() { close(c.in) }
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}

@@ -225,7 +225,7 @@ func (r *runner) goOn(paused int64) {
 // crashes the process, no innocent one is set aside with it. Suspects are rare, so nobody minds that the channel waits.
 func (r *runner) alone(claiming, sending context.Context, c *care.Claim, waiting []*care.Claim, op *care.Operator) {
 	for r.e.leases.others(r.lanes, waiting) && claiming.Err() == nil {
-		sleep(claiming, aloneLook)
+		care.Sleep(claiming, aloneLook)
 	}
 	for _, j := range r.prepare(claiming, []*care.Claim{c}, op) {
 		r.poolOf(j.message).single(claiming, sending, j)

@@ -309,7 +309,7 @@ func (j *job) meet(f *care.Facts) {
 // rest gives the machine and Redis back between two batches, for about a tenth of the time a batch takes.
 func (s *Sweeper) rest(ctx context.Context, customers int) error {
 	pause := time.Duration(customers) * 2 * time.Microsecond
-	if pause < 100*time.Microsecond || !s.sleep(ctx, pause) {
+	if pause < 100*time.Microsecond || !care.Sleep(ctx, pause) {
 		return context.Cause(ctx)
 	}
 	return nil

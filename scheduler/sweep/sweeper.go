@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carebell/carebell/care"
 	"github.com/robfig/cron/v3"
 )
 
@@ -108,7 +109,7 @@ func (s *Sweeper) run(ctx context.Context) {
 		} else if ok {
 			s.lead(ctx)
 		}
-		if !s.sleep(ctx, askEvery) {
+		if !care.Sleep(ctx, askEvery) {
 			return
 		}
 	}
@@ -147,7 +148,7 @@ func (s *Sweeper) leading(leads bool) {
 // renew keeps the lease until it is lost: another holds it, or it could not be renewed while it lasted.
 func (s *Sweeper) renew(ctx context.Context, lost context.CancelCauseFunc) {
 	held := s.cfg.Machine()
-	for s.sleep(ctx, renewEvery) {
+	for care.Sleep(ctx, renewEvery) {
 		asked := s.cfg.Machine()
 		_, ok, err := s.cfg.Leader.Lead(ctx, s.cfg.Holder, leaseTTL)
 		switch {
@@ -170,7 +171,7 @@ func (s *Sweeper) place(ctx context.Context) (after string, ok bool) {
 		if ctx.Err() == nil {
 			s.log.Warn("changed customers cannot be read", slog.Any("error", err))
 		}
-		if !s.sleep(ctx, retryAfter) {
+		if !care.Sleep(ctx, retryAfter) {
 			return "", false
 		}
 	}
@@ -191,7 +192,7 @@ func (s *Sweeper) follow(ctx context.Context, after string) {
 			return
 		}
 		s.log.Warn("changed customers could not be planned; trying again", slog.Any("error", err), slog.Int("customers", len(ids)))
-		s.sleep(ctx, retryAfter)
+		care.Sleep(ctx, retryAfter)
 	}
 }
 
@@ -205,7 +206,7 @@ func (s *Sweeper) sweeps(ctx context.Context, follow func()) {
 				return
 			}
 			s.log.Error("a sweep ended early; trying again", slog.Any("error", err))
-			if !s.sleep(ctx, 10*retryAfter) {
+			if !care.Sleep(ctx, 10*retryAfter) {
 				return
 			}
 			continue
@@ -248,16 +249,5 @@ func (s *Sweeper) await(ctx context.Context, t time.Time) bool {
 				pause = time.Duration(min(max(float64(left)*float64(took)/float64(passed), float64(shortestLook)), float64(longestLook)))
 			}
 		}
-	}
-}
-
-func (s *Sweeper) sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }

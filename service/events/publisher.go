@@ -96,7 +96,7 @@ func (p *Publisher) Run(ctx context.Context) {
 		if p.Leads() {
 			p.term(ctx)
 		}
-		if !pauseFor(ctx, p.Idle) {
+		if !care.Sleep(ctx, p.Idle) {
 			return
 		}
 	}
@@ -137,7 +137,7 @@ func (p *Publisher) term(ctx context.Context) {
 		if place != kept && ctx.Err() == nil && p.Stream.SetEventCursor(ctx, reader, place) == nil {
 			kept = place
 		}
-		if !posted && !pauseFor(ctx, p.Idle) {
+		if !posted && !care.Sleep(ctx, p.Idle) {
 			break
 		}
 	}
@@ -332,16 +332,4 @@ func TaskText(locale string, e *care.EventEntry) string {
 // plain takes from a text what a bot's language would act on: tags (<at user_id="all">, <@all>), Markdown's links, line ends.
 func plain(s string) string {
 	return strings.NewReplacer("<", "＜", ">", "＞", "](", "] (", "@all", "@ all", "@所有人", "@ 所有人").Replace(text.Line(s))
-}
-
-// pauseFor waits; false = ctx has ended.
-func pauseFor(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

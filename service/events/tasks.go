@@ -38,7 +38,7 @@ func (m *TaskMaker) Run(ctx context.Context) {
 		if m.leads() {
 			m.term(ctx)
 		}
-		if !pauseFor(ctx, Idle) {
+		if !care.Sleep(ctx, Idle) {
 			return
 		}
 	}
@@ -72,7 +72,7 @@ func (m *TaskMaker) term(ctx context.Context) {
 			fresh = false
 			continue
 		}
-		if !pauseFor(ctx, Idle) {
+		if !care.Sleep(ctx, Idle) {
 			return
 		}
 	}

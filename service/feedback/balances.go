@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/sms"
 )
 
@@ -24,7 +25,7 @@ type BalancePoller struct {
 // Run asks every so often, until ctx ends.
 func (p *BalancePoller) Run(ctx context.Context) {
 	failed := map[string]bool{}
-	for wait := balanceFirst; pauseFor(ctx, wait); wait = balanceEvery {
+	for wait := balanceFirst; care.Sleep(ctx, wait); wait = balanceEvery {
 		var shown []sms.Balance
 		if p.Leads() {
 			for _, b := range p.Ask(ctx) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/carebell/carebell/care"
 	"github.com/carebell/carebell/channels/email"
 	"github.com/carebell/carebell/channels/email/mailbox"
 	"github.com/carebell/carebell/config"
@@ -96,7 +97,7 @@ func (p *BouncePoller) Run(ctx context.Context) {
 			}
 			wait = bounceWait(failures)
 		}
-		if !pauseFor(ctx, wait) {
+		if !care.Sleep(ctx, wait) {
 			return
 		}
 	}

@@ -154,15 +154,9 @@ func signalOf(e *inbox.Entry) care.Signal {
 // Run takes what stands in the stream whenever this replica leads, until ctx ends.
 func (s *Signals) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if s.Leads() && s.takeSome(ctx) {
-			continue
+		if !s.Leads() || !s.takeSome(ctx) {
+			care.Sleep(ctx, s.Idle)
 		}
-		timer := time.NewTimer(s.Idle)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
 	}
 }
 

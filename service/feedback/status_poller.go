@@ -55,25 +55,13 @@ type turn struct {
 
 // Run asks every so often, until ctx ends.
 func (p *StatusPoller) Run(ctx context.Context) {
-	for pauseFor(ctx, askEvery) {
+	for care.Sleep(ctx, askEvery) {
 		if !p.Leads() {
 			continue
 		}
 		if err := p.look(ctx); err != nil && ctx.Err() == nil {
 			p.Log.WarnContext(ctx, "what is uncertain could not be asked about; trying again", slog.Any("error", err))
 		}
-	}
-}
-
-// pauseFor waits; false = ctx has ended.
-func pauseFor(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

@@ -117,7 +117,7 @@ func (r *Runner) Exec(ctx context.Context, calls []*Call, confirm bool) error {
 			if r.cluster != nil {
 				r.cluster.ReloadState(ctx)
 			}
-			if sleep(ctx, time.Duration(50<<try)*time.Millisecond) != nil {
+			if !care.Sleep(ctx, time.Duration(50<<try)*time.Millisecond) {
 				break
 			}
 		}
@@ -229,18 +229,6 @@ func (r *Runner) runOn(ctx context.Context, node *redis.Client, calls []*Call, f
 		case c.err == nil && !confirmed:
 			c.err = ErrUnconfirmed
 		}
-	}
-}
-
-// sleep waits unless the context ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/carebell/carebell/care"
 )
 
 // Step makes a version of the state of the one before.
@@ -102,8 +104,8 @@ func (m *Migrator) Run(ctx context.Context) error {
 			waiting = true
 			m.Log.InfoContext(ctx, "another replica migrates the state; waiting for it", slog.Int("to", missing[len(missing)-1].To))
 		}
-		if err := sleep(ctx, m.Lease/100); err != nil {
-			return err
+		if !care.Sleep(ctx, m.Lease/100) {
+			return ctx.Err()
 		}
 	}
 }
@@ -185,7 +187,7 @@ func (m *Migrator) ifHeld(ctx context.Context, holder string, do func(redis.Pipe
 
 // keep lengthens the lock until ctx ends, and ends it when the lock is lost.
 func (m *Migrator) keep(ctx context.Context, cancel context.CancelCauseFunc, holder string) {
-	for sleep(ctx, m.Lease/3) == nil {
+	for care.Sleep(ctx, m.Lease/3) {
 		err := m.ifHeld(ctx, holder, func(pipe redis.Pipeliner) { pipe.PExpire(ctx, m.Lock, m.Lease) })
 		if errors.Is(err, errLost) {
 			cancel(errLost)
@@ -199,17 +201,5 @@ func (m *Migrator) release(ctx context.Context, holder string) {
 	defer cancel()
 	if err := m.ifHeld(ctx, holder, func(pipe redis.Pipeliner) { pipe.Del(ctx, m.Lock) }); err != nil && !errors.Is(err, errLost) {
 		m.Log.WarnContext(ctx, "the lock of the migration ends by itself", slog.Any("error", err))
-	}
-}
-
-// sleep waits unless the context ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
