@@ -162,3 +162,8 @@ func ValidID(id string) bool {
 	}
 	return true
 }
+
+// DomainOf returns the domain of an address, as domains are compared: in small letters, without the dot of the root.
+func DomainOf(address string) string {
+	return strings.ToLower(strings.TrimSuffix(address[strings.LastIndexByte(address, '@')+1:], "."))
+}

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"strings"
 	"sync"
 	"time"
 
@@ -100,7 +99,7 @@ func (d *domains) give(one *domain, took time.Duration) {
 
 // find returns the domain of an address, nil if it has no limit.
 func (d *domains) find(now time.Time, address string) *domain {
-	name := strings.ToLower(strings.TrimSuffix(address[strings.LastIndexByte(address, '@')+1:], "."))
+	name := care.DomainOf(address)
 	if one := d.known[name]; one != nil {
 		return one
 	}

@@ -4,9 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"math"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/carebell/carebell/care"
 )
 
 // Warmup is how many mails a day may go to each domain while the domains get to know a new sender. The zero value holds nothing back.
@@ -56,7 +57,7 @@ func (w *warmups) take(ctx context.Context, now time.Time, address string, urgen
 	if most == 0 {
 		return 0, nil
 	}
-	domain := strings.ToLower(strings.TrimSuffix(address[strings.LastIndexByte(address, '@')+1:], "."))
+	domain := care.DomainOf(address)
 	w.mu.Lock()
 	full := w.full[domain].Equal(day)
 	w.mu.Unlock()

@@ -28,7 +28,7 @@ func (d *Doctor) mail(ctx context.Context, book *carebook.Compiled, s *email.Sen
 	var from []string // one address of each domain
 	seen := map[string]bool{}
 	for _, dealer := range book.Book.Dealers {
-		if domain := domainOf(dealer.From.Email); domain != "" && !seen[domain] && len(from) < lookMost {
+		if domain := care.DomainOf(dealer.From.Email); domain != "" && !seen[domain] && len(from) < lookMost {
 			from, seen[domain] = append(from, dealer.From.Email), true
 		}
 	}
@@ -47,15 +47,11 @@ func (d *Doctor) mail(ctx context.Context, book *carebook.Compiled, s *email.Sen
 	d.looks(book, s, tell)
 }
 
-func domainOf(address string) string {
-	return strings.ToLower(strings.TrimSuffix(address[strings.LastIndexByte(address, '@')+1:], "."))
-}
-
 // try makes a dialogue with a server that sends nothing.
 func (d *Doctor) try(ctx context.Context, s *email.Sender, server email.Server, from string) store.Finding {
 	ctx, cancel := context.WithTimeout(ctx, 4*DialTimeout)
 	defer cancel()
-	w, domain := d.words(), domainOf(from)
+	w, domain := d.words(), care.DomainOf(from)
 	err := s.Try(ctx, server.Name, from)
 	if e, ok := errors.AsType[*care.Error](err); ok {
 		return store.Finding{
@@ -75,7 +71,7 @@ func (d *Doctor) published(ctx context.Context, s *email.Sender, servers []email
 	defer cancel()
 	local := slices.IndexFunc(servers, func(s email.Server) bool { return s.Local() })
 	for _, address := range from {
-		domain := domainOf(address)
+		domain := care.DomainOf(address)
 		if slices.ContainsFunc(reserved, func(end string) bool { return strings.HasSuffix("."+domain, end) }) {
 			continue
 		}
