@@ -321,7 +321,7 @@ func oneVisit(orders []*care.Visit) *care.Visit {
 	out := *last
 	out.Order, out.Declined = orders[0].Order, nil
 	for _, o := range orders {
-		if moreKM(o.KM, out.KM) {
+		if odometer.MoreKM(o.KM, out.KM) {
 			out.KM = o.KM
 		}
 		if o.Maintenance() {
@@ -357,8 +357,8 @@ func compareVisits(a, b *care.Visit) int {
 	if c := a.ClosedOn.Compare(b.ClosedOn); c != 0 {
 		return c
 	}
-	if moreKM(a.KM, b.KM) != moreKM(b.KM, a.KM) {
-		if moreKM(a.KM, b.KM) {
+	if odometer.MoreKM(a.KM, b.KM) != odometer.MoreKM(b.KM, a.KM) {
+		if odometer.MoreKM(a.KM, b.KM) {
 			return 1
 		}
 		return -1
@@ -366,9 +366,6 @@ func compareVisits(a, b *care.Visit) int {
 	return cmp.Or(strings.Compare(a.Order, b.Order), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Technician, b.Technician),
 		strings.Compare(strings.Join(a.Declined, "\n"), strings.Join(b.Declined, "\n")))
 }
-
-// moreKM prefers, of two visits on one day, the one with the larger mileage, whatever their order in the record.
-func moreKM(a, b *int) bool { return a != nil && (b == nil || *a > *b) }
 
 // LatestVisit returns the vehicle's latest visit, nil if it has none.
 func LatestVisit(v *care.Vehicle) *care.Visit {

@@ -73,7 +73,7 @@ func BaselineOf(v *care.Vehicle, d *care.Dealer) (Baseline, bool) {
 		if !d.Serviced(visit) {
 			continue
 		}
-		if last == nil || visit.ClosedOn.After(last.ClosedOn) || visit.ClosedOn == last.ClosedOn && moreKM(visit.KM, last.KM) {
+		if last == nil || visit.ClosedOn.After(last.ClosedOn) || visit.ClosedOn == last.ClosedOn && MoreKM(visit.KM, last.KM) {
 			last = visit
 		}
 	}
@@ -92,8 +92,8 @@ func BaselineOf(v *care.Vehicle, d *care.Dealer) (Baseline, bool) {
 	return Baseline{On: v.DeliveredOn, Interval: first, km: v.OdometerAtDelivery, known: true}, !first.IsZero() && !v.DeliveredOn.IsZero()
 }
 
-// moreKM prefers, of two visits on one day, the one with the larger mileage, whatever their order in the record.
-func moreKM(a, b *int) bool { return a != nil && (b == nil || *a > *b) }
+// MoreKM prefers, of two visits on one day, the one with the larger mileage, whatever their order in the record.
+func MoreKM(a, b *int) bool { return a != nil && (b == nil || *a > *b) }
 
 // earlier returns the earlier of the two rules' dates, never within two weeks of the baseline, and which of them won.
 func (b *Baseline) earlier(date, km care.Date) (due care.Date, winner string) {

@@ -42,10 +42,7 @@ func (s *Service) missing(ctx context.Context, who care.Principal, book *careboo
 			if c == nil || !book.Visible(who, c) {
 				continue
 			}
-			name := c.Dealer
-			if known := book.Book.Dealer(name); known != nil {
-				name = known.Dealer // "" is the only one
-			}
+			name := book.Planner.DealerName(c)
 			d := dealers[name]
 			if d == nil {
 				d = &dealer{}
