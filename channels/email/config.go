@@ -145,12 +145,12 @@ func parseServer(raw string) (Server, error) {
 	}
 	if !q.Has("starttls") {
 		s.StartTLS = mail.TLSMandatory
-		if s.User == "" && s.local() {
+		if s.User == "" && s.Local() {
 			s.StartTLS = mail.TLSOpportunistic
 		}
 	}
 	if !q.Has("verify") && s.CA == "" {
-		s.Unverified = !s.Implicit && s.StartTLS == mail.TLSOpportunistic && (s.User == "" || s.local())
+		s.Unverified = !s.Implicit && s.StartTLS == mail.TLSOpportunistic && (s.User == "" || s.Local())
 	}
 	return s, nil
 }
@@ -196,9 +196,7 @@ func (s *Server) option(key, value string) (err error) {
 }
 
 // Local reports whether the server is on this machine.
-func (s *Server) Local() bool { return s.local() }
-
-func (s *Server) local() bool { return s.Socket != "" || loopback(s.Host) }
+func (s *Server) Local() bool { return s.Socket != "" || loopback(s.Host) }
 
 func loopback(host string) bool {
 	ip := net.ParseIP(host)

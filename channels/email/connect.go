@@ -125,7 +125,7 @@ func (up *upstream) encrypt(client *smtp.Client, policy mail.TLSPolicy) error {
 		return nil
 	case begun || !errors.As(err, &no):
 		return fmt.Errorf("%w: %w", errHandshake, err)
-	case policy == mail.TLSOpportunistic && no.Code != 421 && (up.User == "" || up.local()):
+	case policy == mail.TLSOpportunistic && no.Code != 421 && (up.User == "" || up.Local()):
 		return nil // "TLS not available": the dialogue goes on in the clear (RFC 3207 section 4)
 	}
 	return err
@@ -190,7 +190,7 @@ func (up *upstream) ways(client *smtp.Client) (out []string) {
 		shown := byToken || way == "PLAIN" || way == "LOGIN" // the server sees the secret
 		switch {
 		case byToken != (up.tokens != nil), !slices.Contains(offered, way), up.Auth != "" && up.Auth != way:
-		case shown && !secure && !up.Implicit && !up.local() && (up.Auth != way || up.StartTLS != mail.NoTLS): // both said: it is meant
+		case shown && !secure && !up.Implicit && !up.Local() && (up.Auth != way || up.StartTLS != mail.NoTLS): // both said: it is meant
 		default:
 			out = append(out, way)
 		}

@@ -139,10 +139,8 @@ func (f *Folder) tell(name string, report *ImportReport, failed error) {
 	if failed != nil {
 		args = append(args, slog.Any("error", failed))
 	}
-	if report != nil {
-		for _, r := range report.Files {
-			args = append(args, slog.Int("rows", r.Stats.Rows), slog.Int("rejected", r.Stats.Rejected), slog.Int("new", r.Created), slog.Int("changed", r.Changed))
-		}
+	for _, r := range report.Files {
+		args = append(args, slog.Int("rows", r.Stats.Rows), slog.Int("rejected", r.Stats.Rejected), slog.Int("new", r.Created), slog.Int("changed", r.Changed))
 	}
 	if failed != nil || report.Nothing() {
 		f.Service.Log.Warn("a file of the import folder failed", args...)
@@ -159,14 +157,12 @@ func (f *Folder) move(name string, report *ImportReport, failed error) error {
 	}
 	stamp := f.Service.Now().UTC().Format("20060102-150405-")
 	var text bytes.Buffer
-	if report != nil {
-		report.MissingFile = strings.Replace(report.MissingFile, filepath.Join(f.Dir, workDir)+string(filepath.Separator), stamp, 1)
-		for i := range report.Files {
-			report.Files[i].File, report.Files[i].Rejected = name, stamp+name
-		}
-		if err := report.Print(&text); err != nil {
-			return err
-		}
+	report.MissingFile = strings.Replace(report.MissingFile, filepath.Join(f.Dir, workDir)+string(filepath.Separator), stamp, 1)
+	for i := range report.Files {
+		report.Files[i].File, report.Files[i].Rejected = name, stamp+name
+	}
+	if err := report.Print(&text); err != nil {
+		return err
 	}
 	if failed != nil {
 		fmt.Fprintf(&text, "failed: %v\n", failed)

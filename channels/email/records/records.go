@@ -37,8 +37,6 @@ const (
 	RevokedKey  Problem = "the DKIM key is revoked"
 	OtherKey    Problem = "the DKIM key is another one"
 	WeakKey     Problem = "the DKIM key is short"
-	NoDMARC     Problem = "no DMARC record"
-	NotAligned  Problem = "neither SPF nor DKIM speaks for the From domain"
 	NoName      Problem = "the name has no address"
 	NoReverse   Problem = "the address has no name"
 	OtherName   Problem = "the address has another name"
@@ -125,7 +123,7 @@ func spf(ctx context.Context, r Resolver, domain string, asked *int, top bool) (
 	return p, what, err
 }
 
-// Tags reads a record of tags, such as v=DKIM1; k=rsa; p=…
+// tags reads a record of tags, such as v=DKIM1; k=rsa; p=…
 func tags(record string) map[string]string {
 	out := map[string]string{}
 	for _, tag := range strings.Split(record, ";") {
