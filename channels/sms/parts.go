@@ -37,31 +37,31 @@ const MaxChinese = 500
 // gsmBasic is the default alphabet of 3GPP TS 23.038, without the escape.
 const gsmBasic = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 
-// gsmExtended are the characters behind an escape: two septets each.
-const gsmExtended = "\f^{}\\[~]|€"
+// gsmExtended are the characters behind an escape, with their codes: two septets each.
+var gsmExtended = map[rune]byte{'\f': 0x0a, '^': 0x14, '{': 0x28, '}': 0x29, '\\': 0x2f, '[': 0x3c, '~': 0x3d, ']': 0x3e, '|': 0x40, '€': 0x65}
 
-// septets holds what a character costs in the GSM alphabet; absent = not in it.
-var septets = func() map[rune]int {
-	m := make(map[rune]int, 140)
-	for _, r := range gsmBasic {
-		m[r] = 1
-	}
-	for _, r := range gsmExtended {
-		m[r] = 2
-	}
-	return m
-}()
-
-// gsmCodes are the characters of the alphabet in the order of their codes, with the escape at 0x1b, and what stands behind an escape.
-var gsmCodes, gsmBehindEscape = func() (map[rune]byte, map[rune]byte) {
-	basic := map[rune]byte{}
+// gsmCodes are the codes of the characters of the alphabet: their order, with the escape at 0x1b.
+var gsmCodes = func() map[rune]byte {
+	codes := map[rune]byte{}
 	for i, r := range []rune(gsmBasic) {
 		if i >= 0x1b {
 			i++
 		}
-		basic[r] = byte(i)
+		codes[r] = byte(i)
 	}
-	return basic, map[rune]byte{'\f': 0x0a, '^': 0x14, '{': 0x28, '}': 0x29, '\\': 0x2f, '[': 0x3c, '~': 0x3d, ']': 0x3e, '|': 0x40, '€': 0x65}
+	return codes
+}()
+
+// septets holds what a character costs in the GSM alphabet; absent = not in it.
+var septets = func() map[rune]int {
+	m := make(map[rune]int, 140)
+	for r := range gsmCodes {
+		m[r] = 1
+	}
+	for r := range gsmExtended {
+		m[r] = 2
+	}
+	return m
 }()
 
 // gsmBytes writes a text in the GSM alphabet, one septet a byte as SMPP has it; false = a character is not in it.
@@ -69,7 +69,7 @@ func gsmBytes(text string) (out []byte, ok bool) {
 	for _, r := range text {
 		if b, basic := gsmCodes[r]; basic {
 			out = append(out, b)
-		} else if b, extended := gsmBehindEscape[r]; extended {
+		} else if b, extended := gsmExtended[r]; extended {
 			out = append(out, 0x1b, b)
 		} else {
 			return nil, false
