@@ -151,12 +151,10 @@ func ReadFrom(ctx context.Context, f io.Reader, file string, opt Options, apply 
 	return stats, err
 }
 
-// rejectedFiles are the files of rejected rows of one import. Each is written beside its place, so that nothing that is planted there is
-// followed or keeps its rights: only the importing user may read it, as rejected rows are personal data like all others.
+// rejectedFiles are the files of rejected rows of one import.
 type rejectedFiles struct {
 	name  string
-	files []*os.File
-	to    []string
+	files []*PrivateFile
 }
 
 func (r *rejectedFiles) open(part int) (io.Writer, error) {
@@ -164,27 +162,48 @@ func (r *rejectedFiles) open(part int) (io.Writer, error) {
 	if part > 0 {
 		to = fmt.Sprintf("%s.%d.rejected.csv", r.name, part+1)
 	}
-	f, err := os.CreateTemp(filepath.Dir(to), ".rejected-*") // O_EXCL, 0600
+	f, err := CreatePrivate(to)
 	if err != nil {
 		return nil, err
 	}
-	r.files, r.to = append(r.files, f), append(r.to, to)
+	r.files = append(r.files, f)
 	return f, nil
 }
 
 func (r *rejectedFiles) close() error {
 	var first error
-	for i, f := range r.files {
-		err := f.Close()
-		if err == nil {
-			err = os.Rename(f.Name(), r.to[i])
-		}
-		if err != nil {
-			_ = os.Remove(f.Name())
-			first = cmp.Or(first, err)
-		}
+	for _, f := range r.files {
+		first = cmp.Or(first, f.Close())
 	}
 	return first
+}
+
+// PrivateFile is a file of personal data, which only the importing user may read. It is written beside its place, so that nothing that is
+// planted there is followed or keeps its rights; Close brings it to its place, over what was there.
+type PrivateFile struct {
+	*os.File
+	to string
+}
+
+// CreatePrivate begins the file that will stand at a place.
+func CreatePrivate(to string) (*PrivateFile, error) {
+	f, err := os.CreateTemp(filepath.Dir(to), ".import-*") // O_EXCL, 0600
+	if err != nil {
+		return nil, err
+	}
+	return &PrivateFile{f, to}, nil
+}
+
+// Close implements io.Closer. After an error there is no file.
+func (f *PrivateFile) Close() error {
+	err := f.File.Close()
+	if err == nil {
+		err = os.Rename(f.Name(), f.to)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
 }
 
 var errNoSheets = errors.New("only workbooks have sheets: leave --sheet out")

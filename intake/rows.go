@@ -129,11 +129,7 @@ func newRows(opt *Options, header []string, known map[string]column) *rows {
 
 // fail notes a fault of the row: what stood there says nothing.
 func (r *rows) fail(f field, reason string) {
-	column := fieldNames[f]
-	if r.at[f] >= 0 {
-		column = r.header[r.at[f]]
-	}
-	r.failAt(column, reason)
+	r.failAt(r.columnOf(f), reason)
 	r.entry.text[f] = ""
 }
 
@@ -142,11 +138,7 @@ func (r *rows) failAt(column, reason string) {
 }
 
 func (r *rows) note(f field, reason string) {
-	column := fieldNames[f]
-	if r.at[f] >= 0 {
-		column = r.header[r.at[f]]
-	}
-	r.notes = append(r.notes, Rejection{Customer: r.entry.text[fID], Column: column, Reason: reason})
+	r.notes = append(r.notes, Rejection{Customer: r.entry.text[fID], Column: r.columnOf(f), Reason: reason})
 }
 
 // take reads one row. The entry is valid until the next call. With faults it has only what counts all the same, and may be nil.
@@ -174,9 +166,6 @@ func (r *rows) take(cells []string) (*entry, []Rejection) {
 			}
 			r.cell(f, at[0], whole)
 		}
-	}
-	for i := range r.faults {
-		r.faults[i].Customer = r.entry.text[fID]
 	}
 	r.normalise()
 	if len(r.faults) > 0 {

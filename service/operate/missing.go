@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -111,8 +110,7 @@ func (s *Service) full(ctx context.Context, into *merger, ids *intake.IDs, opt I
 
 // writeMissing writes who is missing; a file that is there is replaced.
 func writeMissing(name string, all []*Missing) error {
-	_ = os.Remove(name)
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := intake.CreatePrivate(name)
 	if err != nil {
 		return err
 	}
