@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
@@ -37,10 +36,6 @@ func languageOf(locale string) language {
 
 // han reports whether its readers read Chinese characters.
 func (l language) han() bool { return l.chinese || l.ja }
-
-func hasHan(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
-}
 
 func (l language) comma() string {
 	if l.han() {

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carebell/carebell/care"
+	caretext "github.com/carebell/carebell/care/text"
 	"github.com/carebell/carebell/templates/liquid"
 )
 
@@ -302,9 +303,9 @@ func shortVehicle(v *care.Vehicle) liquid.Value {
 func (s *bindings) salutation(c *care.Customer) string {
 	said, name := strings.TrimSpace(c.Salutation), strings.TrimSpace(c.Name)
 	switch {
-	case said != "" && (s.lang.han() || !hasHan(said) || hasHan(name)) || name == "":
+	case said != "" && (s.lang.han() || !caretext.HasHan(said) || caretext.HasHan(name)) || name == "":
 		return said
-	case s.lang.chinese && hasHan(name):
+	case s.lang.chinese && caretext.HasHan(name):
 		return name + "车主"
 	}
 	return name
@@ -312,7 +313,7 @@ func (s *bindings) salutation(c *care.Customer) string {
 
 // readable is a text of a record, missing if readers of the template's language cannot read it and the template has a default for it.
 func (s *bindings) readable(name, text string) liquid.Value {
-	if s.defaults[name] != nil && !s.lang.han() && hasHan(text) {
+	if s.defaults[name] != nil && !s.lang.han() && caretext.HasHan(text) {
 		return liquid.Value{}
 	}
 	return liquid.Text(text)

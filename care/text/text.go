@@ -8,6 +8,7 @@ package text
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -112,4 +113,9 @@ func Narrow(r rune) rune {
 		return ' '
 	}
 	return r
+}
+
+// HasHan reports whether a text has a Chinese character.
+func HasHan(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
 }

@@ -262,8 +262,7 @@ func checkBody(d *defects, where string, r *request) {
 
 // elements counts the elements of a document, 0 if it is none.
 func elements(doc string) (n int) {
-	in := xml.NewDecoder(strings.NewReader(doc))
-	in.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	in := newXML([]byte(doc))
 	for {
 		switch token, err := in.Token(); {
 		case errors.Is(err, io.EOF):

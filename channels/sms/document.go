@@ -58,11 +58,17 @@ func (e *element) add(name string, value any) {
 	}
 }
 
+// newXML reads a document as UTF-8, whatever it says that it is in.
+func newXML(body []byte) *xml.Decoder {
+	in := xml.NewDecoder(bytes.NewReader(body))
+	in.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	return in
+}
+
 // readXML reads XML, SOAP as well: an element is an object of its elements by their local names, with its attributes as @name; one with
 // nothing but text is the text; several of one name are an array.
 func readXML(body []byte) (any, error) {
-	in := xml.NewDecoder(bytes.NewReader(body))
-	in.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	in := newXML(body)
 	open := []*element{{fields: map[string]any{}}}
 	for {
 		token, err := in.Token()

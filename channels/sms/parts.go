@@ -2,10 +2,10 @@ package sms
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf16"
 
 	"github.com/carebell/carebell/care"
+	caretext "github.com/carebell/carebell/care/text"
 	"github.com/carebell/carebell/channels"
 )
 
@@ -94,7 +94,7 @@ func Compose(text, signature string, style Style) string {
 	switch {
 	case signature == "" || strings.HasPrefix(text, "【"+signature+"】"):
 		return text
-	case style == StyleChinese || han(text) || han(signature):
+	case style == StyleChinese || caretext.HasHan(text) || caretext.HasHan(signature):
 		return "【" + signature + "】" + text
 	}
 	return signature + ": " + text
@@ -113,7 +113,7 @@ func WithNotice(text string, class care.Class, style Style) string {
 		return text
 	}
 	text = strings.TrimRight(text, "\n \t")
-	if style == StyleChinese || han(text) {
+	if style == StyleChinese || caretext.HasHan(text) {
 		for _, word := range []string{"退订", "退訂", "拒收", "回T", "回复T", "回复R", "回R", "回TD"} {
 			if strings.Contains(text, word) {
 				return text
@@ -125,10 +125,6 @@ func WithNotice(text string, class care.Class, style Style) string {
 		return text
 	}
 	return text + notice
-}
-
-func han(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
 }
 
 // Parts counts the messages that a text with its signature becomes, and names the encoding. An empty text is one part: it costs

@@ -133,10 +133,8 @@ func latinSalutation(name, last, gender string) string {
 
 // Joined makes one name of two columns: given name first, but not in Chinese.
 func Joined(first, last string) string {
-	for _, r := range last {
-		if unicode.Is(unicode.Han, r) {
-			return last + first
-		}
+	if caretext.HasHan(last) {
+		return last + first
 	}
 	return strings.TrimSpace(first + " " + last)
 }
