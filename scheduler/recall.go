@@ -14,8 +14,8 @@ const (
 	roundsMost  = 1000     // of one recall that are looked for
 )
 
-// told is what the ledger knows of a round of a recall.
-type told struct {
+// recallRound is what the ledger knows of a round of a recall.
+type recallRound struct {
 	nth     int       // 1 is the first
 	on      care.Date // the trigger's date
 	last    care.Date // of what went, if any did
@@ -36,7 +36,7 @@ func (r *run) recall(p *program, s *span, i int, b *care.Bulletin) {
 		}
 		return due{on: on, cycle: cycle{name: name}, vehicle: i, bulletin: b}
 	}
-	known := r.told(p, v.ID, b.Bulletin)
+	known := r.recallRounds(p, v.ID, b.Bulletin)
 	for _, t := range known {
 		if s.has(t.on) {
 			r.found(p, s, round(t.nth, t.on))
@@ -85,9 +85,9 @@ func (r *run) alive(p *program, d due) bool {
 	return false
 }
 
-// told returns the rounds of a recall that the ledger knows for a car, in their order.
-func (r *run) told(p *program, vehicle, bulletin string) []told {
-	var out []told
+// recallRounds returns the rounds of a recall that the ledger knows for a car, in their order.
+func (r *run) recallRounds(p *program, vehicle, bulletin string) []recallRound {
+	var out []recallRound
 	for _, e := range r.facts.Ledger {
 		if e.Program != p.Program.Program || e.Vehicle != vehicle {
 			continue
@@ -103,9 +103,9 @@ func (r *run) told(p *program, vehicle, bulletin string) []told {
 		if step < 0 || e.On.IsZero() {
 			continue
 		}
-		k := slices.IndexFunc(out, func(t told) bool { return t.nth == nth })
+		k := slices.IndexFunc(out, func(t recallRound) bool { return t.nth == nth })
 		if k < 0 {
-			k, out = len(out), append(out, told{nth: nth})
+			k, out = len(out), append(out, recallRound{nth: nth})
 		}
 		t, offset := &out[k], p.Steps[step].Offset
 		t.on = later(t.on, e.On.AddMonths(-offset.Months).AddDays(-offset.Days))
@@ -116,7 +116,7 @@ func (r *run) told(p *program, vehicle, bulletin string) []told {
 			t.last = later(t.last, t.on)
 		}
 	}
-	slices.SortFunc(out, func(a, b told) int { return a.nth - b.nth })
+	slices.SortFunc(out, func(a, b recallRound) int { return a.nth - b.nth })
 	return out
 }
 

@@ -19,7 +19,7 @@ type wave struct {
 	customers []*care.Customer
 	stage     stage
 	at        time.Time // when the customers come; then, when the brake was seen
-	told      time.Time // on the machine's clock: when the daemon was given something to see
+	since     time.Time // on the machine's clock: when the daemon was given something to see
 	looked    time.Time // when it was last looked whether it has seen it
 	braked    []string  // dealer/program, all that were
 }
@@ -46,10 +46,10 @@ func (d *demo) pass(ctx context.Context, now time.Time) (bool, error) {
 	case w == nil, w.stage == ahead && now.Before(w.at), w.stage == held && now.Before(w.at.Add(letGoAfter)):
 		return true, nil
 	case w.stage == ahead:
-		w.stage, w.told = changed, time.Now()
+		w.stage, w.since = changed, time.Now()
 		return false, d.write(ctx, w.customers)
 	case w.stage == held:
-		w.stage, w.told = changed, time.Now()
+		w.stage, w.since = changed, time.Now()
 		return false, d.letGo(ctx, now)
 	case w.stage == changed && time.Since(w.looked) < lookEvery:
 		return false, nil
@@ -57,7 +57,7 @@ func (d *demo) pass(ctx context.Context, now time.Time) (bool, error) {
 		w.looked = time.Now()
 		seen, err := d.queued(ctx, now)
 		if err != nil || !seen {
-			if err == nil && time.Since(w.told) > seenWithin {
+			if err == nil && time.Since(w.since) > seenWithin {
 				err = fmt.Errorf("demo: the daemon has not taken in the import of %d customers", len(w.customers))
 			}
 			return false, err
