@@ -18,8 +18,8 @@ import (
 	"github.com/carebell/carebell/channels/sms"
 )
 
-// fake starts a gateway's server and a sender for it.
-func fake(t testing.TB, g sms.Gateway, answer http.HandlerFunc) (*sms.Sender, *recorder) {
+// recording starts a gateway's server that notes what it is asked.
+func recording(t testing.TB, answer http.HandlerFunc) (*httptest.Server, *recorder) {
 	t.Helper()
 	rec := &recorder{}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -28,6 +28,13 @@ func fake(t testing.TB, g sms.Gateway, answer http.HandlerFunc) (*sms.Sender, *r
 		answer(w, r)
 	}))
 	t.Cleanup(srv.Close)
+	return srv, rec
+}
+
+// fake starts a gateway's server and a sender for it.
+func fake(t testing.TB, g sms.Gateway, answer http.HandlerFunc) (*sms.Sender, *recorder) {
+	t.Helper()
+	srv, rec := recording(t, answer)
 	g.URL = srv.URL
 	return newSender(t, sms.Config{Gateways: []sms.Gateway{g}, PublicURL: "https://care.example", Secrets: [][]byte{[]byte("secret")}}), rec
 }

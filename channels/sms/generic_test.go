@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -51,13 +50,7 @@ func book(name, text string) fstest.MapFS {
 
 func generic(t testing.TB, text string, answer func(w http.ResponseWriter, r *http.Request)) (*sms.Sender, *recorder) {
 	t.Helper()
-	rec := &recorder{}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b, _ := io.ReadAll(r.Body)
-		rec.note(r, string(b))
-		answer(w, r)
-	}))
-	t.Cleanup(srv.Close)
+	srv, rec := recording(t, answer)
 	return newSender(t, sms.Config{
 		Gateways: []sms.Gateway{{Name: "acme", User: "care", From: "1069"}}, Files: book("acme", strings.ReplaceAll(text, "URL", srv.URL)),
 		Secrets: [][]byte{[]byte("secret")},

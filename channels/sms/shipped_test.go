@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -211,13 +210,7 @@ var exchanges = map[string]exchange{
 // shippedSender is a sender through a shipped file to a server that answers everything alike.
 func shippedSender(t *testing.T, name, public string, answer func(w http.ResponseWriter, r *http.Request)) (*sms.Sender, *recorder) {
 	t.Helper()
-	rec := &recorder{}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b, _ := io.ReadAll(r.Body)
-		rec.note(r, string(b))
-		answer(w, r)
-	}))
-	t.Cleanup(srv.Close)
+	srv, rec := recording(t, answer)
 	return newSender(t, sms.Config{
 		Gateways:  []sms.Gateway{{Name: name, User: "care", From: "1069", URL: srv.URL}},
 		PublicURL: public, Secrets: [][]byte{[]byte("secret")},

@@ -14,18 +14,15 @@ import (
 	"github.com/carebell/carebell/care"
 )
 
-// The demo is the main job on loopback: everything that was planned beforehand arrives exactly once.
-func TestDemo(t *testing.T) {
-	t.Parallel()
-	report := filepath.Join(t.TempDir(), "report.json")
+// replay runs the demo to its end and returns what its table and its report say.
+func replay(t *testing.T, opt Options) (string, Figures) {
+	t.Helper()
 	var out bytes.Buffer
-	err := Run(t.Context(), Options{
-		Days: 4, Speed: 4 * 86400, Exit: true, Report: report, Listen: "127.0.0.1:0", Customers: 120, Out: &out, Start: care.NewDate(2026, time.November, 23),
-	})
-	if err != nil {
+	opt.Exit, opt.Listen, opt.Report, opt.Out = true, "127.0.0.1:0", filepath.Join(t.TempDir(), "report.json"), &out
+	if err := Run(t.Context(), opt); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	raw, err := os.ReadFile(report)
+	raw, err := os.ReadFile(opt.Report)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,11 +30,18 @@ func TestDemo(t *testing.T) {
 	if err := json.Unmarshal(raw, &f); err != nil {
 		t.Fatal(err)
 	}
+	return out.String(), f
+}
+
+// The demo is the main job on loopback: everything that was planned beforehand arrives exactly once.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	out, f := replay(t, Options{Days: 4, Speed: 4 * 86400, Customers: 120, Start: care.NewDate(2026, time.November, 23)})
 	if !f.ExactlyOnce || f.Planned < 20 || f.Arrived != f.Planned || f.Days != 4 {
 		t.Errorf("the report says %+v", f)
 	}
-	if !strings.Contains(out.String(), "each exactly once") {
-		t.Errorf("the table ends with %s", out.String())
+	if !strings.Contains(out, "each exactly once") {
+		t.Errorf("the table ends with %s", out)
 	}
 }
 
@@ -45,23 +49,9 @@ func TestDemo(t *testing.T) {
 // customers who share a number and without.
 func TestDemoWithASurprise(t *testing.T) {
 	t.Parallel()
-	report := filepath.Join(t.TempDir(), "report.json")
-	var out bytes.Buffer
-	err := Run(t.Context(), Options{
-		Days: 6, Speed: 6 * 86400, Exit: true, Report: report, Listen: "127.0.0.1:0", Customers: 20, Import: 500, Stores: "zh", Sharing: true, Out: &out,
-		Start: care.NewDate(2026, time.November, 20),
+	_, f := replay(t, Options{
+		Days: 6, Speed: 6 * 86400, Customers: 20, Import: 500, Stores: "zh", Sharing: true, Start: care.NewDate(2026, time.November, 20),
 	})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out.String())
-	}
-	raw, err := os.ReadFile(report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f Figures
-	if err := json.Unmarshal(raw, &f); err != nil {
-		t.Fatal(err)
-	}
 	if !f.ExactlyOnce || f.Imported != 500 || !slices.Contains(f.Braked, "shanghai/service-followup") || f.Arrived < 150 {
 		t.Errorf("the report says %+v", f)
 	}
